@@ -1,0 +1,36 @@
+"""The one exception that a user's mistake raises, and how it is shown."""
+
+import contextlib
+import errno
+import sys
+from collections.abc import Iterator
+
+
+class UserError(Exception):
+  """Something the user can mend: bad input, a missing file, a wrong option.
+
+  The message is one line that says what is wrong, where, and how to mend it.
+  """
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+  """Turns what a user can mend into one line on stderr and exit status 1.
+
+  `UserError` and the operating system's own refusals (a folder that cannot be
+  written, a full disk) are a user's business; anything else is a defect of
+  ours and keeps its traceback.
+  """
+  try:
+    yield
+  except UserError as error:
+    sys.exit(f"error: {error}")
+  except KeyboardInterrupt:
+    sys.exit("error: interrupted")
+  except OSError as error:
+    if error.errno == errno.ENOSPC:
+      where = f" while writing {error.filename}" if error.filename else ""
+      sys.exit(f"error: no space left on the disk{where}; free some and retry")
+    if error.filename is None:
+      raise
+    sys.exit(f"error: {error.filename}: {error.strerror}")
