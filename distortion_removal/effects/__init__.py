@@ -1,0 +1,48 @@
+"""Distortion effects: pure functions of audio and a level, listed by name."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+
+from distortion_removal import errors
+from distortion_removal.effects import clipping, overdrive
+
+
+@dataclasses.dataclass(frozen=True)
+class Effect:
+  """A distortion effect with one level.
+
+  Attributes:
+    apply: `apply(audio, level)`: audio `[batch, time, channels]` and a level,
+      scalar or `[batch]`, to distorted audio `[batch, time, channels]`.
+    level_name: what the level is, as records and tables name it.
+    unit: the level's unit.
+    label: the effect's name for people.
+  """
+
+  apply: Callable[[jax.Array, jax.Array | float], jax.Array]
+  level_name: str
+  unit: str
+  label: str
+
+
+EFFECTS = {
+  "overdrive": Effect(overdrive.overdrive, "gain_db", "dB", "Overdrive"),
+  "hard_clip": Effect(clipping.hard_clip, "gain_db", "dB", "Hard clipping"),
+  "hard_clip_sdr": Effect(
+    clipping.clip_to_sdr, "input_sdr_db", "dB", "Hard clipping to an input SDR"
+  ),
+}
+
+
+def get(name: str) -> Effect:
+  """Returns the effect called `name`.
+
+  Raises:
+    UserError: no effect has that name; the message lists those there are.
+  """
+  if name not in EFFECTS:
+    known = ", ".join(sorted(EFFECTS))
+    raise errors.UserError(f"unknown effect {name!r}; choose one of: {known}")
+  return EFFECTS[name]
