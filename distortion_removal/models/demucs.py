@@ -1,0 +1,213 @@
+"""Demucs, the network that restores a waveform from the waveform.
+
+A. Défossez, N. Usunier, L. Bottou, F. Bach, "Music Source Separation in the
+Waveform Domain", 2019 (arXiv 1911.13254), its second version, with one source:
+a U-net of strided convolutions with gated linear units and a bidirectional
+LSTM in the middle; no mask and no normalisation layers.
+"""
+
+import functools
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from distortion_removal.errors import UserError
+from distortion_removal.models.layers import (
+  BiLSTM,
+  convolve,
+  convolve_transposed,
+  symmetric_uniform,
+)
+from distortion_removal.models.resample import downsample, upsample
+
+# Added to the standard deviation that the input is divided by.
+_EPSILON = 1e-5
+
+
+def centre_trim(x: jax.Array, length: int) -> jax.Array:
+  """The middle `length` steps of `[batch, time, channels]`."""
+  start = (x.shape[1] - length) // 2
+  return x[:, start : start + length]
+
+
+class Convolution(nn.Module):
+  """`convolve`, or its adjoint, with a bias and the paper's initialisation.
+
+  Kernel and bias are drawn as PyTorch draws them, from U(-b, b) with
+  b = 1 / sqrt(fan_in), and divided by s = sqrt(std(kernel) / rescale)
+  (section 4.1 of the paper).
+
+  Attributes:
+    features: output channels.
+    taps: kernel size.
+    stride: as in `convolve` and `convolve_transposed`.
+    transposed: take the latter.
+    rescale: the paper's reference, 0.1; none or 0 leaves s = 1.
+    dtype: type of the computation; the parameters are float32.
+  """
+
+  features: int
+  taps: int
+  stride: int = 1
+  transposed: bool = False
+  rescale: float | None = 0.1
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps `[batch, time, in]` to `[batch, frames, features]`."""
+    shape = (self.taps, x.shape[-1], self.features)
+    if self.transposed:
+      shape = (self.taps, self.features, x.shape[-1])
+    # For a transposed convolution, too, PyTorch takes the second of its axes.
+    uniform = symmetric_uniform((shape[0] * shape[1]) ** -0.5)
+
+    def init_kernel(key, shape):
+      kernel = uniform(key, shape)
+      if not self.rescale:
+        return kernel
+      return kernel / jnp.sqrt(kernel.std(ddof=1) / self.rescale)
+
+    def init_bias(key, shape):
+      bias = uniform(key, shape)
+      if not self.rescale:
+        return bias
+      # The kernel's deviation is sqrt(std * rescale) by now, hence s is:
+      return bias / (kernel.std(ddof=1) / self.rescale)
+
+    kernel = self.param("kernel", init_kernel, shape)
+    bias = self.param("bias", init_bias, (self.features,))
+    x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
+    product = convolve_transposed if self.transposed else convolve
+    return product(x, kernel, self.stride) + bias
+
+
+class Demucs(nn.Module):
+  """Maps audio `[batch, time, audio_channels]` to audio of the same shape.
+
+  The defaults give 265,675,393 parameters.
+
+  Attributes:
+    audio_channels: 1 for mono.
+    channels: features of the first encoder layer.
+    growth: ratio of the features of successive encoder layers.
+    depth: number of encoder layers.
+    kernel_size: taps of the strided convolutions.
+    stride: decimation of one layer.
+    context: taps of the decoder's gated convolutions, an odd number.
+    lstm_layers: BiLSTM layers in the middle; none leaves it out.
+    resample: work at twice the sampling rate.
+    normalize: work on zero mean and unit variance, undone at the output.
+    decoder_padding: of the gated convolutions: `same` (as in Demucs v4), or
+      `valid`, which shows the network no padding (v2) at the cost of working
+      on more samples.
+    rescale: see `Convolution`.
+    dtype: type of the computation; parameters and audio are float32.
+  """
+
+  audio_channels: int = 1
+  channels: int = 64
+  growth: float = 2.0
+  depth: int = 6
+  kernel_size: int = 8
+  stride: int = 4
+  context: int = 3
+  lstm_layers: int = 2
+  resample: bool = True
+  normalize: bool = True
+  decoder_padding: str = "same"
+  rescale: float | None = 0.1
+  dtype: Any = jnp.float32
+
+  @nn.nowrap
+  def valid_length(self, length: int) -> int:
+    """Samples the network works on, at least `length`: no stride's remainder.
+
+    The input is padded to it with zeros, as much on the left as on the right.
+    """
+    rate = 2 if self.resample else 1
+    length *= rate
+    for _ in range(self.depth):
+      length = max(1, math.ceil((length - self.kernel_size) / self.stride) + 1)
+      length += self.context - 1 - 2 * self._margin()
+    for _ in range(self.depth):
+      length = (length - 1) * self.stride + self.kernel_size
+    return math.ceil(length / rate)
+
+  @nn.nowrap
+  def _margin(self) -> int:
+    """Padding of the decoder's gated convolutions on either side."""
+    margins = {"same": self.context // 2, "valid": 0}
+    if self.decoder_padding not in margins:
+      raise UserError(
+        f"decoder_padding {self.decoder_padding!r}; choose 'same' or 'valid'"
+      )
+    return margins[self.decoder_padding]
+
+  @nn.nowrap
+  def _statistics(self, audio: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and standard deviation of the channels' mean, `[batch, 1, 1]`."""
+    mono = audio.mean(-1, keepdims=True)
+    # One sample alone has no deviation.
+    ddof = min(1, audio.shape[1] - 1)
+    return mono.mean(1, keepdims=True), mono.std(1, keepdims=True, ddof=ddof)
+
+  @nn.compact
+  def __call__(self, audio: jax.Array) -> jax.Array:
+    """Restores `[batch, time, audio_channels]`, float32, of any time."""
+    length = audio.shape[1]
+    if self.normalize:
+      mean, std = self._statistics(audio)
+      audio = (audio - mean) / (std + _EPSILON)
+    padding = self.valid_length(length) - length
+    sides = (padding // 2, padding - padding // 2)
+    audio = jnp.pad(audio, ((0, 0), sides, (0, 0)))
+    x = upsample(audio) if self.resample else audio
+    x = self._u_net(x.astype(self.dtype)).astype(jnp.float32)
+    x = downsample(x) if self.resample else x
+    if self.normalize:
+      x = x * std + mean
+    return centre_trim(x, length)
+
+  def _u_net(self, x: jax.Array) -> jax.Array:
+    conv = functools.partial(
+      Convolution, rescale=self.rescale, dtype=self.dtype
+    )
+    size, stride = self.kernel_size, self.stride
+    features, skips = self.channels, []
+    for i in range(self.depth):
+      x = nn.relu(conv(features, size, stride, name=f"encoder_{i}_conv")(x))
+      x = nn.glu(conv(2 * features, 1, name=f"encoder_{i}_rewrite")(x))
+      skips.append(x)
+      features = int(self.growth * features)
+    if self.lstm_layers:
+      x = self._middle(x)
+    margin = self._margin()
+    for i, skip in enumerate(reversed(skips)):
+      x = x + centre_trim(skip, x.shape[1])
+      x = jnp.pad(x, ((0, 0), (margin, margin), (0, 0)))
+      features = 2 * skip.shape[-1]
+      x = conv(features, self.context, name=f"decoder_{i}_rewrite")(x)
+      last = i == self.depth - 1
+      features = self.audio_channels if last else skips[-2 - i].shape[-1]
+      x = conv(
+        features, size, stride, transposed=True, name=f"decoder_{i}_conv"
+      )(nn.glu(x))
+      x = x if last else nn.relu(x)
+    return x
+
+  def _middle(self, x: jax.Array) -> jax.Array:
+    """The BiLSTM and the linear layer that halves its features."""
+    features = x.shape[-1]
+    x = BiLSTM(features, self.lstm_layers, dtype=self.dtype, name="lstm")(x)
+    init = symmetric_uniform((2 * features) ** -0.5)
+    return nn.Dense(
+      features,
+      dtype=self.dtype,
+      kernel_init=init,
+      bias_init=init,
+      name="linear",
+    )(x)

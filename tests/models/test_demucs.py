@@ -1,0 +1,244 @@
+"""Demucs against its PyTorch reference, stored and live."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from distortion_removal import models
+from distortion_removal.errors import UserError
+from distortion_removal.models.demucs import Demucs
+from third_party.demucs_weights import from_state_dict, reference
+
+STORED = pathlib.Path(__file__).with_name("demucs_reference.npz")
+# One set of weights serves them all.
+VARIANTS = {
+  f"{padding}_{'resampled' if resample else 'plain'}": Demucs(
+    channels=4, depth=3, resample=resample, decoder_padding=padding
+  )
+  for padding in ("same", "valid")
+  for resample in (True, False)
+}
+
+
+def run_reference(network, audio):
+  """The PyTorch network on `[batch, time, channels]`, as a tensor."""
+  import torch
+
+  return network(torch.from_numpy(audio).swapaxes(1, 2))[:, 0].swapaxes(1, 2)
+
+
+def make_stored():
+  """The contents of `demucs_reference.npz`, from the live reference.
+
+  `python -m tests.models.test_demucs` writes the file. It was made by
+  demucs 4.1.0, julius 0.2.8 and torch 2.13.0 on an x86-64 CPU.
+  """
+  import torch
+
+  torch.manual_seed(0)
+  rng = np.random.default_rng(0)
+  audio = rng.uniform(-0.5, 0.5, (2, 300, 1)).astype(np.float32)
+  state = reference(next(iter(VARIANTS.values()))).state_dict()
+  arrays = {f"weights/{key}": value.numpy() for key, value in state.items()}
+  arrays["audio"] = audio
+  for name, model in VARIANTS.items():
+    network = reference(model)
+    network.load_state_dict(state)
+    with torch.no_grad():
+      arrays[f"restored/{name}"] = run_reference(network, audio).numpy()
+  return arrays
+
+
+@pytest.fixture(scope="module")
+def stored():
+  with np.load(STORED) as arrays:
+    return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def variables(stored):
+  """The stored weights, for any of the `VARIANTS`."""
+  state = {
+    key.removeprefix("weights/"): value
+    for key, value in stored.items()
+    if key.startswith("weights/")
+  }
+  return {"params": from_state_dict(state, next(iter(VARIANTS.values())))}
+
+
+@pytest.fixture
+def torch():
+  pytest.importorskip("demucs.demucs", reason="demucs is not installed")
+  return pytest.importorskip("torch")
+
+
+def apply(model, variables, audio):
+  return np.asarray(jax.jit(model.apply)(variables, audio))
+
+
+def assert_near(actual, expected, relative):
+  """Equal up to an error relative to the largest expected value."""
+  scale = np.abs(expected).max()
+  np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_stored_reference(stored, variables, name):
+  restored = apply(VARIANTS[name], variables, stored["audio"])
+  assert_near(restored, stored[f"restored/{name}"], 1e-5)
+
+
+def test_stored_reference_is_what_the_live_one_gives(stored, torch):
+  live = make_stored()
+  assert live.keys() == stored.keys()
+  for key, value in live.items():
+    assert_near(value, stored[key], 1e-5)
+
+
+@pytest.mark.parametrize(
+  ("time", "fields"),
+  [
+    (777, {"audio_channels": 2}),
+    (777, {"audio_channels": 2, "decoder_padding": "valid"}),
+    (2, {"depth": 4, "lstm_layers": 0, "normalize": False}),
+    (500, {"kernel_size": 7, "stride": 3, "growth": 1.5, "lstm_layers": 1}),
+    (321, {"context": 5, "decoder_padding": "valid", "resample": False}),
+  ],
+)
+def test_live_reference_in_value_and_gradient(torch, time, fields):
+  model = Demucs(**{"channels": 4, "depth": 3} | fields)
+  torch.manual_seed(1)
+  network = reference(model)
+  rng = np.random.default_rng(time)
+  shape = (2, time, model.audio_channels)
+  audio = rng.standard_normal(shape, np.float32)
+  clean = rng.standard_normal(shape, np.float32)
+  expected = run_reference(network, audio)
+  (expected - torch.from_numpy(clean)).abs().mean().backward()
+  named = dict(network.named_parameters())
+  params = from_state_dict(
+    {key: value.detach().numpy() for key, value in named.items()}, model
+  )
+
+  def loss(params):
+    restored = model.apply({"params": params}, audio)
+    return jnp.abs(restored - clean).mean(), restored
+
+  gradient, restored = jax.jit(jax.grad(loss, has_aux=True))(params)
+  assert_near(restored, expected.detach().numpy(), 1e-5)
+  expected = from_state_dict(
+    {key: value.grad.numpy() for key, value in named.items()}, model
+  )
+  jax.tree.map(lambda a, b: assert_near(a, b, 2e-4), gradient, expected)
+
+
+@pytest.mark.parametrize(
+  ("channels", "count"),
+  [(64, 265_675_393), (48, 149_459_425), (32, 66_441_537), (16, 16_621_729)],
+)
+def test_parameter_count(channels, count):
+  model = Demucs(channels=channels)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 1, 1)))
+  assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
+
+
+@pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS.keys())
+def test_valid_length_is_the_shortest_without_remainder(model):
+  rate = 2 if model.resample else 1
+
+  def restored(frames):
+    """Length in and out of a network that has `frames` in the middle."""
+    entry = exit_ = frames
+    for _ in range(model.depth):
+      entry = (entry - 1) * model.stride + model.kernel_size
+      exit_ -= 2 if model.decoder_padding == "valid" else 0
+      exit_ = max(0, (exit_ - 1) * model.stride + model.kernel_size)
+    return entry // rate, exit_ // rate
+
+  lengths = [restored(frames) for frames in range(3, 60)]
+  if model.decoder_padding == "same":
+    lengths = [restored(frames) for frames in range(1, 60)]
+  for length in (1, 2, 10, 42, 43, 300, 1000):
+    shortest = next(entry for entry, exit_ in lengths if exit_ >= length)
+    assert model.valid_length(length) == shortest
+
+
+def test_valid_lengths_of_the_paper():
+  assert Demucs().valid_length(1) == 2048 + 2730
+  assert Demucs().valid_length(2048 * 7 + 2730) == 2048 * 7 + 2730
+  assert Demucs().valid_length(2048 * 7 + 2731) == 2048 * 8 + 2730
+
+
+def test_initial_convolutions_are_rescaled_with_their_biases():
+  audio = np.zeros((1, 1, 1), np.float32)
+  fields = {"channels": 32, "depth": 2, "lstm_layers": 0}
+  key = jax.random.key(0)
+  plain = Demucs(rescale=None, **fields).init(key, audio)["params"]
+  rescaled = Demucs(rescale=0.1, **fields).init(key, audio)["params"]
+  for name, layer in plain.items():
+    taps, fan, _ = layer["kernel"].shape
+    bound = (taps * fan) ** -0.5
+    for leaf in layer.values():
+      assert np.abs(leaf).max() <= bound
+    np.testing.assert_allclose(layer["kernel"].std(), bound / 3**0.5, rtol=0.1)
+    scale = np.sqrt(np.std(layer["kernel"], ddof=1) / 0.1)
+    for leaf in ("kernel", "bias"):
+      np.testing.assert_allclose(
+        rescaled[name][leaf], layer[leaf] / scale, rtol=1e-5
+      )
+
+
+def test_normalisation_makes_level_and_offset_pass_through(stored, variables):
+  model, audio = VARIANTS["same_plain"], stored["audio"]
+  moved = apply(model, variables, 3 * audio + 0.2)
+  expected = 3 * apply(model, variables, audio) + 0.2
+  np.testing.assert_allclose(moved, expected, atol=3e-4)
+
+
+def test_silence_and_a_single_sample_have_finite_gradients_and_stay(variables):
+  """Without deviation, what the network makes of it is scaled by zero."""
+  model = VARIANTS["same_plain"]
+
+  @jax.jit
+  @jax.value_and_grad
+  def total(variables, audio):
+    return model.apply(variables, audio).sum()
+
+  for audio in (np.zeros((1, 50, 1), np.float32), np.ones((1, 1, 1))):
+    value, gradient = total(variables, audio)
+    np.testing.assert_allclose(value, audio.sum(), atol=1e-6)
+    for leaf in jax.tree.leaves(gradient):
+      np.testing.assert_array_equal(leaf, 0)
+
+
+def test_bfloat16_stays_near_float32(stored, variables):
+  model, audio = VARIANTS["same_resampled"], stored["audio"]
+  half = model.clone(dtype="bfloat16")
+  shapes = jax.eval_shape(half.init, jax.random.key(0), audio)
+  assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {
+    np.dtype("float32")
+  }
+  restored, exact = (apply(m, variables, audio) for m in (half, model))
+  assert restored.dtype == np.float32
+  assert np.abs(restored - exact).max() > 0
+  assert_near(restored, exact, 0.05)
+
+
+def test_an_unknown_padding_is_refused():
+  with pytest.raises(UserError, match="'full'; choose 'same' or 'valid'"):
+    Demucs(decoder_padding="full").valid_length(1)
+
+
+def test_create_by_name():
+  assert models.create("demucs", depth=3) == Demucs(depth=3)
+  with pytest.raises(UserError, match="no network 'demux'"):
+    models.create("demux")
+  with pytest.raises(UserError, match="no field 'chanels'"):
+    models.create("demucs", chanels=3)
+
+
+if __name__ == "__main__":
+  np.savez_compressed(STORED, **make_stored())

@@ -1,0 +1,61 @@
+"""Sampling-rate conversion: analytic signals, and julius where installed."""
+
+import numpy as np
+import pytest
+
+from distortion_removal.models.resample import downsample, upsample
+
+
+def sine(frequency, sample_rate, length):
+  """`[1, length, 1]`, starting at time 0."""
+  time = np.arange(length) / sample_rate
+  signal = np.sin(2 * np.pi * frequency * time + 0.3)
+  return signal.astype(np.float32)[None, :, None]
+
+
+def test_upsample_interpolates_a_sine():
+  up = upsample(sine(440, 8000, 800))
+  inner = slice(100, -100)
+  expected = sine(440, 16000, 1600)
+  np.testing.assert_allclose(up[:, inner], expected[:, inner], atol=1e-4)
+
+
+def test_downsample_decimates_a_sine_and_removes_what_would_alias():
+  inner = slice(60, -60)
+  low, high = sine(440, 16000, 1600), sine(5000, 16000, 1600)
+  down = downsample(low + high)
+  expected = sine(440, 8000, 800)
+  np.testing.assert_allclose(down[:, inner], expected[:, inner], atol=2e-4)
+
+
+def test_a_constant_stays_one_up_to_the_edges():
+  constant = np.full((1, 40, 1), 0.7, np.float32)
+  np.testing.assert_allclose(upsample(constant), np.full((1, 80, 1), 0.7), 1e-6)
+  np.testing.assert_allclose(
+    downsample(constant), np.full((1, 20, 1), 0.7), 1e-6
+  )
+
+
+def test_channels_and_examples_are_filtered_independently():
+  audio = np.random.default_rng(0).standard_normal((2, 50, 3), np.float32)
+  for function in (upsample, downsample):
+    together = function(audio)
+    for i in range(2):
+      for channel in range(3):
+        alone = function(audio[i : i + 1, :, channel : channel + 1])
+        np.testing.assert_allclose(
+          together[i, :, channel], alone[0, :, 0], atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("length", [1, 2, 101, 1000])
+def test_julius_agrees(length):
+  torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+  julius = pytest.importorskip("julius", reason="julius is not installed")
+  rng = np.random.default_rng(length)
+  audio = rng.uniform(-1, 1, (2, length, 2)).astype(np.float32)
+  signals = torch.from_numpy(audio).swapaxes(1, 2)
+  up = julius.resample_frac(signals, 1, 2).swapaxes(1, 2).numpy()
+  np.testing.assert_allclose(upsample(audio), up, atol=1e-6)
+  down = julius.resample_frac(signals, 2, 1).swapaxes(1, 2).numpy()
+  np.testing.assert_allclose(downsample(audio), down, atol=1e-6)

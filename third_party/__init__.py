@@ -1,0 +1,1 @@
+"""Adapters to reference implementations; none of their code is copied."""
