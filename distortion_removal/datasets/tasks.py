@@ -1,0 +1,88 @@
+"""The tasks of the paper: what is degraded, how strongly, at which scale."""
+
+from dataclasses import dataclass
+
+from distortion_removal.errors import UserError
+
+
+@dataclass(frozen=True)
+class Task:
+  """One task of Imort et al. 2022, section 4.
+
+  Attributes:
+    name: as on the command line and in configurations.
+    effect: which degradation, see `distortion_removal.effects`.
+    train_levels: bounds of the levels drawn in training, in dB, uniform.
+    evaluation_levels: levels of validation and test, in dB.
+    clean_peak: the peak of a whole excerpt that the effect expects; None keeps
+      the recording's own scale.
+    degraded_peak: the peak of a whole degraded excerpt, which hardly depends on
+      the level (SoX overdrive: median 0.84, 90 % within 0.76 ... 0.96 over all
+      gains, on real direct-input guitar); None where it can be anything. It
+      tells how to scale a recording for a network that expects the task's own.
+    loudness_lufs: of listening excerpts (ITU-R BS.1770-4).
+    label: for tables and plots.
+
+  A level is the gain for `overdrive` and `hard_clip`, the input SDR for
+  `hard_clip_sdr`.
+  """
+
+  name: str
+  effect: str
+  train_levels: tuple[float, float]
+  evaluation_levels: tuple[float, ...]
+  clean_peak: float | None
+  degraded_peak: float | None
+  loudness_lufs: float
+  label: str
+
+
+_GAINS_DB = (20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
+_INPUT_SDRS_DB = (1.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)
+
+TASKS: dict[str, Task] = {
+  task.name: task
+  for task in (
+    Task(
+      name="overdrive",
+      effect="overdrive",
+      train_levels=(20.0, 50.0),
+      evaluation_levels=_GAINS_DB,
+      clean_peak=0.5,
+      degraded_peak=0.84,
+      loudness_lufs=-19.0,
+      label="CEG-OD",
+    ),
+    Task(
+      name="hard_clip",
+      effect="hard_clip",
+      train_levels=(20.0, 50.0),
+      evaluation_levels=_GAINS_DB,
+      clean_peak=0.5,
+      degraded_peak=1.0,
+      loudness_lufs=-19.0,
+      label="CEG-HC",
+    ),
+    Task(
+      name="hard_clip_sdr",
+      effect="hard_clip_sdr",
+      train_levels=(1.0, 20.0),
+      evaluation_levels=_INPUT_SDRS_DB,
+      clean_peak=None,
+      degraded_peak=None,
+      loudness_lufs=-23.0,
+      label="SignalTrain-HC",
+    ),
+  )
+}
+
+
+def get(name: str) -> Task:
+  """Returns the task called `name`.
+
+  Raises:
+    UserError: there is none.
+  """
+  if name not in TASKS:
+    raise UserError(f"unknown task {name!r}: choose from {', '.join(TASKS)}")
+  return TASKS[name]

@@ -1,0 +1,159 @@
+"""Stores recordings, or synthetic ones, as the excerpts that training reads.
+
+python -m distortion_removal.prepare --dataset=audio_folder --path=FOLDER
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distortion_removal import datasets
+from distortion_removal.datasets import tasks
+from distortion_removal.errors import UserError, one_line_errors
+
+if TYPE_CHECKING:
+  from distortion_removal.datasets.builder import CleanAudioBuilder
+
+
+def prepare(
+  builder: "CleanAudioBuilder", *, overwrite: bool = False
+) -> "CleanAudioBuilder":
+  """Stores a data set; one that lies there already is taken as it is.
+
+  The data set is written to a folder of another name and renamed once it is
+  complete; a failure removes that folder.
+
+  Args:
+    builder: from `datasets.open_builder`.
+    overwrite: replace what lies there, once the new one is complete.
+
+  Returns:
+    The builder, ready to read.
+
+  Raises:
+    UserError: there is nothing to store, or the data set that lies there came
+      from another source.
+    OSError: the disk is full, or the folder cannot be written.
+  """
+  folder = Path(builder.data_dir)
+  source = builder.source()
+  if folder.exists() and not overwrite:
+    _check_same_source(builder, source)
+    return builder
+  with _set_aside(folder):
+    builder = _reopen(builder)
+    try:
+      builder.download_and_prepare()
+    except OSError:
+      # Another process of the same run may have been faster.
+      if not datasets.is_prepared(builder):
+        raise
+  return _reopen(builder)
+
+
+@contextlib.contextmanager
+def _set_aside(folder: Path) -> Iterator[None]:
+  """Moves a data set away, to put it back if its replacement fails."""
+  aside = folder.with_name(f"{folder.name}.replaced")
+  if folder.exists():
+    folder.rename(aside)
+  try:
+    yield
+  except BaseException:
+    if aside.exists():
+      aside.rename(folder)
+    raise
+  shutil.rmtree(aside, ignore_errors=True)
+
+
+def _reopen(builder: "CleanAudioBuilder") -> "CleanAudioBuilder":
+  """A builder that knows what lies there now; they look only when made."""
+  return type(builder)(
+    config=builder.builder_config, data_dir=builder.data_dir_root
+  )
+
+
+def _check_same_source(builder: "CleanAudioBuilder", source: dict) -> None:
+  stored = builder.info.metadata.get("source", {})
+  changed = [key for key in source if stored.get(key) != source[key]]
+  if changed:
+    raise UserError(
+      f"{builder.data_dir}: holds a data set of different "
+      f"{', '.join(changed)}; choose another --data-dir or pass --overwrite"
+    )
+
+
+def summary(builder: "CleanAudioBuilder") -> str:
+  """What was stored, what was left out, where it lies and how to use it."""
+  folder = Path(builder.data_dir)
+  report = json.loads((folder / "report.json").read_text())
+  lines = [f"{builder.name} for the task {builder.builder_config.task.name}"]
+  lines += [
+    f"  {split:<6}{count['excerpts']:>7} excerpts{count['minutes']:>9.1f} min"
+    for split, count in report["splits"].items()
+  ]
+  if skipped := report.get("skipped"):
+    files = "file" if len(skipped) == 1 else "files"
+    lines.append(f"  skipped {len(skipped)} {files}: see report.json")
+  for key in ("silent_excerpts", "short_remainders"):
+    if report.get(key):
+      lines.append(f"  left out {report[key]} {key.replace('_', ' ')}")
+  lines += [f"in {folder}", "train on it with", f"  {train_command(builder)}"]
+  return "\n".join(lines)
+
+
+def train_command(builder: "CleanAudioBuilder") -> str:
+  """The command line that trains on the data set."""
+  config = builder.builder_config
+  fields = {
+    "dataset": builder.name,
+    "task": config.task.name,
+    "data_dir": os.fspath(builder.data_dir_root),
+    "sample_rate": config.sample_rate,
+    "channels": config.channels,
+    "excerpt_seconds": f"{float(config.excerpt_seconds)}",
+  }
+  words = [f"--config.data.{name}={value}" for name, value in fields.items()]
+  command = ["python", "-m", "distortion_removal.main"]
+  return shlex.join([*command, "--config=configs/default.py", *words])
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog="python -m distortion_removal.prepare",
+    description="Stores clean recordings as excerpts for training.",
+    allow_abbrev=False,
+  )
+  add = parser.add_argument
+  add("--dataset", default="audio_folder", help=", ".join(datasets.DATASETS))
+  add("--path", help="folder of recordings: WAV, FLAC, AIFF, Ogg or MP3")
+  add("--include", metavar="GLOB", help="only files so named ('input_*')")
+  add("--task", default="overdrive", help=", ".join(tasks.TASKS))
+  add("--data-dir", help="where data sets lie (~/tensorflow_datasets)")
+  add("--sample-rate", type=int, default=16_000, help="Hz (16000)")
+  add("--channels", type=int, default=1, help="1 or 2 (1)")
+  add("--excerpt-seconds", type=float, default=10.0, help="(10)")
+  add("--overwrite", action="store_true", help="replace what lies there")
+  return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+  """The command line, see `--help`."""
+  options = vars(_parser().parse_args(argv))
+  overwrite = options.pop("overwrite")
+  given = {
+    key: value for key, value in options.items() if value not in (None, "")
+  }
+  with one_line_errors():
+    builder = prepare(datasets.open_builder(**given), overwrite=overwrite)
+    print(summary(builder))
+
+
+if __name__ == "__main__":
+  main()

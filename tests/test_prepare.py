@@ -1,0 +1,195 @@
+"""The command: what it says, where it writes, and how it fails."""
+
+import resource
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from distortion_removal import datasets, prepare
+from distortion_removal.datasets import audio_folder
+from distortion_removal.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+RATE = 16_000
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """Four recordings of music-like level and one that is no audio."""
+  path = tmp_path / "music"
+  path.mkdir()
+  rng = np.random.default_rng(0)
+  for i in range(4):
+    audio = 0.1 * rng.standard_normal((12 * RATE, 1))
+    soundfile.write(path / f"{i}.wav", audio, RATE)
+  (path / "notes.wav").write_text("buy strings")
+  return path
+
+
+def run(*arguments, **kwargs):
+  return subprocess.run(
+    [sys.executable, "-m", "distortion_removal.prepare", *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    **kwargs,
+  )
+
+
+def test_command_line(folder, tmp_path):
+  result = run(
+    f"--path={folder}",
+    "--task=hard_clip_sdr",
+    f"--data-dir={tmp_path / 'out'}",
+    "--excerpt-seconds=6",
+  )
+  assert result.returncode == 0
+  assert result.stderr == "skipped notes.wav: not audio in a known format\n"
+  lines = result.stdout.splitlines()
+  where = tmp_path / "out/audio_folder/hard_clip_sdr_6s/1.0.0"
+  assert lines[:-1] == [
+    "audio_folder for the task hard_clip_sdr",
+    "  train       4 excerpts      0.4 min",
+    "  valid       2 excerpts      0.2 min",
+    "  test        2 excerpts      0.2 min",
+    "  skipped 1 file: see report.json",
+    f"in {where}",
+    "train on it with",
+  ]
+  assert shlex.split(lines[-1]) == [
+    "python",
+    "-m",
+    "distortion_removal.main",
+    "--config=configs/default.py",
+    "--config.data.dataset=audio_folder",
+    "--config.data.task=hard_clip_sdr",
+    f"--config.data.data_dir={tmp_path / 'out'}",
+    "--config.data.sample_rate=16000",
+    "--config.data.channels=1",
+    "--config.data.excerpt_seconds=6.0",
+  ]
+  assert (where / "report.json").is_file()
+
+
+def test_errors_are_one_line_and_status_1(folder, tmp_path):
+  (tmp_path / "file").write_text("not a folder")
+  result = run(f"--path={folder}", f"--data-dir={tmp_path / 'file'}")
+  assert result.returncode == 1
+  assert result.stderr.count("\n") == 1
+  assert result.stderr.startswith(f"error: {tmp_path / 'file'}")
+  assert "Not a directory" in result.stderr
+
+
+def test_a_write_that_fails_leaves_nothing(folder, tmp_path):
+  """A limit on file sizes fails where a full disk would."""
+  result = run(
+    f"--path={folder}",
+    f"--data-dir={tmp_path / 'out'}",
+    preexec_fn=lambda: resource.setrlimit(
+      resource.RLIMIT_FSIZE, (200_000, 200_000)
+    ),
+  )
+  assert result.returncode == 1
+  last = result.stderr.splitlines()[-1]
+  assert last.startswith("error: ")
+  assert last.endswith("File too large")
+  assert not [p for p in (tmp_path / "out").rglob("*") if "1.0.0" in p.name]
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ([], "--path: not a folder of recordings"),
+    (["--path=/no/such"], "/no/such: not a folder of recordings"),
+    (["--dataset=mnist"], "unknown data set 'mnist': choose from"),
+    (["--task=fuzz"], "unknown task 'fuzz': choose from overdrive"),
+    (["--channels=3"], "3 channels: choose 1 or 2"),
+    (["--excerpt-seconds=0.1"], "choose 1 to 3600 s"),
+    (["--excerpt-seconds=nan"], "excerpts of nan s"),
+    (["--sample-rate=16"], "excerpts of 10 s at 16 Hz"),
+    (
+      ["--dataset=plucked_strings", "--path=/tmp"],
+      "plucked_strings takes no path",
+    ),
+  ],
+)
+def test_mistakes(tmp_path, arguments, message):
+  with pytest.raises(SystemExit) as caught:
+    prepare.main([f"--data-dir={tmp_path}", *arguments])
+  assert caught.value.code.startswith("error: ")
+  assert message in caught.value.code
+  assert "\n" not in caught.value.code
+
+
+def test_default_folder_is_the_one_of_tfds(folder, tmp_path):
+  result = run(
+    f"--path={folder}",
+    env={"TFDS_DATA_DIR": str(tmp_path / "own"), "PATH": "/usr/bin"},
+  )
+  assert result.returncode == 0
+  assert f"in {tmp_path / 'own'}/audio_folder/overdrive/1.0.0" in result.stdout
+
+
+def test_home_is_expanded(monkeypatch):
+  monkeypatch.setenv("HOME", "/home/someone")
+  builder = datasets.open_builder(
+    "audio_folder", task="overdrive", data_dir="~/sets"
+  )
+  assert builder.data_dir == "/home/someone/sets/audio_folder/overdrive/1.0.0"
+
+
+def open_folder(folder, tmp_path):
+  return datasets.open_builder(
+    "audio_folder",
+    task="overdrive",
+    data_dir=str(tmp_path / "out"),
+    path=str(folder),
+  )
+
+
+def test_reading_before_preparing_says_how_to_prepare(folder, tmp_path):
+  builder = open_folder(folder, tmp_path)
+  assert not datasets.is_prepared(builder)
+  with pytest.raises(UserError, match="not prepared; run: python -m") as caught:
+    datasets.read_split(builder, "train")
+  command = shlex.split(str(caught.value).partition("run: ")[2])
+  command[command.index("--path=FOLDER")] = f"--path={folder}"
+  prepare.main(command[3:])
+  source = datasets.read_split(open_folder(folder, tmp_path), "train")
+  assert len(source) == 4
+  with pytest.raises(UserError, match="no split 'dev', only train, valid, te"):
+    datasets.read_split(open_folder(folder, tmp_path), "dev")
+
+
+def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
+  """Two processes of one run prepare the same data set at the same time."""
+  assign_splits = audio_folder.assign_splits
+  builder = open_folder(folder, tmp_path)
+
+  def overtaken(names):
+    monkeypatch.undo()
+    prepare.prepare(open_folder(folder, tmp_path))
+    return assign_splits(names)
+
+  monkeypatch.setattr(audio_folder, "assign_splits", overtaken)
+  builder = prepare.prepare(builder)
+  assert len(datasets.read_split(builder, "train")) == 4
+  version = Path(builder.data_dir)
+  assert [path.name for path in version.parent.iterdir()] == [version.name]
+
+
+def test_a_failed_overwrite_keeps_what_was_there(folder, tmp_path):
+  out = tmp_path / "out"
+  assert run(f"--path={folder}", f"--data-dir={out}").returncode == 0
+  before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+  (tmp_path / "empty").mkdir()
+  result = run(
+    f"--path={tmp_path / 'empty'}", f"--data-dir={out}", "--overwrite"
+  )
+  assert result.returncode == 1
+  assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
