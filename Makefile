@@ -1,0 +1,34 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := runs/quickstart
+LISTEN := $(RUN)/evaluation/plucked_strings_overdrive/listen
+
+.PHONY: quickstart test slow lint
+
+$(BIN)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(BIN)/.installed-test: $(BIN)/.installed
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+quickstart: $(BIN)/.installed
+	$(BIN)/python -m distortion_removal.main --config=configs/quickstart.py
+	$(BIN)/python -m distortion_removal.main --mode=evaluate --workdir=$(RUN)
+	$(BIN)/python -m distortion_removal.restore $(LISTEN)/000_35dB_distorted.wav \
+	  -o $(RUN)/restored.wav --checkpoint=$(RUN)
+	@echo "Listen: $(LISTEN)/000_35dB_distorted.wav, then $(RUN)/restored.wav"
+	@echo "Look:   $(RUN)/evaluation/plucked_strings_overdrive/si_sdr.png"
+
+test: $(BIN)/.installed-test
+	$(BIN)/pytest -n auto
+
+slow: $(BIN)/.installed-test
+	$(BIN)/pytest -n auto -m slow
+
+lint: $(BIN)/.installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check

@@ -1,0 +1,117 @@
+"""Every field of a run, with its unit. Other configs state what they change.
+
+    python -m distortion_removal.main --config=configs/default.py
+
+trains Demucs at the paper's size on the embedded guitar data. Any field can be
+set on the command line (`--config.batch_size=8`); `configs/default.py:smoke`
+is the same run at a size that takes seconds.
+
+Time and score: not yet run at this size.
+"""
+
+import ml_collections
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+  """Returns the default run; `arg` is '' or 'smoke'."""
+  config = ml_collections.ConfigDict()
+  config.seed = 0  # of the weights, the shuffling, the crops and the levels
+
+  config.data = ml_collections.ConfigDict(
+    {
+      "dataset": "plucked_strings",  # or "audio_folder"
+      "task": "overdrive",  # "overdrive", "hard_clip" or "hard_clip_sdr"
+      "data_dir": "",  # where data sets lie; "": TFDS's own folder
+      "sample_rate": 16_000,  # Hz
+      "channels": 1,
+      "excerpt_seconds": 10.0,  # s of a stored excerpt
+      "segment_seconds": 5.0,  # s of the crop that one training example is
+      "workers": 0,  # data-loading processes; 0: threads in this process
+      "hint": "",  # what to tell a user who lacks the data set
+    }
+  )
+
+  config.model = ml_collections.ConfigDict({"name": "demucs"})
+  config.model.fields = demucs_fields()
+  config.compute_dtype = "float32"  # or "bfloat16"; parameters stay float32
+
+  config.loss = "l1"  # "l1", "l2", "neg_si_sdr" or "neg_sdr"
+  config.batch_size = 64  # examples of one optimiser step, over all devices
+  config.steps = 200_000  # optimiser steps
+  config.optimizer = ml_collections.ConfigDict(
+    {
+      "learning_rate": 3e-4,  # Adam, at the end of the warm-up
+      "final_learning_rate": 3e-6,  # at the end of the cosine
+      "warmup_steps": 1_000,
+      "b1": 0.9,
+      "b2": 0.999,
+      "weight_decay": 0.0,  # decoupled, per step relative to the rate
+      "gradient_clip_norm": 5.0,  # global L2 norm; 0: no clipping
+    }
+  )
+  config.ema_decay = 0.999  # per step, of the weights that are evaluated
+
+  config.log_every = 100  # steps
+  config.validate_every = 2_000  # steps
+  config.checkpoint_every = 2_000  # steps
+  config.validation_pairs = 64  # how many fixed pairs a validation scores
+  config.validation_examples = 2  # of them, how many TensorBoard shows
+
+  config.apply = ml_collections.ConfigDict(
+    {
+      "chunk_seconds": 10.0,  # s that the network sees at a time
+      "overlap_seconds": 1.0,  # s of cross-fade between chunks
+    }
+  )
+  config.metrics = ("si_sdr", "sdr")
+  config.listen_excerpts = 3  # test excerpts written out for listening
+  return smoke(config) if check(arg) == "smoke" else config
+
+
+def check(arg: str) -> str:
+  """Returns `arg`, the part behind ':' in `--config=FILE:arg`, if it is known.
+
+  Raises:
+    ValueError: it is neither '' nor 'smoke'.
+  """
+  if arg not in ("", "smoke"):
+    raise ValueError(f"unknown config argument {arg!r}: only 'smoke' is known")
+  return arg
+
+
+def demucs_fields() -> dict[str, object]:
+  """The fields of Demucs v2 at the paper's size (265,675,393 parameters)."""
+  return {
+    "channels": 64,  # of the first layer
+    "depth": 6,  # encoder and decoder levels
+    "growth": 2.0,  # channels grow by this per level
+    "kernel_size": 8,  # samples
+    "stride": 4,  # samples
+    "context": 3,  # frames the decoder's first convolution sees
+    "lstm_layers": 2,
+    "resample": True,  # run at twice the sample rate
+    "normalize": True,  # to zero mean, unit deviation, and back
+    "decoder_padding": "same",  # or "valid", as in Demucs v2
+    "rescale": 0.1,  # reference deviation of the initial weights; 0: off
+  }
+
+
+def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Shrinks a run to seconds on a CPU; the task and the loss stay."""
+  config.data.dataset = "plucked_strings_smoke"
+  config.data.excerpt_seconds = 2.0
+  config.data.segment_seconds = 1.0
+  config.model.fields.channels = 4
+  config.model.fields.depth = 3
+  config.batch_size = 4
+  config.steps = 4
+  config.optimizer.warmup_steps = 1
+  config.log_every = 1
+  config.validate_every = 2
+  config.checkpoint_every = 2
+  config.validation_pairs = 4
+  config.validation_examples = 1
+  config.apply.chunk_seconds = 1.0
+  config.apply.overlap_seconds = 0.25
+  config.listen_excerpts = 1
+  return config

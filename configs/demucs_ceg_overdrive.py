@@ -1,0 +1,30 @@
+"""Demucs on CEG-OD: clean electric guitar through SoX overdrive, 20 to 50 dB.
+
+Imort et al. 2022, section 4 (task CEG-OD; published medians: SI-SDR 37.9 dB
+against 3.3 dB distorted). The authors' guitar is internal: point this at your
+own clean, direct-input electric guitar.
+
+    python -m distortion_removal.prepare --dataset=audio_folder \
+        --path=MY_GUITAR --task=overdrive --data-dir=data/ceg
+    python -m distortion_removal.main --config=configs/demucs_ceg_overdrive.py
+
+Time and score: not yet run.
+"""
+
+import ml_collections
+
+from distortion_removal.config import sibling
+
+default = sibling(__file__, "default")
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+  """Returns the run; `arg` is '' or 'smoke'."""
+  config = default.get_config()
+  config.data.dataset = "audio_folder"
+  config.data.task = "overdrive"
+  config.data.data_dir = "data/ceg"
+  config.data.hint = (
+    "CEG is not published: use a folder of clean, direct-input electric guitar"
+  )
+  return default.smoke(config) if default.check(arg) == "smoke" else config

@@ -1,0 +1,101 @@
+"""A network on audio of any length, in constant memory.
+
+The audio is cut into overlapping chunks of one static length, each chunk goes
+through the network, and neighbours are joined by a cross-fade whose weights
+add up to one (a partition of unity): where the network is the identity, so is
+this.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+def fade_in(length: int) -> np.ndarray:
+  """A raised-cosine fade, `[length, 1]`; it and its reverse add up to one."""
+  phase = (np.arange(length, dtype=np.float32) + 0.5) / length
+  return (0.5 - 0.5 * np.cos(np.pi * phase))[:, None].astype(np.float32)
+
+
+def apply_to_stream(
+  function: Function,
+  blocks: Iterable[np.ndarray],
+  *,
+  chunk: int,
+  overlap: int,
+) -> Iterator[np.ndarray]:
+  """Applies a function of fixed-length audio to a stream of blocks.
+
+  The last chunk is moved back so that it ends with the audio; audio shorter
+  than one chunk is extended by reflection. The function is therefore never
+  shown padding with zeros, which would shift its input statistics.
+
+  Args:
+    function: `[batch, chunk, channels]` to the same shape.
+    blocks: `[batch, time, channels]` each, of any lengths.
+    chunk: samples the function sees at a time.
+    overlap: samples of cross-fade, at most half a chunk.
+
+  Yields:
+    Blocks `[batch, time, channels]` whose lengths add up to the input's.
+
+  Raises:
+    ValueError: the overlap does not fit the chunk.
+  """
+  if not 0 <= overlap <= chunk // 2:
+    raise ValueError(f"overlap {overlap} is not within 0 … {chunk // 2}")
+  hop = chunk - overlap
+  fade = fade_in(overlap) if overlap else np.zeros((0, 1), np.float32)
+  held, start, tail = None, 0, None  # `held` begins `start` before the chunk
+  for block in blocks:
+    held = block if held is None else np.concatenate([held, block], axis=1)
+    while held.shape[1] - start > chunk:
+      output = function(held[:, start : start + chunk])
+      yield _join(tail, output[:, :hop], fade)
+      tail = output[:, hop:]
+      # What the last chunk may have to reach back to stays held.
+      held, start = held[:, start:], hop
+  if held is None or held.shape[1] == 0:
+    return
+  remaining = held.shape[1] - start
+  yield _join(tail, _last(function, held, chunk)[:, -remaining:], fade)
+
+
+def _join(
+  tail: np.ndarray | None, output: np.ndarray, fade: np.ndarray
+) -> np.ndarray:
+  """Cross-fades from the previous chunk's tail into the next output."""
+  if tail is None or not tail.shape[1]:
+    return output
+  length = min(tail.shape[1], output.shape[1])
+  weight = fade[:length]
+  joined = (1 - weight) * tail[:, :length] + weight * output[:, :length]
+  return np.concatenate([joined, output[:, length:]], axis=1)
+
+
+def _last(function: Function, held: np.ndarray, chunk: int) -> np.ndarray:
+  length = held.shape[1]
+  if length >= chunk:
+    return function(held[:, length - chunk :])
+  padding = ((0, 0), (0, chunk - length), (0, 0))
+  return function(np.pad(held, padding, mode="symmetric"))[:, :length]
+
+
+def apply_chunked(
+  function: Function, audio: np.ndarray, *, chunk: int, overlap: int
+) -> np.ndarray:
+  """`apply_to_stream` for audio that is in memory.
+
+  Args:
+    function: `[batch, chunk, channels]` to the same shape.
+    audio: `[batch, time, channels]`.
+    chunk: samples the function sees at a time.
+    overlap: samples of cross-fade.
+
+  Returns:
+    `[batch, time, channels]`.
+  """
+  outputs = apply_to_stream(function, [audio], chunk=chunk, overlap=overlap)
+  return np.concatenate([np.asarray(block) for block in outputs], axis=1)

@@ -1,0 +1,45 @@
+"""The console script `distortion-removal COMMAND …`."""
+
+import sys
+
+_COMMANDS = {
+  "train": "train a network: --config=FILE [--workdir=FOLDER]",
+  "evaluate": "score a trained run: --workdir=FOLDER [--config=FILE]",
+  "prepare": "make a data set of recordings: --dataset=NAME --path=FOLDER",
+  "restore": "restore a recording: IN -o OUT --checkpoint=FOLDER",
+}
+
+
+def main() -> None:
+  """Hands the arguments to the command that comes first among them."""
+  command = sys.argv[1] if len(sys.argv) > 1 else "--help"
+  if command in ("-h", "--help", "help"):
+    print(_usage())
+    return
+  if command not in _COMMANDS:
+    sys.exit(f"error: unknown command {command!r}\n{_usage()}")
+  arguments = sys.argv[2:]
+  if command in ("train", "evaluate"):
+    from distortion_removal import main as runs
+
+    # config_flags reads overrides from sys.argv.
+    sys.argv = [f"distortion-removal {command}", f"--mode={command}"]
+    sys.argv += arguments
+    runs.run()
+  elif command == "prepare":
+    from distortion_removal import prepare
+
+    prepare.main(arguments)
+  else:
+    from distortion_removal import restore
+
+    restore.main(arguments)
+
+
+def _usage() -> str:
+  lines = [
+    "usage: distortion-removal COMMAND [OPTIONS]",
+    *(f"  {name:<10}{text}" for name, text in _COMMANDS.items()),
+    "distortion-removal COMMAND --help says more.",
+  ]
+  return "\n".join(lines)

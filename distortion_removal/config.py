@@ -1,0 +1,84 @@
+"""Reading, storing and comparing the configuration of a run."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import ml_collections
+
+from distortion_removal.errors import UserError
+
+_FILE_NAME = "config.json"
+
+
+def sibling(file: str, name: str) -> ModuleType:
+  """Loads the configuration module `name` that lies in the folder of `file`.
+
+  A config states only what it changes from another one. Loading that by its
+  place beside `file` works from any folder, unlike `import configs.default`.
+  """
+  path = Path(file).with_name(f"{name}.py")
+  spec = importlib.util.spec_from_file_location(f"_config_{name}", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def to_dict(config: ml_collections.ConfigDict) -> dict:
+  """The configuration as plain JSON types (tuples become lists)."""
+  return json.loads(config.to_json_best_effort())
+
+
+def save(config: ml_collections.ConfigDict, workdir: Path) -> None:
+  """Writes the configuration into `workdir`."""
+  text = json.dumps(to_dict(config), indent=2, sort_keys=True)
+  partial = workdir / f"{_FILE_NAME}.partial"
+  partial.write_text(text + "\n")
+  partial.replace(workdir / _FILE_NAME)
+
+
+def load(workdir: Path) -> ml_collections.ConfigDict:
+  """Reads the configuration of the run that lies in `workdir`.
+
+  Raises:
+    UserError: there is no run in `workdir`.
+  """
+  path = workdir / _FILE_NAME
+  if not path.is_file():
+    raise UserError(
+      f"{workdir}: no trained run here ({_FILE_NAME} is missing); "
+      "give the --workdir that training wrote to"
+    )
+  try:
+    return ml_collections.ConfigDict(json.loads(path.read_text()))
+  except (json.JSONDecodeError, TypeError) as error:
+    raise UserError(f"{path}: not a configuration ({error})") from None
+
+
+def exists(workdir: Path) -> bool:
+  """Whether a run has been started in `workdir`."""
+  return (workdir / _FILE_NAME).is_file()
+
+
+def differences(
+  stored: ml_collections.ConfigDict, given: ml_collections.ConfigDict
+) -> list[str]:
+  """The fields in which two configurations differ, a phrase for each."""
+  old, new = _flatten(to_dict(stored)), _flatten(to_dict(given))
+  missing = "(absent)"
+  return [
+    f"{key}: {old.get(key, missing)!r} there, {new.get(key, missing)!r} given"
+    for key in sorted(old.keys() | new.keys())
+    if old.get(key, missing) != new.get(key, missing)
+  ]
+
+
+def _flatten(tree: dict, prefix: str = "") -> dict:
+  flat = {}
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      flat |= _flatten(value, f"{prefix}{key}.")
+    else:
+      flat[prefix + key] = value
+  return flat

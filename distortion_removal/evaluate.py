@@ -1,0 +1,201 @@
+"""Evaluation: every test excerpt × level × method, one JSON line each."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+import ml_collections
+import numpy as np
+from tqdm import tqdm
+
+from distortion_removal import (
+  audio_io,
+  datasets,
+  effects,
+  methods,
+  metrics,
+)
+from distortion_removal import (
+  config as run_config,
+)
+from distortion_removal.datasets import pairs, tasks
+from distortion_removal.datasets.tasks import Task
+from distortion_removal.errors import UserError
+from distortion_removal.log import logger
+from distortion_removal.metrics.loudness import normalise_loudness
+from distortion_removal.report import plots, tables
+
+
+def evaluate(
+  workdir: Path, config: ml_collections.ConfigDict | None = None
+) -> Path:
+  """Scores a trained run on the test split of a data set.
+
+  Writes results.jsonl, a table and a plot per metric and sounds to listen to,
+  and prints the tables.
+
+  Args:
+    workdir: of the run: its model, weights and chunking are used.
+    config: names the data set, task and metrics if they are not the run's own.
+
+  Returns:
+    The folder with the results, below `workdir`.
+
+  Raises:
+    UserError: no run, no data set, or the data set has another sample rate or
+      channel count than the model.
+  """
+  run = run_config.load(workdir)
+  config = run if config is None else config
+  _check_same_format(run, config)
+  task = tasks.get(config.data.task)
+  source = datasets.read_split(datasets.open_dataset(config.data), "test")
+  candidates = {
+    "distorted": methods.distorted,
+    run.model.name: methods.network(workdir, run),
+  }
+  folder = workdir / "evaluation" / f"{config.data.dataset}_{task.name}"
+  (folder / "listen").mkdir(parents=True, exist_ok=True)
+
+  partial = folder / "results.jsonl.partial"
+  rows = []
+  with open(partial, "w") as file:
+    for row in _score(config, task, source, candidates, folder / "listen"):
+      rows.append(row)
+      file.write(json.dumps(row) + "\n")
+  partial.replace(folder / "results.jsonl")
+  _report(rows, task, config, folder)
+  return folder
+
+
+def _check_same_format(
+  run: ml_collections.ConfigDict, config: ml_collections.ConfigDict
+) -> None:
+  for field in ("sample_rate", "channels"):
+    model, data = run.data[field], config.data[field]
+    if model != data:
+      raise UserError(
+        f"the model was trained at {field} {model}, the data set has {data}; "
+        f"give --config.data.{field}={model}"
+      )
+
+
+def _score(
+  config: ml_collections.ConfigDict,
+  task: Task,
+  source: datasets.Source,
+  candidates: Mapping[str, methods.Method],
+  listen: Path,
+) -> Iterator[dict]:
+  """Yields a result row per excerpt, level and method."""
+  effect = effects.get(task.effect)
+  degrade = jax.jit(effect.apply)
+  levels = np.asarray(task.evaluation_levels, np.float32)
+  rate = config.data.sample_rate
+  longest = round(config.data.excerpt_seconds * rate)
+  if not len(source):
+    raise UserError(f"the test split of {config.data.dataset} is empty")
+  warm = False
+  for i, record in enumerate(_progress(source)):
+    excerpt = pairs.scale_to_task(record, task)
+    time_samples = len(excerpt)
+    # One static length for the effect: zeros at the end change nothing
+    # before them, nor the threshold of an SDR clip.
+    padded = np.pad(excerpt, ((0, longest - time_samples), (0, 0)))
+    clean = np.repeat(padded[None], len(levels), axis=0)
+    degraded = np.asarray(degrade(clean, levels))[:, :time_samples]
+    clean = clean[:, :time_samples]
+    sounds = {}
+    for name, method in candidates.items():
+      if not warm:
+        method(degraded, clean)  # Compiles, so that the times below are fair.
+      start = time.perf_counter()
+      estimate = method(degraded, clean)
+      seconds = (time.perf_counter() - start) / len(levels)
+      sounds[name] = estimate
+      shared = {
+        "dataset": config.data.dataset,
+        "task": task.name,
+        "file": pairs.record_name(record),
+        "method": name,
+        "audio_seconds": time_samples / rate,
+        "compute_seconds": seconds,
+      }
+      scores = {
+        metric: metrics.get(metric).function(estimate, clean, sample_rate=rate)
+        for metric in config.metrics
+      }
+      for k, level in enumerate(levels):
+        yield shared | {
+          effect.level_name: float(level),
+          **{metric: _number(score[k]) for metric, score in scores.items()},
+        }
+    warm = True
+    if i < config.listen_excerpts:
+      _write_sounds(listen, i, sounds | {"clean": clean}, task, rate)
+
+
+def _number(value: float) -> float | None:
+  """A JSON number; None where the metric is undefined."""
+  return float(value) if np.isfinite(value) else None
+
+
+def _progress(source: datasets.Source) -> Iterator[dict]:
+  """The records, with a bar on a terminal and log lines elsewhere."""
+  quiet = not sys.stderr.isatty()
+  for i in tqdm(range(len(source)), "evaluate", unit="excerpt", disable=quiet):
+    if quiet and i % max(1, len(source) // 5) == 0:
+      logger.info("evaluating excerpt %d of %d", i + 1, len(source))
+    yield source[i]
+
+
+def _write_sounds(
+  folder: Path,
+  index: int,
+  sounds: Mapping[str, np.ndarray],
+  task: Task,
+  sample_rate: int,
+) -> None:
+  """Writes one excerpt at the task's middle level, equally loud."""
+  level = len(task.evaluation_levels) // 2
+  label = f"{task.evaluation_levels[level]:g}dB"
+  for name, audio in sounds.items():
+    scaled, limited = normalise_loudness(
+      audio[level], sample_rate=sample_rate, loudness_lufs=task.loudness_lufs
+    )
+    path = folder / f"{index:03d}_{label}_{name}.wav"
+    if limited:
+      logger.info("%s is quieter than the others: its peak is full", path)
+    audio_io.write(path, scaled, sample_rate)
+  figure = plots.spectrogram_strip(
+    {name: audio[level] for name, audio in sounds.items()}, sample_rate
+  )
+  figure.savefig(folder / f"{index:03d}_{label}.png", dpi=120)
+
+
+def _report(
+  rows: list[dict],
+  task: Task,
+  config: ml_collections.ConfigDict,
+  folder: Path,
+) -> None:
+  """Prints and writes a table, and draws a plot, per metric."""
+  effect = effects.get(task.effect)
+  texts = []
+  for name in config.metrics:
+    metric = metrics.get(name)
+    scores = tables.collect(rows, effect.level_name, name)
+    texts.append(tables.median_table(scores, metric, effect))
+    figure = plots.score_by_level(
+      scores,
+      level_label=f"{effect.level_label} / {effect.unit}",
+      score_label=tables.heading(metric),
+    )
+    figure.savefig(folder / f"{name}.png", dpi=150)
+  text = "\n\n".join(texts)
+  (folder / "table.md").write_text(text + "\n")
+  print(text)
+  print(f"\nlisten to {folder / 'listen'}, look at {folder}")

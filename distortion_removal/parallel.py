@@ -1,0 +1,85 @@
+"""Devices and processes: the only file that knows how work is spread.
+
+The train state is replicated, not stacked: it goes into `jax.pmap` with
+`in_axes=None` and comes out with `out_axes=None`, so that it looks the same on
+one CPU and on a pod. Batches carry a leading axis of local devices.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from distortion_removal.errors import UserError
+
+AXIS = "batch"
+
+
+def initialize_distributed() -> None:
+  """Joins the processes of a pod; call it before any other use of JAX."""
+  jax.distributed.initialize()
+
+
+def _sharding(*spec: str) -> NamedSharding:
+  mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+  return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def batch_sharding() -> NamedSharding:
+  """Sharding of `[devices, batch, …]` arrays: a slice to each local device."""
+  return _sharding(AXIS)
+
+
+def replicate(tree: Any) -> Any:
+  """Copies every array of `tree` to all local devices, without a new axis."""
+  return jax.device_put(tree, _sharding())
+
+
+def split_batch(tree: Any) -> Any:
+  """Reshapes `[batch, …]` arrays to `[local devices, batch per device, …]`."""
+  devices = jax.local_device_count()
+  return jax.tree.map(
+    lambda x: x.reshape((devices, x.shape[0] // devices, *x.shape[1:])), tree
+  )
+
+
+def map_train(function: Callable) -> Callable:
+  """Compiles `(state, batch) -> (state, metrics)` over all devices.
+
+  The state is replicated and its memory reused; `function` must reduce over
+  `AXIS` whatever has to be equal on all devices.
+  """
+  return jax.pmap(
+    function,
+    axis_name=AXIS,
+    in_axes=(None, 0),
+    out_axes=None,
+    donate_argnums=(0,),
+  )
+
+
+def map_eval(function: Callable) -> Callable:
+  """Compiles `(params, batch) -> outputs` over all devices, outputs stacked."""
+  return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
+
+
+def local_batch_size(batch_size: int) -> int:
+  """The share of a global batch that this process loads.
+
+  Raises:
+    UserError: the batch cannot be divided evenly over all devices.
+  """
+  devices = jax.device_count()
+  if batch_size % devices:
+    raise UserError(
+      f"config.batch_size {batch_size} does not divide over {devices} devices; "
+      "choose a multiple of their number"
+    )
+  return batch_size // jax.process_count()
+
+
+def is_main_process() -> bool:
+  """Whether this process writes the logs."""
+  return jax.process_index() == 0

@@ -1,0 +1,1 @@
+"""From scores to what people look at: tables and plots."""

@@ -1,0 +1,247 @@
+"""Restores one recording: `python -m distortion_removal.restore IN -o OUT`.
+
+The file streams through in blocks, so its length does not matter: resample to
+the model's rate, group the channels as the model takes them, apply the network
+with cross-faded chunks, and back. What comes out has the rate, length,
+channels and RMS level of what went in. A model knows only its own band: with a
+16 kHz model nothing above 8 kHz comes back.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import ml_collections
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from distortion_removal import apply, audio_io, log, methods
+from distortion_removal import config as run_config
+from distortion_removal.datasets import tasks
+from distortion_removal.errors import UserError, one_line_errors
+from distortion_removal.log import logger
+from distortion_removal.resampling import resample_blocks
+
+
+@dataclasses.dataclass
+class _Energy:
+  """Sum of squares and peak of a stream that passes by."""
+
+  squares: float = 0.0
+  peak: float = 0.0
+
+  def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    for block in blocks:
+      self.squares += float(np.sum(np.square(block, dtype=np.float64)))
+      self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
+      yield block
+
+
+def restore(
+  source: Path, target: Path, workdir: Path, *, subtype: str | None = None
+) -> None:
+  """Takes the distortion out of one audio file with a trained network.
+
+  Args:
+    source: any file libsndfile reads, of any rate, length and channel count.
+    target: where the result goes; its suffix names the format. It is written
+      beside and renamed, so that it is either whole or not there.
+    workdir: of the trained run.
+    subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
+      source's own, where the target's format has it.
+
+  Raises:
+    UserError: the source cannot be used, or there is no such run.
+  """
+  run = run_config.load(workdir)
+  subtype = _subtype(target, subtype, audio_io.info(source))
+  network, _ = methods.load_network(workdir, run)
+  before, after = _Energy(), _Energy()
+  # The whole file is read once before any work, so that a damaged one is told
+  # at once, and its peak is known.
+  with audio_io.open_reader(source) as reader:
+    for _ in before.watch(reader.blocks()):
+      pass
+  if before.peak == 0.0:
+    raise UserError(f"{source}: only silence; there is nothing to restore")
+  scale = input_scale(run, before.peak)
+  with (
+    audio_io.open_reader(source) as reader,
+    audio_io.scratch_file(
+      target, reader.sample_rate, reader.channels
+    ) as scratch,
+  ):
+    blocks = (scale * block for block in reader.blocks())
+    estimate = restored_blocks(
+      _progress(blocks, reader.frames, reader.sample_rate),
+      network,
+      run,
+      sample_rate=reader.sample_rate,
+    )
+    for block in after.watch(_fit(estimate, reader.frames, reader.channels)):
+      scratch.write(block)
+    gain = _gain(before, after, target, subtype)
+    audio_io.write_blocks(
+      target,
+      (gain * block for block in scratch.read_blocks()),
+      reader.sample_rate,
+      reader.channels,
+      subtype=subtype,
+    )
+
+
+def input_scale(run: ml_collections.ConfigDict, peak: float) -> np.float32:
+  """What brings a recording to the level that a run's network expects.
+
+  A network that normalises its input takes any level. Another has only seen
+  the task's own, where the peak of the degraded audio is known for a task that
+  fixes the clean peak.
+
+  Args:
+    run: configuration of the trained run.
+    peak: of the recording, above 0.
+  """
+  expected = tasks.get(run.data.task).degraded_peak
+  if run.model.fields.get("normalize", False) or expected is None:
+    return np.float32(1.0)
+  return np.float32(expected / peak)
+
+
+def restored_blocks(
+  blocks: Iterable[np.ndarray],
+  network: apply.Function,
+  run: ml_collections.ConfigDict,
+  *,
+  sample_rate: int,
+) -> Iterator[np.ndarray]:
+  """Streams blocks `[time, channels]` through resampling and the network.
+
+  Args:
+    blocks: audio at `sample_rate`, `[time, channels]`.
+    network: chunks `[batch, chunk, channels]` to the same shape.
+    run: configuration of the trained run.
+    sample_rate: of the blocks, Hz.
+
+  Yields:
+    `[time, channels]` at `sample_rate`, in total as long as the input to
+    within the resampler's rounding.
+  """
+  model_rate, model_channels = run.data.sample_rate, run.data.channels
+  channels = []  # of the file: known once the first block has come
+
+  def grouped() -> Iterator[np.ndarray]:
+    for block in resample_blocks(blocks, sample_rate, model_rate):
+      channels[:] = [block.shape[1]]
+      yield group_channels(block, model_channels)
+
+  outputs = apply.apply_to_stream(
+    network,
+    grouped(),
+    chunk=methods.chunk_length(run),
+    overlap=methods.overlap_length(run),
+  )
+  joined = (ungroup_channels(block, channels[0]) for block in outputs)
+  return resample_blocks(joined, model_rate, sample_rate)
+
+
+def group_channels(block: np.ndarray, size: int) -> np.ndarray:
+  """`[time, channels]` to `[groups, time, size]`; the last channel repeats."""
+  count = block.shape[1]
+  groups = -(-count // size)
+  index = np.minimum(np.arange(groups * size), count - 1)
+  return block[:, index].reshape(len(block), groups, size).swapaxes(0, 1)
+
+
+def ungroup_channels(block: np.ndarray, channels: int) -> np.ndarray:
+  """The reverse of `group_channels`."""
+  groups, time, size = block.shape
+  return block.swapaxes(0, 1).reshape(time, groups * size)[:, :channels]
+
+
+def _fit(
+  blocks: Iterable[np.ndarray], frames: int, channels: int
+) -> Iterator[np.ndarray]:
+  """Cuts a stream to `frames`, or fills it up with silence."""
+  for block in blocks:
+    yield block[:frames]
+    frames -= min(frames, len(block))
+  if frames:
+    yield np.zeros((frames, channels), np.float32)
+
+
+def _subtype(
+  target: Path, wanted: str | None, source: audio_io.Reader
+) -> str | None:
+  """The sample format asked for, or the source's if the target has it."""
+  format_ = audio_io.FORMATS.get(target.suffix.lower(), "")
+  if wanted is None and soundfile.check_format(format_, source.subtype):
+    return source.subtype
+  return wanted
+
+
+def _progress(
+  blocks: Iterable[np.ndarray], frames: int, sample_rate: int
+) -> Iterator[np.ndarray]:
+  """The blocks, with a bar on a terminal and log lines elsewhere."""
+  quiet = not sys.stderr.isatty()
+  done, reported = 0, 0
+  with tqdm(total=frames, unit="frame", unit_scale=True, disable=quiet) as bar:
+    for block in blocks:
+      yield block
+      done += len(block)
+      bar.update(len(block))
+      if quiet and done - reported > 60 * sample_rate:
+        reported = done
+        logger.info("restored %.0f %%", 100.0 * done / frames)
+
+
+def _gain(
+  before: _Energy, after: _Energy, target: Path, subtype: str | None
+) -> float:
+  """Makes the RMS level what it was, short of clipping an integer format."""
+  if after.squares == 0.0:
+    return 1.0
+  gain = np.sqrt(before.squares / after.squares)
+  if subtype not in ("FLOAT", "DOUBLE") and gain * after.peak > 1.0:
+    lower_db = 20.0 * np.log10(gain * after.peak)
+    logger.warning(
+      "%s is %.1f dB quieter than the input, so that it does not clip; "
+      "--subtype=FLOAT keeps the level",
+      target,
+      lower_db,
+    )
+    gain = 1.0 / after.peak
+  return float(gain)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+  """Entry point of the command."""
+  parser = argparse.ArgumentParser(
+    prog="distortion_removal.restore", description=__doc__.split("\n")[0]
+  )
+  parser.add_argument("input", type=Path, help="recording to restore")
+  parser.add_argument(
+    "-o", "--output", type=Path, required=True, help="where the result goes"
+  )
+  parser.add_argument(
+    "--checkpoint", type=Path, required=True, help="workdir of a trained run"
+  )
+  parser.add_argument(
+    "--subtype",
+    choices=sorted(soundfile.available_subtypes()),
+    help="sample format of the result; default: the input's",
+  )
+  options = parser.parse_args(argv)
+  log.setup()
+  with one_line_errors():
+    restore(
+      options.input, options.output, options.checkpoint, subtype=options.subtype
+    )
+    print(f"restored: {options.output}")
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,113 @@
+"""Chunked application: identity through a partition of unity, static shapes."""
+
+import numpy as np
+import pytest
+
+from distortion_removal import apply
+
+CHUNK = 100
+
+
+def _noise(length, batch=2, channels=3):
+  rng = np.random.default_rng(length)
+  return rng.standard_normal((batch, length, channels)).astype(np.float32)
+
+
+def _identity_of_one_length(audio):
+  assert audio.shape[1] == CHUNK
+  return audio
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 20, 50])
+@pytest.mark.parametrize(
+  "length", [1, 99, 100, 101, 150, 180, 181, 260, 1000, 1003]
+)
+def test_identity_comes_back_unchanged(length, overlap):
+  audio = _noise(length)
+  output = apply.apply_chunked(
+    _identity_of_one_length, audio, chunk=CHUNK, overlap=overlap
+  )
+  np.testing.assert_allclose(output, audio, atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [1, 7, 100, 333])
+def test_blocks_of_any_length_give_the_same_as_the_whole(block):
+  audio = _noise(777)
+
+  def network(chunk):
+    # Depends on the place within the chunk, so that other cuts would show.
+    return chunk * np.linspace(0.5, 2.0, CHUNK)[:, None]
+
+  whole = apply.apply_chunked(network, audio, chunk=CHUNK, overlap=30)
+  blocks = (audio[:, i : i + block] for i in range(0, 777, block))
+  streamed = apply.apply_to_stream(network, blocks, chunk=CHUNK, overlap=30)
+  np.testing.assert_array_equal(np.concatenate(list(streamed), axis=1), whole)
+
+
+def test_neighbouring_chunks_are_cross_faded_by_a_raised_cosine():
+  """Chunk k gives the constant k: only the fade is left to see."""
+  count = iter(range(10))
+  overlap, hop = 40, 60
+  output = apply.apply_chunked(
+    lambda chunk: np.full_like(chunk, next(count)),
+    np.zeros((1, 220, 1), np.float32),
+    chunk=CHUNK,
+    overlap=overlap,
+  )[0, :, 0]
+  phase = (np.arange(overlap) + 0.5) / overlap
+  fade = np.sin(np.pi / 2 * phase) ** 2
+  expected = np.concatenate(
+    [np.zeros(hop), fade, np.ones(hop - overlap), 1 + fade, np.full(60, 2.0)]
+  )
+  np.testing.assert_allclose(output, expected, atol=1e-6)
+
+
+def test_short_audio_is_extended_by_reflection_not_by_zeros():
+  seen = []
+  audio = _noise(30, batch=1, channels=1)
+
+  def network(chunk):
+    seen.append(chunk)
+    return chunk
+
+  apply.apply_chunked(network, audio, chunk=CHUNK, overlap=10)
+  mirrored = np.concatenate(
+    [audio, audio[:, ::-1], audio, audio[:, :-21:-1]], 1
+  )
+  assert len(seen) == 1
+  np.testing.assert_array_equal(seen[0][:, :90], mirrored[:, :90])
+
+
+def test_memory_is_that_of_a_few_chunks():
+  """A thousand chunks stream through while few samples wait inside."""
+  fed, emitted, most = 0, 0, 0
+
+  def blocks():
+    nonlocal fed
+    for _ in range(10_000):
+      fed += 10
+      yield np.zeros((1, 10, 1), np.float32)
+
+  stream = apply.apply_to_stream(
+    _identity_of_one_length, blocks(), chunk=CHUNK, overlap=25
+  )
+  for block in stream:
+    emitted += block.shape[1]
+    most = max(most, fed - emitted)
+  assert emitted == fed
+  assert most <= 2 * CHUNK
+
+
+def test_no_audio_gives_no_audio():
+  empty = np.zeros((1, 0, 1), np.float32)
+  stream = apply.apply_to_stream(
+    _identity_of_one_length, [empty], chunk=CHUNK, overlap=10
+  )
+  assert list(stream) == []
+
+
+def test_an_overlap_over_half_a_chunk_is_refused():
+  with pytest.raises(ValueError, match="overlap 51"):
+    apply.apply_chunked(
+      _identity_of_one_length, _noise(300), chunk=CHUNK, overlap=51
+    )
