@@ -11,6 +11,8 @@ Time and score: not yet run at this size.
 
 import ml_collections
 
+from distortion_removal.errors import UserError
+
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """Returns the default run; `arg` is '' or 'smoke'."""
@@ -72,10 +74,10 @@ def check(arg: str) -> str:
   """Returns `arg`, the part behind ':' in `--config=FILE:arg`, if it is known.
 
   Raises:
-    ValueError: it is neither '' nor 'smoke'.
+    UserError: it is neither '' nor 'smoke'.
   """
   if arg not in ("", "smoke"):
-    raise ValueError(f"unknown config argument {arg!r}: only 'smoke' is known")
+    raise UserError(f"unknown config argument {arg!r}: only 'smoke' is known")
   return arg
 
 
