@@ -5,7 +5,8 @@ parameters and any recordings of clean, direct-input electric guitar:
 
     python -m distortion_removal.prepare --dataset=audio_folder \
         --path=MY_GUITAR --task=overdrive --data-dir=data/guitar
-    python -m distortion_removal.main --config=configs/demucs_guitar_overdrive.py
+    python -m distortion_removal.main \
+        --config=configs/demucs_guitar_overdrive.py
 
 Time and score: being run.
 """

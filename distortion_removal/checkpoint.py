@@ -8,6 +8,7 @@ state of the data iterator goes along, so a resumed run sees the batches that
 an uninterrupted one would have seen.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from etils import epath
 from distortion_removal.errors import UserError
 
 _ROOT = "checkpoints"
+_OVERHEAD_BYTES = 1 << 20  # of a checkpoint, for names and shapes
 
 
 class Checkpoints:
@@ -26,7 +28,9 @@ class Checkpoints:
   def __init__(self, workdir: Path):
     root = (workdir / _ROOT).absolute()
     self._last = _manager(root / "last", ("params", "ema", "opt", "data"), 2)
-    self._best = _manager(root / "best", ("ema",), 1)
+    self._best = _manager(
+      root / "best", ("ema",), 1, best_fn=lambda metrics: metrics["score"]
+    )
 
   def latest_step(self) -> int | None:
     """The last step stored, or None in a new run."""
@@ -44,6 +48,7 @@ class Checkpoints:
     import grain  # Two seconds that evaluation need not spend.
 
     host = jax.device_get(state)
+    self._require_space((host.params, host.ema_params, host.opt_state))
     self._last.save(
       step,
       args=ocp.args.Composite(
@@ -56,14 +61,27 @@ class Checkpoints:
 
   def save_best(self, step: int, state: Any, score: float) -> None:
     """Stores the averaged weights of `step` as the best so far."""
+    host = jax.device_get(state.ema_params)
+    self._require_space(host)
     self._best.save(
       step,
-      args=ocp.args.Composite(
-        ema=ocp.args.StandardSave(jax.device_get(state.ema_params))
-      ),
+      args=ocp.args.Composite(ema=ocp.args.StandardSave(host)),
       metrics={"score": score},
       force=True,
     )
+
+  def _require_space(self, tree: Any) -> None:
+    """Refuses what will not fit: orbax would fail noisily, from threads."""
+    for manager in (self._last, self._best):
+      manager.wait_until_finished()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+    free = shutil.disk_usage(self._root).free
+    if free < size + _OVERHEAD_BYTES:
+      raise UserError(
+        f"{self._root}: no space left on the disk ({free / 1e6:.0f} MB) for a "
+        f"checkpoint ({size / 1e6:.0f} MB); make room, and the same command "
+        "resumes"
+      )
 
   def restore_last(self, state: Any, data: Any) -> Any:
     """Returns `state` as last stored, and sets `data` to go on from there."""
@@ -125,9 +143,11 @@ def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
 
 
 def _manager(
-  path: Path, items: tuple[str, ...], keep: int
+  path: Path, items: tuple[str, ...], keep: int, **options: Any
 ) -> ocp.CheckpointManager:
-  options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+  options = ocp.CheckpointManagerOptions(
+    max_to_keep=keep, create=True, **options
+  )
   return ocp.CheckpointManager(path, item_names=items, options=options)
 
 

@@ -47,8 +47,17 @@ class TrainState(train_state.TrainState):
 def create_optimizer(
   config: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-  """Adam with linear warm-up, cosine decay, clipping and weight decay."""
+  """Adam with linear warm-up, cosine decay, clipping and weight decay.
+
+  Raises:
+    UserError: the warm-up leaves no step to decay in.
+  """
   options = config.optimizer
+  if config.steps <= options.warmup_steps:
+    raise UserError(
+      f"config.steps {config.steps} must be more than "
+      f"config.optimizer.warmup_steps {options.warmup_steps}"
+    )
   schedule = optax.warmup_cosine_decay_schedule(
     init_value=0.0,
     peak_value=options.learning_rate,
@@ -240,6 +249,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
       writer,
     )
   finally:
+    batches.close()
     checkpoints.close()
     writer.close()
 
@@ -248,7 +258,8 @@ def _open_workdir(config: ml_collections.ConfigDict, workdir: Path) -> None:
   """Makes the folder, or checks that it holds the very same run."""
   workdir.mkdir(parents=True, exist_ok=True)
   if not run_config.exists(workdir):
-    run_config.save(config, workdir)
+    if parallel.is_main_process():
+      run_config.save(config, workdir)
     return
   changed = run_config.differences(run_config.load(workdir), config)
   if changed:
@@ -289,12 +300,13 @@ def _loop(
     last = number == config.steps
     stop = request.signal or checkpoints.reached_preemption(number)
     save = last or stop or number % config.checkpoint_every == 0
-    if number % config.log_every == 0 or save:
+    validate = last or number % config.validate_every == 0
+    if number % config.log_every == 0 or save or validate:
       scalars = _check_finite(jax.device_get(scalars), number, checkpoints)
     if number % config.log_every == 0 or last:
       steps = min(config.log_every, number - first + 1)
       writer.scalars(number, scalars | _speed(config, number, watch, steps))
-    if number % config.validate_every == 0 or last:
+    if validate:
       scores, examples = validation(state.ema_params)
       writer.scalars(number, scores)
       _write_examples(config, number, examples, writer)

@@ -1,1 +1,0 @@
-"""Methods without a network."""
