@@ -6,6 +6,7 @@ and the reason. Audio is `[time, channels]` float32 throughout.
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import tempfile
@@ -154,9 +155,11 @@ def write_blocks(
   if not path.parent.is_dir():
     raise AudioFileError(path, "the folder to write to does not exist")
   try:
+    partial.touch()  # the system says why it cannot; libsndfile does not
+    place = os.fsencode(partial)
     with (
       _disk_errors(path),
-      _create(path, partial, sample_rate, channels, subtype) as file,
+      _create(path, place, sample_rate, channels, subtype) as file,
     ):
       for block in blocks:
         if not np.isfinite(block).all():
@@ -178,9 +181,20 @@ def _disk_errors(path: Path) -> Iterator[None]:
     raise OSError(code, os.strerror(code), str(path)) from error
 
 
+def check_format(
+  path: str | os.PathLike, sample_rate: int, channels: int, subtype: str | None
+) -> None:
+  """Checks, before any work, that `write_blocks` could write such a file.
+
+  Raises:
+    AudioFileError: the format is unknown or cannot hold this audio.
+  """
+  _create(Path(path), io.BytesIO(), sample_rate, channels, subtype).close()
+
+
 def _create(
   path: Path,
-  partial: Path,
+  place: bytes | io.BytesIO,
   sample_rate: int,
   channels: int,
   subtype: str | None,
@@ -191,10 +205,9 @@ def _create(
     raise AudioFileError(path, f"unknown audio format; use one of {known}")
   if subtype is None and suffix == ".opus":
     subtype = "OPUS"
-  partial.touch()  # the system says why it cannot; libsndfile does not
   try:
     return soundfile.SoundFile(
-      os.fsencode(partial),
+      place,
       "w",
       sample_rate,
       channels,

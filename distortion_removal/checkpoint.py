@@ -26,7 +26,7 @@ class Checkpoints:
   """The checkpoints of one run; writes beside and renames, asynchronously."""
 
   def __init__(self, workdir: Path):
-    root = (workdir / _ROOT).absolute()
+    self._root = root = (workdir / _ROOT).absolute()
     self._last = _manager(root / "last", ("params", "ema", "opt", "data"), 2)
     self._best = _manager(
       root / "best", ("ema",), 1, best_fn=lambda metrics: metrics["score"]
@@ -75,12 +75,12 @@ class Checkpoints:
     for manager in (self._last, self._best):
       manager.wait_until_finished()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
-    free = shutil.disk_usage(self._root).free
-    if free < size + _OVERHEAD_BYTES:
+    needed, free = size + _OVERHEAD_BYTES, shutil.disk_usage(self._root).free
+    if free < needed:
       raise UserError(
-        f"{self._root}: no space left on the disk ({free / 1e6:.0f} MB) for a "
-        f"checkpoint ({size / 1e6:.0f} MB); make room, and the same command "
-        "resumes"
+        f"{self._root}: no space left on the disk: a checkpoint takes "
+        f"{needed / 1e6:.1f} MB of {free / 1e6:.1f}; make room, and the same "
+        "command resumes"
       )
 
   def restore_last(self, state: Any, data: Any) -> Any:
@@ -127,7 +127,7 @@ def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
     The weights as a tree of arrays like `shapes`, and their step.
 
   Raises:
-    UserError: there are none, or they are another model's.
+    UserError: there are none, or they are damaged or another model's.
   """
   for kind in ("best", "last"):
     root = epath.Path(workdir).resolve() / _ROOT / kind
@@ -136,8 +136,14 @@ def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
     if steps:
       path = root / str(max(steps)) / "ema"
       handler = ocp.StandardCheckpointHandler()
-      _check_same_model(dict(handler.metadata(path)), shapes, path)
-      weights = handler.restore(path, args=ocp.args.StandardRestore(shapes))
+      try:
+        _check_same_model(dict(handler.metadata(path)), shapes, path)
+        weights = handler.restore(path, args=ocp.args.StandardRestore(shapes))
+      except (OSError, ValueError) as error:
+        reason = str(error).partition(":")[0]
+        raise UserError(
+          f"{path}: the checkpoint is damaged ({reason}); use another run"
+        ) from error
       return weights, max(steps)
   raise UserError(f"{workdir}: no checkpoint here; train first")
 

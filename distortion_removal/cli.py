@@ -17,7 +17,8 @@ def main() -> None:
     print(_usage())
     return
   if command not in _COMMANDS:
-    sys.exit(f"error: unknown command {command!r}\n{_usage()}")
+    known = ", ".join(_COMMANDS)
+    sys.exit(f"error: unknown command {command!r}: choose from {known}")
   arguments = sys.argv[2:]
   if command in ("train", "evaluate"):
     from distortion_removal import main as runs

@@ -34,8 +34,11 @@ def save(config: ml_collections.ConfigDict, workdir: Path) -> None:
   """Writes the configuration into `workdir`."""
   text = json.dumps(to_dict(config), indent=2, sort_keys=True)
   partial = workdir / f"{_FILE_NAME}.partial"
-  partial.write_text(text + "\n")
-  partial.replace(workdir / _FILE_NAME)
+  try:
+    partial.write_text(text + "\n")
+    partial.replace(workdir / _FILE_NAME)
+  finally:
+    partial.unlink(missing_ok=True)
 
 
 def load(workdir: Path) -> ml_collections.ConfigDict:
@@ -52,7 +55,7 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
     )
   try:
     return ml_collections.ConfigDict(json.loads(path.read_text()))
-  except (json.JSONDecodeError, TypeError) as error:
+  except (AttributeError, TypeError, ValueError) as error:
     raise UserError(f"{path}: not a configuration ({error})") from None
 
 

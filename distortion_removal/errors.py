@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Iterator
 
@@ -27,10 +28,12 @@ def one_line_errors() -> Iterator[None]:
     sys.exit(f"error: {error}")
   except KeyboardInterrupt:
     sys.exit("error: interrupted")
-  except OSError as error:
-    if error.errno == errno.ENOSPC:
-      where = f" while writing {error.filename}" if error.filename else ""
+  except Exception as error:
+    # Libraries wrap the system's refusal in errors of their own.
+    if os.strerror(errno.ENOSPC) in str(error):
+      path = getattr(error, "filename", None)
+      where = f" while writing {path}" if path else ""
       sys.exit(f"error: no space left on the disk{where}; free some and retry")
-    if error.filename is None:
+    if not isinstance(error, OSError) or error.filename is None:
       raise
     sys.exit(f"error: {error.filename}: {error.strerror}")

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -57,18 +57,28 @@ def evaluate(
     "distorted": methods.distorted,
     run.model.name: methods.network(workdir, run),
   }
-  folder = workdir / "evaluation" / f"{config.data.dataset}_{task.name}"
+  folder = workdir / "evaluation" / f"{_label(config)}_{task.name}"
   (folder / "listen").mkdir(parents=True, exist_ok=True)
 
   partial = folder / "results.jsonl.partial"
   rows = []
-  with open(partial, "w") as file:
-    for row in _score(config, task, source, candidates, folder / "listen"):
-      rows.append(row)
-      file.write(json.dumps(row) + "\n")
-  partial.replace(folder / "results.jsonl")
+  try:
+    with open(partial, "w") as file:
+      for row in _score(config, task, source, candidates, folder / "listen"):
+        rows.append(row)
+        file.write(json.dumps(row) + "\n")
+    partial.replace(folder / "results.jsonl")
+  finally:
+    partial.unlink(missing_ok=True)
   _report(rows, task, config, folder)
   return folder
+
+
+def _label(config: ml_collections.ConfigDict) -> str:
+  """Names a data set; folders of recordings by where they were prepared."""
+  if config.data.dataset == "audio_folder" and config.data.data_dir:
+    return Path(config.data.data_dir).name
+  return config.data.dataset
 
 
 def _check_same_format(
@@ -90,52 +100,65 @@ def _score(
   candidates: Mapping[str, methods.Method],
   listen: Path,
 ) -> Iterator[dict]:
-  """Yields a result row per excerpt, level and method."""
-  effect = effects.get(task.effect)
-  degrade = jax.jit(effect.apply)
-  levels = np.asarray(task.evaluation_levels, np.float32)
-  rate = config.data.sample_rate
-  longest = round(config.data.excerpt_seconds * rate)
+  """Yields a result row per excerpt, method and level."""
   if not len(source):
     raise UserError(f"the test split of {config.data.dataset} is empty")
-  warm = False
+  degrade = jax.jit(effects.get(task.effect).apply)
+  rate = config.data.sample_rate
+  longest = round(config.data.excerpt_seconds * rate)
   for i, record in enumerate(_progress(source)):
     excerpt = pairs.scale_to_task(record, task)
-    time_samples = len(excerpt)
-    # One static length for the effect: zeros at the end change nothing
-    # before them, nor the threshold of an SDR clip.
-    padded = np.pad(excerpt, ((0, longest - time_samples), (0, 0)))
-    clean = np.repeat(padded[None], len(levels), axis=0)
-    degraded = np.asarray(degrade(clean, levels))[:, :time_samples]
-    clean = clean[:, :time_samples]
+    clean, degraded = _all_levels(excerpt, task, degrade, longest)
+    excerpt_fields = {
+      "dataset": _label(config),
+      "task": task.name,
+      "file": pairs.record_name(record),
+      "audio_seconds": len(excerpt) / rate,
+    }
     sounds = {}
     for name, method in candidates.items():
-      if not warm:
+      if i == 0:
         method(degraded, clean)  # Compiles, so that the times below are fair.
       start = time.perf_counter()
-      estimate = method(degraded, clean)
-      seconds = (time.perf_counter() - start) / len(levels)
-      sounds[name] = estimate
-      shared = {
-        "dataset": config.data.dataset,
-        "task": task.name,
-        "file": pairs.record_name(record),
-        "method": name,
-        "audio_seconds": time_samples / rate,
-        "compute_seconds": seconds,
-      }
-      scores = {
-        metric: metrics.get(metric).function(estimate, clean, sample_rate=rate)
-        for metric in config.metrics
-      }
-      for k, level in enumerate(levels):
-        yield shared | {
-          effect.level_name: float(level),
-          **{metric: _number(score[k]) for metric, score in scores.items()},
-        }
-    warm = True
+      sounds[name] = method(degraded, clean)
+      seconds = (time.perf_counter() - start) / len(degraded)
+      fields = {"method": name, "compute_seconds": seconds}
+      for scores in _scores(sounds[name], clean, task, config):
+        yield excerpt_fields | fields | scores
     if i < config.listen_excerpts:
       _write_sounds(listen, i, sounds | {"clean": clean}, task, rate)
+
+
+def _all_levels(
+  excerpt: np.ndarray, task: Task, degrade: Callable, longest: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Clean and degraded `[levels, time, channels]` of one excerpt."""
+  levels = np.asarray(task.evaluation_levels, np.float32)
+  # One static length for the effect: zeros at the end change nothing before
+  # them, nor the threshold of an SDR clip.
+  padded = np.pad(excerpt, ((0, longest - len(excerpt)), (0, 0)))
+  clean = np.repeat(padded[None], len(levels), axis=0)
+  degraded = np.asarray(degrade(clean, levels))
+  return clean[:, : len(excerpt)], degraded[:, : len(excerpt)]
+
+
+def _scores(
+  estimate: np.ndarray,
+  clean: np.ndarray,
+  task: Task,
+  config: ml_collections.ConfigDict,
+) -> Iterator[dict]:
+  """The level and the metrics of every level's estimate."""
+  level_name = effects.get(task.effect).level_name
+  columns = {
+    name: metrics.get(name).function(
+      estimate, clean, sample_rate=config.data.sample_rate
+    )
+    for name in config.metrics
+  }
+  for k, level in enumerate(task.evaluation_levels):
+    scores = {name: _number(column[k]) for name, column in columns.items()}
+    yield {level_name: level, **scores}
 
 
 def _number(value: float) -> float | None:

@@ -1,8 +1,6 @@
-"""Trains and evaluates: `python -m distortion_removal.main --config=…`.
+"""Trains and evaluates: `python -m distortion_removal.main --config=…`."""
 
-Only parses flags and calls `train` and `evaluate`.
-"""
-
+import sys
 from pathlib import Path
 
 from absl import app, flags
@@ -10,8 +8,6 @@ from ml_collections import config_flags
 
 from distortion_removal import log
 from distortion_removal.errors import UserError, one_line_errors
-
-MODES = ("train", "evaluate")
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -22,7 +18,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Folder of the run; default: runs/NAME_OF_THE_CONFIG."
 )
-_MODE = flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the processes of a pod before anything else."
 )
@@ -39,32 +35,63 @@ def _workdir() -> Path:
   return Path("runs") / "_".join(filter(None, (Path(file).stem, argument)))
 
 
+def _parse(argv: list[str]) -> list[str]:
+  """Parses the flags; a mistake in them, or in the file, becomes one line."""
+  try:
+    rest = flags.FLAGS(argv)
+    # The error of a file that cannot be read waits for the first use.
+    hasattr(_CONFIG.value, "lock")
+    return rest
+  except (AttributeError, KeyError) as error:
+    raise UserError(f"--config: {_no_field(error)}") from None
+  except SyntaxError as error:
+    raise UserError(f"--config={error.filename}: not Python: {error}") from None
+  except OSError as error:
+    raise UserError(f"--config: {str(error).rpartition('] ')[2]}") from None
+  except flags.Error as error:
+    # A traceback may be in it; the last line says what was wrong.
+    raise UserError(str(error).strip().splitlines()[-1]) from None
+
+
+def _no_field(error: Exception) -> str:
+  cause = error.args[0]
+  if not isinstance(cause, KeyError):
+    return str(cause)
+  # On a line of its own, ml_collections asks whether a near name was meant.
+  named = cause.args[0].replace("\nDid", "; did")
+  return f"no such field (configs/default.py has them all): {named}"
+
+
 def _main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise UserError(f"unexpected argument {argv[1]!r}; options start with --")
-  with one_line_errors():
-    workdir = _workdir()
-    if _DISTRIBUTED.value:
-      from distortion_removal import parallel
+  workdir = _workdir()
+  if _DISTRIBUTED.value:
+    from distortion_removal import parallel
 
-      parallel.initialize_distributed()
-    if _MODE.value == "evaluate":
-      from distortion_removal.evaluate import evaluate
+    parallel.initialize_distributed()
+  if _MODE.value == "evaluate":
+    from distortion_removal.evaluate import evaluate
 
-      evaluate(workdir, _CONFIG.value)
-      return
-    if _CONFIG.value is None:
-      raise UserError("training needs --config=FILE")
-    from distortion_removal.train import train
+    evaluate(workdir, _CONFIG.value)
+    return
+  if _CONFIG.value is None:
+    raise UserError("training needs --config=FILE")
+  from distortion_removal.train import train
 
-    train(_CONFIG.value, workdir)
+  train(_CONFIG.value, workdir)
 
 
 def run() -> None:
   """Entry point of `python -m distortion_removal.main`."""
   log.setup()
+  for flag in (_CONFIG, _WORKDIR, _MODE, _DISTRIBUTED):
+    # Whatever program this is part of, --help lists them.
+    flags.FLAGS.register_key_flag_for_module(
+      sys.argv[0], flags.FLAGS[flag.name]
+    )
   with one_line_errors():
-    app.run(_main)
+    app.run(_main, flags_parser=_parse)
 
 
 if __name__ == "__main__":

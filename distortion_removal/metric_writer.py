@@ -8,6 +8,7 @@ log a line for people.
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,21 +21,27 @@ class MetricWriter:
   def __init__(self, workdir: Path, *, enabled: bool = True):
     self._enabled = enabled
     if enabled:
-      import tensorboardX
+      # Not its SummaryWriter: that one writes from a thread, and a process
+      # whose disk is full would never end.
+      from tensorboardX.event_file_writer import EventsWriter
 
       self._file = open(workdir / "metrics.jsonl", "a")  # noqa: SIM115
-      self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"))
+      (workdir / "tensorboard").mkdir(exist_ok=True)
+      self._board = EventsWriter(str(workdir / "tensorboard" / "events"))
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
     """Writes named numbers of one step."""
     if not self._enabled:
       return
-    row = {"step": step, **{key: float(v) for key, v in values.items()}}
-    self._file.write(json.dumps(row) + "\n")
+    from tensorboardX import summary
+
+    values = {key: float(value) for key, value in values.items()}
+    self._file.write(json.dumps({"step": step, **values}) + "\n")
     self._file.flush()
     for key, value in values.items():
-      self._board.add_scalar(key, float(value), step)
-    text = "  ".join(f"{key} {float(v):.4g}" for key, v in values.items())
+      self._add(step, summary.scalar(key, value))
+    self._board.flush()
+    text = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
     logger.info("step %d  %s", step, text)
 
   def example(
@@ -43,13 +50,23 @@ class MetricWriter:
     """Writes versions of one excerpt, `[time, channels]` each by its name."""
     if not self._enabled:
       return
-    for key, audio in sounds.items():
-      peak = max(1.0, float(np.abs(audio).max()))
-      self._board.add_audio(f"{name}/{key}", audio / peak, step, sample_rate)
+    from tensorboardX import summary, utils
+
     from distortion_removal.report.plots import spectrogram_strip
 
+    for key, audio in sounds.items():
+      audio = audio / max(1.0, float(np.abs(audio).max()))
+      self._add(step, summary.audio(f"{name}/{key}", audio, sample_rate))
     figure = spectrogram_strip(sounds, sample_rate)
-    self._board.add_figure(f"{name}/spectrograms", figure, step)
+    picture = utils.figure_to_image(figure, close=False)
+    self._add(step, summary.image(f"{name}/spectrograms", picture))
+    self._board.flush()
+
+  def _add(self, step: int, value: Any) -> None:
+    from tensorboardX.proto import event_pb2
+
+    event = event_pb2.Event(wall_time=time.time(), step=step, summary=value)
+    self._board.write_event(event)
 
   def close(self) -> None:
     """Flushes and closes."""
@@ -59,19 +76,27 @@ class MetricWriter:
 
 
 class Stopwatch:
-  """Time since it was made or last read, and how much of it was waiting."""
+  """Speed of the steps since it was made or last read, and their waiting.
+
+  Steps run asynchronously, so waiting for data may overlap with the step
+  before: the share is an upper bound of what it costs.
+  """
 
   def __init__(self):
-    self._start, self._waited = time.perf_counter(), 0.0
+    self.restart()
 
-  def waiting(self, seconds: float) -> None:
-    """Adds time that was spent waiting for data."""
-    self._waited += seconds
+  def restart(self) -> None:
+    """Forgets what was; called after anything that is not a step."""
+    self._start, self._steps, self._waited = time.perf_counter(), 0, 0.0
 
-  def read(self, steps: int) -> tuple[float, float]:
+  def step(self, *, waited: float) -> None:
+    """Counts a step and the seconds that it waited for data."""
+    self._steps += 1
+    self._waited += waited
+
+  def read(self) -> tuple[float, float]:
     """Steps per second and the share of time spent waiting; starts anew."""
-    now = time.perf_counter()
-    elapsed = max(now - self._start, 1e-9)
-    result = steps / elapsed, self._waited / elapsed
-    self._start, self._waited = now, 0.0
+    elapsed = max(time.perf_counter() - self._start, 1e-9)
+    result = self._steps / elapsed, self._waited / elapsed
+    self.restart()
     return result

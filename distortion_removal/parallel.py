@@ -45,6 +45,11 @@ def split_batch(tree: Any) -> Any:
   )
 
 
+def join_batch(tree: Any) -> Any:
+  """The reverse of `split_batch`, as NumPy arrays on the host."""
+  return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), tree)
+
+
 def map_train(function: Callable) -> Callable:
   """Compiles `(state, batch) -> (state, metrics)` over all devices.
 

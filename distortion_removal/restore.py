@@ -57,7 +57,9 @@ def restore(
     UserError: the source cannot be used, or there is no such run.
   """
   run = run_config.load(workdir)
-  subtype = _subtype(target, subtype, audio_io.info(source))
+  info = audio_io.info(source)
+  subtype = subtype or _subtype(target, info)
+  audio_io.check_format(target, info.sample_rate, info.channels, subtype)
   network, _ = methods.load_network(workdir, run)
   before, after = _Energy(), _Energy()
   # The whole file is read once before any work, so that a damaged one is told
@@ -172,14 +174,14 @@ def _fit(
     yield np.zeros((frames, channels), np.float32)
 
 
-def _subtype(
-  target: Path, wanted: str | None, source: audio_io.Reader
-) -> str | None:
-  """The sample format asked for, or the source's if the target has it."""
+def _subtype(target: Path, source: audio_io.Reader) -> str | None:
+  """The source's sample format if it is linear and the target has it."""
   format_ = audio_io.FORMATS.get(target.suffix.lower(), "")
-  if wanted is None and soundfile.check_format(format_, source.subtype):
+  # Also compressed ones would fit: an MP3's, strangely, into a WAV.
+  linear = source.subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
+  if linear and soundfile.check_format(format_, source.subtype):
     return source.subtype
-  return wanted
+  return None
 
 
 def _progress(
@@ -232,7 +234,8 @@ def main(argv: Sequence[str] | None = None) -> None:
   parser.add_argument(
     "--subtype",
     choices=sorted(soundfile.available_subtypes()),
-    help="sample format of the result; default: the input's",
+    metavar="FORMAT",
+    help="sample format of the result, such as PCM_24; default: the input's",
   )
   options = parser.parse_args(argv)
   log.setup()

@@ -1,4 +1,4 @@
-"""Training: pure steps, and the loop that feeds them."""
+"""The training loop: data, steps, logs, validation and checkpoints."""
 
 import functools
 import signal
@@ -8,14 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
-from flax import linen as nn
-from flax.training import train_state
 from tqdm import tqdm
 
 from distortion_removal import (
@@ -23,171 +18,16 @@ from distortion_removal import (
   datasets,
   effects,
   losses,
-  metrics,
   models,
   parallel,
+  steps,
 )
-from distortion_removal import (
-  config as run_config,
-)
+from distortion_removal import config as run_config
 from distortion_removal.datasets import pairs, tasks
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
 from distortion_removal.metric_writer import MetricWriter, Stopwatch
-
-Batch = dict[str, jax.Array]
-
-
-class TrainState(train_state.TrainState):
-  """Step, parameters and optimiser state, and averaged parameters."""
-
-  ema_params: flax.core.FrozenDict[str, Any]
-
-
-def create_optimizer(
-  config: ml_collections.ConfigDict,
-) -> optax.GradientTransformation:
-  """Adam with linear warm-up, cosine decay, clipping and weight decay.
-
-  Raises:
-    UserError: the warm-up leaves no step to decay in.
-  """
-  options = config.optimizer
-  if config.steps <= options.warmup_steps:
-    raise UserError(
-      f"config.steps {config.steps} must be more than "
-      f"config.optimizer.warmup_steps {options.warmup_steps}"
-    )
-  schedule = optax.warmup_cosine_decay_schedule(
-    init_value=0.0,
-    peak_value=options.learning_rate,
-    warmup_steps=options.warmup_steps,
-    decay_steps=config.steps,
-    end_value=options.final_learning_rate,
-  )
-  clip = (
-    optax.clip_by_global_norm(options.gradient_clip_norm)
-    if options.gradient_clip_norm
-    else optax.identity()
-  )
-  return optax.chain(
-    clip,
-    optax.adamw(
-      schedule, options.b1, options.b2, weight_decay=options.weight_decay
-    ),
-  )
-
-
-def create_state(
-  config: ml_collections.ConfigDict, model: nn.Module
-) -> TrainState:
-  """The state before the first step, a function of `config.seed`."""
-  segment = round(config.data.segment_seconds * config.data.sample_rate)
-  audio = jnp.zeros((1, segment, config.data.channels))
-  params = jax.jit(model.init)(jax.random.key(config.seed), audio)["params"]
-  return TrainState.create(
-    apply_fn=model.apply,
-    params=params,
-    tx=create_optimizer(config),
-    ema_params=jax.tree.map(jnp.copy, params),
-  )
-
-
-def train_step(
-  state: TrainState,
-  batch: Batch,
-  *,
-  degrade: Callable[[jax.Array, jax.Array], jax.Array],
-  loss: losses.Loss,
-  ema_decay: float,
-) -> tuple[TrainState, dict[str, jax.Array]]:
-  """One optimiser step on one device's share of a batch.
-
-  Args:
-    state: replicated.
-    batch: `clean` `[batch, time, channels]` and `level` `[batch]`.
-    degrade: the effect, `(clean, level)` to degraded.
-    loss: `(estimate, clean)` to a scalar.
-    ema_decay: of the averaged parameters, per step. Early steps forget
-      faster, (1 + step) / (10 + step), so that the average soon leaves the
-      initial weights behind.
-
-  Returns:
-    The new state, and the scalars `loss` and `gradient_norm`.
-  """
-  degraded = degrade(batch["clean"], batch["level"])
-
-  def compute_loss(params: Any) -> jax.Array:
-    return loss(state.apply_fn({"params": params}, degraded), batch["clean"])
-
-  value, gradients = jax.value_and_grad(compute_loss)(state.params)
-  value, gradients = jax.lax.pmean((value, gradients), parallel.AXIS)
-  state = state.apply_gradients(grads=gradients)
-  decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-  averaged = optax.incremental_update(
-    state.params, state.ema_params, 1.0 - decay
-  )
-  norm = optax.tree.norm(gradients)
-  return (
-    state.replace(ema_params=averaged),
-    {"loss": value, "gradient_norm": norm},
-  )
-
-
-def eval_step(
-  params: Any,
-  batch: Batch,
-  *,
-  degrade: Callable[[jax.Array, jax.Array], jax.Array],
-  apply_fn: Callable[..., jax.Array],
-) -> dict[str, jax.Array]:
-  """Degrades and restores one device's share of a batch."""
-  degraded = degrade(batch["clean"], batch["level"])
-  return {
-    "degraded": degraded,
-    "estimate": apply_fn({"params": params}, degraded),
-  }
-
-
-class Validation:
-  """Scores weights on a fixed set of pairs."""
-
-  def __init__(self, config: ml_collections.ConfigDict, batch: dict, step):
-    self._config, self._step, self._batch = config, step, batch
-
-  def __call__(self, params: Any) -> tuple[dict[str, float], dict]:
-    """Returns mean scores in dB, and the pairs with their estimates."""
-    outputs = self._restore(params)
-    rate = self._config.data.sample_rate
-    score = functools.partial(
-      metrics.get("si_sdr").function,
-      target=self._batch["clean"],
-      sample_rate=rate,
-    )
-    estimate = np.nanmean(score(outputs["estimate"]))
-    degraded = np.nanmean(score(outputs["degraded"]))
-    scores = {
-      "validation/si_sdr": float(estimate),
-      "validation/si_sdr_improvement": float(estimate - degraded),
-    }
-    return scores, {**outputs, "clean": self._batch["clean"]}
-
-  def _restore(self, params: Any) -> dict[str, np.ndarray]:
-    """Runs the set through the devices, a slice of static size at a time."""
-    count = len(self._batch["level"])
-    devices = jax.local_device_count()
-    size = min(self._config.batch_size, count)
-    size = max(1, size // devices) * devices
-    outputs = []
-    for start in range(0, count, size):
-      index = np.arange(start, start + size) % count
-      part = {key: value[index] for key, value in self._batch.items()}
-      result = self._step(params, parallel.split_batch(part))
-      outputs.append(
-        jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), result)
-      )
-    joined = jax.tree.map(lambda *x: np.concatenate(x)[:count], *outputs)
-    return joined
+from distortion_removal.validation import validate
 
 
 def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
@@ -208,7 +48,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   loss = losses.get(config.loss)
   model = models.from_config(config)
   dataset = datasets.open_dataset(config.data)
-  _open_workdir(config, workdir)
+  _check_same_run(config, workdir)
 
   segment = round(config.data.segment_seconds * config.data.sample_rate)
   batches = pairs.training_batches(
@@ -225,41 +65,52 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     segment=segment,
     pairs=config.validation_pairs,
   )
-  restore = functools.partial(eval_step, degrade=degrade, apply_fn=model.apply)
-  validation = Validation(config, held_out, parallel.map_eval(restore))
+  restore = functools.partial(
+    steps.eval_step, degrade=degrade, apply_fn=model.apply
+  )
+  score = functools.partial(
+    validate,
+    batch=held_out,
+    step=parallel.map_eval(restore),
+    batch_size=config.batch_size,
+    sample_rate=config.data.sample_rate,
+  )
   step = functools.partial(
-    train_step, degrade=degrade, loss=loss, ema_decay=config.ema_decay
+    steps.train_step, degrade=degrade, loss=loss, ema_decay=config.ema_decay
   )
 
   checkpoints = checkpoint.Checkpoints(workdir)
-  state = create_state(config, model)
+  state = steps.create_state(config, model)
   if checkpoints.latest_step() is not None:
     state = checkpoints.restore_last(state, batches)
     logger.info("resuming after step %d of %d", state.step, config.steps)
   state = parallel.replicate(state)
+  # Only now: a configuration that cannot be trained must not claim the folder.
+  if parallel.is_main_process() and not run_config.exists(workdir):
+    run_config.save(config, workdir)
   writer = MetricWriter(workdir, enabled=parallel.is_main_process())
   try:
-    _loop(
-      config,
-      state,
-      parallel.map_train(step),
-      batches,
-      validation,
-      checkpoints,
-      writer,
-    )
+    with _StopRequest() as request:
+      _loop(
+        config,
+        state,
+        parallel.map_train(step),
+        batches,
+        score,
+        checkpoints,
+        writer,
+        request,
+      )
   finally:
     batches.close()
     checkpoints.close()
     writer.close()
 
 
-def _open_workdir(config: ml_collections.ConfigDict, workdir: Path) -> None:
-  """Makes the folder, or checks that it holds the very same run."""
+def _check_same_run(config: ml_collections.ConfigDict, workdir: Path) -> None:
+  """Makes the folder; if there is a run in it, it must be the very same."""
   workdir.mkdir(parents=True, exist_ok=True)
   if not run_config.exists(workdir):
-    if parallel.is_main_process():
-      run_config.save(config, workdir)
     return
   changed = run_config.differences(run_config.load(workdir), config)
   if changed:
@@ -272,16 +123,17 @@ def _open_workdir(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 def _loop(
   config: ml_collections.ConfigDict,
-  state: TrainState,
+  state: steps.TrainState,
   step: Callable,
-  batches: Iterator[Batch],
-  validation: Validation,
+  batches: Iterator[steps.Batch],
+  score: Callable,
   checkpoints: checkpoint.Checkpoints,
   writer: MetricWriter,
+  request: "_StopRequest",
 ) -> None:
   """Steps, logs, validates and stores until the last step or a signal."""
-  best = checkpoints.best_score()
-  request = _StopRequest()
+  stored = checkpoints.best_score()
+  best = -np.inf if stored is None else stored
   watch = Stopwatch()
   first = int(state.step) + 1
   for number in tqdm(
@@ -294,28 +146,28 @@ def _loop(
   ):
     started = time.perf_counter()
     batch = next(batches)
-    watch.waiting(time.perf_counter() - started)
+    watch.step(waited=time.perf_counter() - started)
     state, scalars = step(state, batch)
 
     last = number == config.steps
     stop = request.signal or checkpoints.reached_preemption(number)
     save = last or stop or number % config.checkpoint_every == 0
-    validate = last or number % config.validate_every == 0
-    if number % config.log_every == 0 or save or validate:
+    check = last or number % config.validate_every == 0
+    if number % config.log_every == 0 or save or check:
       scalars = _check_finite(jax.device_get(scalars), number, checkpoints)
     if number % config.log_every == 0 or last:
-      steps = min(config.log_every, number - first + 1)
-      writer.scalars(number, scalars | _speed(config, number, watch, steps))
-    if validate:
-      scores, examples = validation(state.ema_params)
+      writer.scalars(number, scalars | _speed(config, number, watch))
+    if check:
+      scores, examples = score(state.ema_params)
       writer.scalars(number, scores)
       _write_examples(config, number, examples, writer)
-      if best is None or scores["validation/si_sdr"] > best:
+      if scores["validation/si_sdr"] > best:
         best = scores["validation/si_sdr"]
         checkpoints.save_best(number, state, best)
     if save:
       checkpoints.save_last(number, state, batches)
-      watch.read(1)
+    if check or save:
+      watch.restart()
     if stop:
       checkpoints.close()
       raise SystemExit(
@@ -333,9 +185,17 @@ class _StopRequest:
 
   def __init__(self):
     self.signal = None
+    self._before = {}
+
+  def __enter__(self) -> "_StopRequest":
     if jax.process_count() == 1:
       for kind in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(kind, self._set)
+        self._before[kind] = signal.signal(kind, self._set)
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    for kind, handler in self._before.items():
+      signal.signal(kind, handler)
 
   def _set(self, kind: int, _: Any) -> None:
     if self.signal is not None:
@@ -358,9 +218,9 @@ def _check_finite(
 
 
 def _speed(
-  config: ml_collections.ConfigDict, step: int, watch: Stopwatch, steps: int
+  config: ml_collections.ConfigDict, step: int, watch: Stopwatch
 ) -> dict[str, float]:
-  steps_per_second, waiting = watch.read(steps)
+  steps_per_second, waiting = watch.read()
   seconds = config.batch_size * config.data.segment_seconds
   return {
     "speed/steps_per_second": steps_per_second,

@@ -30,7 +30,7 @@ from distortion_removal import (
   models,
   parallel,
   prepare,
-  train,
+  steps,
 )
 from distortion_removal.config import sibling
 from distortion_removal.datasets import pairs, tasks
@@ -93,11 +93,11 @@ def pairs_per_second(
 
 
 def step_times(
-  step: Callable, state: object, batches: Iterator[dict], steps: int
+  step: Callable, state: object, batches: Iterator[dict], count: int
 ) -> tuple[object, list[float], list[float]]:
   """Runs steps one by one; returns the state, their times and the waits."""
   times, waits = [], []
-  for _ in range(steps):
+  for _ in range(count):
     start = time.perf_counter()
     batch = next(batches)
     waits.append(time.perf_counter() - start)
@@ -109,12 +109,12 @@ def step_times(
 
 def training_step(
   config: ml_collections.ConfigDict,
-) -> tuple[Callable, train.TrainState]:
+) -> tuple[Callable, steps.TrainState]:
   """The compiled step of a config and its first state."""
   effect = effects.get(tasks.get(config.data.task).effect)
 
   def step(state, batch):
-    return train.train_step(
+    return steps.train_step(
       state,
       batch,
       degrade=effect.apply,
@@ -122,7 +122,7 @@ def training_step(
       ema_decay=config.ema_decay,
     )
 
-  state = train.create_state(config, models.from_config(config))
+  state = steps.create_state(config, models.from_config(config))
   return parallel.map_train(step), parallel.replicate(state)
 
 
@@ -138,16 +138,16 @@ def _alone(sources: dict[str, Iterator], batch_size: int, rounds: int) -> None:
 
 
 def _in_training(
-  config: ml_collections.ConfigDict, batches: Iterator, steps: int
+  config: ml_collections.ConfigDict, batches: Iterator, count: int
 ) -> None:
   step, state = training_step(config)
   ready = itertools.repeat(next(batches))
   state, _, _ = step_times(step, state, ready, 3)
   loaded, waited, cached = [], [], []
   for _ in range(5):
-    state, times, waits = step_times(step, state, batches, steps // 5)
+    state, times, waits = step_times(step, state, batches, count // 5)
     loaded, waited = loaded + times, waited + waits
-    state, times, _ = step_times(step, state, ready, steps // 5)
+    state, times, _ = step_times(step, state, ready, count // 5)
     cached += times
   share = sum(waited) / sum(loaded)
   slower = statistics.median(loaded) / statistics.median(cached) - 1.0

@@ -1,0 +1,110 @@
+"""What several files of tests share: tiny recordings and a run on them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+import soundfile
+from absl import flags
+
+from distortion_removal import config as run_config
+from distortion_removal import datasets
+from distortion_removal.prepare import prepare
+from distortion_removal.train import train
+
+ROOT = Path(__file__).parents[1]
+RATE = 8_000
+# grain's worker processes ask absl, which no test starts.
+flags.FLAGS.mark_as_parsed()
+
+
+def pluck(seconds, pitch_hz, rate=RATE):
+  """A decaying harmonic tone `[time, 1]` with a peak of 0.8."""
+  time = np.arange(round(seconds * rate)) / rate
+  tone = sum(
+    np.exp(-0.3 * k * time) * np.sin(2 * np.pi * k * pitch_hz * time) / k
+    for k in range(1, 6)
+  )
+  return (0.8 * tone / np.abs(tone).max())[:, None]
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+  """A folder that holds a prepared `audio_folder` of 12 + 2 + 3 excerpts."""
+  folder = tmp_path_factory.mktemp("recordings")
+  for split, lengths in {
+    "train": [2.0] * 12,
+    "valid": [2.0, 2.0],
+    "test": [2.0, 3.25],  # the latter's second excerpt is a short one
+  }.items():
+    (folder / split).mkdir()
+    for i, seconds in enumerate(lengths):
+      pitch_hz = 110.0 * 2 ** ((5 * i + 2 * len(split)) % 12 / 12)
+      path = folder / split / f"{i:02d}.wav"
+      soundfile.write(path, pluck(seconds, pitch_hz), RATE)
+  data_dir = tmp_path_factory.mktemp("data")
+  builder = datasets.open_builder(
+    "audio_folder",
+    task="hard_clip",
+    data_dir=str(data_dir),
+    sample_rate=RATE,
+    excerpt_seconds=2.0,
+    path=str(folder),
+  )
+  prepare(builder)
+  return data_dir
+
+
+def shipped_config(name, argument=""):
+  """One of the configurations in configs/."""
+  module = run_config.sibling(str(ROOT / "configs" / "any"), name)
+  return module.get_config(argument)
+
+
+@pytest.fixture
+def tiny_config(tiny_data):
+  """A run of six steps that takes seconds, a new copy for each test."""
+  return make_tiny_config(tiny_data)
+
+
+def make_tiny_config(tiny_data):
+  """As the fixture."""
+  config = shipped_config("default", "smoke")
+  config.data.dataset = "audio_folder"
+  config.data.task = "hard_clip"
+  config.data.data_dir = str(tiny_data)
+  config.data.sample_rate = RATE
+  config.data.segment_seconds = 0.25
+  config.model.fields.depth = 2
+  config.model.fields.lstm_layers = 0
+  config.model.fields.resample = False
+  config.steps = 6
+  config.checkpoint_every = 3
+  return config
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data, tmp_path_factory):
+  """The folder of that run, trained without a break; for reading only."""
+  workdir = tmp_path_factory.mktemp("run")
+  train(make_tiny_config(tiny_data), workdir)
+  return workdir
+
+
+def read_metrics(workdir):
+  """The lines of metrics.jsonl."""
+  lines = (workdir / "metrics.jsonl").read_text().splitlines()
+  return [json.loads(line) for line in lines]
+
+
+def read_checkpoint(workdir, kind, step, item):
+  """An item of a checkpoint as a tree of arrays, read by orbax alone."""
+  path = workdir / "checkpoints" / kind / str(step) / item
+  return ocp.StandardCheckpointer().restore(path.absolute())
+
+
+def files_of(folder):
+  """Every file below a folder with its content."""
+  return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -1,0 +1,66 @@
+"""Tables: the very text, from rows as evaluation writes them."""
+
+import math
+
+from distortion_removal import effects, metrics
+from distortion_removal.report import tables
+
+
+def _row(method, level, score):
+  return {"method": method, "gain_db": level, "si_sdr": score, "other": 1.0}
+
+
+ROWS = [
+  _row("distorted", 50.0, 1.0),
+  _row("distorted", 20.0, 7.0),
+  _row("distorted", 20.0, 8.0),
+  _row("distorted", 20.0, 100.0),
+  _row("demucs", 20.0, 9.5),
+  _row("demucs", 20.0, 10.005),
+  _row("demucs", 50.0, None),
+]
+
+
+def test_rows_are_gathered_by_method_and_level():
+  scores = tables.collect(ROWS, "gain_db", "si_sdr")
+  assert scores["distorted"] == {50.0: [1.0], 20.0: [7.0, 8.0, 100.0]}
+  assert scores["demucs"][20.0] == [9.5, 10.005]
+  assert math.isnan(scores["demucs"][50.0][0])
+  assert list(scores) == ["distorted", "demucs"]
+
+
+def test_table_text():
+  scores = tables.collect(ROWS, "gain_db", "si_sdr")
+  text = tables.median_table(
+    scores, metrics.get("si_sdr"), effects.get("overdrive")
+  )
+  assert text == "\n".join(
+    [
+      "Median SI-SDR / dB ↑ by gain (SoX overdrive)",
+      "",
+      "| method | 20 dB | 50 dB | all |",
+      "| --- | ---: | ---: | ---: |",
+      "| distorted | 8.00 | 1.00 | 7.50 |",
+      "| demucs | 9.75 | n/a | 9.75 |",
+      "",
+      "1 undefined scores are left out.",
+    ]
+  )
+
+
+def test_a_method_without_a_level_leaves_its_cell_open():
+  scores = {"a": {1.0: [2.0], 2.5: [4.0]}, "b": {1.0: [3.0]}}
+  text = tables.median_table(
+    scores, metrics.get("sdr"), effects.get("hard_clip_sdr")
+  )
+  assert text.splitlines()[2:] == [
+    "| method | 1 dB | 2.5 dB | all |",
+    "| --- | ---: | ---: | ---: |",
+    "| a | 2.00 | 4.00 | 3.00 |",
+    "| b | 3.00 | n/a | 3.00 |",
+  ]
+
+
+def test_heading_without_a_unit():
+  metric = metrics.Metric(None, "", "lower", 0.0, 1.0, "Odd")
+  assert tables.heading(metric) == "Odd ↓"

@@ -1,0 +1,172 @@
+"""What a user gets wrong, through the commands: one line, nothing half-made.
+
+Bad recordings are in test_restore.py and test_prepare.py, flags in
+test_cli.py.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import ROOT, files_of
+
+from distortion_removal import config as run_config
+
+
+def run(module, *arguments, before=()):
+  """One of the commands; its errors follow its log lines."""
+  return subprocess.run(
+    [*before, sys.executable, "-m", f"distortion_removal.{module}"]
+    + [str(argument) for argument in arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def assert_error(result, *parts):
+  """Status 1, and one line `error: …` after lines of the log only."""
+  assert result.returncode == 1, result.stderr
+  *log, last = result.stderr.splitlines()
+  assert all(line[2:6:3] == "::" for line in log), result.stderr
+  assert last.startswith("error: ")
+  for part in parts:
+    assert part in last
+
+
+@pytest.fixture
+def config_file(tiny_config, tmp_path):
+  """The tiny configuration as a file for `--config`."""
+  text = json.dumps(run_config.to_dict(tiny_config))
+  (tmp_path / "tiny.py").write_text(
+    "import json\nimport ml_collections\n\n\ndef get_config():\n"
+    f"  return ml_collections.ConfigDict(json.loads({text!r}))\n"
+  )
+  return tmp_path / "tiny.py"
+
+
+@pytest.fixture
+def recording(tmp_path):
+  """Two seconds of noise."""
+  rng = np.random.default_rng(0)
+  path = tmp_path / "in.wav"
+  soundfile.write(path, 0.1 * rng.standard_normal((16_000, 1)), 8_000)
+  return path
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+  """A function that mounts a disk of some kilobytes and resizes it."""
+  folder = tmp_path / "disk"
+  folder.mkdir()
+
+  def mount(kilobytes):
+    options = f"size={kilobytes}k"
+    if folder.is_mount():
+      options += ",remount"
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    try:
+      subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+      pytest.skip("a small disk cannot be mounted here (needs root)")
+    return folder
+
+  yield mount
+  if folder.is_mount():
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("workdir", ["file", "file/run"])
+def test_a_workdir_that_cannot_be_made(config_file, tmp_path, workdir):
+  (tmp_path / "file").write_text("not a folder")
+  workdir = tmp_path / workdir
+  before = files_of(tmp_path)
+  result = run("main", f"--config={config_file}", f"--workdir={workdir}")
+  assert_error(result, str(workdir))
+  assert files_of(tmp_path) == before
+
+
+@pytest.fixture
+def other_model(tiny_run, tmp_path):
+  """The tiny run with a configuration that is not that of its weights."""
+  workdir = tmp_path / "run"
+  shutil.copytree(tiny_run, workdir)
+  config = json.loads((workdir / "config.json").read_text())
+  config["model"]["fields"]["channels"] = 6
+  (workdir / "config.json").write_text(json.dumps(config))
+  return workdir
+
+
+def test_a_checkpoint_of_another_model(other_model, recording, tmp_path):
+  before = files_of(tmp_path)
+  for result in (
+    run("main", "--mode=evaluate", f"--workdir={other_model}"),
+    run(
+      "restore",
+      recording,
+      "-o",
+      tmp_path / "o.wav",
+      f"--checkpoint={other_model}",
+    ),
+  ):
+    assert_error(
+      result,
+      "a checkpoint of another model: decoder_0_conv/bias has shape (4,), the "
+      "configuration asks for (6,)",
+    )
+  assert files_of(tmp_path) == before
+
+
+def test_a_workdir_without_a_run(recording, tmp_path):
+  result = run(
+    "restore", recording, "-o", tmp_path / "o.wav", f"--checkpoint={tmp_path}"
+  )
+  assert_error(result, f"{tmp_path}: no trained run here", "--workdir")
+
+
+def test_training_on_a_full_disk_stops_and_resumes(
+  config_file, tiny_run, small_disk
+):
+  disk = small_disk(600)
+  command = ("main", f"--config={config_file}", f"--workdir={disk / 'run'}")
+  assert_error(run(*command), "no space left on the disk", str(disk))
+  checkpoints = disk / "run" / "checkpoints"
+  assert not [p for kind in checkpoints.iterdir() for p in kind.iterdir()]
+  small_disk(20_000)
+  result = run(*command)
+  assert result.returncode == 0, result.stderr
+  assert {p.name for p in (checkpoints / "last").iterdir()} == {"3", "6"}
+
+
+def test_restoring_onto_a_full_disk(tiny_run, recording, small_disk):
+  disk = small_disk(80)
+  (disk / "o.wav").write_text("what was there before")
+  before = files_of(disk)
+  result = run(
+    "restore", recording, "-o", disk / "o.wav", f"--checkpoint={tiny_run}"
+  )
+  assert_error(result, "no space left on the disk", str(disk))
+  assert files_of(disk) == before
+
+
+def test_restoring_past_a_limit_on_file_sizes(tiny_run, recording, tmp_path):
+  """Fails where a full disk would, on any machine."""
+  folder = tmp_path / "out"
+  folder.mkdir()
+  # In units of 512 bytes: 20 kB, where the scratch file alone needs 64.
+  limited = ["sh", "-c", 'ulimit -f 40 && exec "$@"', "sh"]
+  result = run(
+    "restore",
+    recording,
+    "-o",
+    folder / "o.wav",
+    f"--checkpoint={tiny_run}",
+    before=limited,
+  )
+  assert_error(result, str(folder))
+  assert not files_of(folder)

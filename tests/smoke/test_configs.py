@@ -1,0 +1,114 @@
+"""Every shipped configuration: it loads, its model can be built, it runs."""
+
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+from conftest import ROOT, pluck, read_metrics, shipped_config
+
+from distortion_removal import config as run_config
+from distortion_removal import datasets, effects, losses, models, steps, train
+from distortion_removal.datasets import tasks
+from distortion_removal.errors import UserError
+from distortion_removal.evaluate import evaluate
+
+NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+
+
+def _parameters(config):
+  audio = jnp.zeros((1, 16_000, config.data.channels))
+  init = models.from_config(config).init
+  shapes = jax.eval_shape(init, jax.random.key(0), audio)["params"]
+  return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_full_size(name):
+  config = shipped_config(name)
+  task = tasks.get(config.data.task)
+  effects.get(task.effect)
+  losses.get(config.loss)
+  assert config.data.dataset in datasets.DATASETS
+  steps.create_optimizer(config)
+  assert _parameters(config) > 100_000
+  # The cadences meet, so that the last step is a whole of each.
+  assert config.validate_every % config.log_every == 0
+  assert config.apply.overlap_seconds <= config.apply.chunk_seconds / 2
+  assert config.data.segment_seconds <= config.data.excerpt_seconds
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_header_gives_the_command(name):
+  header = (ROOT / "configs" / f"{name}.py").read_text().split('"""')[1]
+  command = f"python -m distortion_removal.main --config=configs/{name}.py"
+  assert command in re.sub(r"\\\s+", "", header)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoke_changes_sizes_only(name):
+  """The task, the loss and the kind of network stay."""
+  full, small = shipped_config(name), shipped_config(name, "smoke")
+  assert small.data.task == full.data.task
+  assert small.loss == full.loss
+  assert small.model.name == full.model.name
+  assert _parameters(small) < 100_000
+  with pytest.raises(UserError, match="only 'smoke' is known"):
+    shipped_config(name, "smok")
+
+
+def test_the_papers_size():
+  """MODELS: Demucs v2 at 64 channels and depth 6, one channel of audio."""
+  for name in ("default", "demucs_ceg_overdrive", "demucs_ceg_hard_clip"):
+    assert _parameters(shipped_config(name)) == 265_675_393
+
+
+def _pluck_instead(index, *, seed, sample_rate, seconds):
+  del seed
+  return pluck(seconds, 110.0 + 10 * (index % 17), sample_rate)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoke_trains_and_evaluates(name, tmp_path, monkeypatch):
+  # Rendering has tests of its own and would be most of the time of this one.
+  monkeypatch.setattr(
+    "distortion_removal.datasets.plucked_strings.synthesis.render",
+    _pluck_instead,
+  )
+  config = shipped_config(name, "smoke")
+  config.data.data_dir = str(tmp_path / "data")
+  config.steps = 2
+  # One compilation less to wait for; test_demucs.py covers these.
+  config.model.fields.depth = 1
+  config.model.fields.resample = False
+  config.model.fields.lstm_layers = 0
+  workdir = tmp_path / "run"
+  train.train(config, workdir)
+  assert read_metrics(workdir)[-1]["step"] == 2
+  assert run_config.differences(run_config.load(workdir), config) == []
+  folder = evaluate(workdir)
+  lines = (folder / "results.jsonl").read_text().splitlines()
+  task = tasks.get(config.data.task)
+  assert len(lines) == 3 * len(task.evaluation_levels) * 2
+  methods = {json.loads(line)["method"] for line in lines}
+  assert methods == {"distorted", "demucs"}
+
+
+def test_signaltrain_without_its_data_says_where_to_get_it(tmp_path):
+  config = shipped_config("demucs_signaltrain")
+  config.data.data_dir = str(tmp_path / "data")
+  with pytest.raises(UserError) as caught:
+    train.train(config, tmp_path / "run")
+  message = str(caught.value)
+  assert "\n" not in message
+  for part in (
+    "https://zenodo.org/records/3824876/files/SignalTrain_LA2A_Dataset_1.1.tgz",
+    "SignalTrain_LA2A_Dataset_1.1/",
+    "--include='input_*'",
+    "python -m distortion_removal.prepare --dataset=audio_folder",
+    "--task=hard_clip_sdr",
+    f"--data-dir={tmp_path / 'data'}",
+  ):
+    assert part in message
+  assert not (tmp_path / "run").exists()

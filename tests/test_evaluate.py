@@ -1,0 +1,219 @@
+"""Evaluation against scores computed by hand, and what it leaves behind."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import RATE, pluck
+
+from distortion_removal import config as run_config
+from distortion_removal import datasets, evaluate, methods
+from distortion_removal.datasets import tasks
+from distortion_removal.errors import UserError
+
+LEVELS = tasks.get("hard_clip").evaluation_levels
+
+
+def _records():
+  """A whole excerpt, a short one and, which prepare would drop, silence."""
+  excerpts = {"a": pluck(2.0, 110.0), "b": pluck(1.25, 196.0)}
+  records = [
+    {
+      "clean": np.float32(audio / np.abs(audio).max()),
+      "peak": np.float32(0.8),
+      "id": name.encode(),
+    }
+    for name, audio in excerpts.items()
+  ]
+  silence = np.zeros((RATE, 1), np.float32)
+  return [*records, {"clean": silence, "peak": np.float32(1), "id": b"silent"}]
+
+
+def _hard_clip(clean, gain_db):
+  return np.clip(10 ** (gain_db / 20) * clean.astype(float), -1.0, 1.0)
+
+
+def _halfway(degraded, clean):
+  """An oracle: half the error of the degraded audio at half its level."""
+  return np.float32(0.25 * (degraded + clean))
+
+
+def _si_sdr(estimate, target):
+  scale = np.sum(estimate * target) / np.sum(target**2)
+  noise = estimate - scale * target
+  ratio = np.sum((scale * target) ** 2) / np.sum(noise**2)
+  return 10 * np.log10(ratio)
+
+
+def _sdr(estimate, target):
+  return 10 * np.log10(np.sum(target**2) / np.sum((estimate - target) ** 2))
+
+
+@pytest.fixture
+def evaluated(tiny_config, tmp_path, monkeypatch, capsys):
+  """The folder of results of a run whose network is `_halfway`."""
+  run_config.save(tiny_config, tmp_path)
+  monkeypatch.setattr(methods, "network", lambda workdir, run: _halfway)
+  monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
+  monkeypatch.setattr(
+    datasets, "read_split", lambda builder, split: {"test": _records()}[split]
+  )
+  folder = evaluate.evaluate(tmp_path)
+  return folder, capsys.readouterr().out
+
+
+def _rows(folder):
+  return [
+    json.loads(line)
+    for line in (folder / "results.jsonl").read_text().splitlines()
+  ]
+
+
+def test_a_row_per_excerpt_level_and_method(evaluated, tiny_data):
+  folder, _ = evaluated
+  assert folder.name == f"{tiny_data.name}_hard_clip"
+  rows = _rows(folder)
+  keys = [(row["file"], row["method"], row["gain_db"]) for row in rows]
+  assert sorted(keys) == sorted(
+    (file, method, level)
+    for file in ("a", "b", "silent")
+    for method in ("distorted", "demucs")
+    for level in LEVELS
+  )
+  for row in rows:
+    assert row["dataset"] == tiny_data.name
+    assert row["task"] == "hard_clip"
+    assert (
+      row["audio_seconds"] == {"a": 2.0, "b": 1.25, "silent": 1.0}[row["file"]]
+    )
+    assert 0 <= row["compute_seconds"] < 10
+
+
+def test_scores_are_those_computed_by_hand(evaluated):
+  folder, _ = evaluated
+  clean = {
+    record["id"].decode(): 0.5 * record["clean"].astype(float)
+    for record in _records()
+  }
+  for row in _rows(folder):
+    if row["file"] == "silent":
+      assert row["si_sdr"] is None
+      assert row["sdr"] is None
+      continue
+    target = clean[row["file"]]
+    estimate = _hard_clip(target, row["gain_db"])
+    if row["method"] == "demucs":
+      estimate = 0.25 * (estimate + target)
+    assert row["si_sdr"] == pytest.approx(_si_sdr(estimate, target), abs=1e-3)
+    assert row["sdr"] == pytest.approx(_sdr(estimate, target), abs=1e-3)
+
+
+def test_the_tables_are_medians_of_the_rows(evaluated):
+  folder, printed = evaluated
+  text = (folder / "table.md").read_text()
+  assert text in printed
+  assert str(folder / "listen") in printed
+  blocks = text.split("Median ")[1:]
+  assert [block.partition(" /")[0] for block in blocks] == ["SI-SDR", "SDR"]
+  rows = _rows(folder)
+  for metric, block in zip(("si_sdr", "sdr"), blocks, strict=True):
+    assert "14 undefined scores are left out." in block
+    for method in ("distorted", "demucs"):
+      line = next(x for x in block.splitlines() if x.startswith(f"| {method}"))
+      cells = [cell.strip() for cell in line.strip("|").split("|")[1:]]
+      scores = [
+        [
+          row[metric]
+          for row in rows
+          if (row["method"], row["gain_db"]) == (method, level)
+          and row[metric] is not None
+        ]
+        for level in LEVELS
+      ]
+      assert all(len(values) == 2 for values in scores)
+      columns = [*scores, np.concatenate(scores)]
+      assert cells == [f"{np.median(values):.2f}" for values in columns]
+
+
+def test_sounds_and_pictures_lie_beside(evaluated):
+  folder, _ = evaluated
+  assert sorted(path.name for path in folder.iterdir()) == [
+    "listen",
+    "results.jsonl",
+    "sdr.png",
+    "si_sdr.png",
+    "table.md",
+  ]
+  # One listening excerpt in the smoke configuration, at the middle level.
+  assert sorted(path.name for path in (folder / "listen").iterdir()) == [
+    "000_35dB.png",
+    "000_35dB_clean.wav",
+    "000_35dB_demucs.wav",
+    "000_35dB_distorted.wav",
+  ]
+
+
+def test_a_failure_keeps_the_results_of_before(
+  tiny_config, tmp_path, monkeypatch, evaluated
+):
+  folder, _ = evaluated
+  before = (folder / "results.jsonl").read_bytes()
+
+  def broken(degraded, clean):
+    raise OSError("out of something")
+
+  monkeypatch.setattr(methods, "network", lambda workdir, run: broken)
+  with pytest.raises(OSError, match="out of something"):
+    evaluate.evaluate(tmp_path)
+  assert (folder / "results.jsonl").read_bytes() == before
+  assert not list(folder.glob("*.partial"))
+
+
+def test_a_real_run_is_scored_on_its_prepared_test_split(tiny_run, tiny_config):
+  tiny_config.listen_excerpts = 0
+  tiny_config.metrics = ("si_sdr",)
+  rows = _rows(evaluate.evaluate(tiny_run, tiny_config))
+  files = ["test/00.wav#000", "test/01.wav#000", "test/01.wav#001"]
+  assert sorted({row["file"] for row in rows}) == files
+  assert len(rows) == 3 * len(LEVELS) * 2
+  assert "sdr" not in rows[0]
+  # Stronger clipping is worse, for the input at least.
+  for file in files:
+    scores = [
+      row["si_sdr"]
+      for row in rows
+      if (row["file"], row["method"]) == (file, "distorted")
+    ]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("sample_rate", 16_000, "sample_rate 8000, the data set has 16000"),
+    ("channels", 2, "channels 1, the data set has 2"),
+  ],
+)
+def test_data_of_another_form_is_refused(
+  tiny_run, tiny_config, field, value, message
+):
+  tiny_config.data[field] = value
+  with pytest.raises(
+    UserError, match=f"{message}; give --config.data.{field}="
+  ):
+    evaluate.evaluate(tiny_run, tiny_config)
+
+
+def test_an_empty_test_split_is_told(tiny_config, tmp_path, monkeypatch):
+  run_config.save(tiny_config, tmp_path)
+  monkeypatch.setattr(methods, "network", lambda workdir, run: _halfway)
+  monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
+  monkeypatch.setattr(datasets, "read_split", lambda builder, split: [])
+  with pytest.raises(UserError, match="test split of audio_folder is empty"):
+    evaluate.evaluate(tmp_path)
+  assert not list(tmp_path.rglob("*.jsonl*"))
+
+
+def test_no_run_is_told(tmp_path):
+  with pytest.raises(UserError, match="no trained run here"):
+    evaluate.evaluate(tmp_path)

@@ -1,0 +1,47 @@
+"""Devices: one here, eight in test_train.py, two processes in multihost/."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from distortion_removal import parallel
+from distortion_removal.errors import UserError
+
+
+def test_split_batch_keeps_the_order_and_join_batch_restores_it(monkeypatch):
+  monkeypatch.setattr(jax, "local_device_count", lambda: 4)
+  batch = {"clean": np.arange(48).reshape(8, 3, 2), "level": np.arange(8)}
+  split = parallel.split_batch(batch)
+  assert split["clean"].shape == (4, 2, 3, 2)
+  np.testing.assert_array_equal(split["clean"].reshape(8, 3, 2), batch["clean"])
+  np.testing.assert_array_equal(split["level"][1], [2, 3])
+  for name, joined in parallel.join_batch(split).items():
+    np.testing.assert_array_equal(joined, batch[name])
+
+
+def test_local_batch_size_is_the_share_of_a_process(monkeypatch):
+  monkeypatch.setattr(jax, "device_count", lambda: 8)
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  assert parallel.local_batch_size(48) == 24
+  with pytest.raises(UserError, match="batch_size 20 does not divide over 8"):
+    parallel.local_batch_size(20)
+
+
+def test_a_mapped_training_step_reduces_and_stays_unstacked():
+  def step(state, batch):
+    total = jax.lax.psum(batch.sum(), parallel.AXIS)
+    return state + total, {"total": total}
+
+  state = parallel.replicate(jnp.zeros((2,)))
+  batch = parallel.split_batch(np.arange(8.0, dtype=np.float32))
+  state, metrics = parallel.map_train(step)(state, batch)
+  np.testing.assert_array_equal(state, [28.0, 28.0])
+  assert float(metrics["total"]) == 28.0
+
+
+def test_a_mapped_evaluation_stacks_the_devices_outputs():
+  batch = parallel.split_batch(np.arange(6.0, dtype=np.float32).reshape(6, 1))
+  output = parallel.map_eval(lambda gain, x: gain * x)(jnp.float32(2), batch)
+  assert output.shape == batch.shape
+  np.testing.assert_array_equal(output, 2 * batch)

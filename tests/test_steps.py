@@ -1,0 +1,234 @@
+"""The training step against one written out by hand, spread, and rounded."""
+
+import functools
+import os
+import subprocess
+import sys
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from distortion_removal import losses, models, parallel, steps
+from distortion_removal.effects import clipping
+from distortion_removal.errors import UserError
+
+
+class Cubic(nn.Module):
+  """y = a x + b x^3: enough of a network to differentiate by hand."""
+
+  @nn.compact
+  def __call__(self, audio):
+    a = self.param("a", nn.initializers.constant(0.5), ())
+    b = self.param("b", nn.initializers.constant(-1.0), ())
+    return a * audio + b * audio**3
+
+
+def _cubic_config(**optimizer):
+  config = ml_collections.ConfigDict(
+    {
+      "seed": 0,
+      "steps": 10,
+      "data": {"sample_rate": 8, "segment_seconds": 1.0, "channels": 1},
+      "optimizer": {
+        "learning_rate": 0.1,
+        "final_learning_rate": 0.01,
+        "warmup_steps": 3,
+        "b1": 0.8,
+        "b2": 0.95,
+        "weight_decay": 0.2,
+        "gradient_clip_norm": 0.3,
+      },
+    }
+  )
+  config.optimizer.update(optimizer)
+  return config
+
+
+def _learning_rate(count, options, steps):
+  """Linear from 0 to the peak, then half a cosine down to the end."""
+  if count < options.warmup_steps:
+    return options.learning_rate * count / options.warmup_steps
+  progress = (count - options.warmup_steps) / (steps - options.warmup_steps)
+  span = options.learning_rate - options.final_learning_rate
+  fall = 0.5 * (1 + np.cos(np.pi * min(progress, 1.0)))
+  return options.final_learning_rate + span * fall
+
+
+def _cubic_by_hand(batches, config, ema_decay):
+  """The whole recursion in float64: clip, gradient, Adam, decay, average."""
+  options = config.optimizer
+  w = np.array([0.5, -1.0])
+  average, m, v = w.copy(), np.zeros(2), np.zeros(2)
+  history = []
+  for count, (clean, gain_db) in enumerate(batches):
+    factor = 10 ** (gain_db / 20)[:, None, None]
+    x = np.clip(factor * clean, -1.0, 1.0)
+    error = w[0] * x + w[1] * x**3 - clean
+    gradient = 2 * np.array([np.mean(error * x), np.mean(error * x**3)])
+    norm = np.sqrt(np.sum(gradient**2))
+    clipped = gradient
+    if options.gradient_clip_norm:
+      clipped = gradient * min(1.0, options.gradient_clip_norm / norm)
+    m = options.b1 * m + (1 - options.b1) * clipped
+    v = options.b2 * v + (1 - options.b2) * clipped**2
+    m_hat = m / (1 - options.b1 ** (count + 1))
+    v_hat = v / (1 - options.b2 ** (count + 1))
+    direction = m_hat / (np.sqrt(v_hat) + 1e-8) + options.weight_decay * w
+    w = w - _learning_rate(count, options, config.steps) * direction
+    step = count + 1
+    decay = min(ema_decay, (1 + step) / (10 + step))
+    average = decay * average + (1 - decay) * w
+    history.append((np.mean(error**2), norm, w, average))
+  return history
+
+
+@pytest.mark.parametrize("gradient_clip_norm", [0.3, 0.0])
+def test_step_equals_the_one_written_out(gradient_clip_norm):
+  config = _cubic_config(gradient_clip_norm=gradient_clip_norm)
+  ema_decay = 0.4  # reached in the sixth step
+  rng = np.random.default_rng(0)
+  batches = [
+    (rng.uniform(-0.5, 0.5, (4, 8, 1)), rng.uniform(0.0, 20.0, 4))
+    for _ in range(8)
+  ]
+  state = parallel.replicate(steps.create_state(config, Cubic()))
+  step = parallel.map_train(
+    functools.partial(
+      steps.train_step,
+      degrade=clipping.hard_clip,
+      loss=losses.l2,
+      ema_decay=ema_decay,
+    )
+  )
+  norms = []
+  for (clean, gain_db), (loss, norm, weights, average) in zip(
+    batches, _cubic_by_hand(batches, config, ema_decay), strict=True
+  ):
+    batch = {"clean": np.float32(clean), "level": np.float32(gain_db)}
+    state, scalars = step(state, parallel.split_batch(batch))
+    np.testing.assert_allclose(scalars["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(scalars["gradient_norm"], norm, rtol=1e-5)
+    for tree, expected in (
+      (state.params, weights),
+      (state.ema_params, average),
+    ):
+      found = [float(tree["a"]), float(tree["b"])]
+      np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    norms.append(norm)
+  assert min(norms) < 0.3 < max(norms)  # the clipping was and was not at work
+  assert int(state.step) == 8
+
+
+def test_learning_rate_warms_up_and_falls():
+  """A gradient of one keeps Adam's direction at one: updates are the rate."""
+  config = _cubic_config(weight_decay=0.0, gradient_clip_norm=0.0)
+  optimizer = steps.create_optimizer(config)
+  params = jnp.zeros(())
+  state = optimizer.init(params)
+  for count in range(12):
+    update, state = optimizer.update(jnp.ones(()), state, params)
+    expected = _learning_rate(count, config.optimizer, config.steps)
+    np.testing.assert_allclose(-update, expected, rtol=1e-4, atol=1e-9)
+  # The ends, without the formula.
+  assert _learning_rate(0, config.optimizer, 10) == 0.0
+  assert _learning_rate(3, config.optimizer, 10) == 0.1
+  assert _learning_rate(10, config.optimizer, 10) == pytest.approx(0.01)
+
+
+def test_a_warm_up_without_end_is_refused():
+  config = _cubic_config(warmup_steps=10)
+  with pytest.raises(UserError, match="steps 10 must be more than"):
+    steps.create_optimizer(config)
+
+
+_SPREAD = """
+import sys
+sys.path.insert(0, sys.argv[1] + "/tests")
+import test_steps
+test_steps.train_on_all_devices(sys.argv[2])
+"""
+
+
+def train_on_all_devices(path):
+  """Four steps of the cubic with a global batch of eight, stored."""
+  config = _cubic_config()
+  state = parallel.replicate(steps.create_state(config, Cubic()))
+  step = parallel.map_train(
+    functools.partial(
+      steps.train_step,
+      degrade=clipping.hard_clip,
+      loss=losses.neg_si_sdr,
+      ema_decay=0.9,
+    )
+  )
+  rng = np.random.default_rng(0)
+  outputs = {}
+  for i in range(4):
+    batch = {
+      "clean": np.float32(rng.uniform(-0.5, 0.5, (8, 256, 1))),
+      "level": np.float32(rng.uniform(0.0, 20.0, 8)),
+    }
+    state, scalars = step(state, parallel.split_batch(batch))
+    outputs |= {f"{key}_{i}": value for key, value in scalars.items()}
+  leaves = jax.tree.leaves((state.params, state.ema_params))
+  outputs |= {f"leaf_{i}": leaf for i, leaf in enumerate(leaves)}
+  np.savez(path, devices=jax.device_count(), **jax.device_get(outputs))
+
+
+def test_eight_devices_do_what_one_does(tmp_path):
+  train_on_all_devices(tmp_path / "here.npz")
+  flag = "--xla_force_host_platform_device_count=8"
+  subprocess.run(
+    [sys.executable, "-c", _SPREAD, str(ROOT), str(tmp_path / "eight.npz")],
+    env=os.environ | {"XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
+    cwd=ROOT,
+    check=True,
+  )
+  here, eight = np.load(tmp_path / "here.npz"), np.load(tmp_path / "eight.npz")
+  assert eight["devices"] == 8
+  for name in set(here) - {"devices"}:
+    np.testing.assert_allclose(
+      eight[name], here[name], rtol=1e-6, atol=1e-6, err_msg=name
+    )
+
+
+def test_bfloat16_computes_but_does_not_store():
+  config = _cubic_config(learning_rate=1e-3, warmup_steps=1)
+  config.data.sample_rate = 256
+  states, values, state = {}, {}, None
+  for dtype in ("float32", "bfloat16"):
+    model = models.create(
+      "demucs", channels=4, depth=2, lstm_layers=0, resample=False, dtype=dtype
+    )
+    step = functools.partial(
+      steps.train_step,
+      degrade=clipping.hard_clip,
+      loss=losses.l1,
+      ema_decay=0.9,
+    )
+    state = state or jax.device_get(steps.create_state(config, model))
+    state = state.replace(apply_fn=model.apply)
+    rng = np.random.default_rng(0)
+    clean = np.float32(rng.uniform(-0.5, 0.5, (2, 256, 1)))
+    batch = {"clean": clean, "level": np.float32([6.0, 12.0])}
+    states[dtype], values[dtype] = parallel.map_train(step)(
+      parallel.replicate(state), parallel.split_batch(batch)
+    )
+    text = str(jax.make_jaxpr(model.apply)({"params": state.params}, clean))
+    assert ("bf16" in text) == (dtype == "bfloat16")
+  for tree in (
+    states["bfloat16"].params,
+    states["bfloat16"].ema_params,
+    states["bfloat16"].opt_state[1][0].mu,
+  ):
+    assert {leaf.dtype for leaf in jax.tree.leaves(tree)} == {
+      np.dtype("float32")
+    }
+  exact, rounded = (float(values[d]["loss"]) for d in ("float32", "bfloat16"))
+  assert exact != rounded
+  assert abs(rounded / exact - 1) < 0.02
