@@ -59,6 +59,34 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
     raise UserError(f"{path}: not a configuration ({error})") from None
 
 
+def check(config: ml_collections.ConfigDict) -> None:
+  """Checks the numbers that nothing else would catch in time.
+
+  Raises:
+    UserError: a count or a length is not positive, or chunks overlap by more
+      than half.
+  """
+  data, chunks = config.data, config.apply
+  positive = {
+    "steps": config.steps,
+    "batch_size": config.batch_size,
+    "log_every": config.log_every,
+    "validate_every": config.validate_every,
+    "checkpoint_every": config.checkpoint_every,
+    "validation_pairs": config.validation_pairs,
+    "data.segment_seconds": data.segment_seconds,
+    "apply.chunk_seconds": chunks.chunk_seconds,
+  }
+  for name, value in positive.items():
+    if not value > 0:
+      raise UserError(f"config.{name} is {value}; it must be above 0")
+  if not 0 <= chunks.overlap_seconds <= chunks.chunk_seconds / 2:
+    raise UserError(
+      f"config.apply.overlap_seconds is {chunks.overlap_seconds}; it must lie "
+      f"between 0 and half of the chunk, {chunks.chunk_seconds / 2}"
+    )
+
+
 def exists(workdir: Path) -> bool:
   """Whether a run has been started in `workdir`."""
   return (workdir / _FILE_NAME).is_file()

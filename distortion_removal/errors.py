@@ -1,10 +1,12 @@
 """The one exception that a user's mistake raises, and how it is shown."""
 
+import argparse
 import contextlib
 import errno
 import os
 import sys
 from collections.abc import Iterator
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -12,6 +14,14 @@ class UserError(Exception):
 
   The message is one line that says what is wrong, where, and how to mend it.
   """
+
+
+class OneLineParser(argparse.ArgumentParser):
+  """Tells a mistake on the command line in one line, without the usage."""
+
+  def error(self, message: str) -> NoReturn:
+    """Raises UserError; the message names the option."""
+    raise UserError(f"{message}; see {self.prog} --help")
 
 
 @contextlib.contextmanager

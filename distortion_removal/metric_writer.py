@@ -6,6 +6,7 @@ log a line for people.
 """
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ class MetricWriter:
     from tensorboardX import summary
 
     values = {key: float(value) for key, value in values.items()}
-    self._file.write(json.dumps({"step": step, **values}) + "\n")
+    # JSON has no NaN.
+    row = {k: v if math.isfinite(v) else None for k, v in values.items()}
+    self._file.write(json.dumps({"step": step, **row}) + "\n")
     self._file.flush()
     for key, value in values.items():
       self._add(step, summary.scalar(key, value))

@@ -3,7 +3,6 @@
 python -m distortion_removal.prepare --dataset=audio_folder --path=FOLDER
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -15,7 +14,11 @@ from typing import TYPE_CHECKING
 
 from distortion_removal import datasets
 from distortion_removal.datasets import tasks
-from distortion_removal.errors import UserError, one_line_errors
+from distortion_removal.errors import (
+  OneLineParser,
+  UserError,
+  one_line_errors,
+)
 
 if TYPE_CHECKING:
   from distortion_removal.datasets.builder import CleanAudioBuilder
@@ -124,8 +127,8 @@ def train_command(builder: "CleanAudioBuilder") -> str:
   return shlex.join([*command, "--config=configs/default.py", *words])
 
 
-def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(
+def _parser() -> OneLineParser:
+  parser = OneLineParser(
     prog="python -m distortion_removal.prepare",
     description="Stores clean recordings as excerpts for training.",
     allow_abbrev=False,
@@ -145,12 +148,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
   """The command line, see `--help`."""
-  options = vars(_parser().parse_args(argv))
-  overwrite = options.pop("overwrite")
-  given = {
-    key: value for key, value in options.items() if value not in (None, "")
-  }
   with one_line_errors():
+    options = vars(_parser().parse_args(argv))
+    overwrite = options.pop("overwrite")
+    given = {
+      key: value for key, value in options.items() if value not in (None, "")
+    }
     builder = prepare(datasets.open_builder(**given), overwrite=overwrite)
     print(summary(builder))
 

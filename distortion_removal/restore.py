@@ -7,7 +7,6 @@ channels and RMS level of what went in. A model knows only its own band: with a
 16 kHz model nothing above 8 kHz comes back.
 """
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +20,11 @@ from tqdm import tqdm
 from distortion_removal import apply, audio_io, log, methods
 from distortion_removal import config as run_config
 from distortion_removal.datasets import tasks
-from distortion_removal.errors import UserError, one_line_errors
+from distortion_removal.errors import (
+  OneLineParser,
+  UserError,
+  one_line_errors,
+)
 from distortion_removal.log import logger
 from distortion_removal.resampling import resample_blocks
 
@@ -175,12 +178,20 @@ def _fit(
 
 
 def _subtype(target: Path, source: audio_io.Reader) -> str | None:
-  """The source's sample format if it is linear and the target has it."""
+  """The source's sample format, or the nearest linear one the target has.
+
+  Compressed formats are not carried over: an MP3's would fit into a WAV.
+  """
   format_ = audio_io.FORMATS.get(target.suffix.lower(), "")
-  # Also compressed ones would fit: an MP3's, strangely, into a WAV.
-  linear = source.subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
-  if linear and soundfile.check_format(format_, source.subtype):
-    return source.subtype
+  wanted = {
+    "FLOAT": ("FLOAT", "PCM_24"),
+    "DOUBLE": ("DOUBLE", "FLOAT", "PCM_24"),
+    "PCM_32": ("PCM_32", "PCM_24"),
+  }.get(source.subtype, (source.subtype,))
+  for subtype in wanted:
+    linear = subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
+    if linear and soundfile.check_format(format_, subtype):
+      return subtype
   return None
 
 
@@ -219,27 +230,29 @@ def _gain(
   return float(gain)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-  """Entry point of the command."""
-  parser = argparse.ArgumentParser(
-    prog="distortion_removal.restore", description=__doc__.split("\n")[0]
+def _parser() -> OneLineParser:
+  parser = OneLineParser(
+    prog="python -m distortion_removal.restore",
+    description="Takes the distortion out of a recording.",
   )
-  parser.add_argument("input", type=Path, help="recording to restore")
-  parser.add_argument(
-    "-o", "--output", type=Path, required=True, help="where the result goes"
-  )
-  parser.add_argument(
-    "--checkpoint", type=Path, required=True, help="workdir of a trained run"
-  )
-  parser.add_argument(
+  add = parser.add_argument
+  add("input", type=Path, help="recording to restore")
+  add("-o", "--output", type=Path, required=True, help="where it goes")
+  add("--checkpoint", type=Path, required=True, help="folder of a trained run")
+  add(
     "--subtype",
     choices=sorted(soundfile.available_subtypes()),
     metavar="FORMAT",
     help="sample format of the result, such as PCM_24; default: the input's",
   )
-  options = parser.parse_args(argv)
+  return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+  """The command line, see `--help`."""
   log.setup()
   with one_line_errors():
+    options = _parser().parse_args(argv)
     restore(
       options.input, options.output, options.checkpoint, subtype=options.subtype
     )

@@ -61,13 +61,14 @@ def create_state(
   config: ml_collections.ConfigDict, model: nn.Module
 ) -> TrainState:
   """The state before the first step, a function of `config.seed`."""
+  optimizer = create_optimizer(config)
   segment = round(config.data.segment_seconds * config.data.sample_rate)
   audio = jnp.zeros((1, segment, config.data.channels))
   params = jax.jit(model.init)(jax.random.key(config.seed), audio)["params"]
   return TrainState.create(
     apply_fn=model.apply,
     params=params,
-    tx=create_optimizer(config),
+    tx=optimizer,
     ema_params=jax.tree.map(jnp.copy, params),
   )
 

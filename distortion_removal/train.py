@@ -40,9 +40,10 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
       and sees the batches that an uninterrupted run would have seen.
 
   Raises:
-    UserError: `workdir` holds another run, the data set is missing, or the
-      loss stopped being a number.
+    UserError: the configuration cannot be trained, `workdir` holds another
+      run, the data set is missing, or the loss stopped being a number.
   """
+  run_config.check(config)
   task = tasks.get(config.data.task)
   degrade = effects.get(task.effect).apply
   loss = losses.get(config.loss)

@@ -1,7 +1,10 @@
 """Configurations: stored and read back, compared, loaded from beside a file."""
 
+import re
+
 import ml_collections
 import pytest
+from conftest import shipped_config
 
 from distortion_removal import config as run_config
 from distortion_removal.errors import UserError
@@ -67,3 +70,27 @@ def test_sibling_loads_from_beside_the_file_from_anywhere(
   monkeypatch.chdir(tmp_path / "elsewhere")
   module = run_config.sibling(str(tmp_path / "other.py"), "base")
   assert module.VALUE == 17
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("steps", 0, "config.steps is 0; it must be above 0"),
+    ("batch_size", -8, "config.batch_size is -8"),
+    ("log_every", 0, "config.log_every is 0"),
+    ("validation_pairs", 0, "config.validation_pairs is 0"),
+    (
+      "data.segment_seconds",
+      float("nan"),
+      "config.data.segment_seconds is nan",
+    ),
+    ("apply.chunk_seconds", 0.0, "config.apply.chunk_seconds is 0.0"),
+    ("apply.overlap_seconds", 6.0, "between 0 and half of the chunk, 5.0"),
+  ],
+)
+def test_numbers_that_cannot_work_are_named(field, value, message):
+  run = shipped_config("default")
+  run_config.check(run)
+  run.update_from_flattened_dict({field: value})
+  with pytest.raises(UserError, match=re.escape(message)):
+    run_config.check(run)
