@@ -1,6 +1,6 @@
 """Demucs at a CPU's size on a folder of real clean guitar, against overdrive.
 
-The task of Imort et al. 2022, section 4 (CEG-OD) with a network of 4.4 million
+The task of Imort et al. 2022, section 4 (CEG-OD) with a network of 2.0 million
 parameters and any recordings of clean, direct-input electric guitar:
 
     python -m distortion_removal.prepare --dataset=audio_folder \
@@ -25,8 +25,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.dataset = "audio_folder"
   config.data.data_dir = "data/guitar"
   config.data.hint = "use a folder of clean, direct-input electric guitar"
-  config.model.fields.channels = 48
-  config.steps = 14_000
+  config.steps = 11_000
   config.optimizer.warmup_steps = 500
   config.validate_every = 1_000
   config.checkpoint_every = 1_000
