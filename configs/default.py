@@ -101,6 +101,7 @@ def demucs_fields() -> dict[str, object]:
 def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """Shrinks a run to seconds on a CPU; the task and the loss stay."""
   config.data.dataset = "plucked_strings_smoke"
+  config.data.data_dir = "runs/data"
   config.data.excerpt_seconds = 2.0
   config.data.segment_seconds = 1.0
   config.model.fields.channels = 4

@@ -44,8 +44,8 @@ def apply_to_stream(
   Raises:
     ValueError: the overlap does not fit the chunk.
   """
-  if not 0 <= overlap <= chunk // 2:
-    raise ValueError(f"overlap {overlap} is not within 0 … {chunk // 2}")
+  if chunk < 1 or not 0 <= overlap <= chunk // 2:
+    raise ValueError(f"overlap {overlap} is not within half of chunk {chunk}")
   hop = chunk - overlap
   fade = fade_in(overlap) if overlap else np.zeros((0, 1), np.float32)
   held, start, tail = None, 0, None  # `held` begins `start` before the chunk

@@ -89,15 +89,22 @@ class Checkpoints:
 
     step = self.latest_step()
     host = jax.device_get(state)
-    restored = self._last.restore(
-      step,
-      args=ocp.args.Composite(
-        params=ocp.args.StandardRestore(host.params),
-        ema=ocp.args.StandardRestore(host.ema_params),
-        opt=ocp.args.StandardRestore(host.opt_state),
-        data=grain.checkpoint.CheckpointRestore(data),
-      ),
-    )
+    try:
+      restored = self._last.restore(
+        step,
+        args=ocp.args.Composite(
+          params=ocp.args.StandardRestore(host.params),
+          ema=ocp.args.StandardRestore(host.ema_params),
+          opt=ocp.args.StandardRestore(host.opt_state),
+          data=grain.checkpoint.CheckpointRestore(data),
+        ),
+      )
+    except (KeyError, OSError, ValueError) as error:
+      folder = self._root / "last" / str(step)
+      raise UserError(
+        f"{folder}: the checkpoint is damaged; remove that folder to resume "
+        "from the one before, or take another --workdir"
+      ) from error
     return state.replace(
       step=step,
       params=restored.params,

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import ml_collections
 
+from distortion_removal import metrics
 from distortion_removal.errors import UserError
 
 _FILE_NAME = "config.json"
@@ -60,26 +61,48 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Checks the numbers that nothing else would catch in time.
+  """Checks what nothing else would catch in time.
 
   Raises:
-    UserError: a count or a length is not positive, or chunks overlap by more
-      than half.
+    UserError: a number or a name cannot work; the message tells which.
   """
   data, chunks = config.data, config.apply
+  rate = data.sample_rate
   positive = {
+    "optimizer.learning_rate": config.optimizer.learning_rate,
     "steps": config.steps,
     "batch_size": config.batch_size,
     "log_every": config.log_every,
     "validate_every": config.validate_every,
     "checkpoint_every": config.checkpoint_every,
     "validation_pairs": config.validation_pairs,
-    "data.segment_seconds": data.segment_seconds,
-    "apply.chunk_seconds": chunks.chunk_seconds,
   }
   for name, value in positive.items():
     if not value > 0:
       raise UserError(f"config.{name} is {value}; it must be above 0")
+  for name, value in {
+    "data.segment_seconds": data.segment_seconds,
+    "apply.chunk_seconds": chunks.chunk_seconds,
+  }.items():
+    if not value * rate >= 1:
+      raise UserError(f"config.{name} is {value}; a sample is {1 / rate} s")
+  for name, value in {
+    "seed": config.seed,
+    "data.workers": data.workers,
+  }.items():
+    if value < 0:
+      raise UserError(f"config.{name} is {value}; it must not be negative")
+  if not 0 <= config.ema_decay < 1:
+    raise UserError(
+      f"config.ema_decay is {config.ema_decay}, not within [0, 1)"
+    )
+  if config.compute_dtype not in ("float32", "bfloat16"):
+    raise UserError(
+      f"config.compute_dtype is {config.compute_dtype!r}; choose 'float32' or "
+      "'bfloat16'"
+    )
+  for name in config.metrics:
+    metrics.get(name)
   if not 0 <= chunks.overlap_seconds <= chunks.chunk_seconds / 2:
     raise UserError(
       f"config.apply.overlap_seconds is {chunks.overlap_seconds}; it must lie "

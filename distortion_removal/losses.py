@@ -54,7 +54,7 @@ def neg_si_sdr(estimate: jax.Array, target: jax.Array) -> jax.Array:
 
   per item, means over time and channels, floor = 1e-10: `metrics.si_sdr`
   (Le Roux et al. 2019) with the sign turned, where target and error are well
-  above the floor. It leaves the level of a network's output undetermined.
+  above the floor. It leaves level and polarity of a network's output open.
   """
   estimate, target = _float32_pair(estimate, target)
   scale = _mean(estimate * target) / (_mean(target**2) + _FLOOR)

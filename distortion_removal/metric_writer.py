@@ -17,16 +17,26 @@ from distortion_removal.log import logger
 
 
 class MetricWriter:
-  """Writes to `workdir`; does nothing in all but the main process."""
+  """Writes to `workdir`; does nothing in all but the main process.
 
-  def __init__(self, workdir: Path, *, enabled: bool = True):
+  Args:
+    workdir: of the run.
+    after_step: what a resumed run goes on from.
+    enabled: False writes nothing.
+  """
+
+  def __init__(
+    self, workdir: Path, *, after_step: int = 0, enabled: bool = True
+  ):
     self._enabled = enabled
     if enabled:
       # Not its SummaryWriter: that one writes from a thread, and a process
       # whose disk is full would never end.
       from tensorboardX.event_file_writer import EventsWriter
 
-      self._file = open(workdir / "metrics.jsonl", "a")  # noqa: SIM115
+      path = workdir / "metrics.jsonl"
+      _drop_after(path, after_step)
+      self._file = open(path, "a")  # noqa: SIM115
       (workdir / "tensorboard").mkdir(exist_ok=True)
       self._board = EventsWriter(str(workdir / "tensorboard" / "events"))
 
@@ -76,6 +86,18 @@ class MetricWriter:
     if self._enabled:
       self._file.close()
       self._board.close()
+
+
+def _drop_after(path: Path, step: int) -> None:
+  """Removes rows of later steps: a killed run logs more than it stores."""
+  if not path.exists():
+    return
+  lines = path.read_text().splitlines(keepends=True)
+  # The last line may have been cut off in the middle.
+  whole = [line for line in lines if line.endswith("}\n")]
+  partial = path.with_name(f"{path.name}.partial")
+  partial.write_text("".join(x for x in whole if json.loads(x)["step"] <= step))
+  partial.replace(path)
 
 
 class Stopwatch:

@@ -46,7 +46,7 @@ def prepare(
   """
   folder = Path(builder.data_dir)
   source = builder.source()
-  if folder.exists() and not overwrite:
+  if datasets.is_prepared(builder) and not overwrite:
     _check_same_source(builder, source)
     return builder
   with _set_aside(folder):
@@ -65,6 +65,8 @@ def _set_aside(folder: Path) -> Iterator[None]:
   """Moves a data set away, to put it back if its replacement fails."""
   aside = folder.with_name(f"{folder.name}.replaced")
   if folder.exists():
+    # Left behind by a process that was killed.
+    shutil.rmtree(aside, ignore_errors=True)
     folder.rename(aside)
   try:
     yield
@@ -124,7 +126,9 @@ def train_command(builder: "CleanAudioBuilder") -> str:
   }
   words = [f"--config.data.{name}={value}" for name, value in fields.items()]
   command = ["python", "-m", "distortion_removal.main"]
-  return shlex.join([*command, "--config=configs/default.py", *words])
+  return shlex.join(
+    [*command, "--config=configs/demucs_guitar_overdrive.py", *words]
+  )
 
 
 def _parser() -> OneLineParser:

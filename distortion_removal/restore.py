@@ -88,6 +88,8 @@ def restore(
     )
     for block in after.watch(_fit(estimate, reader.frames, reader.channels)):
       scratch.write(block)
+    if after.squares == 0.0:
+      raise UserError(f"{source}: nothing is left of it; is it long enough?")
     gain = _gain(before, after, target, subtype)
     audio_io.write_blocks(
       target,
@@ -215,8 +217,6 @@ def _gain(
   before: _Energy, after: _Energy, target: Path, subtype: str | None
 ) -> float:
   """Makes the RMS level what it was, short of clipping an integer format."""
-  if after.squares == 0.0:
-    return 1.0
   gain = np.sqrt(before.squares / after.squares)
   if subtype not in ("FLOAT", "DOUBLE") and gain * after.peak > 1.0:
     lower_db = 20.0 * np.log10(gain * after.peak)

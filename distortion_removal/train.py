@@ -80,8 +80,8 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     steps.train_step, degrade=degrade, loss=loss, ema_decay=config.ema_decay
   )
 
-  checkpoints = checkpoint.Checkpoints(workdir)
   state = steps.create_state(config, model)
+  checkpoints = checkpoint.Checkpoints(workdir)
   if checkpoints.latest_step() is not None:
     state = checkpoints.restore_last(state, batches)
     logger.info("resuming after step %d of %d", state.step, config.steps)
@@ -89,7 +89,11 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   # Only now: a configuration that cannot be trained must not claim the folder.
   if parallel.is_main_process() and not run_config.exists(workdir):
     run_config.save(config, workdir)
-  writer = MetricWriter(workdir, enabled=parallel.is_main_process())
+  writer = MetricWriter(
+    workdir,
+    after_step=int(state.step),
+    enabled=parallel.is_main_process(),
+  )
   try:
     with _StopRequest() as request:
       _loop(
@@ -214,7 +218,8 @@ def _check_finite(
   kept = "none is stored yet" if stored is None else f"step {stored} is stored"
   raise UserError(
     f"the loss or its gradient is not a number at step {step} ({kept}); lower "
-    "config.optimizer.learning_rate or config.optimizer.gradient_clip_norm"
+    "config.optimizer.learning_rate or config.optimizer.gradient_clip_norm, "
+    "in another --workdir"
   )
 
 

@@ -104,3 +104,21 @@ def test_the_stopwatch_tells_speed_and_waiting_since_last_read(monkeypatch):
   for _ in range(10):
     watch.step(waited=0.0)
   assert watch.read() == (2.0, 0.0)
+
+
+def test_a_resumed_run_drops_what_it_will_write_again(tmp_path):
+  writer = metric_writer.MetricWriter(tmp_path)
+  for step in (1, 2, 3):
+    writer.scalars(step, {"train/loss": float(step)})
+  writer.close()
+  path = tmp_path / "metrics.jsonl"
+  path.write_text(path.read_text() + '{"step": 4, "train/lo')  # killed here
+  writer = metric_writer.MetricWriter(tmp_path, after_step=2)
+  writer.scalars(3, {"train/loss": float("nan")})
+  writer.close()
+  rows = [json.loads(line) for line in path.read_text().splitlines()]
+  assert [(row["step"], row["train/loss"]) for row in rows] == [
+    (1, 1.0),
+    (2, 2.0),
+    (3, None),
+  ]

@@ -65,7 +65,7 @@ def test_command_line(folder, tmp_path):
     "python",
     "-m",
     "distortion_removal.main",
-    "--config=configs/default.py",
+    "--config=configs/demucs_guitar_overdrive.py",
     "--config.data.dataset=audio_folder",
     "--config.data.task=hard_clip_sdr",
     f"--config.data.data_dir={tmp_path / 'out'}",

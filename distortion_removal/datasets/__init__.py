@@ -125,7 +125,10 @@ def read_split(builder: "CleanAudioBuilder", split: str) -> Source:
     )
   if split.partition("[")[0] not in builder.info.splits:
     known = ", ".join(builder.info.splits)
-    raise UserError(f"{builder.data_dir}: no split {split!r}, only {known}")
+    raise UserError(
+      f"{builder.data_dir}: no split {split!r}, only {known}; prepare more "
+      f"recordings, or a subfolder {split}"
+    )
   return builder.as_data_source(split)
 
 

@@ -8,8 +8,7 @@ batches do not depend on the number of workers, and a pipeline restored from
 its state goes on exactly where it was.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import grain
 import jax
@@ -21,14 +20,6 @@ from distortion_removal.errors import UserError
 
 _CROP_TRIES = 4
 _SILENCE_RMS = 1e-3  # relative to the excerpt's peak: −60 dB
-
-
-class Pair(NamedTuple):
-  """A fixed pair of evaluation: one excerpt at one level."""
-
-  name: str
-  clean: np.ndarray  # [time, channels], scaled as the task asks
-  level: float
 
 
 def scale_to_task(record: dict, task: Task) -> np.ndarray:
@@ -139,14 +130,6 @@ def training_batches(
       device_buffer_size=2,
     )
   )
-
-
-def evaluation_pairs(source: Sequence[dict], task: Task) -> Iterator[Pair]:
-  """Every excerpt at every evaluation level, excerpt by excerpt."""
-  for record in source:
-    clean = scale_to_task(record, task)
-    for level in task.evaluation_levels:
-      yield Pair(record_name(record), clean, float(level))
 
 
 def validation_batch(

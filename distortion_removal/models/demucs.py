@@ -122,6 +122,22 @@ class Demucs(nn.Module):
   rescale: float | None = 0.1
   dtype: Any = jnp.float32
 
+  def __post_init__(self):
+    super().__post_init__()
+    for name in ("channels", "growth", "depth", "kernel_size", "stride"):
+      if getattr(self, name) < 1:
+        raise UserError(f"Demucs: {name} is {getattr(self, name)}, not >= 1")
+    if self.context % 2 != 1 or self.lstm_layers < 0:
+      raise UserError(
+        f"Demucs: context {self.context} must be odd, lstm_layers "
+        f"{self.lstm_layers} not negative"
+      )
+    if self.decoder_padding not in ("same", "valid"):
+      raise UserError(
+        f"Demucs: decoder_padding is {self.decoder_padding!r}; choose 'same' "
+        "or 'valid'"
+      )
+
   @nn.nowrap
   def valid_length(self, length: int) -> int:
     """Samples the network works on, at least `length`: no stride's remainder.

@@ -65,6 +65,8 @@ def _filter(audio: jax.Array, kernel: np.ndarray, stride: int) -> jax.Array:
     window_strides=(stride,),
     padding="VALID",
     dimension_numbers=("NWC", "WIO", "NWC"),
+    # Accelerators multiply in less than float32 unless told otherwise.
+    precision=lax.Precision.HIGHEST,
   )
   return signals.reshape(batch, channels, -1).swapaxes(1, 2)
 

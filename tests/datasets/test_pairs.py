@@ -1,6 +1,5 @@
 """Pairs on the fly: what is drawn, and that it is drawn the same again."""
 
-import dataclasses
 import itertools
 
 import jax
@@ -188,18 +187,6 @@ def test_fewer_records_than_processes_are_refused(monkeypatch):
   monkeypatch.setattr(jax, "process_count", lambda: 3)
   with pytest.raises(UserError, match="2 training excerpts cannot feed 3"):
     _batches(_records(2))
-
-
-def test_evaluation_pairs_are_every_excerpt_at_every_level():
-  task = dataclasses.replace(HARD_CLIP, evaluation_levels=(20.0, 50.0))
-  found = list(pairs.evaluation_pairs(_records(2), task))
-  assert [(pair.name, pair.level) for pair in found] == [
-    ("0", 20.0),
-    ("0", 50.0),
-    ("1", 20.0),
-    ("1", 50.0),
-  ]
-  assert all(pair.clean.max() == np.float32(0.5) for pair in found)
 
 
 def test_the_validation_set_is_middles_at_levels_in_turn():

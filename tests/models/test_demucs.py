@@ -242,3 +242,18 @@ def test_create_by_name():
 
 if __name__ == "__main__":
   np.savez_compressed(STORED, **make_stored())
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ({"depth": 0}, "depth is 0"),
+    ({"stride": 0}, "stride is 0"),
+    ({"growth": 0.1}, "growth is 0.1"),
+    ({"context": 2}, "context 2 must be odd"),
+    ({"decoder_padding": "full"}, "choose 'same' or 'valid'"),
+  ],
+)
+def test_fields_that_cannot_work_are_named(fields, message):
+  with pytest.raises(UserError, match=message):
+    Demucs(**fields)
