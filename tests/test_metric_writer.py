@@ -53,7 +53,7 @@ def test_a_resumed_run_appends(tmp_path, monkeypatch):
   clock = itertools.count(1_000_000_000.0)
   monkeypatch.setattr(metric_writer.time, "time", lambda: next(clock))
   for step in (1, 2):
-    writer = MetricWriter(tmp_path)
+    writer = MetricWriter(tmp_path, after_step=step - 1)
     writer.scalars(step, {"a": step})
     writer.close()
   lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
