@@ -73,6 +73,12 @@ def restore(
   if before.peak == 0.0:
     raise UserError(f"{source}: only silence; there is nothing to restore")
   scale = input_scale(run, before.peak)
+  if scale != 1.0:
+    logger.warning(
+      "the network does not normalise its input: the level it expects is "
+      "guessed from the peak of %s, which may cost quality",
+      source,
+    )
   with (
     audio_io.open_reader(source) as reader,
     audio_io.scratch_file(
