@@ -5,8 +5,10 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -14,6 +16,18 @@ class UserError(Exception):
 
   The message is one line that says what is wrong, where, and how to mend it.
   """
+
+
+def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
+  """Returns what `table` lists as `name`.
+
+  Raises:
+    UserError: no `kind` has that name; the message lists those there are.
+  """
+  if name not in table:
+    known = ", ".join(sorted(table))
+    raise UserError(f"unknown {kind} {name!r}; choose one of: {known}")
+  return table[name]
 
 
 class OneLineParser(argparse.ArgumentParser):

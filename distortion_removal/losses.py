@@ -76,10 +76,7 @@ def get(name: str) -> Loss:
   Raises:
     UserError: no loss has that name; the message lists those there are.
   """
-  if name not in LOSSES:
-    known = ", ".join(sorted(LOSSES))
-    raise errors.UserError(f"unknown loss {name!r}; choose one of: {known}")
-  return LOSSES[name]
+  return errors.look_up(LOSSES, "loss", name)
 
 
 def _float32_pair(

@@ -46,7 +46,4 @@ def get(name: str) -> Effect:
   Raises:
     UserError: no effect has that name; the message lists those there are.
   """
-  if name not in EFFECTS:
-    known = ", ".join(sorted(EFFECTS))
-    raise errors.UserError(f"unknown effect {name!r}; choose one of: {known}")
-  return EFFECTS[name]
+  return errors.look_up(EFFECTS, "effect", name)

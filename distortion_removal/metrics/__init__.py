@@ -47,7 +47,4 @@ def get(name: str) -> Metric:
   Raises:
     UserError: no metric has that name; the message lists those there are.
   """
-  if name not in METRICS:
-    known = ", ".join(sorted(METRICS))
-    raise errors.UserError(f"unknown metric {name!r}; choose one of: {known}")
-  return METRICS[name]
+  return errors.look_up(METRICS, "metric", name)
