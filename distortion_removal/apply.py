@@ -1,12 +1,15 @@
 """A network on audio of any length, in constant memory.
 
-The audio is cut into overlapping chunks of one static length, each chunk goes
-through the network, and neighbours are joined by a cross-fade whose weights
-add up to one (a partition of unity): where the network is the identity, so is
-this.
+The audio is cut into overlapping chunks of one static length, and each chunk
+goes through the network. Where the overlap covers all that an output sample
+depends on, the outputs are cut where they are exact: the result is that of the
+whole recording at once. Else, neighbours are joined by a cross-fade whose
+weights add up to one (a partition of unity): where the network is the
+identity, so is this.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -25,18 +28,20 @@ def apply_to_stream(
   *,
   chunk: int,
   overlap: int,
+  hop: int = 1,
+  context: tuple[int, int] | None = None,
 ) -> Iterator[np.ndarray]:
   """Applies a function of fixed-length audio to a stream of blocks.
-
-  The last chunk is moved back so that it ends with the audio; audio shorter
-  than one chunk is extended by reflection. The function is therefore never
-  shown padding with zeros, which would shift its input statistics.
 
   Args:
     function: `[batch, chunk, channels]` to the same shape.
     blocks: `[batch, time, channels]` each, of any lengths.
     chunk: samples the function sees at a time.
-    overlap: samples of cross-fade, at most half a chunk.
+    overlap: samples that neighbouring chunks share, at most half a chunk.
+    hop: chunks begin at multiples of it if that leaves such an overlap; what
+      the function does moves with its input by so many samples.
+    context: samples before and after an output sample that it depends on; None
+      if it depends on the whole chunk.
 
   Yields:
     Blocks `[batch, time, channels]` whose lengths add up to the input's.
@@ -46,6 +51,48 @@ def apply_to_stream(
   """
   if chunk < 1 or not 0 <= overlap <= chunk // 2:
     raise ValueError(f"overlap {overlap} is not within half of chunk {chunk}")
+  if context is not None and sum(context) <= overlap:
+    aligned = (chunk - sum(context)) // hop * hop
+    if aligned:
+      return _cut(function, blocks, chunk, aligned, context[0])
+  aligned = (chunk - overlap) // hop * hop
+  step = aligned if aligned >= chunk / 2 else chunk - overlap
+  return _cross_fade(function, blocks, chunk, chunk - step)
+
+
+def _cut(
+  function: Function,
+  blocks: Iterable[np.ndarray],
+  chunk: int,
+  step: int,
+  before: int,
+) -> Iterator[np.ndarray]:
+  """Joins the exact parts of the outputs; beyond the audio there are zeros."""
+  held, first = None, 0
+  for block in blocks:
+    held = block if held is None else np.concatenate([held, block], axis=1)
+    while held.shape[1] > chunk:
+      yield function(held[:, :chunk])[:, first : before + step]
+      held, first = held[:, step:], before
+  if held is None or held.shape[1] == 0:
+    return
+  length = held.shape[1]
+  held = np.pad(held, ((0, 0), (0, chunk - length), (0, 0)))
+  yield function(held)[:, first:length]
+
+
+def _cross_fade(
+  function: Function,
+  blocks: Iterable[np.ndarray],
+  chunk: int,
+  overlap: int,
+) -> Iterator[np.ndarray]:
+  """Fades from each output into the next.
+
+  The last chunk is moved back so that it ends with the audio; audio shorter
+  than one chunk is extended by reflection. The function is therefore never
+  shown padding with zeros, which would shift its input statistics.
+  """
   hop = chunk - overlap
   fade = fade_in(overlap) if overlap else np.zeros((0, 1), np.float32)
   held, start, tail = None, 0, None  # `held` begins `start` before the chunk
@@ -84,18 +131,17 @@ def _last(function: Function, held: np.ndarray, chunk: int) -> np.ndarray:
 
 
 def apply_chunked(
-  function: Function, audio: np.ndarray, *, chunk: int, overlap: int
+  function: Function, audio: np.ndarray, **chunking: Any
 ) -> np.ndarray:
   """`apply_to_stream` for audio that is in memory.
 
   Args:
     function: `[batch, chunk, channels]` to the same shape.
     audio: `[batch, time, channels]`.
-    chunk: samples the function sees at a time.
-    overlap: samples of cross-fade.
+    **chunking: as for `apply_to_stream`.
 
   Returns:
     `[batch, time, channels]`.
   """
-  outputs = apply_to_stream(function, [audio], chunk=chunk, overlap=overlap)
+  outputs = apply_to_stream(function, [audio], **chunking)
   return np.concatenate([np.asarray(block) for block in outputs], axis=1)

@@ -111,3 +111,60 @@ def test_an_overlap_over_half_a_chunk_is_refused():
     apply.apply_chunked(
       _identity_of_one_length, _noise(300), chunk=CHUNK, overlap=51
     )
+
+
+def _filter(before, after):
+  """A network that depends on so many samples on either side."""
+  kernel = np.arange(1.0, before + after + 2)
+
+  def network(audio):
+    padded = np.pad(audio, ((0, 0), (before, after), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(
+      padded, len(kernel), axis=1
+    )
+    return windows @ kernel
+
+  return network
+
+
+@pytest.mark.parametrize("context", [(0, 0), (7, 20), (30, 0)])
+@pytest.mark.parametrize(
+  "length", [1, 99, 100, 101, 150, 180, 181, 260, 1000, 1003]
+)
+def test_chunks_that_overlap_by_the_context_are_joined_exactly(context, length):
+  network, audio = _filter(*context), _noise(length)
+  output = apply.apply_chunked(
+    network, audio, chunk=CHUNK, overlap=30, hop=8, context=context
+  )
+  np.testing.assert_allclose(output, network(audio), rtol=1e-6)
+
+
+@pytest.mark.parametrize("context", [None, (40, 40), (4, 4)])
+def test_chunks_begin_at_multiples_of_the_hop(context):
+  """A network that halves the rate and holds: a step of two shifts it."""
+
+  def network(audio):
+    return np.repeat(audio[:, ::8], 8, axis=1)[:, : audio.shape[1]]
+
+  audio = _noise(8 * 60 + CHUNK)
+  output = apply.apply_chunked(
+    network, audio, chunk=CHUNK, overlap=30, hop=8, context=context
+  )
+  # The last chunk of a cross-fade is moved back to the end.
+  np.testing.assert_allclose(
+    output[:, :-CHUNK], network(audio)[:, :-CHUNK], rtol=1e-6
+  )
+
+
+def test_a_context_that_the_overlap_does_not_cover_is_cross_faded():
+  ones = np.ones((1, 300, 1), np.float32)
+  seen = []
+
+  def network(audio):
+    seen.append(audio)
+    return audio * len(seen)
+
+  options = {"chunk": CHUNK, "overlap": 20}
+  faded = apply.apply_chunked(network, ones, context=(20, 20), **options)
+  levels = np.unique(faded)
+  assert len(levels) > 20  # more than the numbers of the chunks

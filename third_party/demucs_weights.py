@@ -45,7 +45,7 @@ def from_state_dict(
 
   Args:
     state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
-    model: the network of the same size, with `context` = 2 c + 1 for the
+    model: the network of the same size, with `decoder_taps` = 2 c + 1 for the
       context c of version 4.
 
   Returns:
@@ -99,7 +99,7 @@ def reference(model: Demucs) -> Any:
     lstm_layers=model.lstm_layers,
     kernel_size=model.kernel_size,
     stride=model.stride,
-    context=model.context // 2,
+    context=model.decoder_taps // 2,
     normalize=model.normalize,
     resample=model.resample,
     rescale=model.rescale,

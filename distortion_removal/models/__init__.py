@@ -1,7 +1,15 @@
 """The networks, one paper a file, made by name: `create("demucs", depth=5)`.
 
 Every network is a linen module that maps audio `[batch, time, channels]` to
-audio of the same shape, float32, at any length.
+audio of the same shape, float32, at any length, with these beside it:
+
+* `audio_channels`, `sample_rate` in Hz and `dtype`, the type it computes in;
+* `valid_length(length)`: samples it works on inside, at least `length`;
+* `hop`: moving the input by a multiple of so many samples moves the output;
+* `context`: samples before and after an output sample that it depends on, or
+  None if it depends on the whole recording. The second is the latency. What is
+  beyond the recording counts as zeros, and the grid of hops starts with the
+  first sample, so that chunks can be joined exactly.
 """
 
 import dataclasses
@@ -9,12 +17,20 @@ import importlib
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import ml_collections
 
+from distortion_removal import errors, parallel
 from distortion_removal.errors import UserError
 
 # Module and class; the module is imported when the network is asked for.
-_NETWORKS = {"demucs": "Demucs"}
+_NETWORKS = {
+  "demucs": "Demucs",
+  "wave_unet": "WaveUNet",
+  "crafx": "CRAFx",
+  "umx": "UMX",
+}
 
 
 def create(name: str, **fields: Any) -> nn.Module:
@@ -23,11 +39,8 @@ def create(name: str, **fields: Any) -> nn.Module:
   Raises:
     UserError: there is no such network, or it has no such field.
   """
-  if name not in _NETWORKS:
-    raise UserError(f"no network {name!r}; choose from {sorted(_NETWORKS)}")
-  module = importlib.import_module(f"{__name__}.{name}")
-  network = getattr(module, _NETWORKS[name])
-  known = {f.name for f in dataclasses.fields(network)} - {"parent", "name"}
+  network = _class(name)
+  known = _fields(network)
   for field in fields.keys() - known:
     raise UserError(
       f"network {name!r} has no field {field!r}; choose from {sorted(known)}"
@@ -37,9 +50,29 @@ def create(name: str, **fields: Any) -> nn.Module:
 
 def from_config(config: ml_collections.ConfigDict) -> nn.Module:
   """Makes the network of a run, see configs/default.py."""
+  fields = dict(config.model.fields)
+  if "axis_name" in _fields(_class(config.model.name)):
+    # Batch statistics are those of all devices.
+    fields["axis_name"] = parallel.AXIS
   return create(
     config.model.name,
     audio_channels=config.data.channels,
+    sample_rate=config.data.sample_rate,
     dtype=config.compute_dtype,
-    **config.model.fields,
+    **fields,
   )
+
+
+def variable_shapes(model: nn.Module) -> dict[str, Any]:
+  """The variables of a network as a tree of `jax.ShapeDtypeStruct`."""
+  audio = jax.ShapeDtypeStruct((1, 1, model.audio_channels), jnp.float32)
+  return jax.eval_shape(model.init, jax.random.key(0), audio)
+
+
+def _class(name: str) -> type[nn.Module]:
+  class_name = errors.look_up(_NETWORKS, "network", name)
+  return getattr(importlib.import_module(f"{__name__}.{name}"), class_name)
+
+
+def _fields(network: type[nn.Module]) -> set[str]:
+  return {f.name for f in dataclasses.fields(network)} - {"parent", "name"}

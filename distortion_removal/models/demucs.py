@@ -92,12 +92,14 @@ class Demucs(nn.Module):
 
   Attributes:
     audio_channels: 1 for mono.
+    sample_rate: Hz, the rate it is meant for.
+    dtype: type of the computation; parameters and audio are float32.
     channels: features of the first encoder layer.
     growth: ratio of the features of successive encoder layers.
     depth: number of encoder layers.
     kernel_size: taps of the strided convolutions.
     stride: decimation of one layer.
-    context: taps of the decoder's gated convolutions, an odd number.
+    decoder_taps: taps of the decoder's gated convolutions, an odd number.
     lstm_layers: BiLSTM layers in the middle; none leaves it out.
     resample: work at twice the sampling rate.
     normalize: work on zero mean and unit variance, undone at the output.
@@ -105,31 +107,31 @@ class Demucs(nn.Module):
       `valid`, which shows the network no padding (v2) at the cost of working
       on more samples.
     rescale: see `Convolution`.
-    dtype: type of the computation; parameters and audio are float32.
   """
 
   audio_channels: int = 1
+  sample_rate: int = 16_000
+  dtype: Any = jnp.float32
   channels: int = 64
   growth: float = 2.0
   depth: int = 6
   kernel_size: int = 8
   stride: int = 4
-  context: int = 3
+  decoder_taps: int = 3
   lstm_layers: int = 2
   resample: bool = True
   normalize: bool = True
   decoder_padding: str = "same"
   rescale: float | None = 0.1
-  dtype: Any = jnp.float32
 
   def __post_init__(self):
     super().__post_init__()
     for name in ("channels", "growth", "depth", "kernel_size", "stride"):
       if getattr(self, name) < 1:
         raise UserError(f"Demucs: {name} is {getattr(self, name)}, not >= 1")
-    if self.context % 2 != 1 or self.lstm_layers < 0:
+    if self.decoder_taps % 2 != 1 or self.lstm_layers < 0:
       raise UserError(
-        f"Demucs: context {self.context} must be odd, lstm_layers "
+        f"Demucs: decoder_taps {self.decoder_taps} must be odd, lstm_layers "
         f"{self.lstm_layers} not negative"
       )
     if self.decoder_padding not in ("same", "valid"):
@@ -137,6 +139,17 @@ class Demucs(nn.Module):
         f"Demucs: decoder_padding is {self.decoder_padding!r}; choose 'same' "
         "or 'valid'"
       )
+
+  @property
+  def hop(self) -> int:
+    """Samples by which the input moves as a whole number of steps inside."""
+    stride = self.stride**self.depth
+    return stride // math.gcd(stride, 2 if self.resample else 1)
+
+  @property
+  def context(self) -> None:
+    """Unlimited: the BiLSTM and the normalisation see the whole recording."""
+    return None
 
   @nn.nowrap
   def valid_length(self, length: int) -> int:
@@ -148,7 +161,7 @@ class Demucs(nn.Module):
     length *= rate
     for _ in range(self.depth):
       length = max(1, math.ceil((length - self.kernel_size) / self.stride) + 1)
-      length += self.context - 1 - 2 * self._margin()
+      length += self.decoder_taps - 1 - 2 * self._margin()
     for _ in range(self.depth):
       length = (length - 1) * self.stride + self.kernel_size
     return math.ceil(length / rate)
@@ -156,7 +169,7 @@ class Demucs(nn.Module):
   @nn.nowrap
   def _margin(self) -> int:
     """Padding of the decoder's gated convolutions on either side."""
-    margins = {"same": self.context // 2, "valid": 0}
+    margins = {"same": self.decoder_taps // 2, "valid": 0}
     if self.decoder_padding not in margins:
       raise UserError(
         f"decoder_padding {self.decoder_padding!r}; choose 'same' or 'valid'"
@@ -172,8 +185,9 @@ class Demucs(nn.Module):
     return mono.mean(1, keepdims=True), mono.std(1, keepdims=True, ddof=ddof)
 
   @nn.compact
-  def __call__(self, audio: jax.Array) -> jax.Array:
+  def __call__(self, audio: jax.Array, train: bool = False) -> jax.Array:
     """Restores `[batch, time, audio_channels]`, float32, of any time."""
+    del train  # There is no dropout and no batch normalisation.
     length = audio.shape[1]
     if self.normalize:
       mean, std = self._statistics(audio)
@@ -206,7 +220,7 @@ class Demucs(nn.Module):
       x = x + centre_trim(skip, x.shape[1])
       x = jnp.pad(x, ((0, 0), (margin, margin), (0, 0)))
       features = 2 * skip.shape[-1]
-      x = conv(features, self.context, name=f"decoder_{i}_rewrite")(x)
+      x = conv(features, self.decoder_taps, name=f"decoder_{i}_rewrite")(x)
       last = i == self.depth - 1
       features = self.audio_channels if last else skips[-2 - i].shape[-1]
       x = conv(

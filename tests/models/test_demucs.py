@@ -105,7 +105,7 @@ def test_stored_reference_is_what_the_live_one_gives(stored, torch):
     (777, {"audio_channels": 2, "decoder_padding": "valid"}),
     (2, {"depth": 4, "lstm_layers": 0, "normalize": False}),
     (500, {"kernel_size": 7, "stride": 3, "growth": 1.5, "lstm_layers": 1}),
-    (321, {"context": 5, "decoder_padding": "valid", "resample": False}),
+    (321, {"decoder_taps": 5, "decoder_padding": "valid", "resample": False}),
   ],
 )
 def test_live_reference_in_value_and_gradient(torch, time, fields):
@@ -234,7 +234,7 @@ def test_an_unknown_padding_is_refused():
 
 def test_create_by_name():
   assert models.create("demucs", depth=3) == Demucs(depth=3)
-  with pytest.raises(UserError, match="no network 'demux'"):
+  with pytest.raises(UserError, match="unknown network 'demux'"):
     models.create("demux")
   with pytest.raises(UserError, match="no field 'chanels'"):
     models.create("demucs", chanels=3)
@@ -250,7 +250,7 @@ if __name__ == "__main__":
     ({"depth": 0}, "depth is 0"),
     ({"stride": 0}, "stride is 0"),
     ({"growth": 0.1}, "growth is 0.1"),
-    ({"context": 2}, "context 2 must be odd"),
+    ({"decoder_taps": 2}, "decoder_taps 2 must be odd"),
     ({"decoder_padding": "full"}, "choose 'same' or 'valid'"),
   ],
 )
