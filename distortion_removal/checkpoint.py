@@ -3,9 +3,10 @@
     workdir/checkpoints/last/STEP/{params,ema,opt,data}   to resume from
     workdir/checkpoints/best/STEP/ema                     to evaluate
 
-Items are kept apart so that evaluation reads the averaged weights alone. The
-state of the data iterator goes along, so a resumed run sees the batches that
-an uninterrupted one would have seen.
+Items are kept apart so that evaluation reads `ema` alone: all collections of
+the network's variables, the averaged parameters among them. The state of the
+data iterator goes along, so a resumed run sees the batches that an
+uninterrupted one would have seen.
 """
 
 import shutil
@@ -19,6 +20,7 @@ from etils import epath
 from distortion_removal.errors import UserError
 
 _ROOT = "checkpoints"
+_UNKNOWN_SCORE = -1e3  # dB; what is trained on from there is better
 _OVERHEAD_BYTES = 1 << 20  # of a checkpoint, for names and shapes
 
 
@@ -48,20 +50,20 @@ class Checkpoints:
     import grain  # Two seconds that evaluation need not spend.
 
     host = jax.device_get(state)
-    self._require_space((host.params, host.ema_params, host.opt_state))
+    self._require_space((host.params, host.ema_variables, host.opt_state))
     self._last.save(
       step,
       args=ocp.args.Composite(
         params=ocp.args.StandardSave(host.params),
-        ema=ocp.args.StandardSave(host.ema_params),
+        ema=ocp.args.StandardSave(host.ema_variables),
         opt=ocp.args.StandardSave(host.opt_state),
         data=grain.checkpoint.CheckpointSave(data),
       ),
     )
 
-  def save_best(self, step: int, state: Any, score: float) -> None:
-    """Stores the averaged weights of `step` as the best so far."""
-    host = jax.device_get(state.ema_params)
+  def save_best(self, step: int, variables: Any, score: float) -> None:
+    """Stores the variables of `step` as the best so far."""
+    host = jax.device_get(variables)
     self._require_space(host)
     self._best.save(
       step,
@@ -94,7 +96,7 @@ class Checkpoints:
         step,
         args=ocp.args.Composite(
           params=ocp.args.StandardRestore(host.params),
-          ema=ocp.args.StandardRestore(host.ema_params),
+          ema=ocp.args.StandardRestore(host.ema_variables),
           opt=ocp.args.StandardRestore(host.opt_state),
           data=grain.checkpoint.CheckpointRestore(data),
         ),
@@ -105,10 +107,12 @@ class Checkpoints:
         f"{folder}: the checkpoint is damaged; remove that folder to resume "
         "from the one before, or take another --workdir"
       ) from error
+    model_state = dict(restored.ema)
     return state.replace(
       step=step,
       params=restored.params,
-      ema_params=restored.ema,
+      ema_params=model_state.pop("params"),
+      model_state=model_state,
       opt_state=restored.opt,
     )
 
@@ -124,14 +128,15 @@ class Checkpoints:
 
 
 def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
-  """Reads the averaged weights of a run, the best ones where there are some.
+  """Reads the weights of a run to evaluate, the best ones if there are some.
 
   Args:
     workdir: where training wrote.
-    shapes: tree of `jax.ShapeDtypeStruct` that the run's model expects.
+    shapes: the variables of the run's model, as `jax.ShapeDtypeStruct`.
 
   Returns:
-    The weights as a tree of arrays like `shapes`, and their step.
+    The variables, with averaged parameters, as a tree of arrays like `shapes`,
+    and their step.
 
   Raises:
     UserError: there are none, or they are damaged or another model's.
@@ -144,7 +149,7 @@ def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
       path = root / str(max(steps)) / "ema"
       handler = ocp.StandardCheckpointHandler()
       try:
-        _check_same_model(dict(handler.metadata(path)), shapes, path)
+        check_same_model(dict(handler.metadata(path)), shapes, path)
         weights = handler.restore(path, args=ocp.args.StandardRestore(shapes))
       except (OSError, ValueError) as error:
         reason = str(error).partition(":")[0]
@@ -153,6 +158,13 @@ def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
         ) from error
       return weights, max(steps)
   raise UserError(f"{workdir}: no checkpoint here; train first")
+
+
+def save_weights(workdir: Path, variables: Any, step: int) -> None:
+  """Stores variables that were not trained here, as a run to evaluate."""
+  checkpoints = Checkpoints(workdir)
+  checkpoints.save_best(step, variables, _UNKNOWN_SCORE)
+  checkpoints.close()
 
 
 def _manager(
@@ -164,7 +176,18 @@ def _manager(
   return ocp.CheckpointManager(path, item_names=items, options=options)
 
 
-def _check_same_model(stored: Any, shapes: Any, path: Path) -> None:
+def check_same_model(stored: Any, shapes: Any, path: Path) -> None:
+  """Checks that weights have the names and shapes that a model asks for.
+
+  Args:
+    stored: variables that were found.
+    shapes: variables that the model expects.
+    path: where they were found.
+
+  Raises:
+    UserError: they differ; the message names the first that does.
+  """
+
   def describe(tree: Any) -> dict[str, tuple[int, ...]]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {

@@ -4,8 +4,10 @@ import sys
 
 _COMMANDS = {
   "train": "train a network: --config=FILE [--workdir=FOLDER]",
+  "describe": "size, cost and latency of a network: --config=FILE [--table]",
   "evaluate": "score a trained run: --workdir=FOLDER [--config=FILE]",
   "prepare": "make a data set of recordings: --dataset=NAME --path=FOLDER",
+  "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
   "restore": "restore a recording: IN -o OUT --checkpoint=FOLDER",
 }
 
@@ -20,7 +22,7 @@ def main() -> None:
     known = ", ".join(_COMMANDS)
     sys.exit(f"error: unknown command {command!r}: choose from {known}")
   arguments = sys.argv[2:]
-  if command in ("train", "evaluate"):
+  if command in ("train", "evaluate", "describe"):
     from distortion_removal import main as runs
 
     # config_flags reads overrides from sys.argv.
@@ -31,6 +33,10 @@ def main() -> None:
     from distortion_removal import prepare
 
     prepare.main(arguments)
+  elif command == "model-file":
+    from distortion_removal import model_file
+
+    model_file.main(arguments)
   else:
     from distortion_removal import restore
 
@@ -40,7 +46,7 @@ def main() -> None:
 def _usage() -> str:
   lines = [
     "usage: distortion-removal COMMAND [OPTIONS]",
-    *(f"  {name:<10}{text}" for name, text in _COMMANDS.items()),
+    *(f"  {name:<12}{text}" for name, text in _COMMANDS.items()),
     "distortion-removal COMMAND --help says more.",
   ]
   return "\n".join(lines)

@@ -7,20 +7,22 @@ from types import ModuleType
 
 import ml_collections
 
-from distortion_removal import metrics
+from distortion_removal import baselines, metrics
 from distortion_removal.errors import UserError
+from distortion_removal.files import write_whole
 
 _FILE_NAME = "config.json"
 
 
 def sibling(file: str, name: str) -> ModuleType:
-  """Loads the configuration module `name` that lies in the folder of `file`.
+  """Loads the configuration module `name` that lies beside, or below, `file`.
 
   A config states only what it changes from another one. Loading that by its
   place beside `file` works from any folder, unlike `import configs.default`.
   """
-  path = Path(file).with_name(f"{name}.py")
-  spec = importlib.util.spec_from_file_location(f"_config_{name}", path)
+  path = Path(file).parent / f"{name}.py"
+  label = f"_config_{name.replace('/', '_')}"
+  spec = importlib.util.spec_from_file_location(label, path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   return module
@@ -34,12 +36,7 @@ def to_dict(config: ml_collections.ConfigDict) -> dict:
 def save(config: ml_collections.ConfigDict, workdir: Path) -> None:
   """Writes the configuration into `workdir`."""
   text = json.dumps(to_dict(config), indent=2, sort_keys=True)
-  partial = workdir / f"{_FILE_NAME}.partial"
-  try:
-    partial.write_text(text + "\n")
-    partial.replace(workdir / _FILE_NAME)
-  finally:
-    partial.unlink(missing_ok=True)
+  write_whole(workdir / _FILE_NAME, text + "\n")
 
 
 def load(workdir: Path) -> ml_collections.ConfigDict:
@@ -89,6 +86,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   for name, value in {
     "seed": config.seed,
     "data.workers": data.workers,
+    "pretrain_steps": config.pretrain_steps,
   }.items():
     if value < 0:
       raise UserError(f"config.{name} is {value}; it must not be negative")
@@ -103,6 +101,8 @@ def check(config: ml_collections.ConfigDict) -> None:
     )
   for name in config.metrics:
     metrics.get(name)
+  for name in config.baselines:
+    baselines.get(name)
   if not 0 <= chunks.overlap_seconds <= chunks.chunk_seconds / 2:
     raise UserError(
       f"config.apply.overlap_seconds is {chunks.overlap_seconds}; it must lie "

@@ -56,6 +56,9 @@ def evaluate(
   candidates = {
     "distorted": methods.distorted,
     run.model.name: methods.network(workdir, run),
+  } | {
+    name: methods.baseline(name, config.data.sample_rate)
+    for name in config.baselines
   }
   folder = workdir / "evaluation" / f"{_label(config)}_{task.name}"
   (folder / "listen").mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
-"""Trains and evaluates: `python -m distortion_removal.main --config=…`."""
+"""Trains, evaluates or describes: `python -m distortion_removal.main …`."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -18,7 +19,10 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Folder of the run; default: runs/NAME_OF_THE_CONFIG."
 )
-_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
+_MODE = flags.DEFINE_enum(
+  "mode", "train", ["train", "evaluate", "describe"], "What to do."
+)
+_TABLE = flags.DEFINE_bool("table", False, "To describe, list the layers too.")
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the processes of a pod before anything else."
 )
@@ -65,6 +69,9 @@ def _no_field(error: Exception) -> str:
 def _main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise UserError(f"unexpected argument {argv[1]!r}; options start with --")
+  if _MODE.value == "describe":
+    _describe()
+    return
   workdir = _workdir()
   if _DISTRIBUTED.value:
     from distortion_removal import parallel
@@ -82,10 +89,22 @@ def _main(argv: list[str]) -> None:
   train(_CONFIG.value, workdir)
 
 
+def _describe() -> None:
+  if _CONFIG.value is None:
+    raise UserError("to describe a network, give --config=FILE")
+  from distortion_removal import describe, models
+
+  model = models.from_config(_CONFIG.value)
+  summary = describe.describe(model, name=_CONFIG.value.model.name)
+  print(json.dumps(summary, indent=2))
+  if _TABLE.value:
+    print(describe.layer_table(model))
+
+
 def run() -> None:
   """Entry point of `python -m distortion_removal.main`."""
   log.setup()
-  for flag in (_CONFIG, _WORKDIR, _MODE, _DISTRIBUTED):
+  for flag in (_CONFIG, _WORKDIR, _MODE, _TABLE, _DISTRIBUTED):
     # Whatever program this is part of, --help lists them.
     flags.FLAGS.register_key_flag_for_module(
       sys.argv[0], flags.FLAGS[flag.name]

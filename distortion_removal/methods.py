@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from distortion_removal import apply, checkpoint, models
+from distortion_removal import apply, baselines, checkpoint, model_file, models
+from distortion_removal import config as run_config
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -25,13 +25,21 @@ def distorted(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
   return degraded
 
 
+def load_config(source: Path) -> ml_collections.ConfigDict:
+  """The configuration of a run's folder or of a model file."""
+  if source.suffix == model_file.SUFFIX:
+    config, _ = model_file.load_card(source)
+    return config
+  return run_config.load(source)
+
+
 def load_network(
   workdir: Path, config: ml_collections.ConfigDict
 ) -> tuple[apply.Function, int]:
   """Loads a trained network as a function of fixed-length chunks.
 
   Args:
-    workdir: where training wrote.
+    workdir: where training wrote, or a model file.
     config: of that run.
 
   Returns:
@@ -42,18 +50,27 @@ def load_network(
     UserError: there are no weights, or they are another model's.
   """
   model = models.from_config(config)
-  audio = jax.ShapeDtypeStruct(
-    (1, chunk_length(config), config.data.channels), jnp.float32
-  )
-  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)["params"]
-  params, step = checkpoint.restore_weights(workdir, shapes)
-  params = jax.device_put(params)
+  shapes = models.variable_shapes(model)
+  if workdir.suffix == model_file.SUFFIX:
+    _, step = model_file.load_card(workdir)
+    variables = model_file.load_weights(workdir, shapes)
+  else:
+    variables, step = checkpoint.restore_weights(workdir, shapes)
+  variables = jax.device_put(variables)
+  restore = jax.jit(model.apply)
+  return lambda degraded: np.asarray(restore(variables, degraded)), step
 
-  @jax.jit
-  def restore(params: Any, degraded: jax.Array) -> jax.Array:
-    return model.apply({"params": params}, degraded)
 
-  return lambda degraded: np.asarray(restore(params, degraded)), step
+def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """How a run's network is applied to long audio, see `apply`."""
+  model = models.from_config(config)
+  overlap = round(config.apply.overlap_seconds * config.data.sample_rate)
+  return {
+    "chunk": chunk_length(config),
+    "overlap": overlap,
+    "hop": model.hop,
+    "context": model.context,
+  }
 
 
 def chunk_length(config: ml_collections.ConfigDict) -> int:
@@ -61,18 +78,23 @@ def chunk_length(config: ml_collections.ConfigDict) -> int:
   return round(config.apply.chunk_seconds * config.data.sample_rate)
 
 
-def overlap_length(config: ml_collections.ConfigDict) -> int:
-  """Samples of cross-fade between chunks."""
-  return round(config.apply.overlap_seconds * config.data.sample_rate)
-
-
 def network(workdir: Path, config: ml_collections.ConfigDict) -> Method:
   """The trained network of a run as a method for audio of any length."""
   function, _ = load_network(workdir, config)
-  chunk, overlap = chunk_length(config), overlap_length(config)
+  options = chunking(config)
 
   def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
     del clean
-    return apply.apply_chunked(function, degraded, chunk=chunk, overlap=overlap)
+    return apply.apply_chunked(function, degraded, **options)
+
+  return method
+
+
+def baseline(name: str, sample_rate: int) -> Method:
+  """A method without a network, by its name in `baselines`."""
+  function = baselines.get(name)
+
+  def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    return np.asarray(function(degraded, clean, sample_rate=sample_rate))
 
   return method

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from distortion_removal.files import write_whole
 from distortion_removal.log import logger
 
 
@@ -95,9 +96,8 @@ def _drop_after(path: Path, step: int) -> None:
   lines = path.read_text().splitlines(keepends=True)
   # The last line may have been cut off in the middle.
   whole = [line for line in lines if line.endswith("}\n")]
-  partial = path.with_name(f"{path.name}.partial")
-  partial.write_text("".join(x for x in whole if json.loads(x)["step"] <= step))
-  partial.replace(path)
+  kept = (line for line in whole if json.loads(line)["step"] <= step)
+  write_whole(path, "".join(kept))
 
 
 class Stopwatch:

@@ -66,7 +66,7 @@ def map_train(function: Callable) -> Callable:
 
 
 def map_eval(function: Callable) -> Callable:
-  """Compiles `(params, batch) -> outputs` over all devices, outputs stacked."""
+  """Compiles `(variables, batch) -> outputs` over all devices, stacked."""
   return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
 
 

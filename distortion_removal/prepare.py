@@ -29,6 +29,8 @@ def prepare(
 ) -> "CleanAudioBuilder":
   """Stores a data set; one that lies there already is taken as it is.
 
+  The statistics that some networks scale their input by are stored along.
+
   The data set is written to a folder of another name and renamed once it is
   complete; a failure removes that folder.
 
@@ -57,7 +59,12 @@ def prepare(
       # Another process of the same run may have been faster.
       if not datasets.is_prepared(builder):
         raise
-  return _reopen(builder)
+  builder = _reopen(builder)
+  from distortion_removal.datasets import statistics  # needs JAX: seconds
+
+  rate = builder.builder_config.sample_rate
+  statistics.spectrum_statistics(builder, **statistics.usual_transform(rate))
+  return builder
 
 
 @contextlib.contextmanager

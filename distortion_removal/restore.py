@@ -18,7 +18,6 @@ import soundfile
 from tqdm import tqdm
 
 from distortion_removal import apply, audio_io, log, methods
-from distortion_removal import config as run_config
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import (
   OneLineParser,
@@ -52,14 +51,14 @@ def restore(
     source: any file libsndfile reads, of any rate, length and channel count.
     target: where the result goes; its suffix names the format. It is written
       beside and renamed, so that it is either whole or not there.
-    workdir: of the trained run.
+    workdir: of the trained run, or a model file.
     subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
       source's own, where the target's format has it.
 
   Raises:
     UserError: the source cannot be used, or there is no such run.
   """
-  run = run_config.load(workdir)
+  run = methods.load_config(workdir)
   info = audio_io.info(source)
   subtype = subtype or _subtype(target, info)
   audio_io.check_format(target, info.sample_rate, info.channels, subtype)
@@ -150,12 +149,7 @@ def restored_blocks(
       channels[:] = [block.shape[1]]
       yield group_channels(block, model_channels)
 
-  outputs = apply.apply_to_stream(
-    network,
-    grouped(),
-    chunk=methods.chunk_length(run),
-    overlap=methods.overlap_length(run),
-  )
+  outputs = apply.apply_to_stream(network, grouped(), **methods.chunking(run))
   joined = (ungroup_channels(block, channels[0]) for block in outputs)
   return resample_blocks(joined, model_rate, sample_rate)
 
@@ -244,7 +238,12 @@ def _parser() -> OneLineParser:
   add = parser.add_argument
   add("input", type=Path, help="recording to restore")
   add("-o", "--output", type=Path, required=True, help="where it goes")
-  add("--checkpoint", type=Path, required=True, help="folder of a trained run")
+  add(
+    "--checkpoint",
+    type=Path,
+    required=True,
+    help="folder of a trained run, or a .safetensors model",
+  )
   add(
     "--subtype",
     choices=sorted(soundfile.available_subtypes()),

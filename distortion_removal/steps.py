@@ -3,24 +3,37 @@
 from collections.abc import Callable
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 from flax import linen as nn
 from flax.training import train_state
 
-from distortion_removal import losses, parallel
+from distortion_removal import parallel
 from distortion_removal.errors import UserError
+from distortion_removal.objectives import Objective, Variables
 
 Batch = dict[str, jax.Array]
+Statistics = tuple[np.ndarray, np.ndarray]
 
 
 class TrainState(train_state.TrainState):
-  """Step, parameters and optimiser state, and averaged parameters."""
+  """Step, parameters and optimiser state, and what evaluation uses.
 
-  ema_params: flax.core.FrozenDict[str, Any]
+  Attributes:
+    ema_params: averaged parameters.
+    model_state: the network's other collections (batch statistics).
+  """
+
+  ema_params: Any
+  model_state: Variables
+
+  @property
+  def ema_variables(self) -> Variables:
+    """All collections of the network, with the averaged parameters."""
+    return {"params": self.ema_params, **self.model_state}
 
 
 def create_optimizer(
@@ -28,20 +41,24 @@ def create_optimizer(
 ) -> optax.GradientTransformation:
   """Adam with linear warm-up, cosine decay, clipping and weight decay.
 
+  Pre-training, if there is some, begins the same schedule and breaks off.
+
   Raises:
     UserError: the warm-up leaves no step to decay in.
   """
   options = config.optimizer
-  if config.steps <= options.warmup_steps:
+  decay_steps = config.steps - config.pretrain_steps
+  if decay_steps <= options.warmup_steps:
     raise UserError(
       f"config.steps {config.steps} must be more than "
-      f"config.optimizer.warmup_steps {options.warmup_steps}"
+      f"config.optimizer.warmup_steps {options.warmup_steps} and "
+      f"config.pretrain_steps {config.pretrain_steps} together"
     )
   schedule = optax.warmup_cosine_decay_schedule(
     init_value=0.0,
     peak_value=options.learning_rate,
     warmup_steps=options.warmup_steps,
-    decay_steps=config.steps,
+    decay_steps=decay_steps,
     end_value=options.final_learning_rate,
   )
   clip = (
@@ -58,18 +75,39 @@ def create_optimizer(
 
 
 def create_state(
-  config: ml_collections.ConfigDict, model: nn.Module
+  config: ml_collections.ConfigDict,
+  model: nn.Module,
+  statistics: Statistics | None = None,
 ) -> TrainState:
-  """The state before the first step, a function of `config.seed`."""
+  """The state before the first step, a function of `config.seed`.
+
+  Args:
+    config: of the run.
+    model: its network.
+    statistics: mean and deviation of the degraded spectrogram, per bin, for a
+      network that is scaled by them.
+  """
   optimizer = create_optimizer(config)
   segment = round(config.data.segment_seconds * config.data.sample_rate)
   audio = jnp.zeros((1, segment, config.data.channels))
-  params = jax.jit(model.init)(jax.random.key(config.seed), audio)["params"]
+  variables = jax.jit(model.init)(jax.random.key(config.seed), audio)
+  params = variables.pop("params")
+  if statistics is not None:
+    params = model.scaled(params, *statistics)
   return TrainState.create(
     apply_fn=model.apply,
     params=params,
     tx=optimizer,
     ema_params=jax.tree.map(jnp.copy, params),
+    model_state=variables,
+  )
+
+
+def begin_stage(state: TrainState) -> TrainState:
+  """Forgets the optimiser's moments and schedule, and the average so far."""
+  return state.replace(
+    opt_state=state.tx.init(state.params),
+    ema_params=jax.tree.map(jnp.copy, state.params),
   )
 
 
@@ -78,8 +116,9 @@ def train_step(
   batch: Batch,
   *,
   degrade: Callable[[jax.Array, jax.Array], jax.Array],
-  loss: losses.Loss,
+  objective: Objective,
   ema_decay: float,
+  seed: int,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """One optimiser step on one device's share of a batch.
 
@@ -87,22 +126,30 @@ def train_step(
     state: replicated.
     batch: `clean` `[batch, time, channels]` and `level` `[batch]`.
     degrade: the effect, `(clean, level)` to degraded.
-    loss: `(estimate, clean)` to a scalar.
+    objective: see `objectives`.
     ema_decay: of the averaged parameters, per step. Early steps forget
       faster, (1 + step) / (10 + step), so that the average soon leaves the
       initial weights behind.
+    seed: of dropout, which differs by step and device.
 
   Returns:
     The new state, and the scalars `loss` and `gradient_norm`.
   """
   degraded = degrade(batch["clean"], batch["level"])
+  key = jax.random.fold_in(jax.random.key(seed), state.step)
+  key = jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS))
 
-  def compute_loss(params: Any) -> jax.Array:
-    return loss(state.apply_fn({"params": params}, degraded), batch["clean"])
+  def compute_loss(params: Any) -> tuple[jax.Array, Variables]:
+    variables = {"params": params, **state.model_state}
+    return objective(variables, degraded, batch["clean"], key)
 
-  value, gradients = jax.value_and_grad(compute_loss)(state.params)
-  value, gradients = jax.lax.pmean((value, gradients), parallel.AXIS)
-  state = state.apply_gradients(grads=gradients)
+  (value, model_state), gradients = jax.value_and_grad(
+    compute_loss, has_aux=True
+  )(state.params)
+  value, model_state, gradients = jax.lax.pmean(
+    (value, model_state, gradients), parallel.AXIS
+  )
+  state = state.apply_gradients(grads=gradients, model_state=model_state)
   decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
   averaged = optax.incremental_update(
     state.params, state.ema_params, 1.0 - decay
@@ -115,7 +162,7 @@ def train_step(
 
 
 def eval_step(
-  params: Any,
+  variables: Variables,
   batch: Batch,
   *,
   degrade: Callable[[jax.Array, jax.Array], jax.Array],
@@ -123,7 +170,4 @@ def eval_step(
 ) -> dict[str, jax.Array]:
   """Degrades and restores one device's share of a batch."""
   degraded = degrade(batch["clean"], batch["level"])
-  return {
-    "degraded": degraded,
-    "estimate": apply_fn({"params": params}, degraded),
-  }
+  return {"degraded": degraded, "estimate": apply_fn(variables, degraded)}

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from flax import linen as nn
 from tqdm import tqdm
 
 from distortion_removal import (
@@ -19,11 +20,13 @@ from distortion_removal import (
   effects,
   losses,
   models,
+  objectives,
   parallel,
   steps,
 )
 from distortion_removal import config as run_config
 from distortion_removal.datasets import pairs, tasks
+from distortion_removal.datasets.statistics import spectrum_statistics
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
 from distortion_removal.metric_writer import MetricWriter, Stopwatch
@@ -46,26 +49,12 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   run_config.check(config)
   task = tasks.get(config.data.task)
   degrade = effects.get(task.effect).apply
-  loss = losses.get(config.loss)
   model = models.from_config(config)
+  step = _training_step(config, model, degrade)
   dataset = datasets.open_dataset(config.data)
   _check_same_run(config, workdir)
 
-  segment = round(config.data.segment_seconds * config.data.sample_rate)
-  batches = pairs.training_batches(
-    datasets.read_split(dataset, "train"),
-    task,
-    segment=segment,
-    batch_size=config.batch_size,
-    seed=config.seed,
-    workers=config.data.workers,
-  )
-  held_out = pairs.validation_batch(
-    datasets.read_split(dataset, "valid"),
-    task,
-    segment=segment,
-    pairs=config.validation_pairs,
-  )
+  batches, held_out = _batches(config, dataset, task)
   restore = functools.partial(
     steps.eval_step, degrade=degrade, apply_fn=model.apply
   )
@@ -76,11 +65,12 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     batch_size=config.batch_size,
     sample_rate=config.data.sample_rate,
   )
-  step = functools.partial(
-    steps.train_step, degrade=degrade, loss=loss, ema_decay=config.ema_decay
-  )
-
-  state = steps.create_state(config, model)
+  statistics = None
+  if hasattr(model, "scaled"):
+    statistics = spectrum_statistics(
+      dataset, size=model.stft_size, hop=model.stft_hop
+    )
+  state = steps.create_state(config, model, statistics)
   checkpoints = checkpoint.Checkpoints(workdir)
   if checkpoints.latest_step() is not None:
     state = checkpoints.restore_last(state, batches)
@@ -96,20 +86,66 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   )
   try:
     with _StopRequest() as request:
-      _loop(
-        config,
-        state,
-        parallel.map_train(step),
-        batches,
-        score,
-        checkpoints,
-        writer,
-        request,
-      )
+      _loop(config, state, step, batches, score, checkpoints, writer, request)
   finally:
     batches.close()
     checkpoints.close()
     writer.close()
+
+
+def _training_step(
+  config: ml_collections.ConfigDict, model: nn.Module, degrade: Callable
+) -> Callable:
+  """The compiled step `(state, batch, number)`, of the stage `number` is in."""
+  loss = losses.get(config.loss)
+
+  def compiled(objective: str) -> Callable:
+    return parallel.map_train(
+      functools.partial(
+        steps.train_step,
+        degrade=degrade,
+        objective=objectives.get(objective, model, loss),
+        ema_decay=config.ema_decay,
+        seed=config.seed,
+      )
+    )
+
+  supervised = compiled(config.objective)
+  if not config.pretrain_steps:
+    return lambda state, batch, number: supervised(state, batch)
+  unsupervised = compiled("autoencoder")
+
+  def step(state, batch, number):
+    if number <= config.pretrain_steps:
+      return unsupervised(state, batch)
+    if number == config.pretrain_steps + 1:
+      logger.info("pre-training is over after %d steps", number - 1)
+      state = parallel.replicate(steps.begin_stage(state))
+    return supervised(state, batch)
+
+  return step
+
+
+def _batches(
+  config: ml_collections.ConfigDict, dataset: Any, task: tasks.Task
+) -> tuple[Iterator[steps.Batch], dict[str, np.ndarray]]:
+  """The stream of training batches, and the fixed validation pairs."""
+  segment = round(config.data.segment_seconds * config.data.sample_rate)
+  batches = pairs.training_batches(
+    datasets.read_split(dataset, "train"),
+    task,
+    segment=segment,
+    batch_size=config.batch_size,
+    seed=config.seed,
+    workers=config.data.workers,
+  )
+  held_out = pairs.validation_batch(
+    datasets.read_split(dataset, "valid"),
+    task,
+    segment=segment,
+    pairs=config.validation_pairs,
+  )
+  return batches, held_out
 
 
 def _check_same_run(config: ml_collections.ConfigDict, workdir: Path) -> None:
@@ -152,23 +188,26 @@ def _loop(
     started = time.perf_counter()
     batch = next(batches)
     watch.step(waited=time.perf_counter() - started)
-    state, scalars = step(state, batch)
+    state, scalars = step(state, batch, number)
 
     last = number == config.steps
     stop = request.signal or checkpoints.reached_preemption(number)
     save = last or stop or number % config.checkpoint_every == 0
-    check = last or number % config.validate_every == 0
+    # While a network is pre-trained, it restores nothing that could be scored.
+    check = number > config.pretrain_steps and (
+      last or number % config.validate_every == 0
+    )
     if number % config.log_every == 0 or save or check:
       scalars = _check_finite(jax.device_get(scalars), number, checkpoints)
     if number % config.log_every == 0 or last:
       writer.scalars(number, scalars | _speed(config, number, watch))
     if check:
-      scores, examples = score(state.ema_params)
+      scores, examples = score(state.ema_variables)
       writer.scalars(number, scores)
       _write_examples(config, number, examples, writer)
       if scores["validation/si_sdr"] > best:
         best = scores["validation/si_sdr"]
-        checkpoints.save_best(number, state, best)
+        checkpoints.save_best(number, state.ema_variables, best)
     if save:
       checkpoints.save_last(number, state, batches)
     if check or save:

@@ -10,7 +10,7 @@ from distortion_removal import metrics, parallel
 
 
 def validate(
-  params: Any,
+  variables: Any,
   *,
   batch: dict[str, np.ndarray],
   step: Callable[..., dict[str, jax.Array]],
@@ -20,7 +20,7 @@ def validate(
   """Scores weights on a fixed set of pairs.
 
   Args:
-    params: replicated weights.
+    variables: replicated weights and what belongs to them.
     batch: `clean` `[pairs, time, channels]` and `level` `[pairs]`.
     step: `steps.eval_step`, compiled over all devices.
     batch_size: how many pairs go through the devices at a time.
@@ -30,7 +30,7 @@ def validate(
     Mean scores in dB by name, and `degraded`, `estimate` and `clean`, each
     `[pairs, time, channels]`.
   """
-  outputs = _restore(params, batch, step, batch_size)
+  outputs = _restore(variables, batch, step, batch_size)
   scores = {
     name: _mean_of_defined(
       metrics.get("si_sdr").function(
@@ -45,7 +45,7 @@ def validate(
   }, {**outputs, "clean": batch["clean"]}
 
 
-def _restore(params, batch, step, batch_size) -> dict[str, np.ndarray]:
+def _restore(variables, batch, step, batch_size) -> dict[str, np.ndarray]:
   """Runs the set through the devices, a slice of static size at a time."""
   count, devices = len(batch["level"]), jax.local_device_count()
   size = max(1, min(batch_size, count) // devices) * devices
@@ -55,7 +55,7 @@ def _restore(params, batch, step, batch_size) -> dict[str, np.ndarray]:
     index = np.arange(start, start + size) % count
     part = {key: value[index] for key, value in batch.items()}
     outputs.append(
-      parallel.join_batch(step(params, parallel.split_batch(part)))
+      parallel.join_batch(step(variables, parallel.split_batch(part)))
     )
   return jax.tree.map(lambda *x: np.concatenate(x)[:count], *outputs)
 

@@ -27,13 +27,17 @@ def _state(value):
     params=params,
     tx=optax.adam(1e-3),
     ema_params=jax.tree.map(lambda x: x / 2, params),
+    model_state={"batch_stats": {"mean": jnp.full(3, value + 1.0)}},
   )
 
 
 def _shapes(kernel=(2, 3), **more):
   shape = jax.ShapeDtypeStruct
   tree = {"kernel": shape(kernel, "float32"), "bias": shape((3,), "float32")}
-  return {"layer": tree | more}
+  return {
+    "params": {"layer": tree | more},
+    "batch_stats": {"mean": shape((3,), "float32")},
+  }
 
 
 def test_last_comes_back_with_the_position_in_the_data(tmp_path):
@@ -54,7 +58,7 @@ def test_last_comes_back_with_the_position_in_the_data(tmp_path):
   checkpoints.close()
   assert next(fresh) == 3
   assert restored.step == 3
-  for name in ("params", "ema_params", "opt_state"):
+  for name in ("params", "ema_params", "model_state", "opt_state"):
     jax.tree.map(
       np.testing.assert_array_equal,
       getattr(restored, name),
@@ -71,17 +75,18 @@ def test_the_best_weights_are_preferred_and_their_score_stays(tmp_path):
   weights, step = checkpoint.restore_weights(tmp_path, _shapes())
   assert step == 5
   np.testing.assert_array_equal(
-    weights["layer"]["kernel"], np.full((2, 3), 2.5)
+    weights["params"]["layer"]["kernel"], np.full((2, 3), 2.5)
   )
+  np.testing.assert_array_equal(weights["batch_stats"]["mean"], np.full(3, 6.0))
 
   checkpoints = checkpoint.Checkpoints(tmp_path)
-  checkpoints.save_best(2, _state(2.0), 7.25)
-  checkpoints.save_best(4, _state(4.0), 8.5)
+  checkpoints.save_best(2, _state(2.0).ema_variables, 7.25)
+  checkpoints.save_best(4, _state(4.0).ema_variables, 8.5)
   checkpoints.close()
   weights, step = checkpoint.restore_weights(tmp_path, _shapes())
   assert step == 4
   np.testing.assert_array_equal(
-    weights["layer"]["kernel"], np.full((2, 3), 2.0)
+    weights["params"]["layer"]["kernel"], np.full((2, 3), 2.0)
   )
   checkpoints = checkpoint.Checkpoints(tmp_path)
   assert checkpoints.best_score() == 8.5
@@ -105,7 +110,7 @@ def test_the_best_weights_are_preferred_and_their_score_stays(tmp_path):
 )
 def test_another_models_weights_are_refused_by_name(tmp_path, shapes, message):
   checkpoints = checkpoint.Checkpoints(tmp_path)
-  checkpoints.save_best(1, _state(1.0), 0.0)
+  checkpoints.save_best(1, _state(1.0).ema_variables, 0.0)
   checkpoints.close()
   with pytest.raises(UserError, match=message):
     checkpoint.restore_weights(tmp_path, shapes)
@@ -160,7 +165,7 @@ def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
   with pytest.raises(UserError, match=r"takes 1\.0 MB of 0\.5; make room"):
     checkpoints.save_last(2, _state(2.0), _batches())
   with pytest.raises(UserError, match="no space left"):
-    checkpoints.save_best(2, _state(2.0), 0.0)
+    checkpoints.save_best(2, _state(2.0).ema_variables, 0.0)
   checkpoints.close()
   kept = [path.name for path in (tmp_path / "checkpoints/last").iterdir()]
   assert kept == ["1"]

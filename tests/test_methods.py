@@ -34,16 +34,17 @@ def test_lengths_are_seconds_times_rate(tiny_config):
   tiny_config.apply.chunk_seconds = 1.5
   tiny_config.apply.overlap_seconds = 0.1
   assert methods.chunk_length(tiny_config) == 12_000
-  assert methods.overlap_length(tiny_config) == 800
+  options = methods.chunking(tiny_config)
+  assert (options["chunk"], options["overlap"]) == (12_000, 800)
 
 
 def test_the_network_is_the_runs_with_its_best_weights(tiny_run):
   run = run_config.load(tiny_run)
   function, step = methods.load_network(tiny_run, run)
   assert step == _best_step(tiny_run)
-  params = read_checkpoint(tiny_run, "best", step, "ema")
+  variables = read_checkpoint(tiny_run, "best", step, "ema")
   chunk = _noise(2, methods.chunk_length(run), 1)
-  expected = models.from_config(run).apply({"params": params}, chunk)
+  expected = models.from_config(run).apply(variables, chunk)
   np.testing.assert_allclose(function(chunk), expected, atol=1e-6)
 
 
@@ -58,7 +59,7 @@ def test_a_network_as_a_method_takes_any_length(tiny_run):
   output = method(long, None)
   assert output.shape == long.shape
   # Up to the first cross-fade, it is the first chunk's output.
-  until = chunk - methods.overlap_length(run)
+  until = chunk - methods.chunking(run)["overlap"]
   np.testing.assert_array_equal(
     output[:, :until], function(long[:, :chunk])[:, :until]
   )

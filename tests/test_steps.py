@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from distortion_removal import losses, models, parallel, steps
+from distortion_removal import losses, models, objectives, parallel, steps
 from distortion_removal.effects import clipping
 from distortion_removal.errors import UserError
 
@@ -22,7 +22,7 @@ class Cubic(nn.Module):
   """y = a x + b x^3: enough of a network to differentiate by hand."""
 
   @nn.compact
-  def __call__(self, audio):
+  def __call__(self, audio, train=False):
     a = self.param("a", nn.initializers.constant(0.5), ())
     b = self.param("b", nn.initializers.constant(-1.0), ())
     return a * audio + b * audio**3
@@ -33,6 +33,7 @@ def _cubic_config(**optimizer):
     {
       "seed": 0,
       "steps": 10,
+      "pretrain_steps": 0,
       "data": {"sample_rate": 8, "segment_seconds": 1.0, "channels": 1},
       "optimizer": {
         "learning_rate": 0.1,
@@ -101,8 +102,9 @@ def test_step_equals_the_one_written_out(gradient_clip_norm):
     functools.partial(
       steps.train_step,
       degrade=clipping.hard_clip,
-      loss=losses.l2,
+      objective=objectives.waveform(Cubic(), losses.l2),
       ema_decay=ema_decay,
+      seed=0,
     )
   )
   norms = []
@@ -162,8 +164,9 @@ def train_on_all_devices(path):
     functools.partial(
       steps.train_step,
       degrade=clipping.hard_clip,
-      loss=losses.neg_si_sdr,
+      objective=objectives.waveform(Cubic(), losses.neg_si_sdr),
       ema_decay=0.9,
+      seed=0,
     )
   )
   rng = np.random.default_rng(0)
@@ -208,8 +211,9 @@ def test_bfloat16_computes_but_does_not_store():
     step = functools.partial(
       steps.train_step,
       degrade=clipping.hard_clip,
-      loss=losses.l1,
+      objective=objectives.waveform(model, losses.l1),
       ema_decay=0.9,
+      seed=0,
     )
     state = state or jax.device_get(steps.create_state(config, model))
     state = state.replace(apply_fn=model.apply)

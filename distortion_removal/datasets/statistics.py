@@ -1,0 +1,87 @@
+"""Per-bin statistics of a data set's degraded spectrograms.
+
+What Open-Unmix scales its input by. They depend on the training split, the
+task and the transform, not on a run: `prepare` computes them once and stores
+them beside the records, as `spectrum_SIZE_HOP.json`; a transform it did not
+think of is added the first time a run asks for it.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distortion_removal import datasets, effects
+from distortion_removal.datasets import pairs
+from distortion_removal.datasets.tasks import Task
+from distortion_removal.files import write_whole
+from distortion_removal.log import logger
+from distortion_removal.stft import stft
+
+if TYPE_CHECKING:
+  from distortion_removal.datasets.builder import CleanAudioBuilder
+
+
+def usual_transform(sample_rate: int) -> dict[str, int]:
+  """Size and hop that Open-Unmix has at a rate: the paper's, its package's."""
+  if sample_rate <= 24_000:
+    return {"size": 1024, "hop": 256}
+  return {"size": 4096, "hop": 1024}
+
+
+def spectrum_statistics(
+  builder: "CleanAudioBuilder", *, size: int, hop: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Mean and deviation of the degraded magnitudes of the training split.
+
+  Args:
+    builder: of a prepared data set.
+    size: of the transform, in samples.
+    hop: of the transform, in samples.
+
+  Returns:
+    Two arrays `[size // 2 + 1]`, float32: over all frames and channels of
+    every excerpt, degraded at a level drawn for it within the task's
+    training levels, the same ones every time.
+  """
+  path = Path(builder.data_dir) / f"spectrum_{size}_{hop}.json"
+  if not path.is_file():
+    mean, deviation = _compute(builder, size, hop)
+    values = {"mean": mean.tolist(), "deviation": deviation.tolist()}
+    write_whole(path, json.dumps(values) + "\n")
+  stored = json.loads(path.read_text())
+  return tuple(np.float32(stored[key]) for key in ("mean", "deviation"))
+
+
+def _compute(
+  builder: "CleanAudioBuilder", size: int, hop: int
+) -> tuple[np.ndarray, np.ndarray]:
+  config = builder.builder_config
+  task: Task = config.task
+  degrade = effects.get(task.effect).apply
+
+  @jax.jit
+  def sums(clean: jax.Array, level: jax.Array, length: jax.Array) -> jax.Array:
+    """Sums of the magnitudes and of their squares over an excerpt's frames."""
+    degraded = degrade(clean[None], level[None])
+    magnitude = jnp.abs(stft(degraded, size=size, hop=hop))[0]
+    inside = jnp.arange(magnitude.shape[1]) <= length // hop
+    magnitude *= inside[:, None]
+    return jnp.stack([magnitude, magnitude**2]).sum((1, 2))
+
+  source = datasets.read_split(builder, "train")
+  total, count = np.zeros((2, size // 2 + 1)), 0
+  for i in range(len(source)):
+    if i and i % 1_000 == 0:
+      logger.info("spectrum of excerpt %d of %d", i, len(source))
+    clean = pairs.scale_to_task(source[i], task)
+    length = len(clean)
+    clean = np.pad(clean, ((0, config.excerpt_frames - length), (0, 0)))
+    level = np.float32(np.random.default_rng(i).uniform(*task.train_levels))
+    total += sums(clean, level, length)
+    count += (1 + length // hop) * config.channels
+  mean, square = total / count
+  return mean, np.sqrt(np.maximum(square - mean**2, 0.0))

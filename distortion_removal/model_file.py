@@ -1,0 +1,204 @@
+"""A trained network as one file to share, with a model card beside it.
+
+    python -m distortion_removal.model_file runs/quickstart -o clean.safetensors
+    python -m distortion_removal.model_file clean.safetensors -o runs/shared
+
+The weights are safetensors, in which nothing can be executed; the card is JSON
+and tells what network it is, what it was trained on, and the configuration.
+The second command makes a run again, bit for bit, to evaluate; `restore` takes
+the file as it is.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from flax import traverse_util
+
+from distortion_removal import __version__, checkpoint, models
+from distortion_removal import config as run_config
+from distortion_removal.datasets import tasks
+from distortion_removal.errors import (
+  OneLineParser,
+  UserError,
+  one_line_errors,
+)
+from distortion_removal.files import write_whole
+
+SUFFIX = ".safetensors"
+_FORMAT = "distortion_removal 1"
+
+
+def export_run(workdir: Path, target: Path) -> None:
+  """Writes the weights of a run that evaluation uses, and the card.
+
+  Args:
+    workdir: of the run.
+    target: file that ends in `.safetensors`; the card has the same name with
+      `.json`.
+
+  Raises:
+    UserError: there is no such run, or the name ends otherwise.
+  """
+  config = run_config.load(workdir)
+  variables, step = checkpoint.restore_weights(workdir, _shapes(config))
+  save(target, variables, config, step)
+
+
+def import_run(source: Path, workdir: Path) -> None:
+  """Makes a run of a file, to evaluate or to restore with.
+
+  Raises:
+    UserError: the file or its card is not to be used, or `workdir` holds a
+      run already.
+  """
+  if run_config.exists(workdir):
+    raise UserError(f"{workdir}: holds a run; choose another folder")
+  config, step = load_card(source)
+  variables = load_weights(source, _shapes(config))
+  checkpoint.save_weights(workdir, variables, step)
+  run_config.save(config, workdir)
+
+
+def save(
+  target: Path,
+  variables: Any,
+  config: ml_collections.ConfigDict,
+  step: int,
+) -> None:
+  """Writes a network's variables and their card, beside and renamed.
+
+  Args:
+    target: as of `export_run`.
+    variables: the network's collections, arrays.
+    config: of the run.
+    step: of training that they are from.
+
+  Raises:
+    UserError: the name does not end in `.safetensors`.
+  """
+  import safetensors.numpy
+
+  _check_suffix(target)
+  flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
+  arrays = {key: np.ascontiguousarray(value) for key, value in flat.items()}
+  content = safetensors.numpy.save(arrays)
+  card = _card(config, arrays, step, hashlib.sha256(content).hexdigest())
+  target.parent.mkdir(parents=True, exist_ok=True)
+  write_whole(target, content)
+  write_whole(target.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
+
+
+def load_card(source: Path) -> tuple[ml_collections.ConfigDict, int]:
+  """Reads the card of a file: the run's configuration, and its step.
+
+  Raises:
+    UserError: file or card is missing, or they do not belong together.
+  """
+  _check_suffix(source)
+  path = source.with_suffix(".json")
+  for file in (source, path):
+    if not file.is_file():
+      raise UserError(f"{file}: not there; a model is a {SUFFIX} and a .json")
+  try:
+    card = json.loads(path.read_text())
+    known = card["format"] == _FORMAT
+    config, step = ml_collections.ConfigDict(card["config"]), card["step"]
+    digest = card["sha256"]
+  except (KeyError, TypeError, ValueError) as error:
+    raise UserError(f"{path}: not a model card ({error!r})") from None
+  if not known:
+    raise UserError(f"{path}: format {card['format']!r}; known is {_FORMAT!r}")
+  if hashlib.sha256(source.read_bytes()).hexdigest() != digest:
+    raise UserError(
+      f"{source}: damaged, or not the file that {path} belongs to; copy both "
+      "again"
+    )
+  return config, step
+
+
+def load_weights(source: Path, shapes: Any) -> Any:
+  """Reads a network's variables.
+
+  Args:
+    source: a file whose card has been read.
+    shapes: the variables of its model, as `jax.ShapeDtypeStruct`.
+
+  Returns:
+    A tree of NumPy arrays like `shapes`.
+
+  Raises:
+    UserError: they are another model's.
+  """
+  import safetensors.numpy
+
+  flat = safetensors.numpy.load_file(source)
+  variables = traverse_util.unflatten_dict(flat, sep="/")
+  checkpoint.check_same_model(variables, shapes, source)
+  return variables
+
+
+def _check_suffix(path: Path) -> None:
+  if path.suffix != SUFFIX:
+    raise UserError(f"{path}: the name of a model ends in {SUFFIX}")
+
+
+def _shapes(config: ml_collections.ConfigDict) -> Any:
+  """The variables of a run's model, abstractly."""
+  return models.variable_shapes(models.from_config(config))
+
+
+def _card(
+  config: ml_collections.ConfigDict,
+  arrays: dict[str, np.ndarray],
+  step: int,
+  digest: str,
+) -> dict[str, Any]:
+  task = tasks.get(config.data.task)
+  weights = [a for key, a in arrays.items() if key.startswith("params/")]
+  return {
+    "format": _FORMAT,
+    "network": config.model.name,
+    "task": task.name,
+    "task_label": task.label,
+    "trained_levels_db": list(task.train_levels),
+    "trained_on": config.data.dataset,
+    "sample_rate": config.data.sample_rate,
+    "channels": config.data.channels,
+    "parameters": sum(array.size for array in weights),
+    "step": step,
+    "sha256": digest,
+    "made_by": f"distortion_removal {__version__}, jax {jax.__version__}",
+    "config": run_config.to_dict(config),
+  }
+
+
+def _parser() -> OneLineParser:
+  parser = OneLineParser(
+    prog="python -m distortion_removal.model_file",
+    description="A run to a file to share, or such a file to a run.",
+  )
+  add = parser.add_argument
+  add("source", type=Path, help=f"folder of a run, or a {SUFFIX} file")
+  add("-o", "--output", type=Path, required=True, help="the other of the two")
+  return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+  """The command line, see `--help`."""
+  with one_line_errors():
+    options = _parser().parse_args(argv)
+    if options.source.suffix == SUFFIX:
+      import_run(options.source, options.output)
+    else:
+      export_run(options.source, options.output)
+    print(f"written: {options.output}")
+
+
+if __name__ == "__main__":
+  main()

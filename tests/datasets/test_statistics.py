@@ -1,0 +1,63 @@
+"""Statistics of degraded spectrograms against SciPy's spectrograms."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.signal
+from conftest import make_tiny_config
+
+from distortion_removal import datasets
+from distortion_removal.datasets import pairs, statistics, tasks
+
+
+@pytest.fixture
+def builder(tiny_data):
+  return datasets.open_dataset(make_tiny_config(tiny_data).data)
+
+
+def _magnitudes(record, index, size, hop):
+  """Hard-clipped at the excerpt's own level, transformed by SciPy."""
+  task = tasks.get("hard_clip")
+  level = np.random.default_rng(index).uniform(*task.train_levels)
+  clean = pairs.scale_to_task(record, task)[:, 0]
+  degraded = np.clip(10 ** (level / 20) * clean, -1.0, 1.0)
+  _, _, spectrum = scipy.signal.stft(
+    np.pad(degraded, size // 2, "reflect"),
+    window="hann",
+    nperseg=size,
+    noverlap=size - hop,
+    boundary=None,
+    padded=False,
+  )
+  return np.abs(spectrum) * size / 2
+
+
+def test_mean_and_deviation_over_all_frames(builder):
+  size, hop = 128, 32
+  path = builder.data_path / f"spectrum_{size}_{hop}.json"
+  path.unlink(missing_ok=True)
+  mean, deviation = statistics.spectrum_statistics(builder, size=size, hop=hop)
+  source = datasets.read_split(builder, "train")
+  frames = np.concatenate(
+    [_magnitudes(source[i], i, size, hop) for i in range(len(source))], 1
+  )
+  np.testing.assert_allclose(mean, frames.mean(1), rtol=1e-3, atol=1e-3)
+  np.testing.assert_allclose(deviation, frames.std(1), rtol=1e-2, atol=1e-3)
+  stored = json.loads(path.read_text())
+  np.testing.assert_array_equal(np.float32(stored["mean"]), mean)
+
+
+def test_what_is_stored_is_not_computed_again(builder):
+  path = builder.data_path / "spectrum_4_2.json"
+  values = {"mean": [1.0, 2.0, 3.0], "deviation": [0.5, 0.25, 0.125]}
+  path.write_text(json.dumps(values))
+  mean, deviation = statistics.spectrum_statistics(builder, size=4, hop=2)
+  np.testing.assert_array_equal(mean, values["mean"])
+  np.testing.assert_array_equal(deviation, values["deviation"])
+  assert mean.dtype == deviation.dtype == np.float32
+
+
+def test_preparing_stores_the_usual_ones(builder):
+  assert (builder.data_path / "spectrum_1024_256.json").is_file()
+  assert statistics.usual_transform(44_100) == {"size": 4096, "hop": 1024}

@@ -1,0 +1,149 @@
+"""A run to a file and back, to the bit, and what is refused on the way."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import soundfile
+from conftest import ROOT, files_of, read_checkpoint
+
+from distortion_removal import config as run_config
+from distortion_removal import methods, model_file
+from distortion_removal.errors import UserError
+from distortion_removal.restore import restore
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run, tmp_path_factory):
+  target = tmp_path_factory.mktemp("shared") / "model.safetensors"
+  model_file.export_run(tiny_run, target)
+  return target
+
+
+def _best(workdir):
+  (step,) = (workdir / "checkpoints" / "best").iterdir()
+  return int(step.name), read_checkpoint(workdir, "best", step.name, "ema")
+
+
+def test_there_and_back_is_equal_to_the_bit(tiny_run, exported, tmp_path):
+  model_file.import_run(exported, tmp_path / "run")
+  step, weights = _best(tiny_run)
+  assert _best(tmp_path / "run")[0] == step
+  jax.tree.map(
+    np.testing.assert_array_equal, _best(tmp_path / "run")[1], weights
+  )
+  stored, original = (
+    run_config.load(folder) for folder in (tmp_path / "run", tiny_run)
+  )
+  assert run_config.differences(stored, original) == []
+  again = tmp_path / "again.safetensors"
+  model_file.export_run(tmp_path / "run", again)
+  assert again.read_bytes() == exported.read_bytes()
+
+
+def test_the_card_tells_what_it_is(tiny_run, exported):
+  card = json.loads(exported.with_suffix(".json").read_text())
+  step, weights = _best(tiny_run)
+  count = sum(leaf.size for leaf in jax.tree.leaves(weights["params"]))
+  expected = {
+    "network": "demucs",
+    "task": "hard_clip",
+    "trained_levels_db": [20.0, 50.0],
+    "sample_rate": 8_000,
+    "channels": 1,
+    "parameters": count,
+    "step": step,
+  }
+  assert {key: card[key] for key in expected} == expected
+
+
+def test_safetensors_alone_reads_the_weights(tiny_run, exported):
+  import safetensors.numpy
+
+  flat = safetensors.numpy.load_file(exported)
+  _, weights = _best(tiny_run)
+  np.testing.assert_array_equal(
+    flat["params/encoder_0_conv/kernel"],
+    weights["params"]["encoder_0_conv"]["kernel"],
+  )
+
+
+def test_a_file_restores_as_its_run_does(tiny_run, exported, tmp_path):
+  rng = np.random.default_rng(0)
+  source = tmp_path / "in.wav"
+  soundfile.write(source, 0.1 * rng.standard_normal(20_000), 8_000)
+  outputs = []
+  for checkpoint in (tiny_run, exported):
+    target = tmp_path / f"{checkpoint.name}.wav"
+    restore(source, target, checkpoint)
+    outputs.append(soundfile.read(target)[0])
+  np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize(
+  ("damage", "message"),
+  [
+    (lambda m, c: m.unlink(), "model.safetensors: not there"),
+    (lambda m, c: c.unlink(), "model.json: not there"),
+    (lambda m, c: c.write_text("{}"), "model.json: not a model card"),
+    (lambda m, c: c.write_text("[1"), "model.json: not a model card"),
+    (
+      lambda m, c: m.write_bytes(m.read_bytes()[:-1] + b"x"),
+      "model.safetensors: damaged, or not the file",
+    ),
+    (
+      lambda m, c: c.write_text(
+        c.read_text().replace("removal 1", "removal 9")
+      ),
+      "known is 'distortion_removal 1'",
+    ),
+  ],
+)
+def test_what_does_not_belong_together_is_told(
+  exported, tmp_path, damage, message
+):
+  model, card = tmp_path / "model.safetensors", tmp_path / "model.json"
+  model.write_bytes(exported.read_bytes())
+  card.write_bytes(exported.with_suffix(".json").read_bytes())
+  damage(model, card)
+  with pytest.raises(UserError, match=message) as caught:
+    methods.load_config(model)
+  assert "\n" not in str(caught.value)
+  with pytest.raises(UserError):
+    model_file.import_run(model, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+
+
+def test_names_and_places_that_cannot_be(tiny_run, exported, tmp_path):
+  with pytest.raises(UserError, match=r"ends in \.safetensors"):
+    model_file.export_run(tiny_run, tmp_path / "model.pt")
+  before = files_of(tiny_run)
+  with pytest.raises(UserError, match="holds a run"):
+    model_file.import_run(exported, tiny_run)
+  assert files_of(tiny_run) == before
+
+
+def test_command_line_both_ways(tiny_run, tmp_path):
+  for source, target in (
+    (tiny_run, tmp_path / "a.safetensors"),
+    (tmp_path / "a.safetensors", tmp_path / "run"),
+    (tmp_path / "none", tmp_path / "b.safetensors"),
+  ):
+    result = subprocess.run(
+      [
+        *(sys.executable, "-m", "distortion_removal.model_file"),
+        *(str(source), "-o", str(target)),
+      ],
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    assert (result.returncode == 0) == source.exists()
+    assert target.exists() == source.exists()
+  assert result.stderr.startswith("error: ")
+  assert "no trained run here" in result.stderr
+  assert result.stderr.count("\n") == 1
