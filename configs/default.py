@@ -11,7 +11,11 @@ Time and score: not yet run at this size.
 
 import ml_collections
 
+from distortion_removal.config import sibling
 from distortion_removal.errors import UserError
+
+networks = sibling(__file__, "parts/networks")
+tasks = sibling(__file__, "parts/tasks")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -33,13 +37,17 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     }
   )
 
-  config.model = ml_collections.ConfigDict({"name": "demucs"})
-  config.model.fields = demucs_fields()
+  networks.set_network(config, "demucs")
   config.compute_dtype = "float32"  # or "bfloat16"; parameters stay float32
 
-  config.loss = "l1"  # "l1", "l2", "neg_si_sdr" or "neg_sdr"
+  # What the loss compares: "waveform"; for UMX also "magnitudes".
+  config.objective = "waveform"
+  # "l1", "l2", "neg_si_sdr", "neg_sdr", "multi_resolution_stft",
+  # "magnitude_l2", or a sum: "l1 + 0.1 * multi_resolution_stft".
+  config.loss = "l1"
   config.batch_size = 64  # examples of one optimiser step, over all devices
-  config.steps = 200_000  # optimiser steps
+  config.steps = 200_000  # optimiser steps, those of pre-training included
+  config.pretrain_steps = 0  # of CRAFx's outer layers as an auto-encoder
   config.optimizer = ml_collections.ConfigDict(
     {
       "learning_rate": 3e-4,  # Adam, at the end of the warm-up
@@ -62,10 +70,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.apply = ml_collections.ConfigDict(
     {
       "chunk_seconds": 10.0,  # s that the network sees at a time
-      "overlap_seconds": 1.0,  # s of cross-fade between chunks
+      "overlap_seconds": 1.0,  # s that neighbouring chunks share
     }
   )
   config.metrics = ("si_sdr", "sdr")
+  config.baselines = ("ideal_ratio_mask",)  # scored beside the network
   config.listen_excerpts = 3  # test excerpts written out for listening
   return smoke(config) if check(arg) == "smoke" else config
 
@@ -81,21 +90,20 @@ def check(arg: str) -> str:
   return arg
 
 
-def demucs_fields() -> dict[str, object]:
-  """The fields of Demucs v2 at the paper's size (265,675,393 parameters)."""
-  return {
-    "channels": 64,  # of the first layer
-    "depth": 6,  # encoder and decoder levels
-    "growth": 2.0,  # channels grow by this per level
-    "kernel_size": 8,  # samples
-    "stride": 4,  # samples
-    "context": 3,  # frames the decoder's first convolution sees
-    "lstm_layers": 2,
-    "resample": True,  # run at twice the sample rate
-    "normalize": True,  # to zero mean, unit deviation, and back
-    "decoder_padding": "same",  # or "valid", as in Demucs v2
-    "rescale": 0.1,  # reference deviation of the initial weights; 0: off
-  }
+def paper_run(
+  task: str, network: str, arg: str = ""
+) -> ml_collections.ConfigDict:
+  """A network of the paper on a task of the paper.
+
+  Args:
+    task: "ceg_overdrive", "ceg_hard_clip" or "signaltrain".
+    network: "demucs", "wave_unet", "crafx" or "umx".
+    arg: as of `get_config`.
+  """
+  config = get_config()
+  tasks.set_task(config, task)
+  networks.set_network(config, network)
+  return smoke(config) if check(arg) == "smoke" else config
 
 
 def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -104,10 +112,10 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config.data.data_dir = "runs/data"
   config.data.excerpt_seconds = 2.0
   config.data.segment_seconds = 1.0
-  config.model.fields.channels = 4
-  config.model.fields.depth = 3
+  networks.shrink(config)
   config.batch_size = 4
   config.steps = 4
+  config.pretrain_steps = min(config.pretrain_steps, 1)
   config.optimizer.warmup_steps = 1
   config.log_every = 1
   config.validate_every = 2

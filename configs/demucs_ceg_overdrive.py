@@ -1,8 +1,8 @@
 """Demucs on CEG-OD: clean electric guitar through SoX overdrive, 20 to 50 dB.
 
-Imort et al. 2022, section 4 (task CEG-OD; published medians: SI-SDR 37.9 dB
-against 3.3 dB distorted). The authors' guitar is internal: point this at your
-own clean, direct-input electric guitar.
+Imort et al. 2022, section 4 (published medians: SI-SDR 37.9 dB against 3.3 dB
+distorted). The authors' guitar is internal: point this at your own clean,
+direct-input electric guitar.
 
     python -m distortion_removal.prepare --dataset=audio_folder \
         --path=MY_GUITAR --task=overdrive --data-dir=data/ceg
@@ -20,13 +20,7 @@ default = sibling(__file__, "default")
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """Returns the run; `arg` is '' or 'smoke'."""
-  config = default.get_config()
-  config.data.dataset = "audio_folder"
-  config.data.task = "overdrive"
-  config.data.data_dir = "data/ceg"
-  config.data.hint = (
-    "CEG is not published: use a folder of clean, direct-input electric guitar"
-  )
+  config = default.paper_run("ceg_overdrive", "demucs", arg)
   # In a small probe L1 stalled at +2 dB, where a logarithmic loss went on.
   config.loss = "neg_sdr"
-  return default.smoke(config) if default.check(arg) == "smoke" else config
+  return config

@@ -1,7 +1,7 @@
 """Demucs on SignalTrain-HC: music, hard-clipped to an input SDR of 1 to 20 dB.
 
-Imort et al. 2022, section 4 (task SignalTrain-HC; published medians: SI-SDR
-20.5 dB against 8.6 dB distorted). Only the set's `input` recordings are used.
+Imort et al. 2022, section 4 (published medians: SI-SDR 20.5 dB against 8.6 dB
+distorted). Only the set's `input` recordings are used.
 
     curl -LO https://zenodo.org/records/3824876/files/SignalTrain_LA2A_Dataset_1.1.tgz
     tar xzf SignalTrain_LA2A_Dataset_1.1.tgz
@@ -19,20 +19,7 @@ from distortion_removal.config import sibling
 
 default = sibling(__file__, "default")
 
-_URL = (
-  "https://zenodo.org/records/3824876/files/SignalTrain_LA2A_Dataset_1.1.tgz"
-)
-
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """Returns the run; `arg` is '' or 'smoke'."""
-  config = default.get_config()
-  config.data.dataset = "audio_folder"
-  config.data.task = "hard_clip_sdr"
-  config.data.data_dir = "data/signaltrain"
-  config.data.hint = (
-    f"download {_URL} (about 20 GB), unpack it here into "
-    "SignalTrain_LA2A_Dataset_1.1/ (with Train/, Val/ and Test/), and prepare "
-    "it with --path=SignalTrain_LA2A_Dataset_1.1 --include='input_*'"
-  )
-  return default.smoke(config) if default.check(arg) == "smoke" else config
+  return default.paper_run("signaltrain", "demucs", arg)

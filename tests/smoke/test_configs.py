@@ -1,10 +1,15 @@
-"""Every shipped configuration: it loads, its model can be built, it runs."""
+"""Every shipped configuration: it loads, its model can be built, it runs.
+
+`PYTHONPATH=tests python -m tests.smoke.test_configs` writes `configs.json`,
+what each resolves to: a change of a run is a change of that file.
+"""
 
 import json
 import re
+from pathlib import Path
 
 import jax
-import jax.numpy as jnp
+import ml_collections
 import pytest
 from conftest import ROOT, pluck, read_metrics, shipped_config
 
@@ -15,13 +20,33 @@ from distortion_removal.errors import UserError
 from distortion_removal.evaluate import evaluate
 
 NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+GOLDEN = Path(__file__).with_name("configs.json")
 
 
 def _parameters(config):
-  audio = jnp.zeros((1, 16_000, config.data.channels))
-  init = models.from_config(config).init
-  shapes = jax.eval_shape(init, jax.random.key(0), audio)["params"]
-  return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+  shapes = models.variable_shapes(models.from_config(config))
+  return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+
+
+def _resolved():
+  return {name: run_config.to_dict(shipped_config(name)) for name in NAMES}
+
+
+def test_what_each_resolves_to():
+  golden = json.loads(GOLDEN.read_text())
+  assert sorted(golden) == NAMES
+  for name, found in _resolved().items():
+    changed = run_config.differences(
+      ml_collections.ConfigDict(golden[name]), ml_collections.ConfigDict(found)
+    )
+    assert changed == [], name
+
+
+def test_every_pair_of_the_paper_has_one():
+  tasks_of = ("ceg_overdrive", "ceg_hard_clip", "signaltrain")
+  for network in ("demucs", "wave_unet", "crafx", "umx"):
+    for name in tasks_of:
+      assert f"{network}_{name}" in NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,10 +83,18 @@ def test_smoke_changes_sizes_only(name):
     shipped_config(name, "smok")
 
 
-def test_the_papers_size():
-  """MODELS: Demucs v2 at 64 channels and depth 6, one channel of audio."""
-  for name in ("default", "demucs_ceg_overdrive", "demucs_ceg_hard_clip"):
-    assert _parameters(shipped_config(name)) == 265_675_393
+@pytest.mark.parametrize(
+  ("network", "count"),
+  [
+    ("demucs", 265_675_393),
+    ("wave_unet", 10_263_002),
+    ("crafx", 275_073),
+    ("umx", 5_785_606),
+  ],
+)
+def test_the_papers_sizes(network, count):
+  for task in ("ceg_overdrive", "ceg_hard_clip", "signaltrain"):
+    assert _parameters(shipped_config(f"{network}_{task}")) == count
 
 
 def _pluck_instead(index, *, seed, sample_rate, seconds):
@@ -78,21 +111,23 @@ def test_smoke_trains_and_evaluates(name, tmp_path, monkeypatch):
   )
   config = shipped_config(name, "smoke")
   config.data.data_dir = str(tmp_path / "data")
-  config.steps = 2
-  # One compilation less to wait for; test_demucs.py covers these.
-  config.model.fields.depth = 1
-  config.model.fields.resample = False
-  config.model.fields.lstm_layers = 0
+  config.steps = 3
+  config.checkpoint_every = 3
+  if config.model.name == "demucs":
+    # One compilation less to wait for; test_demucs.py covers these.
+    config.model.fields.depth = 1
+    config.model.fields.resample = False
+    config.model.fields.lstm_layers = 0
   workdir = tmp_path / "run"
   train.train(config, workdir)
-  assert read_metrics(workdir)[-1]["step"] == 2
+  assert read_metrics(workdir)[-1]["step"] == 3
   assert run_config.differences(run_config.load(workdir), config) == []
   folder = evaluate(workdir)
   lines = (folder / "results.jsonl").read_text().splitlines()
   task = tasks.get(config.data.task)
-  assert len(lines) == 3 * len(task.evaluation_levels) * 2
+  assert len(lines) == 3 * len(task.evaluation_levels) * 3
   methods = {json.loads(line)["method"] for line in lines}
-  assert methods == {"distorted", "demucs"}
+  assert methods == {"distorted", config.model.name, "ideal_ratio_mask"}
 
 
 def test_signaltrain_without_its_data_says_where_to_get_it(tmp_path):
@@ -112,3 +147,7 @@ def test_signaltrain_without_its_data_says_where_to_get_it(tmp_path):
   ):
     assert part in message
   assert not (tmp_path / "run").exists()
+
+
+if __name__ == "__main__":
+  GOLDEN.write_text(json.dumps(_resolved(), indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,132 @@
+"""The networks at the papers' sizes, trained as their papers say, and tiny.
+
+`set_network(config, "umx")` changes of a run what the network's own recipe
+changes. Imort et al. do not publish their hyper-parameters.
+"""
+
+import ml_collections
+
+
+def set_network(config: ml_collections.ConfigDict, name: str) -> None:
+  """Takes the network `name` at its published size, and its recipe."""
+  config.model = ml_collections.ConfigDict(
+    {"name": name, "fields": _FIELDS[name]}
+  )
+  _RECIPES[name](config)
+
+
+def shrink(config: ml_collections.ConfigDict) -> None:
+  """Makes the network so small that a step takes a fraction of a second."""
+  config.model.fields.update(_TINY[config.model.name])
+
+
+_FIELDS = {
+  # Défossez et al. 2019, version 2: 265,675,393 parameters.
+  "demucs": {
+    "channels": 64,  # of the first layer
+    "depth": 6,  # encoder and decoder levels
+    "growth": 2.0,  # channels grow by this per level
+    "kernel_size": 8,  # samples
+    "stride": 4,  # samples
+    "decoder_taps": 3,  # frames the decoder's first convolution sees
+    "lstm_layers": 2,
+    "resample": True,  # run at twice the sample rate
+    "normalize": True,  # to zero mean, unit deviation, and back
+    "decoder_padding": "same",  # or "valid", as in Demucs v2
+    "rescale": 0.1,  # reference deviation of the initial weights; 0: off
+  },
+  # Stoller et al. 2018: 10,263,002 parameters.
+  "wave_unet": {
+    "levels": 12,
+    "filters": 24,  # more of them per level
+    "down_taps": 15,  # samples
+    "up_taps": 5,  # samples
+    "padding": "same",  # or "valid": no layer sees padding
+    "upsampling": "linear",  # or "learned"
+    "output": "direct",  # or "difference": what to take off the input
+  },
+  # Martínez Ramírez et al. 2019: 275,073 parameters.
+  "crafx": {
+    "filters": 32,
+    "taps": 64,  # samples
+    "smoothing_taps": 128,  # samples
+    "frame": 4096,  # samples
+    "frame_hop": 2048,  # samples
+    "context_frames": 4,  # on either side
+    "pool": 64,  # samples
+    "lstm_features": (64, 32, 16),  # of one direction
+    "dense_features": (32, 16, 16),
+    "excitation_features": 512,
+    "saaf_segments": 24,  # between 25 break points
+    "saaf_range": 0.2,  # they lie within +- this
+  },
+  # Stöter et al. 2019: 5,785,606 parameters.
+  "umx": {
+    "stft_size": 1024,  # samples
+    "stft_hop": 256,  # samples
+    "features": 512,
+    "lstm_layers": 3,
+    "dropout": 0.4,
+  },
+}
+
+
+def _demucs(config: ml_collections.ConfigDict) -> None:
+  del config  # The default run is a Demucs.
+
+
+def _wave_unet(config: ml_collections.ConfigDict) -> None:
+  config.data.segment_seconds = 4.096  # 16 steps of the deepest level
+  config.loss = "l2"
+  config.batch_size = 16
+  config.optimizer.learning_rate = 1e-4
+  config.optimizer.final_learning_rate = 1e-6
+
+
+def _crafx(config: ml_collections.ConfigDict) -> None:
+  config.data.segment_seconds = 2.048  # 16 hops
+  config.loss = "l1"
+  config.batch_size = 16
+  config.pretrain_steps = 10_000
+  config.optimizer.learning_rate = 1e-4
+  config.optimizer.final_learning_rate = 2.5e-5
+  # It covers what an output sample depends on: chunks are joined exactly.
+  config.apply.overlap_seconds = 2.0
+
+
+def _umx(config: ml_collections.ConfigDict) -> None:
+  config.data.segment_seconds = 6.0
+  config.objective = "magnitudes"
+  config.loss = "l2"
+  config.batch_size = 16
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.final_learning_rate = 1e-5
+  config.optimizer.weight_decay = 1e-5
+
+
+_RECIPES = {
+  "demucs": _demucs,
+  "wave_unet": _wave_unet,
+  "crafx": _crafx,
+  "umx": _umx,
+}
+
+_TINY = {
+  "demucs": {"channels": 4, "depth": 3},
+  "wave_unet": {"levels": 3, "filters": 4},
+  "crafx": {
+    "filters": 4,
+    "frame": 512,
+    "frame_hop": 256,
+    "context_frames": 1,
+    "lstm_features": (4, 2),
+    "dense_features": (4, 4),
+    "excitation_features": 8,
+  },
+  "umx": {
+    "stft_size": 256,
+    "stft_hop": 64,
+    "features": 16,
+    "lstm_layers": 1,
+  },
+}
