@@ -7,7 +7,7 @@ import time
 import pytest
 from conftest import ROOT
 
-from distortion_removal import cli, prepare, restore
+from distortion_removal import cli, model_file, prepare, restore
 
 
 def run_main(*arguments, cwd=ROOT, **kwargs):
@@ -151,16 +151,16 @@ def test_an_unknown_command(monkeypatch):
   with pytest.raises(SystemExit) as caught:
     cli.main()
   assert caught.value.code == (
-    "error: unknown command 'trian': choose from train, evaluate, prepare, "
-    "restore"
+    "error: unknown command 'trian': choose from train, describe, evaluate, "
+    "prepare, model-file, restore"
   )
 
 
-@pytest.mark.parametrize("module", [prepare, restore])
+@pytest.mark.parametrize("module", [prepare, model_file, restore])
 def test_commands_get_their_arguments(monkeypatch, module):
   seen = []
   monkeypatch.setattr(module, "main", seen.append)
-  command = module.__name__.rpartition(".")[2]
+  command = module.__name__.rpartition(".")[2].replace("_", "-")
   monkeypatch.setattr(sys, "argv", ["distortion-removal", command, "a", "-b"])
   cli.main()
   assert seen == [["a", "-b"]]

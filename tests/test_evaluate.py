@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from conftest import RATE, pluck
 
+from distortion_removal import baselines, datasets, evaluate, methods
 from distortion_removal import config as run_config
-from distortion_removal import datasets, evaluate, methods
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
 
+METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 LEVELS = tasks.get("hard_clip").evaluation_levels
 
 
@@ -38,6 +39,12 @@ def _halfway(degraded, clean):
   return np.float32(0.25 * (degraded + clean))
 
 
+def _three_quarters(degraded, clean, *, sample_rate):
+  """Takes the place of a baseline: a quarter of the error stays."""
+  assert sample_rate == RATE
+  return np.float32(0.25 * degraded + 0.75 * clean)
+
+
 def _si_sdr(estimate, target):
   scale = np.sum(estimate * target) / np.sum(target**2)
   noise = estimate - scale * target
@@ -52,6 +59,8 @@ def _sdr(estimate, target):
 @pytest.fixture
 def evaluated(tiny_config, tmp_path, monkeypatch, capsys):
   """The folder of results of a run whose network is `_halfway`."""
+  tiny_config.baselines = ("ideal_ratio_mask",)
+  monkeypatch.setattr(baselines, "get", lambda name: _three_quarters)
   run_config.save(tiny_config, tmp_path)
   monkeypatch.setattr(methods, "network", lambda workdir, run: _halfway)
   monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
@@ -77,7 +86,7 @@ def test_a_row_per_excerpt_level_and_method(evaluated, tiny_data):
   assert sorted(keys) == sorted(
     (file, method, level)
     for file in ("a", "b", "silent")
-    for method in ("distorted", "demucs")
+    for method in METHODS
     for level in LEVELS
   )
   for row in rows:
@@ -104,6 +113,8 @@ def test_scores_are_those_computed_by_hand(evaluated):
     estimate = _hard_clip(target, row["gain_db"])
     if row["method"] == "demucs":
       estimate = 0.25 * (estimate + target)
+    elif row["method"] == "ideal_ratio_mask":
+      estimate = 0.25 * estimate + 0.75 * target
     assert row["si_sdr"] == pytest.approx(_si_sdr(estimate, target), abs=1e-3)
     assert row["sdr"] == pytest.approx(_sdr(estimate, target), abs=1e-3)
 
@@ -117,8 +128,8 @@ def test_the_tables_are_medians_of_the_rows(evaluated):
   assert [block.partition(" /")[0] for block in blocks] == ["SI-SDR", "SDR"]
   rows = _rows(folder)
   for metric, block in zip(("si_sdr", "sdr"), blocks, strict=True):
-    assert "14 undefined scores are left out." in block
-    for method in ("distorted", "demucs"):
+    assert "21 undefined scores are left out." in block
+    for method in METHODS:
       line = next(x for x in block.splitlines() if x.startswith(f"| {method}"))
       cells = [cell.strip() for cell in line.strip("|").split("|")[1:]]
       scores = [
@@ -150,6 +161,7 @@ def test_sounds_and_pictures_lie_beside(evaluated):
     "000_35dB_clean.wav",
     "000_35dB_demucs.wav",
     "000_35dB_distorted.wav",
+    "000_35dB_ideal_ratio_mask.wav",
   ]
 
 
@@ -175,7 +187,7 @@ def test_a_real_run_is_scored_on_its_prepared_test_split(tiny_run, tiny_config):
   rows = _rows(evaluate.evaluate(tiny_run, tiny_config))
   files = ["test/00.wav#000", "test/01.wav#000", "test/01.wav#001"]
   assert sorted({row["file"] for row in rows}) == files
-  assert len(rows) == 3 * len(LEVELS) * 2
+  assert len(rows) == 3 * len(LEVELS) * len(METHODS)
   assert "sdr" not in rows[0]
   # Stronger clipping is worse, for the input at least.
   for file in files:

@@ -116,8 +116,8 @@ def test_a_checkpoint_of_another_model(other_model, recording, tmp_path):
   ):
     assert_error(
       result,
-      "a checkpoint of another model: decoder_0_conv/bias has shape (4,), the "
-      "configuration asks for (6,)",
+      "a checkpoint of another model: params/decoder_0_conv/bias has shape "
+      "(4,), the configuration asks for (6,)",
     )
   assert files_of(tmp_path) == before
 
