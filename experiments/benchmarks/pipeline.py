@@ -28,6 +28,7 @@ from distortion_removal import (
   effects,
   losses,
   models,
+  objectives,
   parallel,
   prepare,
   steps,
@@ -112,17 +113,20 @@ def training_step(
 ) -> tuple[Callable, steps.TrainState]:
   """The compiled step of a config and its first state."""
   effect = effects.get(tasks.get(config.data.task).effect)
+  model = models.from_config(config)
+  objective = objectives.get(config.objective, model, losses.get(config.loss))
 
   def step(state, batch):
     return steps.train_step(
       state,
       batch,
       degrade=effect.apply,
-      loss=losses.get(config.loss),
+      objective=objective,
       ema_decay=config.ema_decay,
+      seed=config.seed,
     )
 
-  state = steps.create_state(config, models.from_config(config))
+  state = steps.create_state(config, model)
   return parallel.map_train(step), parallel.replicate(state)
 
 
