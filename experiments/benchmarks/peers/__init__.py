@@ -1,0 +1,1 @@
+"""Straightforward PyTorch ports of our networks, to measure against."""

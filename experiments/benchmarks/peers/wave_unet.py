@@ -1,0 +1,138 @@
+"""Wave-U-Net in PyTorch, as its description is most plainly written down.
+
+The layers have the names of ours, so that `weight` and `bias` of a layer are
+our `kernel` and `bias` with the axes reversed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from distortion_removal.errors import UserError
+from distortion_removal.models.wave_unet import WaveUNet
+
+_LEAF = {"kernel": "weight"}
+
+
+class _Interpolation(nn.Module):
+  """The learned interpolation's one weight a feature."""
+
+  def __init__(self, features: int):
+    super().__init__()
+    self.weight = nn.Parameter(torch.randn(features))
+
+
+class _Reference(nn.Module):
+  """Maps `[batch, channels, time]` to the same."""
+
+  def __init__(self, model: WaveUNet):
+    super().__init__()
+    self.model = model
+    size = inner = model.audio_channels
+    for level in range(1, model.levels + 1):
+      self._add(f"down_{level}", inner, model.filters * level, model.down_taps)
+      inner = model.filters * level
+    deepest = inner + model.filters
+    self._add("bottleneck", inner, deepest, model.down_taps)
+    for level in range(model.levels, 0, -1):
+      skip = model.filters * level
+      upper = skip + model.filters
+      if model.upsampling == "learned":
+        self.add_module(f"interpolation_{level}", _Interpolation(upper))
+      self._add(f"up_{level}", skip + upper, skip, model.up_taps)
+    self._add("output", size + model.filters, size, 1)
+
+  def _add(self, name: str, inputs: int, features: int, taps: int) -> None:
+    padding = taps // 2 if self.model.padding == "same" else 0
+    self.add_module(name, nn.Conv1d(inputs, features, taps, padding=padding))
+
+  def _convolve(self, name: str, x: torch.Tensor) -> torch.Tensor:
+    return functional.leaky_relu(getattr(self, name)(x), 0.2)
+
+  def _upsample(self, level: int, x: torch.Tensor) -> torch.Tensor:
+    learned = self.model.upsampling == "learned"
+    same = self.model.padding == "same"
+    if same:
+      x = functional.pad(x, (0, 1), "constant" if learned else "replicate")
+    if learned:
+      weight = getattr(self, f"interpolation_{level}").weight.sigmoid()
+      between = torch.lerp(x[..., 1:], x[..., :-1], weight[:, None])
+      pairs = torch.stack([x[..., :-1], between], -1).flatten(2)
+      x = torch.cat([pairs, x[..., -1:]], -1)
+    else:
+      x = functional.interpolate(
+        x, size=2 * x.shape[-1] - 1, mode="linear", align_corners=True
+      )
+    return x[..., :-1] if same else x
+
+  def _merge(self, skip: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    start = (skip.shape[-1] - x.shape[-1]) // 2
+    return torch.cat([skip[..., start : start + x.shape[-1]], x], 1)
+
+  def forward(self, audio: torch.Tensor) -> torch.Tensor:
+    length = audio.shape[-1]
+    zeros = self.model.valid_length(length) - length
+    before = 0
+    if self.model.padding == "valid":
+      before = self.model.context[0] - self.model.hop + 1
+    padded = functional.pad(audio, (before, zeros - before))
+    x, skips = padded, []
+    for level in range(1, self.model.levels + 1):
+      x = self._convolve(f"down_{level}", x)
+      skips.append(x)
+      x = x[..., ::2]
+    x = self._convolve("bottleneck", x)
+    for level in range(self.model.levels, 0, -1):
+      x = self._merge(skips.pop(), self._upsample(level, x))
+      x = self._convolve(f"up_{level}", x)
+    x = torch.tanh(self.output(self._merge(padded, x)))[..., :length]
+    return audio - x if self.model.output == "difference" else x
+
+
+def reference(model: WaveUNet) -> nn.Module:
+  """The PyTorch network that computes what `model` computes.
+
+  Returns:
+    A freshly initialised module, `[batch, channels, time]` to the same.
+  """
+  return _Reference(model)
+
+
+def from_state_dict(
+  state: Mapping[str, np.ndarray], model: WaveUNet
+) -> dict[str, Any]:
+  """Parameters for `model` from those of its `reference`.
+
+  Args:
+    state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
+    model: the network of the same size.
+
+  Returns:
+    What `model.init` returns under `params`, as NumPy arrays.
+
+  Raises:
+    UserError: the names or shapes are not the model's.
+  """
+  audio = np.zeros((1, 1, model.audio_channels), np.float32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)["params"]
+  shapes = flax.traverse_util.flatten_dict(shapes)
+  keys = {path: f"{path[0]}.{_LEAF.get(path[1], path[1])}" for path in shapes}
+  expected = {keys[path]: leaf.shape[::-1] for path, leaf in shapes.items()}
+  given = {key: value.shape for key, value in state.items()}
+  for key in sorted(expected.keys() | given.keys()):
+    if given.get(key) != expected.get(key):
+      raise UserError(
+        f"weights have {key!r} of shape {given.get(key)}, the model "
+        f"{expected.get(key)}; is the size the model's?"
+      )
+  params = {
+    path: np.ascontiguousarray(state[key].T, np.float32)
+    for path, key in keys.items()
+  }
+  return flax.traverse_util.unflatten_dict(params)

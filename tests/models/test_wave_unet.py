@@ -1,0 +1,360 @@
+"""Wave-U-Net against its description written out, and a PyTorch port."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+
+from distortion_removal.errors import UserError
+from distortion_removal.models.wave_unet import WaveUNet
+
+SMALL = {"levels": 3, "filters": 2, "down_taps": 5, "up_taps": 3}
+
+
+def convolve(x, layer, mode):
+  """Cross-correlation of `[time, in]`, channel by channel."""
+  kernel, bias = layer["kernel"], layer["bias"]
+  outputs = [
+    sum(
+      scipy.signal.correlate(x[:, i], kernel[:, i, o], mode, "direct")
+      for i in range(x.shape[1])
+    )
+    for o in range(kernel.shape[2])
+  ]
+  return np.stack(outputs, 1) + bias
+
+
+def leaky(x):
+  return np.where(x > 0, x, 0.2 * x)
+
+
+def interpolate(x, weight, padding):
+  """Linear where there is no weight."""
+  steps = np.arange(2 * len(x) - (padding == "valid")) / 2
+  if weight is None:
+    # Beyond the last step, np.interp repeats it.
+    columns = [np.interp(steps, np.arange(len(x)), c) for c in x.T]
+    return np.stack(columns, 1)
+  before = 1 / (1 + np.exp(-weight))
+  x = np.concatenate([x, np.zeros_like(x[:1])])
+  n = steps.astype(int)
+  between = before * x[n] + (1 - before) * x[np.minimum(n + 1, len(x) - 1)]
+  return np.where(steps[:, None] % 1 == 0, x[n], between)
+
+
+def crop(x, length):
+  surplus = len(x) - length
+  assert surplus % 2 == 0
+  return x[surplus // 2 : len(x) - surplus // 2]
+
+
+def paper_lengths(model, length):
+  """Input and output of a network that gives at least `length`, section 3.2.1.
+
+  From the output down to the deepest level, rounded up there, and back.
+  """
+  if model.padding == "same":
+    steps = -(-length // 2**model.levels) * 2**model.levels
+    return steps, steps
+  steps = length
+  for _ in range(model.levels):
+    steps = (steps + model.up_taps - 1 + 1) / 2
+  entry = int(np.ceil(steps)) + model.down_taps - 1
+  exit_ = int(np.ceil(steps))
+  for _ in range(model.levels):
+    entry = 2 * entry - 1 + model.down_taps - 1
+    exit_ = 2 * exit_ - 1 - model.up_taps + 1
+  return entry, exit_
+
+
+def described(model, params, audio):
+  """The estimate of one recording `[time, channels]`, and what layers gave."""
+  entry, exit_ = paper_lengths(model, len(audio))
+  before = (entry - exit_) // 2
+  given = np.zeros((entry, audio.shape[1]))
+  given[before : before + len(audio)] = audio
+  layers, skips, x, padding = {}, [], given, model.padding
+
+  def conv(name, x):
+    layers[name] = convolve(x, params[name], padding)
+    return layers[name]
+
+  for level in range(1, model.levels + 1):
+    skips.append(leaky(conv(f"down_{level}", x)))
+    x = skips[-1][::2]
+  x = leaky(conv("bottleneck", x))
+  for level in range(model.levels, 0, -1):
+    name = f"interpolation_{level}"
+    x = interpolate(x, params.get(name, {}).get("weight"), padding)
+    layers[name] = x
+    x = np.concatenate([crop(skips.pop(), len(x)), x], 1)
+    x = leaky(conv(f"up_{level}", x))
+  x = np.tanh(conv("output", np.concatenate([crop(given, len(x)), x], 1)))
+  assert len(x) == exit_
+  x = x[: len(audio)]
+  return (audio - x if model.output == "difference" else x), layers
+
+
+def random_params(model, seed=0):
+  """Weights that leave no layer near zero, and biases that are not zero."""
+  audio = np.zeros((1, 1, model.audio_channels), np.float32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)["params"]
+  rng = np.random.default_rng(seed)
+
+  def draw(leaf):
+    scale = np.prod(leaf.shape[:-1]) ** -0.5
+    return rng.normal(0, scale, leaf.shape).astype(np.float32)
+
+  return jax.tree.map(draw, shapes)
+
+
+def random_audio(*shape):
+  return np.random.default_rng(1).uniform(-0.5, 0.5, shape).astype(np.float32)
+
+
+def assert_near(actual, expected, relative):
+  """Equal up to an error relative to the largest expected value."""
+  scale = np.abs(expected).max()
+  np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
+
+
+@pytest.mark.parametrize(
+  ("time", "fields"),
+  [
+    (40, {"audio_channels": 2}),
+    (43, {"padding": "valid"}),
+    (43, {"upsampling": "learned"}),
+    (40, {"upsampling": "learned", "padding": "valid", "audio_channels": 2}),
+    (43, {"output": "difference"}),
+    (40, {"output": "difference", "padding": "valid", "audio_channels": 2}),
+    (1, {"output": "difference", "upsampling": "learned"}),
+    (1, {"output": "difference", "upsampling": "learned", "padding": "valid"}),
+    (8, {"down_taps": 15, "up_taps": 5}),
+    (90, {"down_taps": 15, "up_taps": 5, "padding": "valid"}),
+    (13, {"levels": 1, "down_taps": 1, "up_taps": 1, "padding": "valid"}),
+  ],
+)
+def test_every_layer_is_as_described(time, fields):
+  model = WaveUNet(**SMALL | fields)
+  params = random_params(model)
+  audio = random_audio(2, time, model.audio_channels)
+  restored, state = jax.jit(
+    lambda audio: model.apply(
+      {"params": params},
+      audio,
+      capture_intermediates=True,
+      mutable="intermediates",
+    )
+  )(audio)
+  layers = state["intermediates"]
+  estimate, expected = described(model, params, audio[1])
+  for name, value in expected.items():
+    assert_near(layers[name]["__call__"][0][1], value, 1e-5)
+  assert_near(restored[1], estimate, 1e-5)
+  assert restored.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+  ("fields", "count"),
+  [
+    ({}, 10_263_002),
+    # One weight for each of the features 48, 72, ..., 312.
+    ({"upsampling": "learned"}, 10_263_002 + 12 * (48 + 312) // 2),
+    # Of the first layer, of the output's two inputs and two biases.
+    ({"audio_channels": 2}, 10_263_002 + 15 * 24 + 26 + 2),
+  ],
+)
+def test_parameter_count(fields, count):
+  model = WaveUNet(**fields)
+  audio = random_audio(1, 1, model.audio_channels)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)
+  assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
+
+
+def test_lengths_of_the_paper():
+  """Table 1's setting with context: 147443 samples in, 16389 out."""
+  model = WaveUNet(padding="valid")
+  assert model.valid_length(16389) == 147443
+  assert model.valid_length(16390) == 147443 + 4096
+  _, state = jax.eval_shape(
+    lambda audio: model.init_with_output(
+      jax.random.key(0), audio, capture_intermediates=True
+    ),
+    jax.ShapeDtypeStruct((1, 16389, 1), np.float32),
+  )
+  layers = state["intermediates"]
+  assert layers["down_1"]["__call__"][0].shape == (1, 147443 - 14, 24)
+  assert layers["bottleneck"]["__call__"][0].shape == (1, 9, 312)
+  assert layers["output"]["__call__"][0].shape == (1, 16389, 1)
+  assert WaveUNet().valid_length(16384) == 16384
+  assert WaveUNet().valid_length(16385) == 16384 + 4096
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_valid_length_is_the_shortest_that_is_long_enough(padding):
+  for fields in (SMALL, SMALL | {"up_taps": 1}, {"levels": 1}):
+    model = WaveUNet(**fields, padding=padding)
+    for length in range(1, 60):
+      entry, exit_ = paper_lengths(model, length)
+      assert model.valid_length(length) == entry
+      assert length <= exit_ < length + model.hop
+
+
+@pytest.mark.parametrize(
+  "fields",
+  [
+    {},
+    {"padding": "valid"},
+    {"upsampling": "learned", "up_taps": 5},
+    {"padding": "valid", "down_taps": 3, "up_taps": 1, "levels": 2},
+  ],
+)
+def test_context_is_tight(fields):
+  """What of the input any sample of the output's middle depends on.
+
+  The derivatives are zero just where no path leads: all weights are positive.
+  """
+  model = WaveUNet(**SMALL | {"filters": 1} | fields)
+  # Small ones, so that the output function does not saturate.
+  params = jax.tree.map(lambda leaf: np.abs(leaf) / 8, random_params(model))
+  before, after = model.context
+  time = before + 2 * model.hop + after
+  audio = np.full((1, time, 1), 1e-3, np.float32)
+  jacobian = jax.jit(
+    jax.jacfwd(lambda x: model.apply({"params": params}, x)[0, :, 0])
+  )(audio)
+  middle = range(before, before + 2 * model.hop)
+  reach = [np.flatnonzero(jacobian[t, 0, :, 0])[[0, -1]] - t for t in middle]
+  first, last = np.min(reach, 0)[0], np.max(reach, 0)[1]
+  assert (-first, last) == (before, after)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_chunk_that_starts_at_a_hop_gives_the_whole(padding):
+  model = WaveUNet(**SMALL, padding=padding, upsampling="learned")
+  variables = {"params": random_params(model)}
+  apply = jax.jit(model.apply)
+  before, after = model.context
+  length = before + 3 * model.hop + after
+  audio = random_audio(1, 4 * length + 3, 1)
+  whole = np.asarray(apply(variables, audio))
+
+  def error(start):
+    chunk = apply(variables, audio[:, start : start + length])
+    inner = slice(start + before, start + length - after)
+    return np.abs(chunk[:, before : length - after] - whole[:, inner]).max()
+
+  for start in (0, model.hop, 5 * model.hop):
+    assert error(start) < 1e-6
+  for start in (model.hop // 2, model.hop - 1):
+    assert error(start) > 1e-4
+
+
+def test_context_of_the_paper():
+  """What 'valid' adds on either side, and the distance of two deep steps."""
+  added = (147443 - 16389) // 2
+  assert WaveUNet().context == (added + 4095, added + 4095)
+  assert WaveUNet().hop == 4096
+
+
+def test_initial_weights_are_tensorflows():
+  model = WaveUNet(levels=1, filters=24, upsampling="learned")
+  audio = random_audio(1, 1, 1)
+  params = jax.jit(model.init)(jax.random.key(0), audio)["params"]
+  for layer in params.values():
+    if "weight" in layer:
+      (weights,), bound = layer.values(), (3 / layer["weight"].size) ** 0.5
+    else:
+      weights = layer["kernel"]
+      taps, inputs, features = weights.shape
+      bound = (6 / (taps * (inputs + features))) ** 0.5
+      np.testing.assert_array_equal(layer["bias"], 0)
+    assert np.abs(weights).max() <= bound
+    np.testing.assert_allclose(weights.std(), bound / 3**0.5, rtol=0.2)
+
+
+def test_bfloat16_stays_near_float32():
+  model = WaveUNet(**SMALL, upsampling="learned")
+  half = model.clone(dtype=jnp.bfloat16)
+  audio = random_audio(2, 100, 1)
+  shapes = jax.eval_shape(half.init, jax.random.key(0), audio)
+  assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {
+    np.dtype("float32")
+  }
+  variables = {"params": random_params(model)}
+  exact = jax.jit(model.apply)(variables, audio)
+  restored = jax.jit(half.apply)(variables, audio)
+  assert restored.dtype == np.float32
+  assert np.abs(restored - exact).max() > 0
+  assert_near(restored, exact, 0.03)
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ({"levels": 0}, "levels is 0, not >= 1"),
+    ({"filters": 0}, "filters is 0"),
+    ({"audio_channels": 0}, "audio_channels is 0"),
+    ({"down_taps": 4}, "down_taps is 4; choose an odd number"),
+    ({"up_taps": -1}, "up_taps is -1"),
+    ({"padding": "full"}, "padding is 'full'; choose 'same' or 'valid'"),
+    ({"upsampling": "cubic"}, "choose 'linear' or 'learned'"),
+    ({"output": "mask"}, "choose 'direct' or 'difference'"),
+  ],
+)
+def test_fields_that_cannot_work_are_named(fields, message):
+  with pytest.raises(UserError, match=message):
+    WaveUNet(**fields)
+
+
+@pytest.mark.parametrize(
+  "fields",
+  [
+    {},
+    {"padding": "valid", "output": "difference"},
+    {"upsampling": "learned", "output": "difference"},
+    {"upsampling": "learned", "padding": "valid", "audio_channels": 2},
+  ],
+)
+def test_port_in_value_and_gradient(fields):
+  torch = pytest.importorskip("torch")
+  from experiments.benchmarks.peers.wave_unet import from_state_dict, reference
+
+  model = WaveUNet(**SMALL | {"levels": 2} | fields)
+  torch.manual_seed(1)
+  network = reference(model)
+  audio, clean = random_audio(2, 2, 45, model.audio_channels)
+  expected = network(torch.from_numpy(audio).swapaxes(1, 2)).swapaxes(1, 2)
+  (expected - torch.from_numpy(clean)).square().mean().backward()
+  named = dict(network.named_parameters())
+  state = {key: value.detach().numpy() for key, value in named.items()}
+
+  def loss(params):
+    restored = model.apply({"params": params}, audio)
+    return jnp.square(restored - clean).mean(), restored
+
+  gradient, restored = jax.jit(jax.grad(loss, has_aux=True))(
+    from_state_dict(state, model)
+  )
+  assert_near(restored, expected.detach().numpy(), 1e-5)
+  expected = from_state_dict(
+    {key: value.grad.numpy() for key, value in named.items()}, model
+  )
+  jax.tree.map(lambda a, b: assert_near(a, b, 1e-4), gradient, expected)
+
+
+def test_weights_of_another_size_are_refused():
+  pytest.importorskip("torch")
+  from experiments.benchmarks.peers.wave_unet import from_state_dict, reference
+
+  model = WaveUNet(**SMALL)
+  state = reference(model).state_dict()
+  state = {key: value.numpy() for key, value in state.items()}
+  with pytest.raises(
+    UserError, match=r"'bottleneck.bias' of shape \(8,\), the"
+  ):
+    from_state_dict(state, model.clone(filters=3))
+  del state["up_3.bias"]
+  with pytest.raises(UserError, match=r"'up_3.bias' of shape None, the model"):
+    from_state_dict(state, model)
