@@ -54,7 +54,7 @@ def apply_to_stream(
   if context is not None and sum(context) <= overlap:
     aligned = (chunk - sum(context)) // hop * hop
     if aligned:
-      return _cut(function, blocks, chunk, aligned, context[0])
+      return _cut(function, blocks, chunk, aligned, hop, context[0])
   aligned = (chunk - overlap) // hop * hop
   step = aligned if aligned >= chunk / 2 else chunk - overlap
   return _cross_fade(function, blocks, chunk, chunk - step)
@@ -65,20 +65,28 @@ def _cut(
   blocks: Iterable[np.ndarray],
   chunk: int,
   step: int,
+  hop: int,
   before: int,
 ) -> Iterator[np.ndarray]:
-  """Joins the exact parts of the outputs; beyond the audio there are zeros."""
-  held, first = None, 0
+  """Joins the exact parts of the outputs.
+
+  The last chunk begins as many hops earlier as there is audio for: what
+  follows the audio is then padding as the whole recording gets it.
+  """
+  held, start = None, 0  # as in `_cross_fade`
   for block in blocks:
     held = block if held is None else np.concatenate([held, block], axis=1)
-    while held.shape[1] > chunk:
-      yield function(held[:, :chunk])[:, first : before + step]
-      held, first = held[:, step:], before
+    while held.shape[1] - start > chunk:
+      output = function(held[:, start : start + chunk])
+      yield output[:, before if start else 0 : before + step]
+      held, start = held[:, start:], step
   if held is None or held.shape[1] == 0:
     return
   length = held.shape[1]
-  held = np.pad(held, ((0, 0), (0, chunk - length), (0, 0)))
-  yield function(held)[:, first:length]
+  done = start + before if start else 0
+  back = max(0, -(-(length - chunk) // hop) * hop)
+  last = np.pad(held[:, back:], ((0, 0), (0, back + chunk - length), (0, 0)))
+  yield function(last)[:, done - back : length - back]
 
 
 def _cross_fade(

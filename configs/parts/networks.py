@@ -17,7 +17,7 @@ def set_network(config: ml_collections.ConfigDict, name: str) -> None:
 
 def shrink(config: ml_collections.ConfigDict) -> None:
   """Makes the network so small that a step takes a fraction of a second."""
-  config.model.fields.update(_TINY[config.model.name])
+  config.model.fields.update(TINY[config.model.name])
 
 
 _FIELDS = {
@@ -111,7 +111,7 @@ _RECIPES = {
   "umx": _umx,
 }
 
-_TINY = {
+TINY = {
   "demucs": {"channels": 4, "depth": 3},
   "wave_unet": {"levels": 3, "filters": 4},
   "crafx": {
