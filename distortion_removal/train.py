@@ -97,7 +97,7 @@ def _training_step(
   config: ml_collections.ConfigDict, model: nn.Module, degrade: Callable
 ) -> Callable:
   """The compiled step `(state, batch, number)`, of the stage `number` is in."""
-  loss = losses.get(config.loss)
+  model, loss = models.over_devices(model), losses.get(config.loss)
 
   def compiled(objective: str) -> Callable:
     return parallel.map_train(

@@ -1,5 +1,6 @@
 """The command line: what it starts, and its errors of one line each."""
 
+import json
 import subprocess
 import sys
 import time
@@ -177,3 +178,18 @@ def test_train_and_evaluate_pass_on_to_main(command):
     f"'{QUICKSTART}:smoke', '--config.seed=5']; cli.main()"
   )
   assert _program(program) == f"[] {command} 5 runs/quickstart_smoke\n"
+
+
+def test_describe_prints_one_json_object_and_on_demand_the_layers():
+  config = "--config=configs/umx_signaltrain.py:smoke"
+  result = run_main(config, "--mode=describe")
+  assert result.returncode == 0, result.stderr
+  found = json.loads(result.stdout)
+  assert found["network"] == "umx"
+  assert found["hop_samples"] == 64
+  table = run_main(config, "--mode=describe", "--table").stdout
+  assert table.startswith(result.stdout.rstrip("\n"))
+  rows = table.removeprefix(result.stdout).splitlines()
+  counts = [int(row.split()[-1].replace(",", "")) for row in rows[1:]]
+  assert sum(counts[:-1]) == counts[-1] == found["parameters"]
+  assert_one_line(run_main("--mode=describe"), "--config=FILE")

@@ -50,17 +50,20 @@ def create(name: str, **fields: Any) -> nn.Module:
 
 def from_config(config: ml_collections.ConfigDict) -> nn.Module:
   """Makes the network of a run, see configs/default.py."""
-  fields = dict(config.model.fields)
-  if "axis_name" in _fields(_class(config.model.name)):
-    # Batch statistics are those of all devices.
-    fields["axis_name"] = parallel.AXIS
   return create(
     config.model.name,
     audio_channels=config.data.channels,
     sample_rate=config.data.sample_rate,
     dtype=config.compute_dtype,
-    **fields,
+    **config.model.fields,
   )
+
+
+def over_devices(model: nn.Module) -> nn.Module:
+  """The network with batch statistics, where it has some, of all devices."""
+  if "axis_name" in _fields(type(model)):
+    return model.clone(axis_name=parallel.AXIS)
+  return model
 
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:

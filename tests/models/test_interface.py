@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from distortion_removal import apply, models
+from distortion_removal import apply, models, parallel
 from distortion_removal import config as run_config
 
 parts = run_config.sibling(str(ROOT / "configs" / "any"), "parts/networks")
@@ -67,3 +67,10 @@ def test_the_shipped_crafx_is_joined_exactly():
   context = models.from_config(config).context
   overlap = config.apply.overlap_seconds * config.data.sample_rate
   assert sum(context) <= overlap
+
+
+def test_training_on_devices_shares_the_statistics_of_networks_that_have_some():
+  umx = models.over_devices(models.create("umx"))
+  assert umx.axis_name == parallel.AXIS
+  demucs = models.create("demucs")
+  assert models.over_devices(demucs) is demucs
