@@ -22,6 +22,7 @@ def _config(tiny_data, name):
   parts.set_network(config, name)
   parts.shrink(config)
   config.data.segment_seconds = 0.25
+  config.apply.overlap_seconds = 0.25
   config.batch_size = 4
   config.validate_every = 1
   config.checkpoint_every = 3

@@ -59,6 +59,7 @@ _FIELDS = {
     "excitation_features": 512,
     "saaf_segments": 24,  # between 25 break points
     "saaf_range": 0.2,  # they lie within +- this
+    "dropout": 0.1,  # at the inputs of the BiLSTMs
   },
   # Stöter et al. 2019: 5,785,606 parameters.
   "umx": {

@@ -1,0 +1,121 @@
+"""The smooth adaptive activation against its integrals, done numerically."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+
+from distortion_removal.models.saaf import SAAF, saaf
+
+LIMIT = 0.8
+# At, between and outside of the break points.
+POINTS = np.concatenate([np.linspace(-1, 1, 26), [-0.8, 0.8, 3.0, -20.0]])
+
+
+def integrals(x, segments):
+  """b_k(x) and its derivative, `[segments]` each, by quadrature in float64.
+
+  The box of segment k integrated twice from 0 is, by Cauchy's formula,
+  the integral of (x - u) box(u) from 0 to x.
+  """
+  edges = np.linspace(-LIMIT, LIMIT, segments + 1)
+  values, slopes = [], []
+  for left, right in itertools.pairwise(edges):
+    # The part of the box between 0 and x, counted as an integral is.
+    start, end = np.clip([min(0, x), max(0, x)], left, right)
+    sign = np.sign(x)
+    values.append(sign * scipy.integrate.quad(lambda u: x - u, start, end)[0])
+    slopes.append(sign * scipy.integrate.quad(lambda u: 1.0, start, end)[0])
+  return np.array(values), np.array(slopes)
+
+
+def parameters(segments, channels=2):
+  rng = np.random.default_rng(segments)
+  polynomial = rng.standard_normal((2, channels)).astype(np.float32)
+  curvature = 3 * rng.standard_normal((segments, channels))
+  return polynomial, curvature.astype(np.float32)
+
+
+@jax.jit
+def slopes_of(x, polynomial, curvature):
+  """Derivative at every element of `x`."""
+  return jax.grad(lambda x: saaf(x, polynomial, curvature, LIMIT).sum())(x)
+
+
+@pytest.mark.parametrize("segments", [1, 2, 5, 24])
+def test_value_and_gradients_are_those_of_the_integrals(segments):
+  polynomial, curvature = parameters(segments)
+  x = np.stack([POINTS, -POINTS[::-1]], -1).astype(np.float32)
+  weights = np.cos(np.arange(x.size)).reshape(x.shape).astype(np.float32)
+
+  def total(x, polynomial, curvature):
+    y = saaf(x, polynomial, curvature, LIMIT)
+    return (weights * y).sum(), y
+
+  gradient = jax.jit(jax.grad(total, (0, 1, 2), has_aux=True))
+  (dx, d_polynomial, d_curvature), y = gradient(x, polynomial, curvature)
+  both = [[integrals(float(v), segments) for v in row] for row in x]
+  values, slopes = np.moveaxis(both, 2, 0)  # Each [points, channels, segments].
+  bend = np.einsum("pck,kc->pc", values, curvature)
+  expected = polynomial[0] + polynomial[1] * x + bend
+  scale = np.abs(x).max() ** 2
+  np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+  expected = polynomial[1] + np.einsum("pck,kc->pc", slopes, curvature)
+  np.testing.assert_allclose(dx, weights * expected, atol=1e-5)
+  expected = [weights.sum(0), (weights * x).sum(0)]
+  np.testing.assert_allclose(d_polynomial, expected, atol=1e-5)
+  expected = np.einsum("pc,pck->kc", weights, values)
+  np.testing.assert_allclose(d_curvature, expected, atol=1e-6 * scale)
+
+
+def test_slope_is_continuous_and_its_steps_are_the_curvature():
+  polynomial, curvature = parameters(24)
+  edges = np.linspace(-LIMIT, LIMIT, 25)[:, None] * np.ones(2)
+  before, at, after = (
+    slopes_of((edges + shift).astype(np.float32), polynomial, curvature)
+    for shift in (-1e-5, 0, 1e-5)
+  )
+  # No more than what the curvature, at most 10, can make of 1e-5.
+  np.testing.assert_allclose(before, at, atol=2e-4)
+  np.testing.assert_allclose(after, at, atol=2e-4)
+  steps = np.diff(at, axis=0) / (2 * LIMIT / 24)
+  np.testing.assert_allclose(steps, curvature, atol=1e-4)
+
+
+def test_outside_of_the_segments_it_is_the_tangent():
+  polynomial, curvature = parameters(24)
+  for side in (-1, 1):
+    edge = np.full((1, 2), side * LIMIT, np.float32)
+    slope = slopes_of(edge, polynomial, curvature)
+    value = saaf(edge, polynomial, curvature, LIMIT)
+    far = side * np.array([[1.0], [5.0], [1000.0]], np.float32) * np.ones(2)
+    y = saaf(far, polynomial, curvature, LIMIT)
+    np.testing.assert_allclose(y, value + slope * (far - edge), rtol=1e-5)
+
+
+def test_it_begins_as_the_identity_in_the_type_of_its_input():
+  module = SAAF(segments=24, limit=0.2)
+  x = jnp.linspace(-1, 1, 12).reshape(2, 3, 2)
+  variables = module.init(jax.random.key(0), x)
+  np.testing.assert_allclose(module.apply(variables, x), x, atol=1e-7)
+  shapes = {k: v.shape for k, v in variables["params"].items()}
+  assert shapes == {"polynomial": (2, 2), "curvature": (24, 2)}
+  half = x.astype(jnp.bfloat16)
+  assert module.apply(variables, half).dtype == jnp.bfloat16
+
+
+def test_channels_have_their_own_function_whatever_the_other_axes():
+  polynomial, curvature = parameters(6, channels=3)
+  x = np.random.default_rng(0).uniform(-1, 1, (2, 5, 3)).astype(np.float32)
+  together = saaf(x, polynomial, curvature, LIMIT)
+  for c in range(3):
+    one = slice(c, c + 1)
+    alone = saaf(
+      x[..., one].reshape(-1, 1), polynomial[:, one], curvature[:, one], LIMIT
+    )
+    np.testing.assert_allclose(
+      together[..., c].reshape(-1), alone[:, 0], atol=1e-6
+    )
