@@ -83,20 +83,32 @@ def convolve_transposed(
   return audio.reshape(batch, -1, out)[:, : (time - 1) * stride + taps]
 
 
-def _recur(gates: jax.Array, kernel: jax.Array) -> jax.Array:
-  """LSTM recurrence over time-major input projections; see `recur`."""
+def _cell(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Hidden state and cell from the gates and the cell before.
+
+  With sigmoid(x) = (tanh(x / 2) + 1) / 2 one tanh serves all gates, which
+  takes half the time of the forward recurrence off on CPUs.
+  """
+  scale = jnp.repeat(
+    jnp.array([0.5, 0.5, 1.0, 0.5], gates.dtype), cell.shape[-1]
+  )
+  entry, forget, candidate, exit_ = jnp.split(jnp.tanh(scale * gates), 4, -1)
+  cell = 0.5 * ((forget + 1) * cell + (entry + 1) * candidate)
+  return 0.5 * (exit_ + 1) * jnp.tanh(cell), cell
+
+
+def _recur(gates: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
+  """Hidden states, complete gates and cells before, of every step."""
 
   def step(carry, gates):
     hidden, cell = carry
     gates += jnp.dot(hidden, kernel, preferred_element_type=gates.dtype)
-    entry, forget, candidate, exit_ = jnp.split(gates, 4, -1)
-    cell = nn.sigmoid(forget) * cell + nn.sigmoid(entry) * jnp.tanh(candidate)
-    hidden = (nn.sigmoid(exit_) * jnp.tanh(cell)).astype(kernel.dtype)
-    return (hidden, cell), hidden
+    hidden, new_cell = _cell(gates, cell)
+    hidden = hidden.astype(kernel.dtype)
+    return (hidden, new_cell), (hidden, gates, cell)
 
   cell = jnp.zeros((gates.shape[1], kernel.shape[0]), gates.dtype)
-  _, hidden = lax.scan(step, (cell.astype(kernel.dtype), cell), gates)
-  return hidden
+  return lax.scan(step, (cell.astype(kernel.dtype), cell), gates)[1]
 
 
 @jax.custom_vjp
@@ -105,7 +117,8 @@ def recur(gates: jax.Array, kernel: jax.Array) -> jax.Array:
 
   The kernel's gradient is not summed up inside the scan: the gradient of the
   input projections is that of the gates at every step, so that one product
-  over all steps gives it (the gradient above: 1.31 s without this).
+  over all steps gives it (the gradient above: 1.31 s without this). Nor is
+  the kernel transposed there, at every step anew.
 
   Args:
     gates: input projections with biases, `[time, batch, 4 * hidden]`, float32;
@@ -115,17 +128,32 @@ def recur(gates: jax.Array, kernel: jax.Array) -> jax.Array:
   Returns:
     The hidden states `[time, batch, hidden]` in the kernel's type.
   """
-  return _recur(gates, kernel)
+  return _recur(gates, kernel)[0]
 
 
 def _recur_forward(gates, kernel):
-  hidden, pull_back = jax.vjp(lambda gates: _recur(gates, kernel), gates)
-  return hidden, (hidden, pull_back)
+  hidden, gates, cells = _recur(gates, kernel)
+  return hidden, (hidden, gates, cells, kernel)
 
 
 def _recur_backward(residuals, cotangent):
-  hidden, pull_back = residuals
-  (gates,) = pull_back(cotangent)
+  hidden, gates, cells, kernel = residuals
+  transposed = kernel.T
+
+  def step(carry, xs):
+    hidden, cell = carry
+    cotangent, *linearised_at = xs
+    _, pull_back = jax.vjp(_cell, *linearised_at)
+    gates, cell = pull_back((hidden + cotangent, cell))
+    hidden = jnp.dot(
+      gates.astype(kernel.dtype), transposed, preferred_element_type=gates.dtype
+    )
+    return (hidden, cell), gates
+
+  zeros = jnp.zeros_like(cells[0])
+  _, gates = lax.scan(
+    step, (zeros, zeros), (cotangent, gates, cells), reverse=True
+  )
   # The first step starts from zeros and gives the kernel no gradient.
   kernel = jnp.einsum(
     "tbh,tbg->hg", hidden[:-1], gates[1:].astype(hidden.dtype)

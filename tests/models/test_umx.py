@@ -1,0 +1,378 @@
+"""UMX against the package openunmix, stored and live, and by hand."""
+
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from distortion_removal.errors import UserError
+from distortion_removal.models.umx import UMX
+from distortion_removal.stft import stft
+from third_party.open_unmix_weights import from_state_dict, reference
+
+STORED = pathlib.Path(__file__).with_name("open_unmix_reference.npz")
+MODEL = UMX(
+  audio_channels=2,
+  stft_size=32,
+  stft_hop=8,
+  features=8,
+  lstm_layers=2,
+  max_bin=12,
+  dropout=0.0,
+)
+
+
+def new_reference(model, seed):
+  """The PyTorch network; no parameter or statistic has its initial value."""
+  import torch
+
+  torch.manual_seed(seed)
+  network = reference(model)
+  with torch.no_grad():
+    for value in network.state_dict().values():
+      if value.ndim == 1:
+        value.add_(0.5 * torch.rand_like(value))
+  return network
+
+
+def numpy(named):
+  """`{name: array}` of pairs of names and tensors."""
+  return {key: value.detach().numpy().copy() for key, value in named}
+
+
+def tensor(audio):
+  """`[batch, channels, time]` of `[batch, time, channels]`."""
+  import torch
+
+  return torch.from_numpy(audio).swapaxes(1, 2)
+
+
+def run_reference(network, degraded, clean):
+  """What the PyTorch network gives in evaluation, and does in training.
+
+  The loss is the mean squared error of magnitudes. Under `weights/` stands the
+  state dictionary, under `updated/` the running statistics after the step.
+  """
+  import torch
+
+  def put(name, values):
+    arrays.update({f"{name}/{key}": value for key, value in values.items()})
+
+  arrays = {"degraded": degraded, "clean": clean}
+  put("weights", numpy(network.network.state_dict().items()))
+  network.eval()
+  with torch.no_grad():
+    restored = network(tensor(degraded)).swapaxes(1, 2)
+    magnitudes = network.magnitudes(tensor(degraded)).swapaxes(2, 3)
+  arrays["restored"] = restored.numpy()
+  arrays["magnitudes"] = magnitudes.numpy()
+  network.train()
+  magnitudes = network.magnitudes(tensor(degraded))
+  target = network.transform(tensor(clean)).abs()
+  (magnitudes - target).square().mean().backward()
+  arrays["train_magnitudes"] = magnitudes.detach().swapaxes(2, 3).numpy()
+  named = network.network.named_buffers()
+  put("updated", numpy(pair for pair in named if "running" in pair[0]))
+  named = network.network.named_parameters()
+  put("gradient", numpy((key, value.grad) for key, value in named))
+  return arrays
+
+
+def make_stored():
+  """The contents of `open_unmix_reference.npz`, from the live reference.
+
+  `python -m tests.models.test_umx` writes the file. It was made by
+  openunmix 1.3.0 and torch 2.13.0 on an x86-64 CPU.
+  """
+  audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 2, 150, 2))
+  return run_reference(new_reference(MODEL, 0), *audio.astype(np.float32))
+
+
+def select(arrays, name):
+  """The state dictionary stored as `name/…`."""
+  prefix = f"{name}/"
+  return {
+    key.removeprefix(prefix): value
+    for key, value in arrays.items()
+    if key.startswith(prefix)
+  }
+
+
+@pytest.fixture(scope="module")
+def stored():
+  with np.load(STORED) as arrays:
+    return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def variables(stored):
+  return from_state_dict(select(stored, "weights"), MODEL)
+
+
+@pytest.fixture
+def torch():
+  torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+  try:
+    reference(MODEL)
+  except ImportError:
+    pytest.skip("openunmix is not installed")
+  threads = torch.get_num_threads()
+  # These are small; threads would cost more than they save.
+  torch.set_num_threads(1)
+  yield
+  torch.set_num_threads(threads)
+
+
+def assert_near(actual, expected, relative=1e-5):
+  """Equal up to an error relative to the largest expected value."""
+  scale = np.abs(expected).max()
+  np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
+
+
+def assert_agrees(model, arrays):
+  """`model` gives and does what `run_reference` recorded."""
+  degraded = arrays["degraded"]
+  state = select(arrays, "weights")
+  variables = from_state_dict(state, model)
+
+  @jax.jit
+  def evaluate(variables):
+    return model.apply(variables, degraded), model.apply(
+      variables, degraded, method="magnitudes"
+    )
+
+  @jax.jit
+  def train(params):
+    def loss(params):
+      magnitudes, updated = model.apply(
+        {**variables, "params": params},
+        degraded,
+        train=True,
+        method="magnitudes",
+        mutable=["batch_stats"],
+      )
+      target = model.transform(arrays["clean"])
+      return jnp.square(magnitudes - target).mean(), (magnitudes, updated)
+
+    return jax.grad(loss, has_aux=True)(params)
+
+  restored, magnitudes = evaluate(variables)
+  assert_near(restored, arrays["restored"])
+  assert_near(magnitudes, arrays["magnitudes"])
+  gradient, (magnitudes, updated) = train(variables["params"])
+  assert_near(magnitudes, arrays["train_magnitudes"])
+  changed = select(arrays, "updated") | select(arrays, "gradient")
+  expected = from_state_dict(state | changed, model)
+  jax.tree.map(assert_near, updated["batch_stats"], expected["batch_stats"])
+  expected = expected["params"]
+  # Batch normalisation takes any offset of the input out again.
+  scale = np.abs(expected["input_scale"]).max()
+  for tree in (gradient, expected):
+    np.testing.assert_allclose(tree.pop("input_mean") / scale, 0, atol=1e-5)
+  jax.tree.map(assert_near, gradient, expected)
+
+
+def test_stored_reference(stored):
+  assert_agrees(MODEL, stored)
+
+
+def test_stored_reference_is_what_the_live_one_gives(stored, torch):
+  live = make_stored()
+  assert live.keys() == stored.keys()
+  # Nothing but rounding, see `assert_agrees`.
+  for key in live.keys() - {"gradient/input_mean"}:
+    assert_near(live[key], stored[key])
+
+
+@pytest.mark.parametrize(
+  ("time", "fields"),
+  [
+    (600, {"stft_size": 128, "stft_hop": 32, "features": 16}),
+    (333, {"stft_size": 64, "stft_hop": 32, "lstm_layers": 1}),
+    (400, {"stft_size": 96, "stft_hop": 30, "audio_channels": 2}),
+  ],
+)
+def test_live_reference(torch, time, fields):
+  model = UMX(**{"features": 8, "dropout": 0.0} | fields)
+  shape = (2, 3, time, model.audio_channels)
+  audio = np.random.default_rng(time).standard_normal(shape, np.float32)
+  assert_agrees(model, run_reference(new_reference(model, time), *audio))
+
+
+@pytest.mark.parametrize(
+  ("fields", "count"),
+  [
+    ({}, 5_785_606),
+    (
+      {"sample_rate": 44_100, "stft_size": 4096, "stft_hop": 1024},
+      7_367_686,
+    ),
+  ],
+)
+def test_parameter_count(fields, count):
+  audio = np.zeros((1, 1, 1), np.float32)
+  shapes = jax.eval_shape(UMX(**fields).init, jax.random.key(0), audio)
+  assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == count
+
+
+def test_initial_parameters_are_those_of_pytorch():
+  model = UMX(audio_channels=2, stft_size=128, stft_hop=32, features=64)
+  audio = np.zeros((1, 1, 2), np.float32)
+  params = jax.jit(model.init)(jax.random.key(0), audio)["params"]
+  for name, inputs in (("fc1", 130), ("fc2", 128), ("fc3", 64)):
+    kernel, bound = np.asarray(params[name]["kernel"]), inputs**-0.5
+    assert kernel.shape[0] == inputs
+    assert np.abs(kernel).max() <= bound
+    np.testing.assert_allclose(kernel.std(), bound / 3**0.5, rtol=0.02)
+  scalers = {"input_mean": 0, "input_scale": 1}
+  scalers |= {"output_mean": 1, "output_scale": 1}
+  for name, value in scalers.items():
+    np.testing.assert_array_equal(params[name], np.full(65, value))
+
+
+def test_input_scalers_standardise_the_statistics(stored, variables):
+  """Of magnitudes whose statistics they are, the network reads z-scores."""
+  rng = np.random.default_rng(0)
+  magnitude = rng.gamma(2.0, np.arange(1.0, 18.0), (500, 17))
+  mean, std = magnitude.mean(0), magnitude.std(0)
+  params = MODEL.scaled(variables["params"], mean, std)
+  z = (magnitude[:, :12] + params["input_mean"]) * params["input_scale"]
+  np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
+  np.testing.assert_allclose(z.std(0), 1, rtol=1e-5)
+  rest = params.keys() - {"input_mean", "input_scale"}
+  assert all(params[key] is variables["params"][key] for key in rest)
+  assert jax.tree.map(jnp.shape, params) == jax.tree.map(
+    jnp.shape, variables["params"]
+  )
+
+
+def test_small_deviations_are_raised_to_a_floor(variables):
+  """Relative to the largest, which is in a bin that the network skips."""
+  std = np.full(17, 2.0)
+  std[[0, 1, 16]] = 1e-3, 0.0, 50.0
+  params = MODEL.scaled(variables["params"], np.zeros(17), std)
+  expected = np.full(12, 0.5)
+  # 1 / (1e-4 * 50); without any deviation one counts.
+  expected[:2] = 200.0, 1.0
+  np.testing.assert_allclose(params["input_scale"], expected, rtol=1e-6)
+
+
+def test_statistics_of_another_transform_are_refused(variables):
+  message = r"shapes \(9,\) and \(17,\), but stft_size 32 makes \(17,\)"
+  with pytest.raises(UserError, match=message):
+    MODEL.scaled(variables["params"], np.zeros(9), np.ones(17))
+
+
+def test_a_mask_of_ones_restores_the_input(stored, variables):
+  """Scalers alone make the mask; the bins above `max_bin` have one, too."""
+  params = {**variables["params"]}
+  params["output_scale"] = np.zeros(17, np.float32)
+  params["output_mean"] = np.ones(17, np.float32)
+  apply = jax.jit(MODEL.apply)
+  for time in (1, 8, 33):
+    audio = stored["degraded"][:, :time]
+    restored = apply({**variables, "params": params}, audio)
+    np.testing.assert_allclose(restored, audio, atol=1e-6)
+
+
+def test_the_phase_is_the_inputs_and_levels_are_the_estimate(stored, variables):
+  """Of the waveform, whose transform is known where frames do not overlap."""
+  model = MODEL.clone(stft_size=32, stft_hop=16)
+  degraded = stored["degraded"]
+  estimate = jax.jit(functools.partial(model.apply, method="magnitudes"))
+  magnitudes = estimate(variables, degraded)
+  spectrum = stft(degraded, size=32, hop=16)
+  np.testing.assert_allclose(
+    model.transform(degraded), np.abs(spectrum), rtol=1e-6
+  )
+  expected = magnitudes * np.exp(1j * np.angle(spectrum))
+  frames = np.fft.irfft(expected, 32) * np.hanning(33)[:-1]
+  signal = np.zeros((2, 2, 9 * 16 + 32))
+  weight = np.zeros(9 * 16 + 32)
+  for i in range(frames.shape[2]):
+    signal[..., 16 * i : 16 * i + 32] += frames[:, :, i]
+    weight[16 * i : 16 * i + 32] += np.hanning(33)[:-1] ** 2
+  expected = (signal[..., 16:166] / weight[16:166]).swapaxes(1, 2)
+  assert_near(jax.jit(model.apply)(variables, degraded), expected)
+
+
+def test_dropout_is_driven_by_its_stream_in_training_only(stored, variables):
+  model, audio = MODEL.clone(dropout=0.5), stored["degraded"]
+
+  @jax.jit
+  def train(seed):
+    rngs = {"dropout": jax.random.key(seed)}
+    return model.apply(
+      variables, audio, True, rngs=rngs, mutable=["batch_stats"]
+    )[0]
+
+  first, other = train(0), train(1)
+  np.testing.assert_array_equal(train(0), first)
+  assert np.abs(first - other).max() > 1e-3 * np.abs(first).max()
+  np.testing.assert_array_equal(
+    jax.jit(model.apply)(variables, audio),
+    jax.jit(MODEL.apply)(variables, audio),
+  )
+
+
+def test_devices_share_their_batch_statistics(stored, variables):
+  """Two devices with one example each do what one does with both."""
+  audio = stored["degraded"]
+
+  def train(model, audio):
+    return model.apply(variables, audio, True, mutable=["batch_stats"])
+
+  expected, updated = jax.jit(lambda audio: train(MODEL, audio))(audio)
+  model = MODEL.clone(axis_name="batch")
+  mapped = jax.vmap(lambda audio: train(model, audio), axis_name="batch")
+  restored, shared = jax.jit(mapped)(audio[:, None])
+  assert_near(restored[:, 0], expected)
+  for device in range(2):
+    jax.tree.map(lambda a, b, i=device: assert_near(a[i], b), shared, updated)
+
+
+def test_bfloat16_stays_near_float32(stored, variables):
+  audio, half = stored["degraded"], MODEL.clone(dtype="bfloat16")
+  shapes = jax.eval_shape(half.init, jax.random.key(0), audio)
+  assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {
+    np.dtype("float32")
+  }
+  restored, exact = (jax.jit(m.apply)(variables, audio) for m in (half, MODEL))
+  assert restored.dtype == np.float32
+  assert np.abs(restored - exact).max() > 0
+  assert_near(restored, exact, 0.05)
+
+
+def test_frames_span_the_valid_length():
+  """From half a frame before the first sample to after the last frame."""
+  model = UMX()
+  for length in (1, 255, 256, 257, 32_000):
+    last = range(0, length + 1, 256)[-1]
+    assert model.valid_length(length) == last + 1024 >= length
+  assert model.hop == 256
+  assert model.context is None
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ({"audio_channels": 0}, "audio_channels is 0"),
+    ({"lstm_layers": 0}, "lstm_layers is 0"),
+    ({"stft_size": 511}, "stft_size is 511, not even"),
+    ({"features": 7}, "features is 7, not even"),
+    ({"stft_hop": 513}, "stft_hop 513 exceeds half of stft_size 1024"),
+    ({"dropout": 1.0}, r"dropout is 1.0, not in \[0, 1\)"),
+    ({"max_bin": 514}, "max_bin is 514, not within 1 and the .* 513 bins"),
+    ({"max_bin": 0}, "max_bin is 0"),
+  ],
+)
+def test_fields_that_cannot_work_are_named(fields, message):
+  with pytest.raises(UserError, match=message):
+    UMX(**fields)
+
+
+if __name__ == "__main__":
+  np.savez_compressed(STORED, **make_stored())
