@@ -43,9 +43,9 @@ def spectrum_statistics(
     hop: of the transform, in samples.
 
   Returns:
-    Two arrays `[size // 2 + 1]`, float32: over all frames and channels of
-    every excerpt, degraded at a level drawn for it within the task's
-    training levels, the same ones every time.
+    Two arrays `[size // 2 + 1]`, float32: over all frames of every excerpt,
+    the channels' magnitudes averaged, degraded at a level drawn for it within
+    the task's training levels, the same ones every time.
   """
   path = Path(builder.data_dir) / f"spectrum_{size}_{hop}.json"
   if not path.is_file():
@@ -67,10 +67,10 @@ def _compute(
   def sums(clean: jax.Array, level: jax.Array, length: jax.Array) -> jax.Array:
     """Sums of the magnitudes and of their squares over an excerpt's frames."""
     degraded = degrade(clean[None], level[None])
-    magnitude = jnp.abs(stft(degraded, size=size, hop=hop))[0]
-    inside = jnp.arange(magnitude.shape[1]) <= length // hop
+    magnitude = jnp.abs(stft(degraded, size=size, hop=hop))[0].mean(0)
+    inside = jnp.arange(len(magnitude)) <= length // hop
     magnitude *= inside[:, None]
-    return jnp.stack([magnitude, magnitude**2]).sum((1, 2))
+    return jnp.stack([magnitude, magnitude**2]).sum(1)
 
   source = datasets.read_split(builder, "train")
   total, count = np.zeros((2, size // 2 + 1)), 0
@@ -82,6 +82,6 @@ def _compute(
     clean = np.pad(clean, ((0, config.excerpt_frames - length), (0, 0)))
     level = np.float32(np.random.default_rng(i).uniform(*task.train_levels))
     total += sums(clean, level, length)
-    count += (1 + length // hop) * config.channels
+    count += 1 + length // hop
   mean, square = total / count
   return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
