@@ -6,12 +6,11 @@ default. The inverse divides by the sum of the squared windows (Griffin and
 Lim, 1984, eq. 6), so that it undoes the transform.
 """
 
-from types import ModuleType
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from distortion_removal.framing import overlap_add, split_frames
 
 
 def window(length: int, size: int | None = None) -> np.ndarray:
@@ -42,17 +41,9 @@ def stft(
   Returns:
     `[batch, channels, 1 + time // hop, size // 2 + 1]` complex64.
   """
-  count = frame_count(audio.shape[1], hop)
-  overlap = -(-size // hop)
   signal = audio.swapaxes(1, 2)
   signal = jnp.pad(signal, ((0, 0), (0, 0), (size // 2,) * 2), "reflect")
-  # Frames side by side out of blocks of a hop: slices, whose gradient is fast
-  # where that of a gather is not.
-  total = (count + overlap - 1) * hop
-  signal = jnp.pad(signal, ((0, 0), (0, 0), (0, total)))[..., :total]
-  blocks = signal.reshape(*signal.shape[:2], -1, hop)
-  frames = [blocks[:, :, i : i + count] for i in range(overlap)]
-  frames = jnp.concatenate(frames, -1)[..., :size]
+  frames = split_frames(signal, size, hop)
   return jnp.fft.rfft(frames * window(window_length or size, size))
 
 
@@ -76,24 +67,8 @@ def istft(
   """
   size = 2 * (spectrum.shape[-1] - 1)
   weights = window(window_length or size, size)
-  signal = _overlap_add(jnp.fft.irfft(spectrum, size) * weights, hop, jnp)
+  signal = overlap_add(jnp.fft.irfft(spectrum, size) * weights, hop)
   squares = np.tile(weights**2, (spectrum.shape[-2], 1))
-  norm = _overlap_add(squares, hop, np)
+  norm = overlap_add(squares, hop)
   kept = slice(size // 2, size // 2 + length)
   return (signal[..., kept] / norm[kept]).swapaxes(1, 2)
-
-
-def _overlap_add(
-  frames: Any, hop: int, numpy: ModuleType
-) -> jax.Array | np.ndarray:
-  """Adds up `[…, frames, size]` to `[…, time]`, with `numpy` or its like."""
-  *batch, count, size = frames.shape
-  overlap = -(-size // hop)
-  outer = [(0, 0)] * len(batch)
-  frames = numpy.pad(frames, [*outer, (0, 0), (0, overlap * hop - size)])
-  frames = frames.reshape(*batch, count, overlap, hop)
-  blocks = sum(
-    numpy.pad(frames[..., i, :], [*outer, (i, overlap - 1 - i), (0, 0)])
-    for i in range(overlap)
-  )
-  return blocks.reshape(*batch, -1)

@@ -18,11 +18,10 @@ import jax.numpy as jnp
 
 from distortion_removal import stft
 from distortion_removal.errors import UserError
+from distortion_removal.framing import overlap_add, split_frames
 from distortion_removal.models.filter_bank import (
-  overlap_add,
   same_padding,
   smooth,
-  split_frames,
   synthesise,
 )
 from distortion_removal.models.layers import BiLSTM, convolve, symmetric_uniform

@@ -1,4 +1,4 @@
-"""Frames and learnt filter banks on them, in the forms that are fast in XLA.
+"""Learnt filter banks on frames, in the forms that are fast in XLA.
 
 Convolutions keep the length of the signal, as if it lay in zeros: of the taps
 there is half before a sample and half after it; of an even number, the larger
@@ -8,39 +8,12 @@ half comes after.
 import jax
 import jax.numpy as jnp
 
+from distortion_removal.framing import overlap_add
+
 
 def same_padding(taps: int) -> tuple[int, int]:
   """Zeros before and after a signal so that a convolution keeps its length."""
   return (taps - 1) // 2, taps // 2
-
-
-def split_frames(signal: jax.Array, size: int, hop: int) -> jax.Array:
-  """Overlapping frames.
-
-  Args:
-    signal: `[batch, time]`, the time a multiple of `hop`.
-    size: samples of a frame, a multiple of `hop`.
-    hop: samples between frames.
-
-  Returns:
-    `[batch, (time - size) / hop + 1, size]`.
-  """
-  overlap = size // hop
-  blocks = signal.reshape(len(signal), -1, hop)
-  count = blocks.shape[1] - overlap + 1
-  return jnp.concatenate([blocks[:, i : i + count] for i in range(overlap)], -1)
-
-
-def overlap_add(frames: jax.Array, hop: int) -> jax.Array:
-  """Transpose of `split_frames`: `[batch, count, size]` to `[batch, time]`."""
-  batch, count, size = frames.shape
-  overlap = size // hop
-  frames = frames.reshape(batch, count, overlap, hop)
-  blocks = sum(
-    jnp.pad(frames[:, :, i], ((0, 0), (i, overlap - 1 - i), (0, 0)))
-    for i in range(overlap)
-  )
-  return blocks.reshape(batch, -1)
 
 
 def smooth(bands: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -11,6 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# Values of a patch up to which a matrix of patches costs little.
+_SMALL_PATCH = 16
+
 
 def symmetric_uniform(bound: float) -> nn.initializers.Initializer:
   """Initialiser U(-bound, bound); PyTorch's default has 1 / sqrt(fan_in)."""
@@ -24,11 +27,9 @@ def symmetric_uniform(bound: float) -> nn.initializers.Initializer:
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   """Convolution (cross-correlation) over time without padding.
 
-  XLA's convolution, except where the kernel outweighs the signal, as in the
-  deep layers of a U-net. There the product of a matrix of patches with the
-  kernel has the faster gradient on CPUs (the whole gradient of Demucs 64/6 on
-  4 x 2 s: 1.07 s, against 1.20 s with XLA's convolution throughout); where the
-  signal is long, the patches would multiply the memory.
+  A stride is taken by reading so many steps as one of so many times the
+  features, because the gradients of XLA's strided convolution are slow on
+  CPUs.
 
   Args:
     x: `[batch, time, in]`.
@@ -38,20 +39,34 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   Returns:
     `[batch, (time - taps) // stride + 1, out]`.
   """
-  batch, time, _ = x.shape
+  batch, time, features = x.shape
   taps, _, out = kernel.shape
-  frames = (time - taps) // stride + 1
-  if batch * frames >= out:
+  frames, wide_taps = (time - taps) // stride + 1, -(-taps // stride)
+  wide_time = frames + wide_taps - 1
+  x = jnp.pad(x, ((0, 0), (0, max(0, wide_time * stride - time)), (0, 0)))
+  x = x[:, : wide_time * stride].reshape(batch, wide_time, stride * features)
+  kernel = jnp.pad(kernel, ((0, wide_taps * stride - taps), (0, 0), (0, 0)))
+  return _convolve(x, kernel.reshape(wide_taps, stride * features, out))
+
+
+def _convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """`convolve` without a stride.
+
+  XLA's convolution, except where the product of a matrix of patches with the
+  kernel has the faster gradient on CPUs: where the kernel outweighs the signal,
+  as in the deep layers of a U-net, and where the patches are no larger than the
+  signal or hardly so. Elsewhere they would multiply the memory.
+  """
+  batch, time, features = x.shape
+  taps, _, out = kernel.shape
+  frames = time - taps + 1
+  if taps > 1 and taps * features > _SMALL_PATCH and batch * frames >= out:
     return lax.conv_general_dilated(
-      x,
-      kernel,
-      window_strides=(stride,),
-      padding="VALID",
-      dimension_numbers=("NWC", "WIO", "NWC"),
+      x, kernel, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC")
     )
-  span = (frames - 1) * stride + 1
-  patches = [x[:, tap : tap + span : stride] for tap in range(taps)]
-  return jnp.concatenate(patches, -1) @ kernel.reshape(-1, out)
+  patches = [x[:, tap : tap + frames] for tap in range(taps)]
+  patches = jnp.concatenate(patches, -1).reshape(batch * frames, -1)
+  return (patches @ kernel.reshape(-1, out)).reshape(batch, frames, out)
 
 
 def convolve_transposed(
@@ -59,8 +74,9 @@ def convolve_transposed(
 ) -> jax.Array:
   """Transposed convolution over time: the adjoint of `convolve`.
 
-  Computed as one matrix product and an overlap-add of its frames, because
-  XLA's own has a slow kernel gradient on CPUs (the gradient above: 4.7 s).
+  Computed as `stride` convolutions side by side, or, where XLA's convolution
+  is slow, as a matrix product and an overlap-add of its frames. XLA's own
+  transposed convolution has a slow kernel gradient on CPUs.
 
   Args:
     x: `[batch, time, in]`.
@@ -70,17 +86,23 @@ def convolve_transposed(
   Returns:
     `[batch, (time - 1) * stride + taps, out]`.
   """
-  batch, time, _ = x.shape
+  batch, time, features = x.shape
   taps, out, _ = kernel.shape
-  overlap = -(-taps // stride)
+  length, overlap = (time - 1) * stride + taps, -(-taps // stride)
   kernel = jnp.pad(kernel, ((0, overlap * stride - taps), (0, 0), (0, 0)))
-  frames = jnp.einsum("bti,oi->bto", x, kernel.reshape(-1, kernel.shape[-1]))
+  if stride * out > _SMALL_PATCH and batch * time >= features:
+    kernel = kernel.reshape(overlap, stride * out, features)
+    margin = (overlap - 1, overlap - 1)
+    x = jnp.pad(x, ((0, 0), margin, (0, 0)))
+    audio = _convolve(x, kernel[::-1].swapaxes(1, 2))
+    return audio.reshape(batch, -1, out)[:, :length]
+  frames = x.reshape(batch * time, -1) @ kernel.reshape(-1, features).T
   frames = frames.reshape(batch, time, overlap, stride * out)
   audio = sum(
     jnp.pad(frames[:, :, i], ((0, 0), (i, overlap - 1 - i), (0, 0)))
     for i in range(overlap)
   )
-  return audio.reshape(batch, -1, out)[:, : (time - 1) * stride + taps]
+  return audio.reshape(batch, -1, out)[:, :length]
 
 
 def _cell(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
