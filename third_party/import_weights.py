@@ -1,6 +1,7 @@
 """PyTorch weights to a model file that `restore` takes.
 
-    python -m third_party.import_weights --config=configs/demucs_signaltrain.py \
+    python -m third_party.import_weights \
+        --config=configs/demucs_signaltrain.py \
         --weights=demucs.safetensors --output=imported.safetensors
 
 Of the config, the network, its size and its sample rate must be those of the

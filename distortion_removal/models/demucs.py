@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from distortion_removal.errors import UserError
 from distortion_removal.models.layers import (
   BiLSTM,
+  centre_trim,
   convolve,
   convolve_transposed,
   symmetric_uniform,
@@ -25,12 +26,6 @@ from distortion_removal.models.resample import downsample, upsample
 
 # Added to the standard deviation that the input is divided by.
 _EPSILON = 1e-5
-
-
-def centre_trim(x: jax.Array, length: int) -> jax.Array:
-  """The middle `length` steps of `[batch, time, channels]`."""
-  start = (x.shape[1] - length) // 2
-  return x[:, start : start + length]
 
 
 class Convolution(nn.Module):

@@ -154,7 +154,8 @@ class UMX(nn.Module):
     read = x.shape[-1:]
     x = x + self.param("input_mean", zeros, read)
     x = x * self.param("input_scale", ones, read)
-    x = x.swapaxes(1, 2).reshape(batch, frames, -1).astype(self.dtype)
+    # Frames of all items in rows: matrix products have the fastest gradient.
+    x = x.swapaxes(1, 2).reshape(batch * frames, -1).astype(self.dtype)
     norm = functools.partial(BatchNorm, axis_name=self.axis_name)
     x = self._dense(x, self.features, "fc1")
     x = nn.tanh(norm(name="bn1")(x, train))
@@ -164,8 +165,8 @@ class UMX(nn.Module):
       dropout=self.dropout,
       dtype=self.dtype,
       name="lstm",
-    )(x, train)
-    x = jnp.concatenate([x, recurrent], -1)
+    )(x.reshape(batch, frames, -1), train)
+    x = jnp.concatenate([x, recurrent.reshape(x.shape)], -1)
     x = self._dense(x, self.features, "fc2")
     x = nn.relu(norm(name="bn2")(x, train))
     x = self._dense(x, channels * bins, "fc3").astype(jnp.float32)

@@ -15,8 +15,11 @@ import jax
 import jax.numpy as jnp
 
 from distortion_removal.errors import UserError
-from distortion_removal.models.demucs import centre_trim
-from distortion_removal.models.layers import convolve, symmetric_uniform
+from distortion_removal.models.layers import (
+  centre_trim,
+  convolve,
+  symmetric_uniform,
+)
 
 _CHOICES = {
   "padding": ("same", "valid"),

@@ -44,18 +44,3 @@ def test_synthesise_is_the_transpose_of_the_analysis(taps, block):
   ]
   expected = np.einsum("xct,ftc->fx", units, bands)
   np.testing.assert_allclose(audio, expected, atol=2e-5)
-
-
-@pytest.mark.parametrize(("size", "hop"), [(6, 6), (8, 4), (12, 3)])
-def test_frames_are_slices_and_overlap_add_puts_them_back(size, hop):
-  signal = noise(2, 36)
-  frames = filter_bank.split_frames(signal, size, hop)
-  starts = range(0, 36 - size + 1, hop)
-  expected = np.stack([signal[:, s : s + size] for s in starts], 1)
-  np.testing.assert_array_equal(frames, expected)
-  weighted = np.asarray(frames) * noise(size)
-  total = np.zeros_like(signal)
-  for i, s in enumerate(starts):
-    total[:, s : s + size] += weighted[:, i]
-  added = filter_bank.overlap_add(weighted, hop)
-  np.testing.assert_allclose(added, total, atol=1e-6)

@@ -65,7 +65,7 @@ def test_python_commands_run_in_this_order_in_small(tmp_path):
     soundfile.write(tmp_path / "MY_GUITAR" / f"{i}.wav", audio, 22_050)
   soundfile.write(tmp_path / "IN.wav", audio, 22_050)
   commands = _python_commands()
-  assert len(commands) == 6
+  assert len(commands) == 9
   for command in commands:
     words = shlex.split(command)
     words[0] = sys.executable
