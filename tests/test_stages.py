@@ -47,6 +47,7 @@ def _changed(before, after):
 @pytest.fixture(scope="module")
 def crafx_run(tiny_data, tmp_path_factory):
   config = _config(tiny_data, "crafx")
+  config.model.fields.lstm_features = (2,)
   config.pretrain_steps = 3
   config.steps = 6
   workdir = tmp_path_factory.mktemp("crafx")

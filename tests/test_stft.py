@@ -64,7 +64,7 @@ def test_equals_pytorch():
   )
   changed = found * (1 + RNG.standard_normal(found.shape).astype(np.float32))
   expected = torch.istft(
-    torch.from_numpy(np.asarray(changed)[:, 0].swapaxes(1, 2)),
+    torch.from_numpy(np.array(changed)[:, 0].swapaxes(1, 2)),
     length=3_000,
     **options,
   )

@@ -123,6 +123,7 @@ TINY = {
     "lstm_features": (4, 2),
     "dense_features": (4, 4),
     "excitation_features": 8,
+    "saaf_segments": 4,
   },
   "umx": {
     "stft_size": 256,
