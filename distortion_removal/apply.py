@@ -52,9 +52,10 @@ def apply_to_stream(
   if chunk < 1 or not 0 <= overlap <= chunk // 2:
     raise ValueError(f"overlap {overlap} is not within half of chunk {chunk}")
   if context is not None and sum(context) <= overlap:
-    aligned = (chunk - sum(context)) // hop * hop
-    if aligned:
-      return _cut(function, blocks, chunk, aligned, hop, context[0])
+    whole = chunk // hop * hop
+    step = (whole - sum(context)) // hop * hop
+    if step > 0:
+      return _cut(function, blocks, whole, step, hop, context[0])
   aligned = (chunk - overlap) // hop * hop
   step = aligned if aligned >= chunk / 2 else chunk - overlap
   return _cross_fade(function, blocks, chunk, chunk - step)
@@ -70,8 +71,9 @@ def _cut(
 ) -> Iterator[np.ndarray]:
   """Joins the exact parts of the outputs.
 
-  The last chunk begins as many hops earlier as there is audio for: what
-  follows the audio is then padding as the whole recording gets it.
+  The last chunk begins as many hops earlier as there is audio for, and a
+  recording shorter than a chunk is extended to a whole hop only: what follows
+  the audio is then padding as the whole recording gets it.
   """
   held, start = None, 0  # as in `_cross_fade`
   for block in blocks:
@@ -84,8 +86,9 @@ def _cut(
     return
   length = held.shape[1]
   done = start + before if start else 0
-  back = max(0, -(-(length - chunk) // hop) * hop)
-  last = np.pad(held[:, back:], ((0, 0), (0, back + chunk - length), (0, 0)))
+  end = -(-length // hop) * hop
+  back = max(0, end - chunk)
+  last = np.pad(held[:, back:], ((0, 0), (0, end - length), (0, 0)))
   yield function(last)[:, done - back : length - back]
 
 

@@ -20,7 +20,7 @@ from etils import epath
 from distortion_removal.errors import UserError
 
 _ROOT = "checkpoints"
-_UNKNOWN_SCORE = -1e3  # dB; what is trained on from there is better
+_UNKNOWN_SCORE = -1e3  # dB, of weights that were not scored here
 _OVERHEAD_BYTES = 1 << 20  # of a checkpoint, for names and shapes
 
 
@@ -42,6 +42,10 @@ class Checkpoints:
     """The validation score of the best weights stored, or None."""
     step = self._best.latest_step()
     return None if step is None else self._best.metrics(step)["score"]
+
+  def are_imported(self) -> bool:
+    """Whether there are weights that `save_weights` stored, and no others."""
+    return self.latest_step() is None and self.best_score() == _UNKNOWN_SCORE
 
   def save_last(self, step: int, state: Any, data: Any) -> None:
     """Stores everything needed to resume after `step`, unless it is there."""

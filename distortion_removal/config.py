@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import ml_collections
 
-from distortion_removal import baselines, metrics
+from distortion_removal import baselines, losses, metrics, models, objectives
+from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
 from distortion_removal.files import write_whole
 
@@ -52,9 +54,33 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
       "give the --workdir that training wrote to"
     )
   try:
-    return ml_collections.ConfigDict(json.loads(path.read_text()))
-  except (AttributeError, TypeError, ValueError) as error:
+    tree = json.loads(path.read_text())
+  except ValueError as error:
     raise UserError(f"{path}: not a configuration ({error})") from None
+  return from_dict(tree, path)
+
+
+def from_dict(tree: object, path: Path) -> ml_collections.ConfigDict:
+  """A stored configuration, checked.
+
+  Args:
+    tree: of plain JSON types, as from `to_dict`.
+    path: where it was found.
+
+  Raises:
+    UserError: it is none, or not one of this version.
+  """
+  try:
+    config = ml_collections.ConfigDict(tree)
+    check(config)
+  except UserError as error:
+    raise UserError(f"{path}: {error}") from None
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    reason = str(error.args[0] if error.args else error).splitlines()[0]
+    raise UserError(
+      f"{path}: not a configuration of this version ({reason}); train again"
+    ) from None
+  return config
 
 
 def check(config: ml_collections.ConfigDict) -> None:
@@ -63,51 +89,75 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     UserError: a number or a name cannot work; the message tells which.
   """
-  data, chunks = config.data, config.apply
-  rate = data.sample_rate
-  positive = {
-    "optimizer.learning_rate": config.optimizer.learning_rate,
-    "steps": config.steps,
-    "batch_size": config.batch_size,
-    "log_every": config.log_every,
-    "validate_every": config.validate_every,
-    "checkpoint_every": config.checkpoint_every,
-    "validation_pairs": config.validation_pairs,
-  }
-  for name, value in positive.items():
-    if not value > 0:
-      raise UserError(f"config.{name} is {value}; it must be above 0")
-  for name, value in {
-    "data.segment_seconds": data.segment_seconds,
-    "apply.chunk_seconds": chunks.chunk_seconds,
-  }.items():
+  _require(config, lambda value: value > 0, "above 0", _POSITIVE)
+  _require(config, lambda value: value >= 0, "0 or more", _NOT_NEGATIVE)
+  rate, chunks = config.data.sample_rate, config.apply
+  for name in ("data.segment_seconds", "apply.chunk_seconds"):
+    value = _field(config, name)
     if not value * rate >= 1:
       raise UserError(f"config.{name} is {value}; a sample is {1 / rate} s")
-  for name, value in {
-    "seed": config.seed,
-    "data.workers": data.workers,
-    "pretrain_steps": config.pretrain_steps,
-  }.items():
-    if value < 0:
-      raise UserError(f"config.{name} is {value}; it must not be negative")
-  if not 0 <= config.ema_decay < 1:
-    raise UserError(
-      f"config.ema_decay is {config.ema_decay}, not within [0, 1)"
-    )
+  if not config.ema_decay < 1:
+    raise UserError(f"config.ema_decay is {config.ema_decay}; it must be < 1")
   if config.compute_dtype not in ("float32", "bfloat16"):
     raise UserError(
       f"config.compute_dtype is {config.compute_dtype!r}; choose 'float32' or "
       "'bfloat16'"
     )
+  tasks.get(config.data.task)
+  losses.get(config.loss)
+  model = models.create(config.model.name, **config.model.fields)
+  objectives.get(config.objective, model, config.loss)
+  if config.pretrain_steps:
+    objectives.get("autoencoder", model, config.loss)
   for name in config.metrics:
     metrics.get(name)
   for name in config.baselines:
     baselines.get(name)
-  if not 0 <= chunks.overlap_seconds <= chunks.chunk_seconds / 2:
+  if not chunks.overlap_seconds <= chunks.chunk_seconds / 2:
     raise UserError(
       f"config.apply.overlap_seconds is {chunks.overlap_seconds}; it must lie "
       f"between 0 and half of the chunk, {chunks.chunk_seconds / 2}"
     )
+
+
+_POSITIVE = (
+  "optimizer.learning_rate",
+  "steps",
+  "batch_size",
+  "log_every",
+  "validate_every",
+  "checkpoint_every",
+  "validation_pairs",
+  "data.sample_rate",
+  "data.channels",
+  "data.excerpt_seconds",
+)
+_NOT_NEGATIVE = (
+  "seed",
+  "data.workers",
+  "pretrain_steps",
+  "listen_excerpts",
+  "ema_decay",
+  "apply.overlap_seconds",
+)
+
+
+def _require(
+  config: ml_collections.ConfigDict,
+  holds: Callable[[float], bool],
+  wanted: str,
+  names: tuple[str, ...],
+) -> None:
+  for name in names:
+    value = _field(config, name)
+    if not holds(value):
+      raise UserError(f"config.{name} is {value}; it must be {wanted}")
+
+
+def _field(config: ml_collections.ConfigDict, name: str) -> float:
+  for part in name.split("."):
+    config = config[part]
+  return config
 
 
 def exists(workdir: Path) -> bool:

@@ -109,6 +109,7 @@ def _score(
   degrade = jax.jit(effects.get(task.effect).apply)
   rate = config.data.sample_rate
   longest = round(config.data.excerpt_seconds * rate)
+  compiled = set()
   for i, record in enumerate(_progress(source)):
     excerpt = pairs.scale_to_task(record, task)
     clean, degraded = _all_levels(excerpt, task, degrade, longest)
@@ -120,8 +121,9 @@ def _score(
     }
     sounds = {}
     for name, method in candidates.items():
-      if i == 0:
-        method(degraded, clean)  # Compiles, so that the times below are fair.
+      if (name, len(excerpt)) not in compiled:
+        method(degraded, clean)  # So that the times below are fair.
+        compiled.add((name, len(excerpt)))
       start = time.perf_counter()
       sounds[name] = method(degraded, clean)
       seconds = (time.perf_counter() - start) / len(degraded)

@@ -1,5 +1,6 @@
 """Small files, written whole or not at all."""
 
+import os
 from pathlib import Path
 
 
@@ -15,7 +16,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
   """
   if isinstance(content, str):
     content = content.encode()
-  partial = path.with_name(f".{path.name}.partial")
+  # A name of its own: another process may be writing the same file.
+  partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
   try:
     partial.write_bytes(content)
     partial.replace(path)

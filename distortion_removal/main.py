@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from distortion_removal import log
+from distortion_removal import flag_errors, log
 from distortion_removal.errors import UserError, one_line_errors
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -39,33 +39,6 @@ def _workdir() -> Path:
   return Path("runs") / "_".join(filter(None, (Path(file).stem, argument)))
 
 
-def _parse(argv: list[str]) -> list[str]:
-  """Parses the flags; a mistake in them, or in the file, becomes one line."""
-  try:
-    rest = flags.FLAGS(argv)
-    # The error of a file that cannot be read waits for the first use.
-    hasattr(_CONFIG.value, "lock")
-    return rest
-  except (AttributeError, KeyError) as error:
-    raise UserError(f"--config: {_no_field(error)}") from None
-  except SyntaxError as error:
-    raise UserError(f"--config={error.filename}: not Python: {error}") from None
-  except OSError as error:
-    raise UserError(f"--config: {str(error).rpartition('] ')[2]}") from None
-  except flags.Error as error:
-    # A traceback may be in it; the last line says what was wrong.
-    raise UserError(str(error).strip().splitlines()[-1]) from None
-
-
-def _no_field(error: Exception) -> str:
-  cause = error.args[0]
-  if not isinstance(cause, KeyError):
-    return str(cause)
-  # On a line of its own, ml_collections asks whether a near name was meant.
-  named = cause.args[0].replace("\nDid", "; did")
-  return f"no such field (configs/default.py has them all): {named}"
-
-
 def _main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise UserError(f"unexpected argument {argv[1]!r}; options start with --")
@@ -92,8 +65,10 @@ def _main(argv: list[str]) -> None:
 def _describe() -> None:
   if _CONFIG.value is None:
     raise UserError("to describe a network, give --config=FILE")
+  from distortion_removal import config as run_config
   from distortion_removal import describe, models
 
+  run_config.check(_CONFIG.value)
   model = models.from_config(_CONFIG.value)
   summary = describe.describe(model, name=_CONFIG.value.model.name)
   print(json.dumps(summary, indent=2))
@@ -110,7 +85,7 @@ def run() -> None:
       sys.argv[0], flags.FLAGS[flag.name]
     )
   with one_line_errors():
-    app.run(_main, flags_parser=_parse)
+    app.run(_main, flags_parser=flag_errors.parser(_CONFIG))
 
 
 if __name__ == "__main__":

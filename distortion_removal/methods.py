@@ -34,31 +34,29 @@ def load_config(source: Path) -> ml_collections.ConfigDict:
 
 
 def load_network(
-  workdir: Path, config: ml_collections.ConfigDict
-) -> tuple[apply.Function, int]:
+  source: Path, config: ml_collections.ConfigDict
+) -> apply.Function:
   """Loads a trained network as a function of fixed-length chunks.
 
   Args:
-    workdir: where training wrote, or a model file.
-    config: of that run.
+    source: where training wrote, or a model file.
+    config: of that run, from `load_config`.
 
   Returns:
-    The network, jitted, `[batch, chunk, channels]` to the same shape, and the
-    training step its weights are from.
+    The network, jitted, `[batch, chunk, channels]` to the same shape.
 
   Raises:
     UserError: there are no weights, or they are another model's.
   """
   model = models.from_config(config)
   shapes = models.variable_shapes(model)
-  if workdir.suffix == model_file.SUFFIX:
-    _, step = model_file.load_card(workdir)
-    variables = model_file.load_weights(workdir, shapes)
+  if source.suffix == model_file.SUFFIX:
+    variables = model_file.load_weights(source, shapes)
   else:
-    variables, step = checkpoint.restore_weights(workdir, shapes)
+    variables, _ = checkpoint.restore_weights(source, shapes)
   variables = jax.device_put(variables)
   restore = jax.jit(model.apply)
-  return lambda degraded: np.asarray(restore(variables, degraded)), step
+  return lambda degraded: np.asarray(restore(variables, degraded))
 
 
 def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -80,7 +78,7 @@ def chunk_length(config: ml_collections.ConfigDict) -> int:
 
 def network(workdir: Path, config: ml_collections.ConfigDict) -> Method:
   """The trained network of a run as a method for audio of any length."""
-  function, _ = load_network(workdir, config)
+  function = load_network(workdir, config)
   options = chunking(config)
 
   def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:

@@ -70,6 +70,8 @@ def save(
   variables: Any,
   config: ml_collections.ConfigDict,
   step: int,
+  *,
+  origin: str | None = None,
 ) -> None:
   """Writes a network's variables and their card, beside and renamed.
 
@@ -78,6 +80,8 @@ def save(
     variables: the network's collections, arrays.
     config: of the run.
     step: of training that they are from.
+    origin: where they are from, if not from a training here: what the
+      configuration says of task and data is then left out of the card.
 
   Raises:
     UserError: the name does not end in `.safetensors`.
@@ -88,7 +92,8 @@ def save(
   flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
   arrays = {key: np.ascontiguousarray(value) for key, value in flat.items()}
   content = safetensors.numpy.save(arrays)
-  card = _card(config, arrays, step, hashlib.sha256(content).hexdigest())
+  digest = hashlib.sha256(content).hexdigest()
+  card = _card(config, arrays, step, digest) | _source(config, origin)
   target.parent.mkdir(parents=True, exist_ok=True)
   write_whole(target, content)
   write_whole(target.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
@@ -107,14 +112,16 @@ def load_card(source: Path) -> tuple[ml_collections.ConfigDict, int]:
       raise UserError(f"{file}: not there; a model is a {SUFFIX} and a .json")
   try:
     card = json.loads(path.read_text())
-    known = card["format"] == _FORMAT
-    config, step = ml_collections.ConfigDict(card["config"]), card["step"]
-    digest = card["sha256"]
+    format_, tree, digest = (card[k] for k in ("format", "config", "sha256"))
+    step = int(card["step"])
   except (KeyError, TypeError, ValueError) as error:
     raise UserError(f"{path}: not a model card ({error!r})") from None
-  if not known:
-    raise UserError(f"{path}: format {card['format']!r}; known is {_FORMAT!r}")
-  if hashlib.sha256(source.read_bytes()).hexdigest() != digest:
+  if format_ != _FORMAT:
+    raise UserError(f"{path}: format {format_!r}; known is {_FORMAT!r}")
+  config = run_config.from_dict(tree, path)
+  with open(source, "rb") as file:
+    found = hashlib.file_digest(file, "sha256").hexdigest()
+  if found != digest:
     raise UserError(
       f"{source}: damaged, or not the file that {path} belongs to; copy both "
       "again"
@@ -159,15 +166,10 @@ def _card(
   step: int,
   digest: str,
 ) -> dict[str, Any]:
-  task = tasks.get(config.data.task)
   weights = [a for key, a in arrays.items() if key.startswith("params/")]
   return {
     "format": _FORMAT,
     "network": config.model.name,
-    "task": task.name,
-    "task_label": task.label,
-    "trained_levels_db": list(task.train_levels),
-    "trained_on": config.data.dataset,
     "sample_rate": config.data.sample_rate,
     "channels": config.data.channels,
     "parameters": sum(array.size for array in weights),
@@ -175,6 +177,22 @@ def _card(
     "sha256": digest,
     "made_by": f"distortion_removal {__version__}, jax {jax.__version__}",
     "config": run_config.to_dict(config),
+  }
+
+
+def _source(
+  config: ml_collections.ConfigDict, origin: str | None
+) -> dict[str, Any]:
+  """What the network has been trained on."""
+  if origin is not None:
+    return {"origin": origin}
+  task = tasks.get(config.data.task)
+  return {
+    "origin": "trained",
+    "task": task.name,
+    "task_label": task.label,
+    "trained_levels_db": list(task.train_levels),
+    "trained_on": config.data.dataset,
   }
 
 
@@ -193,6 +211,10 @@ def main(argv: Sequence[str] | None = None) -> None:
   """The command line, see `--help`."""
   with one_line_errors():
     options = _parser().parse_args(argv)
+    if options.source.suffix == options.output.suffix == SUFFIX:
+      raise UserError(
+        f"{options.output}: to a run, give a folder without {SUFFIX}"
+      )
     if options.source.suffix == SUFFIX:
       import_run(options.source, options.output)
     else:

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from distortion_removal import losses
 from distortion_removal.errors import UserError
 from distortion_removal.losses import Loss
 
@@ -62,6 +63,7 @@ def autoencoder(model: nn.Module, loss: Loss) -> Objective:
   return objective
 
 
+_SPECTROGRAM_LOSSES = ("l1", "l2")
 _OBJECTIVES = {
   "waveform": (waveform, "__call__"),
   "magnitudes": (magnitudes, "magnitudes"),
@@ -69,11 +71,17 @@ _OBJECTIVES = {
 }
 
 
-def get(name: str, model: nn.Module, loss: Loss) -> Objective:
+def get(name: str, model: nn.Module, loss: str) -> Objective:
   """Returns the objective called `name` for a network.
 
+  Args:
+    name: "waveform", "magnitudes" or "autoencoder".
+    model: the network.
+    loss: as in `config.loss`.
+
   Raises:
-    UserError: there is none of that name, or the network has no such output.
+    UserError: there is none of that name, the network has no such output, or
+      the loss cannot be taken of it.
   """
   able = {
     key: make
@@ -82,10 +90,15 @@ def get(name: str, model: nn.Module, loss: Loss) -> Objective:
   }
   if name not in able:
     raise UserError(
-      f"a {type(model).__name__} cannot be trained on {name!r}; choose one "
-      f"of: {', '.join(able)}"
+      f"config.objective {name!r}: a {type(model).__name__} can be trained "
+      f"on {', '.join(able)}; pre-training is the 'autoencoder'"
     )
-  return able[name](model, loss)
+  if name == "magnitudes" and loss not in _SPECTROGRAM_LOSSES:
+    raise UserError(
+      f"config.loss {loss!r} is one of waveforms; with config.objective "
+      f"'magnitudes' choose {' or '.join(_SPECTROGRAM_LOSSES)}"
+    )
+  return able[name](model, losses.get(loss))
 
 
 def _apply(

@@ -62,7 +62,7 @@ def restore(
   info = audio_io.info(source)
   subtype = subtype or _subtype(target, info)
   audio_io.check_format(target, info.sample_rate, info.channels, subtype)
-  network, _ = methods.load_network(workdir, run)
+  network = methods.load_network(workdir, run)
   before, after = _Energy(), _Energy()
   # The whole file is read once before any work, so that a damaged one is told
   # at once, and its peak is known.

@@ -1,7 +1,6 @@
 """The training loop: data, steps, logs, validation and checkpoints."""
 
 import functools
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ from distortion_removal import (
   checkpoint,
   datasets,
   effects,
-  losses,
   models,
   objectives,
   parallel,
@@ -30,6 +28,7 @@ from distortion_removal.datasets.statistics import spectrum_statistics
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
 from distortion_removal.metric_writer import MetricWriter, Stopwatch
+from distortion_removal.stop_request import StopRequest
 from distortion_removal.validation import validate
 
 
@@ -55,23 +54,14 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   _check_same_run(config, workdir)
 
   batches, held_out = _batches(config, dataset, task)
-  restore = functools.partial(
-    steps.eval_step, degrade=degrade, apply_fn=model.apply
-  )
-  score = functools.partial(
-    validate,
-    batch=held_out,
-    step=parallel.map_eval(restore),
-    batch_size=config.batch_size,
-    sample_rate=config.data.sample_rate,
-  )
-  statistics = None
-  if hasattr(model, "scaled"):
-    statistics = spectrum_statistics(
-      dataset, size=model.stft_size, hop=model.stft_hop
-    )
-  state = steps.create_state(config, model, statistics)
+  score = _scoring(config, model, degrade, held_out)
+  state = _first_state(config, model, dataset)
   checkpoints = checkpoint.Checkpoints(workdir)
+  if checkpoints.are_imported():
+    raise UserError(
+      f"{workdir} holds imported weights, which cannot be trained on; choose "
+      "another --workdir"
+    )
   if checkpoints.latest_step() is not None:
     state = checkpoints.restore_last(state, batches)
     logger.info("resuming after step %d of %d", state.step, config.steps)
@@ -85,7 +75,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     enabled=parallel.is_main_process(),
   )
   try:
-    with _StopRequest() as request:
+    with StopRequest() as request:
       _loop(config, state, step, batches, score, checkpoints, writer, request)
   finally:
     batches.close()
@@ -97,14 +87,14 @@ def _training_step(
   config: ml_collections.ConfigDict, model: nn.Module, degrade: Callable
 ) -> Callable:
   """The compiled step `(state, batch, number)`, of the stage `number` is in."""
-  model, loss = models.over_devices(model), losses.get(config.loss)
+  model = models.over_devices(model)
 
   def compiled(objective: str) -> Callable:
     return parallel.map_train(
       functools.partial(
         steps.train_step,
         degrade=degrade,
-        objective=objectives.get(objective, model, loss),
+        objective=objectives.get(objective, model, config.loss),
         ema_decay=config.ema_decay,
         seed=config.seed,
       )
@@ -124,6 +114,37 @@ def _training_step(
     return supervised(state, batch)
 
   return step
+
+
+def _first_state(
+  config: ml_collections.ConfigDict, model: nn.Module, dataset: Any
+) -> steps.TrainState:
+  """The state before training, scaled by the data if the network is."""
+  statistics = None
+  if hasattr(model, "scaled"):
+    statistics = spectrum_statistics(
+      dataset, size=model.stft_size, hop=model.stft_hop
+    )
+  return steps.create_state(config, model, statistics)
+
+
+def _scoring(
+  config: ml_collections.ConfigDict,
+  model: nn.Module,
+  degrade: Callable,
+  held_out: dict[str, np.ndarray],
+) -> Callable:
+  """The function of variables to their scores and examples."""
+  restore = functools.partial(
+    steps.eval_step, degrade=degrade, apply_fn=model.apply
+  )
+  return functools.partial(
+    validate,
+    batch=held_out,
+    step=parallel.map_eval(restore),
+    batch_size=config.batch_size,
+    sample_rate=config.data.sample_rate,
+  )
 
 
 def _batches(
@@ -170,7 +191,7 @@ def _loop(
   score: Callable,
   checkpoints: checkpoint.Checkpoints,
   writer: MetricWriter,
-  request: "_StopRequest",
+  request: StopRequest,
 ) -> None:
   """Steps, logs, validates and stores until the last step or a signal."""
   stored = checkpoints.best_score()
@@ -218,33 +239,6 @@ def _loop(
         f"stopped at step {number} of {config.steps} as asked; the same "
         "command resumes"
       )
-
-
-class _StopRequest:
-  """Set by SIGTERM or SIGINT, so that a run stops between steps, stored.
-
-  With `jax.distributed`, JAX catches SIGTERM itself and has all processes
-  stop at the same step (`Checkpoints.reached_preemption`).
-  """
-
-  def __init__(self):
-    self.signal = None
-    self._before = {}
-
-  def __enter__(self) -> "_StopRequest":
-    if jax.process_count() == 1:
-      for kind in (signal.SIGTERM, signal.SIGINT):
-        self._before[kind] = signal.signal(kind, self._set)
-    return self
-
-  def __exit__(self, *_: object) -> None:
-    for kind, handler in self._before.items():
-      signal.signal(kind, handler)
-
-  def _set(self, kind: int, _: Any) -> None:
-    if self.signal is not None:
-      raise KeyboardInterrupt  # Asked twice: now.
-    self.signal = kind
 
 
 def _check_finite(

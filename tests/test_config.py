@@ -1,5 +1,6 @@
 """Configurations: stored and read back, compared, loaded from beside a file."""
 
+import json
 import re
 
 import ml_collections
@@ -23,14 +24,36 @@ def _config():
 
 
 def test_round_trip_leaves_no_difference(tmp_path):
-  run_config.save(_config(), tmp_path)
+  config = shipped_config("crafx_ceg_overdrive")
+  run_config.save(config, tmp_path)
   loaded = run_config.load(tmp_path)
-  assert run_config.differences(loaded, _config()) == []
+  assert run_config.differences(loaded, config) == []
   # JSON has no tuples; what reads them takes any sequence.
-  assert list(loaded.data.levels) == [1.0, 2.0]
+  assert list(loaded.model.fields.lstm_features) == [64, 32, 16]
   assert list(loaded.metrics) == ["si_sdr", "sdr"]
-  assert type(loaded.rate) is float
+  assert type(loaded.ema_decay) is float
   assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+  "field",
+  [
+    *("baselines", "objective", "pretrain_steps", "loss", "compute_dtype"),
+    *("data", "data.task", "data.channels", "apply", "model.fields"),
+    *("apply.overlap_seconds", "listen_excerpts", "optimizer"),
+  ],
+)
+def test_a_run_of_another_version_is_told(tmp_path, field):
+  tree = run_config.to_dict(shipped_config("default"))
+  *path, last = field.split(".")
+  branch = tree
+  for part in path:
+    branch = branch[part]
+  del branch[last]
+  (tmp_path / "config.json").write_text(json.dumps(tree))
+  with pytest.raises(UserError, match=f"this version.*{last}") as caught:
+    run_config.load(tmp_path)
+  assert "\n" not in str(caught.value)
 
 
 def test_differences_are_phrases_of_the_fields_in_order():
@@ -84,6 +107,13 @@ def test_sibling_loads_from_beside_the_file_from_anywhere(
       float("nan"),
       "config.data.segment_seconds is nan",
     ),
+    ("data.sample_rate", 0, "config.data.sample_rate is 0; it must be above 0"),
+    ("data.channels", 0, "config.data.channels is 0; it must be above 0"),
+    ("pretrain_steps", -1, "config.pretrain_steps is -1; it must be 0 or more"),
+    ("ema_decay", 1.0, "config.ema_decay is 1.0; it must be < 1"),
+    ("compute_dtype", "float16", "config.compute_dtype is 'float16'; choose"),
+    ("loss", "l3", "unknown loss in config.loss 'l3'"),
+    ("model.fields.depth", 0, "depth"),
     ("apply.chunk_seconds", 0.0, "config.apply.chunk_seconds is 0.0"),
     ("apply.overlap_seconds", 6.0, "between 0 and half of the chunk, 5.0"),
   ],

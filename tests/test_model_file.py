@@ -14,6 +14,7 @@ from distortion_removal import config as run_config
 from distortion_removal import methods, model_file
 from distortion_removal.errors import UserError
 from distortion_removal.restore import restore
+from distortion_removal.train import train
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,24 @@ def test_what_does_not_belong_together_is_told(
   assert not (tmp_path / "run").exists()
 
 
+def test_imported_weights_are_not_trained_on(tiny_config, exported, tmp_path):
+  model_file.import_run(exported, tmp_path / "run")
+  before = files_of(tmp_path)
+  with pytest.raises(UserError, match="holds imported weights"):
+    train(tiny_config, tmp_path / "run")
+  assert files_of(tmp_path) == before
+
+
+def test_an_origin_takes_the_place_of_task_and_data(tiny_run, tmp_path):
+  config = run_config.load(tiny_run)
+  _, weights = _best(tiny_run)
+  target = tmp_path / "model.safetensors"
+  model_file.save(target, weights, config, 0, origin="imported from x.th")
+  card = json.loads(target.with_suffix(".json").read_text())
+  assert card["origin"] == "imported from x.th"
+  assert not {"task", "trained_on", "trained_levels_db"} & card.keys()
+
+
 def test_names_and_places_that_cannot_be(tiny_run, exported, tmp_path):
   with pytest.raises(UserError, match=r"ends in \.safetensors"):
     model_file.export_run(tiny_run, tmp_path / "model.pt")
@@ -130,8 +149,10 @@ def test_command_line_both_ways(tiny_run, tmp_path):
   for source, target in (
     (tiny_run, tmp_path / "a.safetensors"),
     (tmp_path / "a.safetensors", tmp_path / "run"),
+    (tmp_path / "a.safetensors", tmp_path / "c.safetensors"),
     (tmp_path / "none", tmp_path / "b.safetensors"),
   ):
+    works = source.exists() and source.suffix != target.suffix
     result = subprocess.run(
       [
         *(sys.executable, "-m", "distortion_removal.model_file"),
@@ -142,8 +163,8 @@ def test_command_line_both_ways(tiny_run, tmp_path):
       text=True,
       check=False,
     )
-    assert (result.returncode == 0) == source.exists()
-    assert target.exists() == source.exists()
+    assert (result.returncode == 0) == works, result.stderr
+    assert target.exists() == works
   assert result.stderr.startswith("error: ")
   assert "no trained run here" in result.stderr
   assert result.stderr.count("\n") == 1

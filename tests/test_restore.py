@@ -41,7 +41,7 @@ def use(tiny_config, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
     workdir.mkdir()
     run_config.save(tiny_config, workdir)
-    monkeypatch.setattr(methods, "load_network", lambda w, c: (network, 1))
+    monkeypatch.setattr(methods, "load_network", lambda w, c: network)
     return workdir
 
   return make

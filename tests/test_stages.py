@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, make_tiny_config, read_checkpoint, read_metrics
 
 from distortion_removal import config as run_config
-from distortion_removal import datasets, models, steps
+from distortion_removal import datasets, model_file, models, steps
 from distortion_removal.datasets.statistics import spectrum_statistics
 from distortion_removal.errors import UserError
 from distortion_removal.methods import network
@@ -128,14 +128,23 @@ def test_umx_keeps_batch_statistics_and_starts_from_the_datas(
     restore(audio, None), model.apply(variables, audio), atol=1e-6
   )
 
+  # A file to share carries the statistics along.
+  model_file.export_run(tmp_path, tmp_path / "umx.safetensors")
+  model_file.import_run(tmp_path / "umx.safetensors", tmp_path / "again")
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    read_checkpoint(tmp_path / "again", "best", best, "ema"),
+    variables,
+  )
+
 
 def test_an_objective_the_network_lacks_is_told(tiny_data, tmp_path):
   config = make_tiny_config(tiny_data)
   config.objective = "magnitudes"
-  with pytest.raises(UserError, match="a Demucs cannot be trained on 'magn"):
+  with pytest.raises(UserError, match="a Demucs can be trained on waveform"):
     train(config, tmp_path)
   assert not (tmp_path / "config.json").exists()
   config.objective = "waveform"
   config.pretrain_steps = 2
-  with pytest.raises(UserError, match="cannot be trained on 'autoencoder'"):
+  with pytest.raises(UserError, match="pre-training is the 'autoencoder'"):
     train(config, tmp_path)

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, shipped_config
 
 from distortion_removal import losses, models, objectives, parallel, steps
+from distortion_removal import train as training
 from distortion_removal.effects import clipping
 from distortion_removal.errors import UserError
 
@@ -126,6 +127,35 @@ def test_step_equals_the_one_written_out(gradient_clip_norm):
   assert int(state.step) == 8
 
 
+def test_dropout_differs_by_step_and_device():
+  """A loss that is a number drawn from the key tells which key it was."""
+  config = _cubic_config()
+  state = steps.create_state(config, Cubic())
+
+  def objective(variables, degraded, clean, key):
+    del degraded, clean
+    return jax.random.uniform(key) + 0 * variables["params"]["a"], {}
+
+  step = jax.vmap(
+    functools.partial(
+      steps.train_step,
+      degrade=clipping.hard_clip,
+      objective=objective,
+      ema_decay=0.9,
+      seed=7,
+    ),
+    in_axes=(None, 0),
+    out_axes=None,
+    axis_name=parallel.AXIS,
+  )
+  batch = {"clean": jnp.zeros((2, 1, 8, 1)), "level": jnp.zeros((2, 1))}
+  for number in range(2):
+    state, scalars = step(state, batch)
+    key = jax.random.fold_in(jax.random.key(7), number)
+    drawn = [jax.random.uniform(jax.random.fold_in(key, i)) for i in range(2)]
+    np.testing.assert_allclose(scalars["loss"], np.mean(drawn), rtol=1e-6)
+
+
 def test_learning_rate_warms_up_and_falls():
   """A gradient of one keeps Adam's direction at one: updates are the rate."""
   config = _cubic_config(weight_decay=0.0, gradient_clip_norm=0.0)
@@ -180,7 +210,29 @@ def train_on_all_devices(path):
     outputs |= {f"{key}_{i}": value for key, value in scalars.items()}
   leaves = jax.tree.leaves((state.params, state.ema_params))
   outputs |= {f"leaf_{i}": leaf for i, leaf in enumerate(leaves)}
+  _train_umx(outputs)
   np.savez(path, devices=jax.device_count(), **jax.device_get(outputs))
+
+
+def _train_umx(outputs):
+  """Two steps of a network with batch statistics, as `train` compiles them."""
+  config = shipped_config("umx_ceg_hard_clip", "smoke")
+  config.model.fields.dropout = 0.0  # differs by device
+  model = models.from_config(config)
+  state = parallel.replicate(steps.create_state(config, model))
+  step = training._training_step(config, model, clipping.hard_clip)
+  rng = np.random.default_rng(1)
+  for number in (1, 2):
+    batch = {
+      "clean": np.float32(rng.uniform(-0.5, 0.5, (8, 512, 1))),
+      "level": np.float32(rng.uniform(0.0, 20.0, 8)),
+    }
+    state, scalars = step(state, parallel.split_batch(batch), number)
+  outputs["umx_loss"] = scalars["loss"]
+  # Not the weights: Adam makes steps of gradients that are zero but for
+  # rounding, such as those of what batch normalisation takes out again.
+  for i, leaf in enumerate(jax.tree.leaves(state.model_state)):
+    outputs[f"umx_statistic_{i}"] = leaf
 
 
 def test_eight_devices_do_what_one_does(tmp_path):

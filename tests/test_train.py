@@ -18,6 +18,7 @@ from distortion_removal import checkpoint
 from distortion_removal import train as training
 from distortion_removal.errors import UserError
 from distortion_removal.metric_writer import MetricWriter
+from distortion_removal.stop_request import StopRequest
 from distortion_removal.train import train
 
 
@@ -41,7 +42,7 @@ def test_a_stop_request_puts_the_handlers_back():
   # Not the defaults: a shell may start this in the background, deaf to SIGINT.
   kinds = (signal.SIGTERM, signal.SIGINT)
   before = [signal.getsignal(kind) for kind in kinds]
-  with training._StopRequest() as request:
+  with StopRequest() as request:
     assert request.signal is None
     os.kill(os.getpid(), signal.SIGTERM)
     assert request.signal == signal.SIGTERM

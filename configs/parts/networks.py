@@ -102,7 +102,10 @@ def _umx(config: ml_collections.ConfigDict) -> None:
   config.batch_size = 16
   config.optimizer.learning_rate = 1e-3
   config.optimizer.final_learning_rate = 1e-5
+  # Open-Unmix adds it to the gradient, of which Adam makes something else.
   config.optimizer.weight_decay = 1e-5
+  # Gradients of magnitudes are large, and Open-Unmix does not clip them.
+  config.optimizer.gradient_clip_norm = 0.0
 
 
 _RECIPES = {

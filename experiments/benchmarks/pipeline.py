@@ -26,7 +26,6 @@ import numpy as np
 from distortion_removal import (
   datasets,
   effects,
-  losses,
   models,
   objectives,
   parallel,
@@ -114,7 +113,7 @@ def training_step(
   """The compiled step of a config and its first state."""
   effect = effects.get(tasks.get(config.data.task).effect)
   model = models.from_config(config)
-  objective = objectives.get(config.objective, model, losses.get(config.loss))
+  objective = objectives.get(config.objective, model, config.loss)
 
   def step(state, batch):
     return steps.train_step(
