@@ -8,7 +8,7 @@ _COMMANDS = {
   "evaluate": "score a trained run: --workdir=FOLDER [--config=FILE]",
   "prepare": "make a data set of recordings: --dataset=NAME --path=FOLDER",
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
-  "restore": "restore a recording: IN -o OUT --checkpoint=FOLDER",
+  "restore": "restore a recording: IN -o OUT --checkpoint=RUN_OR_MODEL_FILE",
 }
 
 

@@ -86,7 +86,7 @@ def layer_table(model: nn.Module) -> str:
   counts = dict.fromkeys(shapes, 0)
   for path, leaf in flax.traverse_util.flatten_dict(params).items():
     counts[path[:-1]] = counts.get(path[:-1], 0) + leaf.size
-  rows = [("layer", "output for 1 s", "parameters")]
+  rows = [("layer", "output for 1 s", "own parameters")]
   for path, count in counts.items():
     if count:
       layer = "/".join(path) or "(network)"

@@ -193,9 +193,9 @@ def test_layer_table():
     return Gain(name="gain")(nn.Conv(1200, (3,), 2, name="wide")(x))
 
   assert layer_table(Network(layers)).splitlines() == [
-    "layer        output for 1 s  parameters",
-    "wide         [1, 500, 1200]       4,800",
-    "gain/linear  [1, 500, 1200]   1,441,200",
-    "gain         [1, 500, 1200]           1",
-    "total                         1,446,001",
+    "layer        output for 1 s  own parameters",
+    "wide         [1, 500, 1200]           4,800",
+    "gain/linear  [1, 500, 1200]       1,441,200",
+    "gain         [1, 500, 1200]               1",
+    "total                             1,446,001",
   ]
