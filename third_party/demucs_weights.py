@@ -9,28 +9,19 @@ number 3 of its `nn.Sequential`, respectively.
 from collections.abc import Mapping
 from typing import Any
 
-import flax.traverse_util
-import jax
 import numpy as np
 
-from distortion_removal.errors import UserError
+from distortion_removal import models
 from distortion_removal.models.demucs import Demucs
+from third_party.state_dict import convert, lstm_key
 
-_LSTM = {
-  "input_kernel": "weight_ih",
-  "recurrent_kernel": "weight_hh",
-  "input_bias": "bias_ih",
-  "recurrent_bias": "bias_hh",
-}
 _LEAF = {"kernel": "weight", "bias": "bias"}
 
 
 def _reference_key(path: tuple[str, ...], second: int) -> str:
   """PyTorch's name of our parameter; `second`: see the module's text."""
   if path[0] == "lstm":
-    _, layer, direction = path[1].split("_")
-    suffix = "_reverse" if direction == "backward" else ""
-    return f"lstm.lstm.{_LSTM[path[2]]}_l{layer}{suffix}"
+    return f"lstm.lstm.{lstm_key(*path[1:])}"
   if path[0] == "linear":
     return f"lstm.linear.{_LEAF[path[1]]}"
   block, index, layer = path[0].split("_")
@@ -54,28 +45,9 @@ def from_state_dict(
   Raises:
     UserError: an array is missing, left over or of another shape.
   """
-  audio = np.zeros((1, 1, model.audio_channels), np.float32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)["params"]
-  shapes = flax.traverse_util.flatten_dict(shapes)
   second = 2 if "encoder.0.2.weight" in state else 3
-  keys = {path: _reference_key(path, second) for path in shapes}
-  for key in sorted(keys.values()):
-    if key not in state:
-      raise UserError(
-        f"weights have no array {key!r}; is the size the model's?"
-      )
-  for key in sorted(state.keys() - set(keys.values())):
-    raise UserError(f"weights have {key!r}, for which the model has no place")
-  params = {}
-  for path, expected in shapes.items():
-    # Our axes are PyTorch's in reverse order, in every layer.
-    params[path] = np.ascontiguousarray(state[keys[path]].T, np.float32)
-    if params[path].shape != expected.shape:
-      raise UserError(
-        f"weights {keys[path]!r} have shape {state[keys[path]].shape}, but the "
-        f"model takes {expected.shape[::-1]}; is the size the model's?"
-      )
-  return flax.traverse_util.unflatten_dict(params)
+  shapes = models.variable_shapes(model)["params"]
+  return convert(state, shapes, lambda path: _reference_key(path, second))
 
 
 def reference(model: Demucs) -> Any:

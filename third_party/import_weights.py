@@ -13,7 +13,8 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from distortion_removal import model_file, models
+from distortion_removal import config as run_config
+from distortion_removal import flag_errors, log, model_file, models
 from distortion_removal.errors import UserError, look_up, one_line_errors
 from third_party import demucs_weights, open_unmix_weights, state_dict
 
@@ -35,14 +36,16 @@ def _main(argv: list[str]) -> None:
   for flag in (_CONFIG, _WEIGHTS, _OUTPUT):
     if flag.value is None:
       raise UserError(f"--{flag.name} is missing; see --help")
-  config = _CONFIG.value
+  config, weights = _CONFIG.value, Path(_WEIGHTS.value)
+  run_config.check(config)
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
-  state = state_dict.load(Path(_WEIGHTS.value))
-  variables = convert(state, models.from_config(config))
-  model_file.save(Path(_OUTPUT.value), variables, config, step=0)
+  variables = convert(state_dict.load(weights), models.from_config(config))
+  origin = f"imported from {weights.name}"
+  model_file.save(Path(_OUTPUT.value), variables, config, 0, origin=origin)
   print(f"written: {_OUTPUT.value}")
 
 
 if __name__ == "__main__":
+  log.setup()
   with one_line_errors():
-    app.run(_main)
+    app.run(_main, flags_parser=flag_errors.parser(_CONFIG))

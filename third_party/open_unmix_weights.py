@@ -8,19 +8,12 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-import flax.traverse_util
-import jax
 import numpy as np
 
-from distortion_removal.errors import UserError
+from distortion_removal import models
 from distortion_removal.models.umx import UMX
+from third_party.state_dict import convert, lstm_key
 
-_LSTM = {
-  "input_kernel": "weight_ih",
-  "recurrent_kernel": "weight_hh",
-  "input_bias": "bias_ih",
-  "recurrent_bias": "bias_hh",
-}
 _LEAF = {
   "kernel": "weight",
   "scale": "weight",
@@ -38,9 +31,7 @@ def _reference_key(path: tuple[str, ...]) -> str:
   if not leaf:
     return layer
   if layer == "lstm":
-    _, index, direction = leaf[0].split("_")
-    suffix = "_reverse" if direction == "backward" else ""
-    return f"lstm.{_LSTM[leaf[1]]}_l{index}{suffix}"
+    return f"lstm.{lstm_key(*leaf)}"
   return f"{layer}.{_LEAF[leaf[0]]}"
 
 
@@ -60,29 +51,8 @@ def from_state_dict(
   Raises:
     UserError: an array is missing, left over or of another shape.
   """
-  audio = np.zeros((1, 1, model.audio_channels), np.float32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)
-  shapes = flax.traverse_util.flatten_dict(shapes)
-  keys = {path: _reference_key(path) for path in shapes}
-  for key in sorted(keys.values()):
-    if key not in state:
-      raise UserError(
-        f"weights have no array {key!r}; is the size the model's?"
-      )
-  for key in sorted(state.keys() - set(keys.values())):
-    if not key.endswith(_IGNORED):
-      raise UserError(f"weights have {key!r}, for which the model has no place")
-  variables = {}
-  for path, expected in shapes.items():
-    # Our axes are PyTorch's in reverse order, in every layer.
-    array = np.ascontiguousarray(state[keys[path]].T, np.float32)
-    if array.shape != expected.shape:
-      raise UserError(
-        f"weights {keys[path]!r} have shape {array.shape[::-1]}, but the "
-        f"model takes {expected.shape[::-1]}; is the size the model's?"
-      )
-    variables[path] = array
-  return flax.traverse_util.unflatten_dict(variables)
+  shapes = models.variable_shapes(model)
+  return convert(state, shapes, _reference_key, ignored=_IGNORED)
 
 
 def reference(model: UMX) -> Any:
@@ -96,28 +66,34 @@ def reference(model: UMX) -> Any:
   Raises:
     ImportError: torch or openunmix is not installed.
   """
-  import torch
-
   # Imported by openunmix, but needed for reading files only.
   sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
   from openunmix.model import OpenUnmix
 
+  network = OpenUnmix(
+    nb_bins=model.stft_size // 2 + 1,
+    nb_channels=model.audio_channels,
+    hidden_size=model.features,
+    nb_layers=model.lstm_layers,
+    max_bin=model.max_bin,
+  )
+  network.lstm.dropout = model.dropout
+  return _between_transforms(network, model.stft_size, model.stft_hop)
+
+
+def _between_transforms(network: Any, size: int, hop: int) -> Any:
+  """`network`, of magnitudes, as a `torch.nn.Module` of audio."""
+  import torch
+
   class Reference(torch.nn.Module):
     def __init__(self):
       super().__init__()
-      self.network = OpenUnmix(
-        nb_bins=model.stft_size // 2 + 1,
-        nb_channels=model.audio_channels,
-        hidden_size=model.features,
-        nb_layers=model.lstm_layers,
-        max_bin=model.max_bin,
-      )
-      self.network.lstm.dropout = model.dropout
-      self.settings = {
-        "n_fft": model.stft_size,
-        "hop_length": model.stft_hop,
-        "window": torch.hann_window(model.stft_size),
-      }
+      self.network = network
+      self.register_buffer("window", torch.hann_window(size), persistent=False)
+
+    @property
+    def settings(self):
+      return {"n_fft": size, "hop_length": hop, "window": self.window}
 
     def transform(self, audio):
       batch, channels, time = audio.shape

@@ -1,10 +1,72 @@
-"""Reads PyTorch state dictionaries without running what is in them."""
+"""PyTorch state dictionaries: read without running what is in them; renamed."""
 
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from flax import traverse_util
 
 from distortion_removal.errors import UserError
+
+_LSTM = {
+  "input_kernel": "weight_ih",
+  "recurrent_kernel": "weight_hh",
+  "input_bias": "bias_ih",
+  "recurrent_bias": "bias_hh",
+}
+
+
+def lstm_key(layer: str, leaf: str) -> str:
+  """What `torch.nn.LSTM` calls a parameter of our LSTM.
+
+  Args:
+    layer: "layer_0_forward" and the like.
+    leaf: "input_kernel", "recurrent_kernel", "input_bias" or "recurrent_bias".
+  """
+  _, index, direction = layer.split("_")
+  suffix = "_reverse" if direction == "backward" else ""
+  return f"{_LSTM[leaf]}_l{index}{suffix}"
+
+
+def convert(
+  state: Mapping[str, np.ndarray],
+  shapes: Mapping[str, Any],
+  key_of: Callable[[tuple[str, ...]], str],
+  *,
+  ignored: Collection[str] = (),
+) -> dict[str, Any]:
+  """Fills a tree of variables; our axes are PyTorch's in reverse order.
+
+  Args:
+    state: `{name: tensor.numpy()}` of PyTorch's `state_dict()`.
+    shapes: the tree, with anything that has a shape for leaves.
+    key_of: PyTorch's name of the variable at a path in the tree.
+    ignored: ends of the names that need no place in the tree.
+
+  Returns:
+    A tree of float32 arrays like `shapes`.
+
+  Raises:
+    UserError: an array is missing, left over or of another shape.
+  """
+  flat = traverse_util.flatten_dict(shapes)
+  places = {key_of(path): path for path in flat}
+  for key in sorted(places.keys() - state.keys()):
+    raise UserError(f"weights have no array {key!r}; is the size the model's?")
+  for key in sorted(state.keys() - places.keys()):
+    if not key.endswith(tuple(ignored)):
+      raise UserError(f"weights have {key!r}, for which the model has no place")
+  arrays = {}
+  for key, path in sorted(places.items()):
+    given, expected = state[key].shape, flat[path].shape[::-1]
+    if given != expected:
+      raise UserError(
+        f"weights have {key!r} of shape {given}, the model takes {expected}; "
+        "is the size the model's?"
+      )
+    arrays[path] = np.ascontiguousarray(state[key].T, np.float32)
+  return traverse_util.unflatten_dict(arrays)
 
 
 def load(path: Path) -> dict[str, np.ndarray]:
@@ -21,13 +83,7 @@ def load(path: Path) -> dict[str, np.ndarray]:
   if not path.is_file():
     raise UserError(f"{path}: no such file")
   if path.suffix == ".safetensors":
-    import safetensors
-    import safetensors.numpy
-
-    try:
-      return safetensors.numpy.load_file(path)
-    except safetensors.SafetensorError as error:
-      raise UserError(f"{path}: damaged ({error})") from None
+    return _load_safetensors(path)
   try:
     import torch
   except ImportError:
@@ -38,20 +94,36 @@ def load(path: Path) -> dict[str, np.ndarray]:
   return _load_torch(path, torch)
 
 
-def _load_torch(path: Path, torch) -> dict[str, np.ndarray]:
+def _load_safetensors(path: Path) -> dict[str, np.ndarray]:
+  import safetensors
+  import safetensors.numpy
+
   try:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-  except Exception as error:
-    # Its message is pages long; its first line tells enough.
-    reason = str(error).strip().splitlines()[0]
+    return safetensors.numpy.load_file(path)
+  except safetensors.SafetensorError as error:
+    raise UserError(f"{path}: damaged ({error})") from None
+  except (AttributeError, TypeError) as error:
     raise UserError(
-      f"{path}: not a plain state dictionary, and nothing else is unpickled "
-      f"here ({reason}); save `model.state_dict()`"
+      f"{path}: numbers of a type that NumPy has not ({error}); save float32"
     ) from None
+
+
+def _load_torch(path: Path, torch) -> dict[str, np.ndarray]:
+  with path.open("rb") as file:
+    try:
+      state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception:
+      # Of many types, and with pages on how to run what is in the file.
+      raise UserError(
+        f"{path}: damaged, or not a plain state dictionary, and nothing else "
+        "is unpickled here; save `model.state_dict()`"
+      ) from None
   if not isinstance(state, dict) or not all(
-    isinstance(value, torch.Tensor) for value in state.values()
+    isinstance(key, str) and isinstance(value, torch.Tensor)
+    for key, value in state.items()
   ):
     raise UserError(
       f"{path}: not a plain state dictionary; save `model.state_dict()`"
     )
-  return {key: value.numpy() for key, value in state.items()}
+  # NumPy has no bfloat16, and takes no part in gradients.
+  return {key: value.detach().float().numpy() for key, value in state.items()}

@@ -5,10 +5,11 @@
 
 Per network, from the same weights: a training step (forward, backward, Adam)
 and inference on a batch, and the real-time factor of one long recording. The
-two take turns on all cores, or on the accelerator where both have one, and the
-medians count. PyTorch runs eagerly and as it is fastest, with its fused Adam
-and without gradients in inference. The losses are printed so that equal work
-shows, and the speed reached stands beside that of a large matrix product.
+two take turns on all cores, or on the GPU where both have one, and the medians
+count. PyTorch runs eagerly and as it is fastest, with its fused Adam and
+without gradients in inference; float32 is float32 in products, too. The losses
+are printed so that equal work shows, and the speed reached stands beside that
+of a large matrix product.
 
 Demucs and UMX have their authors' PyTorch packages as peers; those of
 Wave-U-Net and CRAFx are in `peers/`, the former because its authors' needs
@@ -18,32 +19,31 @@ near zero, go by the ratio of the minima.
 """
 
 import argparse
-import dataclasses
+import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import torch
 
-from distortion_removal import describe, losses, objectives
+from distortion_removal import describe
 from distortion_removal.models.crafx import CRAFx
 from distortion_removal.models.demucs import Demucs
 from distortion_removal.models.umx import UMX
 from distortion_removal.models.wave_unet import WaveUNet
+from experiments.benchmarks import sides
 from experiments.benchmarks.peers import crafx, wave_unet
 from third_party import demucs_weights, open_unmix_weights
 
 _SAMPLE_RATE = 16_000
-_LEARNING_RATE = 1e-4
-_MATRIX = 2048
+# Rows of the matrices; the smaller ones do not fill a GPU.
+_MATRIX = {"cpu": 2048, "cuda": 8192}
 # Dropout is off, so that both sides have the same loss.
 NETWORKS = {
   "demucs_64_6": (Demucs(channels=64, depth=6), demucs_weights),
@@ -53,140 +53,12 @@ NETWORKS = {
   "umx": (UMX(dropout=0.0), open_unmix_weights),
 }
 
-Run = Callable[[], float]
+Row = dict[str, Any]
 
 
-@dataclasses.dataclass
-class Pair:
-  """A network on both sides, with the same weights.
-
-  Attributes:
-    model: ours.
-    variables: ours.
-    peer: PyTorch's.
-    dtype: that both compute in, "float32" or "bfloat16".
-  """
-
-  model: nn.Module
-  variables: dict[str, Any]
-  peer: torch.nn.Module
-  dtype: str
-
-  @property
-  def device(self) -> str:
-    """Where PyTorch runs."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-  def tensor(self, audio: np.ndarray) -> torch.Tensor:
-    """Audio `[batch, time, channels]` as PyTorch's networks take it."""
-    return torch.from_numpy(audio).swapaxes(1, 2).contiguous().to(self.device)
-
-  def autocast(self) -> torch.autocast:
-    """PyTorch's way to compute in `dtype`."""
-    lower = self.dtype == "bfloat16"
-    return torch.autocast(self.device, torch.bfloat16, enabled=lower)
-
-
-def make_pair(name: str, dtype: str) -> Pair:
-  """Makes a network of `NETWORKS` on both sides."""
-  model, port = NETWORKS[name]
-  torch.manual_seed(0)
-  peer = port.reference(model)
-  # The one of UMX is put between Fourier transforms.
-  state = getattr(peer, "network", peer).state_dict()
-  state = {key: value.numpy() for key, value in state.items()}
-  variables = port.from_state_dict(state, model)
-  if "params" not in variables:
-    variables = {"params": variables}
-  variables = jax.tree.map(jnp.array, variables)
-  pair = Pair(model.clone(dtype=dtype), variables, peer, dtype)
-  peer.to(pair.device)
-  return pair
-
-
-def our_step(pair: Pair, audio: np.ndarray, clean: np.ndarray) -> Run:
-  """Our training step as a function that trains on and returns the loss."""
-  optimizer = optax.adam(_LEARNING_RATE)
-  spectral = hasattr(pair.model, "magnitudes")
-  objective = objectives.get(
-    "magnitudes" if spectral else "waveform",
-    pair.model,
-    losses.l2 if spectral else losses.l1,
-  )
-
-  def update(params, model_state, opt_state, audio, clean):
-    def loss(params):
-      variables = {"params": params, **model_state}
-      return objective(variables, audio, clean, jax.random.key(0))
-
-    (value, model_state), gradient = jax.value_and_grad(loss, has_aux=True)(
-      params
-    )
-    updates, opt_state = optimizer.update(gradient, opt_state)
-    return optax.apply_updates(params, updates), model_state, opt_state, value
-
-  update = jax.jit(update, donate_argnums=(0, 1, 2))
-  model_state = jax.tree.map(jnp.copy, pair.variables)
-  params = model_state.pop("params")
-  state = [params, model_state, optimizer.init(params)]
-  audio, clean = jax.device_put((audio, clean))
-
-  def run() -> float:
-    *state[:], value = update(*state, audio, clean)
-    jax.block_until_ready(state)
-    return float(value)
-
-  return run
-
-
-def peer_step(pair: Pair, audio: np.ndarray, clean: np.ndarray) -> Run:
-  """The same in PyTorch."""
-  network = pair.peer.train()
-  optimizer = torch.optim.Adam(
-    network.parameters(), lr=_LEARNING_RATE, fused=True
-  )
-  audio, clean = pair.tensor(audio), pair.tensor(clean)
-
-  def run() -> float:
-    optimizer.zero_grad(set_to_none=True)
-    with pair.autocast():
-      if hasattr(network, "magnitudes"):
-        wanted = network.transform(clean).abs()
-        loss = ((network.magnitudes(audio) - wanted) ** 2).mean()
-      else:
-        estimate = network(audio).reshape(clean.shape)
-        loss = (estimate - clean).abs().mean()
-    loss.backward()
-    optimizer.step()
-    return float(loss.detach())
-
-  return run
-
-
-def our_inference(pair: Pair, audio: np.ndarray) -> Run:
-  """Our inference as a function that returns the output's mean square."""
-  function = jax.jit(lambda v, x: pair.model.apply(v, x))
-  audio = jax.device_put(audio)
-
-  def run() -> float:
-    return float(jnp.mean(function(pair.variables, audio) ** 2))
-
-  return run
-
-
-def peer_inference(pair: Pair, audio: np.ndarray) -> Run:
-  """The same in PyTorch."""
-  audio = pair.tensor(audio)
-
-  def run() -> float:
-    pair.peer.eval()
-    with torch.inference_mode(), pair.autocast():
-      return float(pair.peer(audio).float().square().mean())
-
-  return run
-
-
-def alternate(runs: dict[str, Run], repeats: int) -> dict[str, list[tuple]]:
+def alternate(
+  runs: dict[str, sides.Run], repeats: int
+) -> dict[str, list[tuple[float, float]]]:
   """Seconds and results of functions that take turns, after a warm-up."""
   for run in runs.values():
     # Compilation, and the allocation of the optimiser's state.
@@ -201,76 +73,102 @@ def alternate(runs: dict[str, Run], repeats: int) -> dict[str, list[tuple]]:
   return measured
 
 
-def matrix_product(dtype: str, device: str) -> dict[str, Run]:
-  """Both sides' product of two large square matrices."""
-  ours = jnp.ones((_MATRIX, _MATRIX), dtype)
-  theirs = torch.ones(
-    _MATRIX, _MATRIX, dtype=getattr(torch, dtype), device=device
-  )
-  product = jax.jit(jnp.matmul)
-  return {
-    "ours": lambda: float(product(ours, ours)[0, 0]),
-    "PyTorch": lambda: float((theirs @ theirs)[0, 0]),
-  }
-
-
-def report(
-  label: str,
-  measured: dict[str, list[tuple[float, float]]],
+def compare(
+  network: str,
+  part: str,
+  runs: dict[str, sides.Run],
+  repeats: int,
   gigaflop: float,
-  audio_seconds: float,
-) -> None:
-  """Prints a line for each of the two, and PyTorch's time over ours."""
-  times = {name: [x[0] for x in runs] for name, runs in measured.items()}
-  for name, runs in measured.items():
-    median = statistics.median(times[name])
-    speed = f", {audio_seconds / median:.1f} x real time" * bool(audio_seconds)
-    print(
-      f"  {label:9s} {name:8s} median {median:.4f} s, "
-      f"min {min(times[name]):.4f} s, {gigaflop / median:.0f} GFLOP/s{speed}, "
-      f"result {runs[0][1]:.6g} to {runs[-1][1]:.6g}"
+) -> list[Row]:
+  """Measures both sides of a part of the work.
+
+  Args:
+    network: a key of `NETWORKS`.
+    part: of the work: "inference" and the like.
+    runs: of both sides.
+    repeats: of each.
+    gigaflop: that one run takes.
+
+  Returns:
+    A row of the numbers for each side.
+  """
+  rows = []
+  for side, measured in alternate(runs, repeats).items():
+    times, results = zip(*measured, strict=True)
+    median = statistics.median(times)
+    rows.append(
+      {
+        "network": network,
+        "part": part,
+        "side": side,
+        "median_s": median,
+        "min_s": min(times),
+        "gigaflop_per_s": gigaflop / median,
+        "first_result": results[0],
+        "last_result": results[-1],
+      }
     )
-  ratios = [
-    of(times["PyTorch"]) / of(times["ours"]) for of in (statistics.median, min)
-  ]
-  print(
-    f"  {label:9s} PyTorch / ours = {ratios[0]:.2f} (minima {ratios[1]:.2f})",
-    flush=True,
-  )
+  return rows
 
 
-def benchmark(name: str, options: argparse.Namespace) -> None:
-  """Times and reports one network."""
-  pair = make_pair(name, options.dtype)
+def benchmark(name: str, options: argparse.Namespace) -> Iterator[list[Row]]:
+  """Compares the sides of one network, part by part."""
+  pair = sides.make_pair(*NETWORKS[name], options.dtype)
   length = round(options.seconds * _SAMPLE_RATE)
+  file_length = round(options.file * _SAMPLE_RATE)
   rng = np.random.default_rng(0)
   shape = (2, options.batch, length, 1)
   audio, clean = rng.uniform(-0.5, 0.5, shape).astype(np.float32)
-  long = rng.uniform(-0.5, 0.5, (1, round(options.file * _SAMPLE_RATE), 1))
+  long = rng.uniform(-0.5, 0.5, (1, file_length, 1)).astype(np.float32)
   count = sum(leaf.size for leaf in jax.tree.leaves(pair.variables["params"]))
   multiply_adds = describe.multiply_adds(pair.model, length) * options.batch
   gigaflop = 2 * multiply_adds / 1e9
   print(f"{name}: {count:,} parameters, {gigaflop:.1f} GFLOP forward")
   runs = {
-    "ours": our_inference(pair, audio),
-    "PyTorch": peer_inference(pair, audio),
+    "ours": sides.our_inference(pair, audio),
+    "PyTorch": sides.peer_inference(pair, audio),
   }
-  batch_seconds = options.batch * options.seconds
-  measured = alternate(runs, options.repeats)
-  report("inference", measured, gigaflop, batch_seconds)
+  yield compare(name, "inference", runs, options.repeats, gigaflop)
   runs = {
-    "ours": our_inference(pair, np.float32(long)),
-    "PyTorch": peer_inference(pair, np.float32(long)),
+    "ours": sides.our_inference(pair, long),
+    "PyTorch": sides.peer_inference(pair, long),
   }
-  share = options.file * _SAMPLE_RATE / (length * options.batch)
-  measured = alternate(runs, max(3, options.repeats // 3))
-  report("file", measured, gigaflop * share, options.file)
+  share = file_length / (length * options.batch)
+  repeats = max(3, options.repeats // 3)
+  yield compare(name, "file", runs, repeats, gigaflop * share)
   runs = {
-    "ours": our_step(pair, audio, clean),
-    "PyTorch": peer_step(pair, audio, clean),
+    "ours": sides.our_step(pair, audio, clean),
+    "PyTorch": sides.peer_step(pair, audio, clean),
   }
   # Backward, a product for the weights' gradient and one for the input's.
-  report("training", alternate(runs, options.repeats), 3 * gigaflop, 0.0)
+  yield compare(name, "training", runs, options.repeats, 3 * gigaflop)
+
+
+def peak(dtype: str) -> list[Row]:
+  """Compares the sides' products of two large matrices."""
+  size = _MATRIX[sides.device()]
+  print(f"product of two {size} x {size} matrices:")
+  runs = sides.matrix_products(size, dtype)
+  return compare("", "peak", runs, 5, 2 * size**3 / 1e9)
+
+
+def report(rows: list[Row], audio_seconds: float) -> None:
+  """Prints a line for each side, and PyTorch's time over ours."""
+  for row in rows:
+    speed = f", {audio_seconds / row['median_s']:.1f} x real time"
+    print(
+      f"  {row['part']:9s} {row['side']:8s} median {row['median_s']:.4f} s, "
+      f"min {row['min_s']:.4f} s, {row['gigaflop_per_s']:.0f} GFLOP/s"
+      f"{speed if audio_seconds else ''}, "
+      f"result {row['first_result']:.6g} to {row['last_result']:.6g}"
+    )
+  ours, theirs = rows
+  print(
+    f"  {ours['part']:9s} PyTorch / ours = "
+    f"{theirs['median_s'] / ours['median_s']:.2f} "
+    f"(minima {theirs['min_s'] / ours['min_s']:.2f})",
+    flush=True,
+  )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -283,6 +181,7 @@ def parse_arguments() -> argparse.Namespace:
   add("--file", type=float, default=30.0, help="s of the long recording")
   add("--repeats", type=int, default=7)
   add("--dtype", choices=("float32", "bfloat16"), default="float32")
+  add("--output", type=Path, default=os.devnull, help="rows, JSON lines")
   return parser.parse_args()
 
 
@@ -290,16 +189,23 @@ def main() -> None:
   """Runs the benchmark."""
   options = parse_arguments()
   cores = len(os.sched_getaffinity(0))
-  torch.set_num_threads(cores)
-  device = "cuda" if torch.cuda.is_available() else "cpu"
+  sides.settle(cores)
   print(f"{platform.machine()}, {cores} cores, load {os.getloadavg()[0]:.1f}")
   print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}")
-  print(f"torch {torch.__version__} on {device}, both {options.dtype}")
-  runs = matrix_product(options.dtype, device)
-  print(f"product of two {_MATRIX} x {_MATRIX} matrices:")
-  report("peak", alternate(runs, 5), 2 * _MATRIX**3 / 1e9, 0.0)
-  for name in options.networks:
-    benchmark(name, options)
+  print(f"torch {torch.__version__} on {sides.device()}, both {options.dtype}")
+  batch_seconds = options.batch * options.seconds
+  seconds = {"inference": batch_seconds, "file": options.file}
+  with options.output.open("w") as file:
+
+    def record(rows: list[Row]) -> None:
+      report(rows, seconds.get(rows[0]["part"], 0.0))
+      file.writelines(json.dumps(row) + "\n" for row in rows)
+      file.flush()
+
+    record(peak(options.dtype))
+    for name in options.networks:
+      for rows in benchmark(name, options):
+        record(rows)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,22 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-import flax.traverse_util
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from distortion_removal import models
 from distortion_removal.models.crafx import CRAFx
+from third_party.state_dict import convert, lstm_key
+
+# Parameters that ours has outside of layers.
+_FILTERS = {
+  "kernel": "analysis.weight",
+  "bias": "analysis.bias",
+  "smoothing_kernel": "smoothing.weight",
+  "smoothing_bias": "smoothing.bias",
+}
 
 
 class SAAF(nn.Module):
@@ -22,33 +31,35 @@ class SAAF(nn.Module):
 
   def __init__(self, channels: int, segments: int, limit: float):
     super().__init__()
-    start = torch.stack([torch.zeros(channels), torch.ones(channels)])
+    start = torch.stack([torch.zeros(channels), torch.ones(channels)], 1)
     self.polynomial = nn.Parameter(start)
-    self.curvature = nn.Parameter(torch.zeros(segments, channels))
+    self.curvature = nn.Parameter(torch.zeros(channels, segments))
     self.limit = limit
+    points = torch.linspace(-limit, limit, segments + 1)[:, None]
+    self.register_buffer("points", points, persistent=False)
 
   def forward(self, x: torch.Tensor) -> torch.Tensor:
     """Maps `[..., channels]` to the same shape."""
-    count, channels = self.curvature.shape
+    curvature = self.curvature.T
+    count, channels = curvature.shape
     step, limit = 2 * self.limit / count, self.limit
     # Slope and value at the left end of every segment, and at the last's right.
-    zero = torch.zeros(1, channels)
-    slope = torch.cat([zero, step * self.curvature.cumsum(0)])
-    rise = step * slope[:-1] + step**2 / 2 * self.curvature
+    zero = curvature.new_zeros(1, channels)
+    slope = torch.cat([zero, step * curvature.cumsum(0)])
+    rise = step * slope[:-1] + step**2 / 2 * curvature
     value = torch.cat([zero, rise.cumsum(0)])
     # Integrated from the first break point; from 0, as it should be:
     half, rest = count // 2, step * (count % 2) / 2
-    bend = self.curvature[half]
+    bend = curvature[half]
     slope_at_0 = slope[half] + rest * bend
     value_at_0 = value[half] + rest * slope[half] + rest**2 / 2 * bend
-    tilt = self.polynomial[1] - slope_at_0
-    points = torch.linspace(-limit, limit, count + 1)[:, None]
+    tilt = self.polynomial[:, 1] - slope_at_0
     slope = slope + tilt
-    value = value + tilt * points + self.polynomial[0] - value_at_0
+    value = value + tilt * self.points + self.polynomial[:, 0] - value_at_0
     # Straight on at either side of the segments.
     first = (value[:1] - step * slope[:1], slope[:1], zero)
     last = (value[-1:], slope[-1:], zero)
-    segments = (value[:-1], slope[:-1], self.curvature)
+    segments = (value[:-1], slope[:-1], curvature)
     table = [torch.cat(t) for t in zip(first, segments, last, strict=True)]
     index = torch.floor((x.detach() + limit) / step + 1).clamp(0, count + 1)
     offset = x - (index - 1) * step + limit
@@ -133,6 +144,16 @@ def reference(model: CRAFx) -> nn.Module:
   return Network(model)
 
 
+def _reference_key(path: tuple[str, ...]) -> str:
+  layer, *leaf = path
+  if layer.startswith("lstm_"):
+    return f"lstm.{layer.removeprefix('lstm_')}.{lstm_key(*leaf)}"
+  if layer in _FILTERS:
+    return _FILTERS[layer]
+  name = ".".join([layer.replace("dense_", "dense."), *leaf])
+  return name.replace("kernel", "weight")
+
+
 def from_state_dict(
   state: Mapping[str, np.ndarray], model: CRAFx
 ) -> dict[str, Any]:
@@ -145,28 +166,14 @@ def from_state_dict(
 
   Returns:
     What `model.init` returns under `params`, as NumPy arrays.
+
+  Raises:
+    UserError: an array is missing, left over or of another shape.
   """
-  params = {
-    "kernel": state["analysis.weight"].T,
-    "bias": state["analysis.bias"],
-    "smoothing_kernel": state["smoothing.weight"][:, 0].T,
-    "smoothing_bias": state["smoothing.bias"],
-    "output_bias": state["output_bias"],
-    "saaf/polynomial": state["saaf.polynomial"],
-    "saaf/curvature": state["saaf.curvature"],
-  }
-  layers = {"squeeze": "squeeze", "excite": "excite"}
-  layers |= {
-    f"dense.{i}": f"dense_{i}" for i in range(len(model.dense_features) + 1)
-  }
-  for theirs, ours in layers.items():
-    params[f"{ours}/kernel"] = state[f"{theirs}.weight"].T
-    params[f"{ours}/bias"] = state[f"{theirs}.bias"]
-  for i in range(len(model.lstm_features)):
-    for direction, suffix in (("forward", ""), ("backward", "_reverse")):
-      layer, end = f"lstm_{i}/layer_0_{direction}", f"l0{suffix}"
-      params[f"{layer}/input_kernel"] = state[f"lstm.{i}.weight_ih_{end}"].T
-      params[f"{layer}/recurrent_kernel"] = state[f"lstm.{i}.weight_hh_{end}"].T
-      params[f"{layer}/input_bias"] = state[f"lstm.{i}.bias_ih_{end}"]
-  params = {key: np.ascontiguousarray(a) for key, a in params.items()}
-  return flax.traverse_util.unflatten_dict(params, sep="/")
+  # Each of these filters has one input, of which ours has no axis.
+  name = _FILTERS["smoothing_kernel"]
+  if name in state:
+    state = {**state, name: np.squeeze(state[name], 1)}
+  shapes = models.variable_shapes(model)["params"]
+  unused = ("bias_hh_l0", "bias_hh_l0_reverse")
+  return convert(state, shapes, _reference_key, ignored=unused)

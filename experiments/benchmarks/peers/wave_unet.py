@@ -7,17 +7,14 @@ our `kernel` and `bias` with the axes reversed.
 from collections.abc import Mapping
 from typing import Any
 
-import flax.traverse_util
-import jax
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from distortion_removal.errors import UserError
+from distortion_removal import models
 from distortion_removal.models.wave_unet import WaveUNet
-
-_LEAF = {"kernel": "weight"}
+from third_party.state_dict import convert
 
 
 class _Interpolation(nn.Module):
@@ -95,6 +92,11 @@ class _Reference(nn.Module):
     return audio - x if self.model.output == "difference" else x
 
 
+def _reference_key(path: tuple[str, ...]) -> str:
+  layer, leaf = path
+  return f"{layer}.{'weight' if leaf == 'kernel' else leaf}"
+
+
 def reference(model: WaveUNet) -> nn.Module:
   """The PyTorch network that computes what `model` computes.
 
@@ -117,22 +119,7 @@ def from_state_dict(
     What `model.init` returns under `params`, as NumPy arrays.
 
   Raises:
-    UserError: the names or shapes are not the model's.
+    UserError: an array is missing, left over or of another shape.
   """
-  audio = np.zeros((1, 1, model.audio_channels), np.float32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)["params"]
-  shapes = flax.traverse_util.flatten_dict(shapes)
-  keys = {path: f"{path[0]}.{_LEAF.get(path[1], path[1])}" for path in shapes}
-  expected = {keys[path]: leaf.shape[::-1] for path, leaf in shapes.items()}
-  given = {key: value.shape for key, value in state.items()}
-  for key in sorted(expected.keys() | given.keys()):
-    if given.get(key) != expected.get(key):
-      raise UserError(
-        f"weights have {key!r} of shape {given.get(key)}, the model "
-        f"{expected.get(key)}; is the size the model's?"
-      )
-  params = {
-    path: np.ascontiguousarray(state[key].T, np.float32)
-    for path, key in keys.items()
-  }
-  return flax.traverse_util.unflatten_dict(params)
+  shapes = models.variable_shapes(model)["params"]
+  return convert(state, shapes, _reference_key)
