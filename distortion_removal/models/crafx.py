@@ -17,14 +17,20 @@ import jax
 import jax.numpy as jnp
 
 from distortion_removal import stft
-from distortion_removal.errors import UserError
 from distortion_removal.framing import overlap_add, split_frames
+from distortion_removal.models.checks import (
+  require,
+  require_integers,
+  require_number,
+  require_sizes,
+)
 from distortion_removal.models.filter_bank import (
   same_padding,
   smooth,
   synthesise,
 )
-from distortion_removal.models.layers import BiLSTM, convolve, symmetric_uniform
+from distortion_removal.models.layers import convolve, symmetric_uniform
+from distortion_removal.models.recurrence import BiLSTM
 from distortion_removal.models.saaf import SAAF
 
 
@@ -83,31 +89,21 @@ class CRAFx(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    for name in ("filters", "taps", "smoothing_taps", "frame_hop", "pool"):
-      if getattr(self, name) < 1:
-        raise UserError(f"CRAFx: {name} is {getattr(self, name)}, not >= 1")
-    if self.context_frames < 0 or not 0 <= self.dropout < 1:
-      raise UserError(
-        f"CRAFx: context_frames {self.context_frames} must not be negative, "
-        f"dropout {self.dropout} at least 0 and less than 1"
-      )
-    if self.frame % self.frame_hop or self.frame < 2 * self.frame_hop:
-      raise UserError(
-        f"CRAFx: frame {self.frame} must be a multiple of frame_hop "
-        f"{self.frame_hop}, at least twice it"
-      )
-    if self.frame % self.pool:
-      raise UserError(f"CRAFx: pool {self.pool} must divide frame {self.frame}")
-    if not self.lstm_features or 2 * self.lstm_features[-1] != self.filters:
-      raise UserError(
-        f"CRAFx: the last of lstm_features {tuple(self.lstm_features)} must be "
-        f"half of filters {self.filters}"
-      )
-    if self.saaf_segments < 1 or self.saaf_range <= 0:
-      raise UserError(
-        f"CRAFx: saaf_segments {self.saaf_segments} and saaf_range "
-        f"{self.saaf_range} must be positive"
-      )
+    require_integers(self, "audio_channels", "sample_rate", "filters", "taps")
+    require_integers(self, "smoothing_taps", "frame", "frame_hop", "pool")
+    require_integers(self, "excitation_features", "saaf_segments")
+    require_integers(self, "context_frames", least=0)
+    require_sizes(self, "lstm_features", "dense_features")
+    require_number(self, "saaf_range", above=0)
+    require_number(self, "dropout", least=0, below=1)
+    frame, hop = self.frame, self.frame_hop
+    multiple = f"2, 3, ... times frame_hop, which is {hop}"
+    require(self, "frame", frame % hop == 0 and frame > hop, multiple)
+    divisor = f"a divisor of frame, which is {frame}"
+    require(self, "pool", frame % self.pool == 0, divisor)
+    halves = f"a last one that is half of filters, {self.filters}"
+    last = sum(self.lstm_features[-1:])
+    require(self, "lstm_features", 2 * last == self.filters, halves)
 
   @property
   def hop(self) -> int:

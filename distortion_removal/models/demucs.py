@@ -14,14 +14,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from distortion_removal.errors import UserError
+from distortion_removal.models.checks import (
+  require_choice,
+  require_integers,
+  require_number,
+)
 from distortion_removal.models.layers import (
-  BiLSTM,
   centre_trim,
   convolve,
   convolve_transposed,
   symmetric_uniform,
 )
+from distortion_removal.models.recurrence import BiLSTM
 from distortion_removal.models.resample import downsample, upsample
 
 # Added to the standard deviation that the input is divided by.
@@ -121,19 +125,14 @@ class Demucs(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    for name in ("channels", "growth", "depth", "kernel_size", "stride"):
-      if getattr(self, name) < 1:
-        raise UserError(f"Demucs: {name} is {getattr(self, name)}, not >= 1")
-    if self.decoder_taps % 2 != 1 or self.lstm_layers < 0:
-      raise UserError(
-        f"Demucs: decoder_taps {self.decoder_taps} must be odd, lstm_layers "
-        f"{self.lstm_layers} not negative"
-      )
-    if self.decoder_padding not in ("same", "valid"):
-      raise UserError(
-        f"Demucs: decoder_padding is {self.decoder_padding!r}; choose 'same' "
-        "or 'valid'"
-      )
+    require_integers(self, "audio_channels", "sample_rate", "channels", "depth")
+    require_integers(self, "kernel_size", "stride")
+    require_integers(self, "decoder_taps", step=2)
+    require_integers(self, "lstm_layers", least=0)
+    require_number(self, "growth", least=1)
+    require_choice(self, "decoder_padding", ("same", "valid"))
+    if self.rescale is not None:
+      require_number(self, "rescale", least=0)
 
   @property
   def hop(self) -> int:
@@ -164,12 +163,7 @@ class Demucs(nn.Module):
   @nn.nowrap
   def _margin(self) -> int:
     """Padding of the decoder's gated convolutions on either side."""
-    margins = {"same": self.decoder_taps // 2, "valid": 0}
-    if self.decoder_padding not in margins:
-      raise UserError(
-        f"decoder_padding {self.decoder_padding!r}; choose 'same' or 'valid'"
-      )
-    return margins[self.decoder_padding]
+    return self.decoder_taps // 2 if self.decoder_padding == "same" else 0
 
   @nn.nowrap
   def _statistics(self, audio: jax.Array) -> tuple[jax.Array, jax.Array]:

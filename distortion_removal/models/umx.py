@@ -17,7 +17,13 @@ import jax.numpy as jnp
 
 from distortion_removal.errors import UserError
 from distortion_removal.models.batch_norm import BatchNorm
-from distortion_removal.models.layers import BiLSTM, symmetric_uniform
+from distortion_removal.models.checks import (
+  require,
+  require_integers,
+  require_number,
+)
+from distortion_removal.models.layers import symmetric_uniform
+from distortion_removal.models.recurrence import BiLSTM
 from distortion_removal.stft import frame_count, istft, stft
 
 # The smallest deviation that a bin is divided by, relative to the largest.
@@ -57,24 +63,20 @@ class UMX(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    for name in ("audio_channels", "sample_rate", "stft_hop", "lstm_layers"):
-      if getattr(self, name) < 1:
-        raise UserError(f"UMX: {name} is {getattr(self, name)}, not >= 1")
-    for name in ("stft_size", "features"):
-      if getattr(self, name) < 2 or getattr(self, name) % 2:
-        raise UserError(f"UMX: {name} is {getattr(self, name)}, not even")
-    if self.stft_hop > self.stft_size // 2:
-      raise UserError(
-        f"UMX: stft_hop {self.stft_hop} exceeds half of stft_size "
-        f"{self.stft_size}"
-      )
-    if not 0 <= self.dropout < 1:
-      raise UserError(f"UMX: dropout is {self.dropout}, not in [0, 1)")
-    if self.max_bin is not None and not 1 <= self.max_bin <= self._bins:
-      raise UserError(
-        f"UMX: max_bin is {self.max_bin}, not within 1 and the transform's "
-        f"{self._bins} bins"
-      )
+    require_integers(self, "audio_channels", "sample_rate", "stft_hop")
+    require_integers(self, "lstm_layers")
+    require_integers(self, "stft_size", "features", least=2, step=2)
+    require(
+      self,
+      "stft_hop",
+      self.stft_hop <= self.stft_size // 2,
+      f"at most half of stft_size, which is {self.stft_size}",
+    )
+    require_number(self, "dropout", least=0, below=1)
+    if self.max_bin is not None:
+      require_integers(self, "max_bin")
+      most = f"at most the transform's {self._bins} bins"
+      require(self, "max_bin", self.max_bin <= self._bins, most)
 
   @property
   def _bins(self) -> int:

@@ -14,18 +14,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from distortion_removal.errors import UserError
+from distortion_removal.models.checks import require_choice, require_integers
 from distortion_removal.models.layers import (
   centre_trim,
   convolve,
   symmetric_uniform,
 )
 
-_CHOICES = {
-  "padding": ("same", "valid"),
-  "upsampling": ("linear", "learned"),
-  "output": ("direct", "difference"),
-}
 # Negative slope of the leaky rectifiers.
 _SLOPE = 0.2
 
@@ -126,19 +121,11 @@ class WaveUNet(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    for name in ("audio_channels", "sample_rate", "levels", "filters"):
-      if getattr(self, name) < 1:
-        raise UserError(f"WaveUNet: {name} is {getattr(self, name)}, not >= 1")
-    for name in ("down_taps", "up_taps"):
-      taps = getattr(self, name)
-      if taps < 1 or taps % 2 == 0:
-        raise UserError(f"WaveUNet: {name} is {taps}; choose an odd number")
-    for name, known in _CHOICES.items():
-      if getattr(self, name) not in known:
-        raise UserError(
-          f"WaveUNet: {name} is {getattr(self, name)!r}; choose "
-          + " or ".join(map(repr, known))
-        )
+    require_integers(self, "audio_channels", "sample_rate", "levels", "filters")
+    require_integers(self, "down_taps", "up_taps", step=2)
+    require_choice(self, "padding", ("same", "valid"))
+    require_choice(self, "upsampling", ("linear", "learned"))
+    require_choice(self, "output", ("direct", "difference"))
 
   @property
   def hop(self) -> int:

@@ -364,17 +364,33 @@ def test_bfloat16_stays_near_float32():
 
 
 @pytest.mark.parametrize(
-  ("fields", "message"),
+  ("field", "value", "allowed"),
   [
-    ({"taps": 0}, "taps is 0"),
-    ({"frame_hop": 3000}, "frame 4096 must be a multiple of frame_hop 3000"),
-    ({"frame_hop": 4096}, "at least twice it"),
-    ({"pool": 100}, "pool 100 must divide frame 4096"),
-    ({"lstm_features": (64, 32)}, "half of filters 32"),
-    ({"saaf_range": 0.0}, "must be positive"),
-    ({"dropout": 1.0}, "dropout 1.0 at least 0 and less than 1"),
+    ("audio_channels", 0, "one of 1, 2, 3, ..."),
+    ("sample_rate", 0, "one of 1, 2, 3, ..."),
+    ("filters", 0, "one of 1, 2, 3, ..."),
+    ("taps", 0, "one of 1, 2, 3, ..."),
+    ("smoothing_taps", 0, "one of 1, 2, 3, ..."),
+    ("frame", 0, "one of 1, 2, 3, ..."),
+    ("frame", 2048, "2, 3, ... times frame_hop, which is 2048"),
+    ("frame", 5000, "2, 3, ... times frame_hop, which is 2048"),
+    ("frame_hop", 0, "one of 1, 2, 3, ..."),
+    ("context_frames", -1, "one of 0, 1, 2, ..."),
+    ("pool", 0, "one of 1, 2, 3, ..."),
+    ("pool", 100, "a divisor of frame, which is 4096"),
+    ("lstm_features", (0, 16), "positive integers"),
+    ("lstm_features", 16, "positive integers"),
+    ("lstm_features", (64, 32), "a last one that is half of filters, 32"),
+    ("lstm_features", (), "a last one that is half of filters, 32"),
+    ("dense_features", (32, -1), "positive integers"),
+    ("excitation_features", 0, "one of 1, 2, 3, ..."),
+    ("saaf_segments", 0, "one of 1, 2, 3, ..."),
+    ("saaf_range", 0.0, "a number greater than 0"),
+    ("dropout", 1.0, "a number at least 0 and less than 1"),
   ],
 )
-def test_fields_that_cannot_work_are_named(fields, message):
-  with pytest.raises(UserError, match=message):
-    CRAFx(**fields)
+def test_fields_that_cannot_work_are_named(field, value, allowed):
+  with pytest.raises(UserError) as error:
+    CRAFx(**{field: value})
+  message = f"CRAFx: {field} is {value!r}; choose {allowed}"
+  assert str(error.value) == message

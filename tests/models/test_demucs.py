@@ -103,13 +103,13 @@ def test_stored_reference_is_what_the_live_one_gives(stored, torch):
   [
     (777, {"audio_channels": 2}),
     (777, {"audio_channels": 2, "decoder_padding": "valid"}),
-    (2, {"depth": 4, "lstm_layers": 0, "normalize": False}),
+    (2, {"depth": 3, "lstm_layers": 0, "normalize": False}),
     (500, {"kernel_size": 7, "stride": 3, "growth": 1.5, "lstm_layers": 1}),
     (321, {"decoder_taps": 5, "decoder_padding": "valid", "resample": False}),
   ],
 )
 def test_live_reference_in_value_and_gradient(torch, time, fields):
-  model = Demucs(**{"channels": 4, "depth": 3} | fields)
+  model = Demucs(**{"channels": 4, "depth": 2} | fields)
   torch.manual_seed(1)
   network = reference(model)
   rng = np.random.default_rng(time)
@@ -174,10 +174,12 @@ def test_valid_lengths_of_the_paper():
 
 def test_initial_convolutions_are_rescaled_with_their_biases():
   audio = np.zeros((1, 1, 1), np.float32)
-  fields = {"channels": 32, "depth": 2, "lstm_layers": 0}
-  key = jax.random.key(0)
-  plain = Demucs(rescale=None, **fields).init(key, audio)["params"]
-  rescaled = Demucs(rescale=0.1, **fields).init(key, audio)["params"]
+  model = Demucs(channels=32, depth=1, lstm_layers=0)
+  plain, rescaled = (
+    jax.jit(model.clone(rescale=rescale).init)(jax.random.key(0), audio)
+    for rescale in (None, 0.1)
+  )
+  plain, rescaled = plain["params"], rescaled["params"]
   for name, layer in plain.items():
     taps, fan, _ = layer["kernel"].shape
     bound = (taps * fan) ** -0.5
@@ -200,7 +202,7 @@ def test_normalisation_makes_level_and_offset_pass_through(stored, variables):
 
 def test_silence_and_a_single_sample_have_finite_gradients_and_stay(variables):
   """Without deviation, what the network makes of it is scaled by zero."""
-  model = VARIANTS["same_plain"]
+  model = VARIANTS["same_plain"].clone(lstm_layers=0)
 
   @jax.jit
   @jax.value_and_grad
@@ -227,11 +229,6 @@ def test_bfloat16_stays_near_float32(stored, variables):
   assert_near(restored, exact, 0.05)
 
 
-def test_an_unknown_padding_is_refused():
-  with pytest.raises(UserError, match="'full'; choose 'same' or 'valid'"):
-    Demucs(decoder_padding="full").valid_length(1)
-
-
 def test_create_by_name():
   assert models.create("demucs", depth=3) == Demucs(depth=3)
   with pytest.raises(UserError, match="unknown network 'demux'"):
@@ -240,20 +237,29 @@ def test_create_by_name():
     models.create("demucs", chanels=3)
 
 
-if __name__ == "__main__":
-  np.savez_compressed(STORED, **make_stored())
-
-
 @pytest.mark.parametrize(
-  ("fields", "message"),
+  ("field", "value", "allowed"),
   [
-    ({"depth": 0}, "depth is 0"),
-    ({"stride": 0}, "stride is 0"),
-    ({"growth": 0.1}, "growth is 0.1"),
-    ({"decoder_taps": 2}, "decoder_taps 2 must be odd"),
-    ({"decoder_padding": "full"}, "choose 'same' or 'valid'"),
+    ("audio_channels", 0, "one of 1, 2, 3, ..."),
+    ("sample_rate", -1, "one of 1, 2, 3, ..."),
+    ("channels", 0, "one of 1, 2, 3, ..."),
+    ("depth", 0, "one of 1, 2, 3, ..."),
+    ("kernel_size", 2.5, "one of 1, 2, 3, ..."),
+    ("stride", 0, "one of 1, 2, 3, ..."),
+    ("decoder_taps", 2, "one of 1, 3, 5, ..."),
+    ("decoder_taps", -1, "one of 1, 3, 5, ..."),
+    ("lstm_layers", -1, "one of 0, 1, 2, ..."),
+    ("growth", 0.1, "a number at least 1"),
+    ("rescale", -0.1, "a number at least 0"),
+    ("decoder_padding", "full", "'same' or 'valid'"),
   ],
 )
-def test_fields_that_cannot_work_are_named(fields, message):
-  with pytest.raises(UserError, match=message):
-    Demucs(**fields)
+def test_fields_that_cannot_work_are_named(field, value, allowed):
+  with pytest.raises(UserError) as error:
+    Demucs(**{field: value})
+  message = f"Demucs: {field} is {value!r}; choose {allowed}"
+  assert str(error.value) == message
+
+
+if __name__ == "__main__":
+  np.savez_compressed(STORED, **make_stored())

@@ -291,21 +291,24 @@ def test_bfloat16_stays_near_float32():
 
 
 @pytest.mark.parametrize(
-  ("fields", "message"),
+  ("field", "value", "allowed"),
   [
-    ({"levels": 0}, "levels is 0, not >= 1"),
-    ({"filters": 0}, "filters is 0"),
-    ({"audio_channels": 0}, "audio_channels is 0"),
-    ({"down_taps": 4}, "down_taps is 4; choose an odd number"),
-    ({"up_taps": -1}, "up_taps is -1"),
-    ({"padding": "full"}, "padding is 'full'; choose 'same' or 'valid'"),
-    ({"upsampling": "cubic"}, "choose 'linear' or 'learned'"),
-    ({"output": "mask"}, "choose 'direct' or 'difference'"),
+    ("audio_channels", 0, "one of 1, 2, 3, ..."),
+    ("sample_rate", 0, "one of 1, 2, 3, ..."),
+    ("levels", 0, "one of 1, 2, 3, ..."),
+    ("filters", 0, "one of 1, 2, 3, ..."),
+    ("down_taps", 4, "one of 1, 3, 5, ..."),
+    ("up_taps", -1, "one of 1, 3, 5, ..."),
+    ("padding", "full", "'same' or 'valid'"),
+    ("upsampling", "cubic", "'linear' or 'learned'"),
+    ("output", "mask", "'direct' or 'difference'"),
   ],
 )
-def test_fields_that_cannot_work_are_named(fields, message):
-  with pytest.raises(UserError, match=message):
-    WaveUNet(**fields)
+def test_fields_that_cannot_work_are_named(field, value, allowed):
+  with pytest.raises(UserError) as error:
+    WaveUNet(**{field: value})
+  message = f"WaveUNet: {field} is {value!r}; choose {allowed}"
+  assert str(error.value) == message
 
 
 @pytest.mark.parametrize(
@@ -356,5 +359,5 @@ def test_weights_of_another_size_are_refused():
   ):
     from_state_dict(state, model.clone(filters=3))
   del state["up_3.bias"]
-  with pytest.raises(UserError, match=r"'up_3.bias' of shape None, the model"):
+  with pytest.raises(UserError, match=r"no array 'up_3\.bias'"):
     from_state_dict(state, model)
