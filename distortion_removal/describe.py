@@ -85,12 +85,12 @@ def layer_table(model: nn.Module) -> str:
     params = _variables(model, model.sample_rate)["params"]
   counts = dict.fromkeys(shapes, 0)
   for path, leaf in flax.traverse_util.flatten_dict(params).items():
-    counts[path[:-1]] = counts.get(path[:-1], 0) + leaf.size
+    layer = path[:-1] or path  # the network's own stand by themselves
+    counts[layer] = counts.get(layer, 0) + leaf.size
   rows = [("layer", "output for 1 s", "own parameters")]
   for path, count in counts.items():
     if count:
-      layer = "/".join(path) or "(network)"
-      rows.append((layer, shapes.get(path, ""), f"{count:,}"))
+      rows.append(("/".join(path), shapes.get(path, ""), f"{count:,}"))
   rows.append(("total", "", f"{_size(params):,}"))
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   return "\n".join(

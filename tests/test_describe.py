@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from distortion_removal.describe import describe, layer_table
+from distortion_removal.models.crafx import CRAFx
 from distortion_removal.models.demucs import Demucs
 
 RATE = 1_000  # Hz
@@ -186,6 +187,14 @@ class Gain(nn.Module):
   def __call__(self, x):
     linear = nn.Dense(x.shape[-1], name="linear")
     return self.param("gain", nn.initializers.ones, (1,)) * linear(linear(x))
+
+
+def test_parameters_of_the_network_itself_have_rows_of_their_own():
+  rows = layer_table(CRAFx()).splitlines()
+  counts = dict(row.split(maxsplit=1) for row in rows[1:])
+  assert counts["kernel"] == "2,048"
+  assert counts["smoothing_kernel"] == "4,096"
+  assert counts["total"] == "275,073"
 
 
 def test_layer_table():
