@@ -3,8 +3,8 @@
     workdir/checkpoints/last/STEP/{params,ema,opt,data}   to resume from
     workdir/checkpoints/best/STEP/ema                     to evaluate
 
-Items are kept apart so that evaluation reads `ema` alone: all collections of
-the network's variables, the averaged parameters among them. The state of the
+Items are kept apart so that evaluation reads `ema` alone. It and `params` hold
+all collections of the network's variables, averaged and not. The state of the
 data iterator goes along, so a resumed run sees the batches that an
 uninterrupted one would have seen.
 """
@@ -54,12 +54,12 @@ class Checkpoints:
     import grain  # Two seconds that evaluation need not spend.
 
     host = jax.device_get(state)
-    self._require_space((host.params, host.ema_variables, host.opt_state))
+    self._require_space((host.variables, host.ema, host.opt_state))
     self._last.save(
       step,
       args=ocp.args.Composite(
-        params=ocp.args.StandardSave(host.params),
-        ema=ocp.args.StandardSave(host.ema_variables),
+        params=ocp.args.StandardSave(host.variables),
+        ema=ocp.args.StandardSave(host.ema),
         opt=ocp.args.StandardSave(host.opt_state),
         data=grain.checkpoint.CheckpointSave(data),
       ),
@@ -99,8 +99,8 @@ class Checkpoints:
       restored = self._last.restore(
         step,
         args=ocp.args.Composite(
-          params=ocp.args.StandardRestore(host.params),
-          ema=ocp.args.StandardRestore(host.ema_variables),
+          params=ocp.args.StandardRestore(host.variables),
+          ema=ocp.args.StandardRestore(host.ema),
           opt=ocp.args.StandardRestore(host.opt_state),
           data=grain.checkpoint.CheckpointRestore(data),
         ),
@@ -111,12 +111,12 @@ class Checkpoints:
         f"{folder}: the checkpoint is damaged; remove that folder to resume "
         "from the one before, or take another --workdir"
       ) from error
-    model_state = dict(restored.ema)
+    model_state = dict(restored.params)
     return state.replace(
       step=step,
-      params=restored.params,
-      ema_params=model_state.pop("params"),
+      params=model_state.pop("params"),
       model_state=model_state,
+      ema=restored.ema,
       opt_state=restored.opt,
     )
 

@@ -23,17 +23,17 @@ class TrainState(train_state.TrainState):
   """Step, parameters and optimiser state, and what evaluation uses.
 
   Attributes:
-    ema_params: averaged parameters.
     model_state: the network's other collections (batch statistics).
+    ema: all its collections, parameters and others averaged alike.
   """
 
-  ema_params: Any
   model_state: Variables
+  ema: Variables
 
   @property
-  def ema_variables(self) -> Variables:
-    """All collections of the network, with the averaged parameters."""
-    return {"params": self.ema_params, **self.model_state}
+  def variables(self) -> Variables:
+    """All collections of the network as of the last step."""
+    return {"params": self.params, **self.model_state}
 
 
 def create_optimizer(
@@ -98,8 +98,8 @@ def create_state(
     apply_fn=model.apply,
     params=params,
     tx=optimizer,
-    ema_params=jax.tree.map(jnp.copy, params),
     model_state=variables,
+    ema=jax.tree.map(jnp.copy, {"params": params, **variables}),
   )
 
 
@@ -107,7 +107,7 @@ def begin_stage(state: TrainState) -> TrainState:
   """Forgets the optimiser's moments and schedule, and the average so far."""
   return state.replace(
     opt_state=state.tx.init(state.params),
-    ema_params=jax.tree.map(jnp.copy, state.params),
+    ema=jax.tree.map(jnp.copy, state.variables),
   )
 
 
@@ -127,7 +127,7 @@ def train_step(
     batch: `clean` `[batch, time, channels]` and `level` `[batch]`.
     degrade: the effect, `(clean, level)` to degraded.
     objective: see `objectives`.
-    ema_decay: of the averaged parameters, per step. Early steps forget
+    ema_decay: of the averaged variables, per step. Early steps forget
       faster, (1 + step) / (10 + step), so that the average soon leaves the
       initial weights behind.
     seed: of dropout, which differs by step and device.
@@ -151,12 +151,10 @@ def train_step(
   )
   state = state.apply_gradients(grads=gradients, model_state=model_state)
   decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-  averaged = optax.incremental_update(
-    state.params, state.ema_params, 1.0 - decay
-  )
+  averaged = optax.incremental_update(state.variables, state.ema, 1.0 - decay)
   norm = optax.tree.norm(gradients)
   return (
-    state.replace(ema_params=averaged),
+    state.replace(ema=averaged),
     {"loss": value, "gradient_norm": norm},
   )
 

@@ -223,12 +223,12 @@ def _loop(
     if number % config.log_every == 0 or last:
       writer.scalars(number, scalars | _speed(config, number, watch))
     if check:
-      scores, examples = score(state.ema_variables)
+      scores, examples = score(state.ema)
       writer.scalars(number, scores)
       _write_examples(config, number, examples, writer)
       if scores["validation/si_sdr"] > best:
         best = scores["validation/si_sdr"]
-        checkpoints.save_best(number, state.ema_variables, best)
+        checkpoints.save_best(number, state.ema, best)
     if save:
       checkpoints.save_last(number, state, batches)
     if check or save:

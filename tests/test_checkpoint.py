@@ -26,8 +26,11 @@ def _state(value):
     apply_fn=None,
     params=params,
     tx=optax.adam(1e-3),
-    ema_params=jax.tree.map(lambda x: x / 2, params),
-    model_state={"batch_stats": {"mean": jnp.full(3, value + 1.0)}},
+    model_state={"batch_stats": {"mean": jnp.full(3, value)}},
+    ema={
+      "params": jax.tree.map(lambda x: x / 2, params),
+      "batch_stats": {"mean": jnp.full(3, value + 1.0)},
+    },
   )
 
 
@@ -58,7 +61,7 @@ def test_last_comes_back_with_the_position_in_the_data(tmp_path):
   checkpoints.close()
   assert next(fresh) == 3
   assert restored.step == 3
-  for name in ("params", "ema_params", "model_state", "opt_state"):
+  for name in ("params", "model_state", "ema", "opt_state"):
     jax.tree.map(
       np.testing.assert_array_equal,
       getattr(restored, name),
@@ -80,8 +83,8 @@ def test_the_best_weights_are_preferred_and_their_score_stays(tmp_path):
   np.testing.assert_array_equal(weights["batch_stats"]["mean"], np.full(3, 6.0))
 
   checkpoints = checkpoint.Checkpoints(tmp_path)
-  checkpoints.save_best(2, _state(2.0).ema_variables, 7.25)
-  checkpoints.save_best(4, _state(4.0).ema_variables, 8.5)
+  checkpoints.save_best(2, _state(2.0).ema, 7.25)
+  checkpoints.save_best(4, _state(4.0).ema, 8.5)
   checkpoints.close()
   weights, step = checkpoint.restore_weights(tmp_path, _shapes())
   assert step == 4
@@ -110,7 +113,7 @@ def test_the_best_weights_are_preferred_and_their_score_stays(tmp_path):
 )
 def test_another_models_weights_are_refused_by_name(tmp_path, shapes, message):
   checkpoints = checkpoint.Checkpoints(tmp_path)
-  checkpoints.save_best(1, _state(1.0).ema_variables, 0.0)
+  checkpoints.save_best(1, _state(1.0).ema, 0.0)
   checkpoints.close()
   with pytest.raises(UserError, match=message):
     checkpoint.restore_weights(tmp_path, shapes)
@@ -165,7 +168,7 @@ def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
   with pytest.raises(UserError, match=r"takes 1\.0 MB of 0\.5; make room"):
     checkpoints.save_last(2, _state(2.0), _batches())
   with pytest.raises(UserError, match="no space left"):
-    checkpoints.save_best(2, _state(2.0).ema_variables, 0.0)
+    checkpoints.save_best(2, _state(2.0).ema, 0.0)
   checkpoints.close()
   kept = [path.name for path in (tmp_path / "checkpoints/last").iterdir()]
   assert kept == ["1"]

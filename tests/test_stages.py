@@ -59,8 +59,10 @@ def test_pretraining_moves_the_outer_layers_alone(crafx_run):
   config, workdir = crafx_run
   model = models.from_config(config)
   start = jax.device_get(steps.create_state(config, model).params)
-  middle = read_checkpoint(workdir, "last", 3, "params")
-  end = read_checkpoint(workdir, "last", 6, "params")
+  middle, end = (
+    read_checkpoint(workdir, "last", step, "params")["params"]
+    for step in (3, 6)
+  )
   audio = np.zeros((1, 512, 1), np.float32)
   used = model.init(jax.random.key(0), audio, method="autoencode")["params"]
   assert _changed(start, middle) == set(used) < set(start)

@@ -118,13 +118,49 @@ def test_step_equals_the_one_written_out(gradient_clip_norm):
     np.testing.assert_allclose(scalars["gradient_norm"], norm, rtol=1e-5)
     for tree, expected in (
       (state.params, weights),
-      (state.ema_params, average),
+      (state.ema["params"], average),
     ):
       found = [float(tree["a"]), float(tree["b"])]
       np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     norms.append(norm)
   assert min(norms) < 0.3 < max(norms)  # the clipping was and was not at work
   assert int(state.step) == 8
+
+
+class Counting(nn.Module):
+  """A gain that counts how often it was trained."""
+
+  @nn.compact
+  def __call__(self, audio, train=False):
+    count = self.variable("batch_stats", "count", jnp.zeros, ())
+    if train:
+      count.value = count.value + 1.0
+    return self.param("gain", nn.initializers.ones, ()) * audio
+
+
+def test_statistics_are_averaged_as_the_parameters_are():
+  config = _cubic_config()
+  state = parallel.replicate(steps.create_state(config, Counting()))
+  step = parallel.map_train(
+    functools.partial(
+      steps.train_step,
+      degrade=clipping.hard_clip,
+      objective=objectives.waveform(Counting(), losses.l2),
+      ema_decay=0.3,
+      seed=0,
+    )
+  )
+  batch = {"clean": np.ones((1, 1, 8, 1), np.float32), "level": np.ones((1, 1))}
+  average = 0.0
+  for number in range(1, 6):
+    state, _ = step(state, batch)
+    decay = min(0.3, (1 + number) / (10 + number))
+    average = decay * average + (1 - decay) * number
+    assert float(state.model_state["batch_stats"]["count"]) == number
+    found = float(state.ema["batch_stats"]["count"])
+    np.testing.assert_allclose(found, average, rtol=1e-6)
+  restarted = steps.begin_stage(state)
+  assert float(restarted.ema["batch_stats"]["count"]) == 5
 
 
 def test_dropout_differs_by_step_and_device():
@@ -208,7 +244,7 @@ def train_on_all_devices(path):
     }
     state, scalars = step(state, parallel.split_batch(batch))
     outputs |= {f"{key}_{i}": value for key, value in scalars.items()}
-  leaves = jax.tree.leaves((state.params, state.ema_params))
+  leaves = jax.tree.leaves((state.params, state.ema))
   outputs |= {f"leaf_{i}": leaf for i, leaf in enumerate(leaves)}
   _train_umx(outputs)
   np.savez(path, devices=jax.device_count(), **jax.device_get(outputs))
@@ -279,7 +315,7 @@ def test_bfloat16_computes_but_does_not_store():
     assert ("bf16" in text) == (dtype == "bfloat16")
   for tree in (
     states["bfloat16"].params,
-    states["bfloat16"].ema_params,
+    states["bfloat16"].ema,
     states["bfloat16"].opt_state[1][0].mu,
   ):
     assert {leaf.dtype for leaf in jax.tree.leaves(tree)} == {
