@@ -84,11 +84,13 @@ def save(
       configuration says of task and data is then left out of the card.
 
   Raises:
-    UserError: the name does not end in `.safetensors`.
+    UserError: the name does not end in `.safetensors`, or in the card's place
+      lies something else.
   """
   import safetensors.numpy
 
   _check_suffix(target)
+  _check_card_place(target.with_suffix(".json"))
   flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
   arrays = {key: np.ascontiguousarray(value) for key, value in flat.items()}
   content = safetensors.numpy.save(arrays)
@@ -153,6 +155,15 @@ def load_weights(source: Path, shapes: Any) -> Any:
 def _check_suffix(path: Path) -> None:
   if path.suffix != SUFFIX:
     raise UserError(f"{path}: the name of a model ends in {SUFFIX}")
+
+
+def _check_card_place(path: Path) -> None:
+  """Refuses to replace what is not a model card."""
+  if path.exists() and '"sha256"' not in path.read_text(errors="replace"):
+    raise UserError(
+      f"{path}: the model card would go there, but it is another file; choose "
+      "another name"
+    )
 
 
 def _shapes(config: ml_collections.ConfigDict) -> Any:

@@ -140,6 +140,8 @@ def test_names_and_places_that_cannot_be(tiny_run, exported, tmp_path):
   with pytest.raises(UserError, match=r"ends in \.safetensors"):
     model_file.export_run(tiny_run, tmp_path / "model.pt")
   before = files_of(tiny_run)
+  with pytest.raises(UserError, match=r"config\.json: the model card would"):
+    model_file.export_run(tiny_run, tiny_run / "config.safetensors")
   with pytest.raises(UserError, match="holds a run"):
     model_file.import_run(exported, tiny_run)
   assert files_of(tiny_run) == before
