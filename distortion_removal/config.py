@@ -8,7 +8,7 @@ from types import ModuleType
 
 import ml_collections
 
-from distortion_removal import baselines, losses, metrics, models, objectives
+from distortion_removal import baselines, metrics, models, objectives
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
 from distortion_removal.files import write_whole
@@ -104,8 +104,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       "'bfloat16'"
     )
   tasks.get(config.data.task)
-  losses.get(config.loss)
-  model = models.create(config.model.name, **config.model.fields)
+  model = models.from_config(config)
   objectives.get(config.objective, model, config.loss)
   if config.pretrain_steps:
     objectives.get("autoencoder", model, config.loss)

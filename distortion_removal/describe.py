@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from distortion_removal import models
+
 # The shorter recording and what the longer one has more; about the excerpts
 # that networks are trained on, which decides how `convolve` computes.
 _SECONDS, _MORE_SECONDS = 2, 4
@@ -105,9 +107,7 @@ def _audio(model: nn.Module, length: int) -> jax.ShapeDtypeStruct:
 
 def _variables(model: nn.Module, length: int = 1) -> dict[str, Any]:
   """Shapes of the variables that initialisation on `length` samples makes."""
-  audio = _audio(model, length)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)
-  return {"params": {}, **shapes}
+  return {"params": {}, **models.variable_shapes(model, length)}
 
 
 def _size(tree: Any) -> int:

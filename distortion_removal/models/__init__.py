@@ -66,9 +66,14 @@ def over_devices(model: nn.Module) -> nn.Module:
   return model
 
 
-def variable_shapes(model: nn.Module) -> dict[str, Any]:
-  """The variables of a network as a tree of `jax.ShapeDtypeStruct`."""
-  audio = jax.ShapeDtypeStruct((1, 1, model.audio_channels), jnp.float32)
+def variable_shapes(model: nn.Module, length: int = 1) -> dict[str, Any]:
+  """The variables of a network as a tree of `jax.ShapeDtypeStruct`.
+
+  Args:
+    model: the network.
+    length: samples of the audio it is traced with; the shapes are the same.
+  """
+  audio = jax.ShapeDtypeStruct((1, length, model.audio_channels), jnp.float32)
   return jax.eval_shape(model.init, jax.random.key(0), audio)
 
 
