@@ -51,6 +51,19 @@ def _cubic_config(**optimizer):
   return config
 
 
+def _start(config, model, loss, *, ema_decay):
+  """The first state and the compiled step of a model against a hard clip."""
+  step = functools.partial(
+    steps.train_step,
+    degrade=clipping.hard_clip,
+    objective=objectives.waveform(model, loss),
+    ema_decay=ema_decay,
+    seed=0,
+  )
+  state = parallel.replicate(steps.create_state(config, model))
+  return state, parallel.map_train(step)
+
+
 def _learning_rate(count, options, steps):
   """Linear from 0 to the peak, then half a cosine down to the end."""
   if count < options.warmup_steps:
@@ -98,16 +111,7 @@ def test_step_equals_the_one_written_out(gradient_clip_norm):
     (rng.uniform(-0.5, 0.5, (4, 8, 1)), rng.uniform(0.0, 20.0, 4))
     for _ in range(8)
   ]
-  state = parallel.replicate(steps.create_state(config, Cubic()))
-  step = parallel.map_train(
-    functools.partial(
-      steps.train_step,
-      degrade=clipping.hard_clip,
-      objective=objectives.waveform(Cubic(), losses.l2),
-      ema_decay=ema_decay,
-      seed=0,
-    )
-  )
+  state, step = _start(config, Cubic(), losses.l2, ema_decay=ema_decay)
   norms = []
   for (clean, gain_db), (loss, norm, weights, average) in zip(
     batches, _cubic_by_hand(batches, config, ema_decay), strict=True
@@ -140,16 +144,7 @@ class Counting(nn.Module):
 
 def test_statistics_are_averaged_as_the_parameters_are():
   config = _cubic_config()
-  state = parallel.replicate(steps.create_state(config, Counting()))
-  step = parallel.map_train(
-    functools.partial(
-      steps.train_step,
-      degrade=clipping.hard_clip,
-      objective=objectives.waveform(Counting(), losses.l2),
-      ema_decay=0.3,
-      seed=0,
-    )
-  )
+  state, step = _start(config, Counting(), losses.l2, ema_decay=0.3)
   batch = {"clean": np.ones((1, 1, 8, 1), np.float32), "level": np.ones((1, 1))}
   average = 0.0
   for number in range(1, 6):
@@ -225,16 +220,7 @@ test_steps.train_on_all_devices(sys.argv[2])
 def train_on_all_devices(path):
   """Four steps of the cubic with a global batch of eight, stored."""
   config = _cubic_config()
-  state = parallel.replicate(steps.create_state(config, Cubic()))
-  step = parallel.map_train(
-    functools.partial(
-      steps.train_step,
-      degrade=clipping.hard_clip,
-      objective=objectives.waveform(Cubic(), losses.neg_si_sdr),
-      ema_decay=0.9,
-      seed=0,
-    )
-  )
+  state, step = _start(config, Cubic(), losses.neg_si_sdr, ema_decay=0.9)
   rng = np.random.default_rng(0)
   outputs = {}
   for i in range(4):
