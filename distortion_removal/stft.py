@@ -9,16 +9,19 @@ Lim, 1984, eq. 6), so that it undoes the transform.
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from distortion_removal.framing import overlap_add, split_frames
 
 
-def window(length: int, size: int | None = None) -> np.ndarray:
+def window(
+  length: int, size: int | None = None, dtype: npt.DTypeLike = np.float32
+) -> np.ndarray:
   """Periodic Hann window of `length`, centred in zeros up to `size`."""
   hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
   left = ((size or length) - length) // 2
   right = (size or length) - length - left
-  return np.pad(hann, (left, right)).astype(np.float32)
+  return np.pad(hann, (left, right)).astype(dtype)
 
 
 def frame_count(length: int, hop: int) -> int:

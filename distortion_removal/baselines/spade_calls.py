@@ -1,0 +1,98 @@
+"""Calls of the compiled iteration, side by side on the cores of a CPU.
+
+The program has one static shape per setting, whatever the length of the audio.
+Inside its loops XLA uses one core, so as many calls run at a time as there are
+cores; an accelerator gets larger ones, one by one.
+"""
+
+import concurrent.futures
+import functools
+import os
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+
+from distortion_removal.baselines import spade, working_set
+
+Solve = Callable[..., Iterator[tuple[np.ndarray, spade.Result]]]
+
+# Samples of the frames that iterate together: those of a CPU should stay in
+# its cache, but fill its vectors; an accelerator wants many.
+_CPU_SAMPLES, _ACCELERATOR_SAMPLES = 1 << 17, 1 << 23
+_FEWEST_SLOTS = 16
+_ROUNDS = 8  # Frames of a call over frames that iterate together.
+
+
+def solve(
+  settings: spade.Settings,
+  new_spectrum: spade.NewSpectrum,
+  problem: Callable[[np.ndarray], spade.Problem],
+  where: np.ndarray,
+) -> Iterator[tuple[np.ndarray, spade.Result]]:
+  """Declips frames, a number of them in each call.
+
+  Args:
+    settings: of the iteration.
+    new_spectrum: what makes it A- or S-SPADE.
+    problem: gives the frames for a part of `where`, NumPy arrays.
+    where: `[2, count]`, which frames.
+
+  Yields:
+    Parts of `where` in order, and the results of their frames.
+  """
+  count = where.shape[1]
+  if not count:
+    return
+  on_cpu = jax.default_backend() == "cpu"
+  samples = _CPU_SAMPLES if on_cpu else _ACCELERATOR_SAMPLES
+  slots = max(_FEWEST_SLOTS, samples // settings.frame)
+  capacity = _ROUNDS * slots
+  workers = len(os.sched_getaffinity(0)) if on_cpu else 1
+  # As many calls for each worker, of about as many frames.
+  calls = workers * -(-count // (workers * capacity))
+  parts = np.array_split(where, min(calls, count), axis=1)
+  dtype = problem(where[:, :1]).windowed.dtype
+  program = _compiled(settings, new_spectrum, slots, capacity, dtype)
+
+  def call(part: np.ndarray) -> spade.Result:
+    size = part.shape[1]
+    padded = jax.tree.map(
+      lambda x: np.pad(x, [(0, capacity - size), *[(0, 0)] * (x.ndim - 1)]),
+      problem(part),
+    )
+    with jax.enable_x64(dtype == np.float64):
+      result = program(padded, np.int32(size))
+      return jax.tree.map(lambda x: np.asarray(x)[:size], result)
+
+  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    try:
+      yield from zip(parts, pool.map(call, parts), strict=True)
+    except BaseException:
+      pool.shutdown(cancel_futures=True)
+      raise
+
+
+@functools.cache
+def _compiled(
+  settings: spade.Settings,
+  new_spectrum: spade.NewSpectrum,
+  slots: int,
+  capacity: int,
+  dtype: np.dtype,
+) -> Callable[[spade.Problem, np.ndarray], spade.Result]:
+  """The program for `capacity` frames, compiled once for all threads."""
+  method = spade.method(settings, new_spectrum)
+
+  def run(problems: spade.Problem, count: jax.Array) -> spade.Result:
+    return working_set.run(method, problems, count, slots)
+
+  shape = capacity, settings.frame
+  problems = spade.Problem(
+    jax.ShapeDtypeStruct(shape, dtype),
+    jax.ShapeDtypeStruct(shape, np.int8),
+    jax.ShapeDtypeStruct(shape[:1], dtype),
+  )
+  count = jax.ShapeDtypeStruct((), np.int32)
+  with jax.enable_x64(dtype == np.float64):
+    return jax.jit(run).lower(problems, count).compile()
