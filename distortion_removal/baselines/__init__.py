@@ -1,18 +1,35 @@
 """Methods without training that networks are held against, listed by name.
 
-Each is a function `(degraded, clean, *, sample_rate)` to the estimate: two
-arrays `[batch, time, channels]` float32 and a rate in Hz to an array of the
-same shape. An oracle uses the clean signal, any other method ignores it.
+A baseline is a function `(degraded, clean, *, sample_rate, **options)` to the
+estimate: two arrays `[batch, time, channels]` float32 and a rate in Hz to an
+array of the same shape. An oracle uses the clean signal, any other method
+ignores it.
+
+A declipper is what such a method is made of and what `restore` uses:
+`(audio, clip_level=None, **options)` to the restored audio and a record of the
+work, see `rails` for the clip level.
 """
 
+import importlib
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from distortion_removal import errors
 from distortion_removal.baselines import ideal_ratio_mask
 
-Baseline = Callable[..., jax.Array]
+
+class Baseline(NamedTuple):
+  """A method and the effects that it can undo; None for any effect."""
+
+  function: Callable[..., jax.Array | np.ndarray]
+  effects: tuple[str, ...] | None = None
+
+  def applies_to(self, effect: str) -> bool:
+    """Whether the method is made for what `effect` does."""
+    return self.effects is None or effect in self.effects
 
 
 def _ideal_ratio_mask(
@@ -23,7 +40,31 @@ def _ideal_ratio_mask(
   return ideal_ratio_mask.ideal_ratio_mask(degraded, clean)
 
 
-BASELINES: dict[str, Baseline] = {"ideal_ratio_mask": _ideal_ratio_mask}
+def _declip(name: str) -> Baseline:
+  """A declipper as a baseline: it is told where the clipping tasks clip."""
+
+  def function(
+    degraded: np.ndarray,
+    clean: np.ndarray,
+    *,
+    sample_rate: int,
+    **options: Any,
+  ) -> np.ndarray:
+    del clean, sample_rate
+    audio = np.asarray(degraded)
+    # They clip both sides at the peak. Any level will do for silence.
+    peak = np.abs(audio).max(axis=(1, 2), initial=0.0)
+    restored, _ = declipper(name)(audio, np.where(peak, peak, 1.0), **options)
+    return np.asarray(restored, np.float32)
+
+  return Baseline(function, effects=("hard_clip", "hard_clip_sdr"))
+
+
+DECLIPPERS = ("aspade", "sspade", "social_sparsity")
+
+BASELINES: dict[str, Baseline] = {
+  "ideal_ratio_mask": Baseline(_ideal_ratio_mask)
+} | {name: _declip(name) for name in DECLIPPERS}
 
 
 def get(name: str) -> Baseline:
@@ -33,3 +74,8 @@ def get(name: str) -> Baseline:
     UserError: no baseline has that name; the message lists those there are.
   """
   return errors.look_up(BASELINES, "baseline", name)
+
+
+def declipper(name: str) -> Callable[..., tuple[np.ndarray, Any]]:
+  """Returns the declipper called `name`, one of `DECLIPPERS`."""
+  return getattr(importlib.import_module(f"{__name__}.{name}"), name)

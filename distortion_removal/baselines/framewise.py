@@ -69,14 +69,14 @@ class _Grid(NamedTuple):
 
   def split(self, rows: np.ndarray) -> np.ndarray:
     """`[rows, time]` to `[rows, blocks, hop]`, with zeros around."""
-    total = (self.frames + self.overlap - 1) * self.hop
-    behind = total - self.margin - rows.shape[1]
+    blocks = self.frames + self.overlap - 1
+    behind = blocks * self.hop - self.margin - rows.shape[1]
     padded = np.pad(rows, ((0, 0), (self.margin, behind)))
-    return padded.reshape(len(rows), -1, self.hop)
+    return padded.reshape(len(rows), blocks, self.hop)
 
   def join(self, blocks: np.ndarray, time: int) -> np.ndarray:
     """The reverse of `split`."""
-    rows = blocks.reshape(len(blocks), -1)
+    rows = blocks.reshape(len(blocks), blocks.shape[1] * self.hop)
     return rows[:, self.margin : self.margin + time]
 
   def take(self, blocks: np.ndarray, where: np.ndarray) -> np.ndarray:

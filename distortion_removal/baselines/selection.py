@@ -56,6 +56,7 @@ def kth_largest(
   """
   k = jnp.minimum(k, values.shape[-1])
   octave = 1 << jnp.finfo(values.dtype).nmant
+  longest = _OCTAVES * octave
   infinity = _bits(jnp.asarray(jnp.inf, values.dtype))
 
   def count(bits: jax.Array) -> jax.Array:
@@ -69,7 +70,7 @@ def kth_largest(
 
   def narrow(search: _Search) -> _Search:
     trial = _trial(search, k, infinity)
-    step = jnp.minimum(search.step * _GROWTH, _OCTAVES * octave)
+    step = jnp.minimum(search.step * _GROWTH, longest)
     search = search._replace(step=step, turn=search.turn + 1)
     return _with(search, trial, count(trial), k)
 
@@ -81,11 +82,13 @@ def kth_largest(
     upper=jnp.full_like(first, infinity),
     lower_count=jnp.full_like(k, values.shape[-1]),
     upper_count=jnp.zeros_like(k),
-    step=(ranks_off * (octave / k)).astype(first.dtype),
+    step=jnp.minimum(ranks_off * (octave / k), longest).astype(first.dtype),
     turn=jnp.asarray(0),
   )
   search = _with(whole, first, first_count, k)
-  return _number(jax.lax.while_loop(unfinished, narrow, search).lower)
+  found = _number(jax.lax.while_loop(unfinished, narrow, search).lower)
+  # Devices that take denormal numbers for zero count zeros as reaching them.
+  return jnp.where(found < jnp.finfo(found.dtype).tiny, 0.0, found)
 
 
 def _bits(numbers: jax.Array) -> jax.Array:

@@ -11,16 +11,16 @@ of multipliers takes in turn
 
 until the spectrum of x is within epsilon of z, k growing on the way.
 
-Here x = y + d. Only d is iterated, which is 0 on reliable samples and has the
-sign of the rail on clipped ones. With s = u + A y and D the spectrum of d, z
-and u need no arrays of their own, and what goes through the transforms,
+Here x = y + d, and only d is iterated, which is 0 on reliable samples and has
+the rail's sign on clipped ones. With D the spectrum of d and t = z - u - A y,
 
-    r = z - u - A y = D where z is kept, -s elsewhere      s' = A y + D' - r,
+    t' = D where z is kept, t - D - A y elsewhere
 
-is small: float32's rounding is relative to the part that is missing, not to the
-whole frame. At 1024 samples most frames select what they select in float64; at
-8192 samples the thousands of iterations meet near-ties in any case. (Spectra
-below are not scaled; norms are.)
+is all there is to a step (z and u need no arrays of their own), and what goes
+through the transforms, t and d, is small: the rounding of float32 is relative
+to what is missing, not to the frame. At 1024 samples most frames then select
+what they select in float64; the thousands of iterations that 8192 samples take
+meet near-ties in any case. (Spectra below are not scaled by A; norms are.)
 """
 
 import math
@@ -81,14 +81,14 @@ class Problem(NamedTuple):
 
 
 class _State(NamedTuple):
-  """Of frames: see the module for s and D.
+  """Of frames; `observed`, `spectrum` and `target` are A y, D and t.
 
   `rank` orders the bins, `best` is the change of the smallest norm so far.
   """
 
   observed: jax.Array
-  dual: jax.Array
   spectrum: jax.Array
+  target: jax.Array
   rank: jax.Array
   change: jax.Array
   k: jax.Array
@@ -124,8 +124,8 @@ def method(settings: Settings, new_spectrum: NewSpectrum) -> working_set.Method:
   def transform(frames: jax.Array) -> jax.Array:
     return jnp.fft.rfft(frames, size)
 
-  def rank(spectrum: jax.Array) -> jax.Array:
-    return _square(spectrum) * ranking.astype(spectrum.real.dtype)
+  def rank(v: jax.Array) -> jax.Array:
+    return _square(v) * ranking.astype(v.real.dtype)
 
   def start(problem: Problem) -> _State:
     observed = transform(problem.windowed)
@@ -133,8 +133,8 @@ def method(settings: Settings, new_spectrum: NewSpectrum) -> working_set.Method:
     zero = jnp.zeros(len(silence), jnp.int32)
     return _State(
       observed=observed,
-      dual=observed,
       spectrum=jnp.zeros_like(observed),
+      target=jnp.zeros_like(observed),
       rank=rank(observed),
       change=silence,
       k=zero + settings.s,
@@ -154,28 +154,25 @@ def method(settings: Settings, new_spectrum: NewSpectrum) -> working_set.Method:
       state.rank, state.k, state.threshold, active
     )
     kept = state.rank >= threshold[:, None]
-    gap = jnp.where(
-      kept,
-      _square(state.dual - state.observed),
-      _square(state.observed + state.spectrum),
-    )
-    norm = jnp.sqrt(jnp.sum(gap * weights.astype(gap.dtype), -1))
+    minus_u = state.target - state.spectrum
+    gap = jnp.where(kept, minus_u, state.observed + state.spectrum)
+    energy = _square(gap) * weights.astype(state.rank.dtype)
+    norm = jnp.sqrt(jnp.sum(energy, -1))
     better = active & (norm <= state.best_norm)
     converged = state.converged | (active & (norm <= problem.epsilon))
 
-    target = jnp.where(kept, state.spectrum, -state.dual)
+    target = jnp.where(kept, state.spectrum, minus_u - state.observed)
     nearest = jnp.fft.irfft(target, size)[:, : settings.frame]
     change = _consistent(nearest, problem.signs)
     spectrum = new_spectrum(target, nearest, change, transform)
-    dual = state.observed + spectrum - target
     iterations = state.iterations + (active & ~converged)
     grows = (iterations + 1) % settings.r == 0
     return _State(
       observed=state.observed,
-      dual=dual,
       spectrum=spectrum,
+      target=target,
       # Held for the next step: see `selection.kth_largest`.
-      rank=rank(spectrum + dual),
+      rank=rank(state.observed + 2.0 * spectrum - target),
       change=change,
       k=state.k + jnp.where(grows, settings.s, 0),
       threshold=threshold,

@@ -17,10 +17,11 @@ from distortion_removal.baselines import spade, working_set
 
 Solve = Callable[..., Iterator[tuple[np.ndarray, spade.Result]]]
 
-# Samples of the frames that iterate together: those of a CPU should stay in
-# its cache, but fill its vectors; an accelerator wants many.
-_CPU_SAMPLES, _ACCELERATOR_SAMPLES = 1 << 17, 1 << 23
-_FEWEST_SLOTS = 16
+# Samples of the frames that iterate together, and bounds of their number: those
+# of a CPU should stay in its cache, but fill its vectors; an accelerator wants
+# many.
+_CPU = 1 << 17, 16, 128
+_ACCELERATOR = 1 << 23, 128, 1024
 _ROUNDS = 8  # Frames of a call over frames that iterate together.
 
 
@@ -45,8 +46,8 @@ def solve(
   if not count:
     return
   on_cpu = jax.default_backend() == "cpu"
-  samples = _CPU_SAMPLES if on_cpu else _ACCELERATOR_SAMPLES
-  slots = max(_FEWEST_SLOTS, samples // settings.frame)
+  samples, fewest, most = _CPU if on_cpu else _ACCELERATOR
+  slots = min(max(samples // settings.frame, fewest), most)
   capacity = _ROUNDS * slots
   workers = len(os.sched_getaffinity(0)) if on_cpu else 1
   # As many calls for each worker, of about as many frames.

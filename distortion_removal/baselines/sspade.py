@@ -1,7 +1,7 @@
 """S-SPADE, the synthesis variant in its proper version.
 
 Záviška, Rajmic, Mokrý, Průša, "A proper version of synthesis-based sparse
-audio declipper", ICASSP 2019, algorithm 3.
+audio declipper", ICASSP 2019.
 """
 
 import jax
@@ -50,5 +50,5 @@ def _new_spectrum(
   change: jax.Array,
   transform: spade.Transform,
 ) -> jax.Array:
-  """Equation 10, with A*A = 1: c = (z - u) + A(x - A*(z - u))."""
+  """With A*A = 1, c = z - u + A(x - A*(z - u)) is the nearest."""
   return target + transform(change - nearest)

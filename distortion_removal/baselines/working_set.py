@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 Tree = Any  # Of arrays whose leading axis are frames, or slots that hold them.
 
-_SHRINKAGE = 4  # The set's next size; each size is compiled once.
+_SHRINKAGE = 8  # To the next size; each size is compiled once.
 
 
 class Method(NamedTuple):

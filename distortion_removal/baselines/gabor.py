@@ -1,0 +1,60 @@
+"""A Gabor frame that is a Parseval frame, for iterations that need many."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distortion_removal import stft
+from distortion_removal.errors import UserError
+from distortion_removal.framing import overlap_add, split_frames
+
+
+class Gabor(NamedTuple):
+  """Zero-padded DFTs of Hann-windowed frames, all that overlap a signal.
+
+  The window is divided by the root of the sum of its shifted squares, and the
+  DFT is unitary: the coefficients have the energy of the signal (those between
+  zero and the Nyquist frequency counted twice, for the negative frequencies),
+  and `synthesis` is at once the adjoint and the left inverse of `analysis`.
+
+  Attributes:
+    frame: samples of a window, even, a multiple of `hop`.
+    hop: samples between frames, at most half of `frame`.
+    redundancy: DFT bins for each sample of a frame.
+  """
+
+  frame: int
+  hop: int
+  redundancy: int
+
+  def check(self) -> None:
+    """Raises UserError if there is no such frame."""
+    if self.hop < 1 or self.frame % self.hop or self.frame < 2 * self.hop:
+      raise UserError(
+        f"frame {self.frame} is not two or more times hop {self.hop}; give a "
+        "quarter of the frame as the hop"
+      )
+    if self.frame % 2:
+      raise UserError(f"frame {self.frame} is odd; give an even one")
+    if self.redundancy < 1:
+      raise UserError(f"redundancy {self.redundancy} is below 1; give 2")
+
+  def analysis(self, signal: jax.Array) -> jax.Array:
+    """Transforms `[time]`, a multiple of the hop, to `[frames, bins]`."""
+    signal = jnp.pad(signal, self.frame - self.hop)
+    frames = split_frames(signal, self.frame, self.hop) * self._window(signal)
+    return jnp.fft.rfft(frames, self.frame * self.redundancy, norm="ortho")
+
+  def synthesis(self, spectrum: jax.Array) -> jax.Array:
+    """Transforms `[frames, bins]` to `[time]`."""
+    reach = self.frame - self.hop
+    size = self.frame * self.redundancy
+    frames = jnp.fft.irfft(spectrum, size, norm="ortho")[:, : self.frame]
+    return overlap_add(frames * self._window(frames), self.hop)[reach:-reach]
+
+  def _window(self, like: jax.Array) -> np.ndarray:
+    window = stft.window(self.frame, dtype=np.float64).reshape(-1, self.hop)
+    window = window / np.sqrt(np.sum(window**2, axis=0))
+    return window.reshape(-1).astype(like.dtype)

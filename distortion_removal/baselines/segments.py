@@ -1,0 +1,82 @@
+"""Cuts recordings into overlapping segments of a few static lengths.
+
+For methods that work on a signal as a whole: their memory stays flat in its
+length, and what needs no work costs none.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Segment(NamedTuple):
+  """Samples `start` to `stop` of a channel, worked on as `length` samples.
+
+  `index` is its number within the channel.
+  """
+
+  item: int
+  channel: int
+  index: int
+  start: int
+  stop: int
+  length: int
+
+  def of(self, audio: np.ndarray) -> np.ndarray:
+    """A view of its samples in `[batch, time, channels]`."""
+    return audio[self.item, self.start : self.stop, self.channel]
+
+
+class Cut(NamedTuple):
+  """How recordings are cut, in samples.
+
+  Attributes:
+    longest: of a segment, a multiple of `step`.
+    step: lengths are multiples of it; the rest of a segment is not audio.
+    shared: what a segment and the next have in common.
+  """
+
+  longest: int
+  step: int
+  shared: int
+
+  def spans(self, time: int) -> list[tuple[int, int]]:
+    """Start and stop of the segments of `time` samples, one at least."""
+    advance = self.longest - self.shared
+    count = max(1, -(-(time - self.shared) // advance))
+    starts = (i * advance for i in range(count))
+    return [(start, min(start + self.longest, time)) for start in starts]
+
+  def segments(self, is_wanted: np.ndarray) -> list[Segment]:
+    """The segments that hold a wanted sample, equal lengths together.
+
+    Args:
+      is_wanted: `[batch, time, channels]` bool.
+    """
+    found = []
+    for index, (start, stop) in enumerate(self.spans(is_wanted.shape[1])):
+      length = -(-(stop - start) // self.step) * self.step
+      for item, channel in np.argwhere(is_wanted[:, start:stop].any(axis=1)):
+        segment = Segment(item, channel, index, start, stop, length)
+        found.append(segment)
+    return found
+
+  def weight(self, segment: Segment, time: int) -> np.ndarray:
+    """Weights of its samples, which those of its neighbours add up to 1."""
+    phase = (np.arange(self.shared) + 0.5) / self.shared
+    fade = np.sin(np.pi / 2 * phase) ** 2
+    weight = np.ones(segment.stop - segment.start)
+    if segment.start > 0:
+      weight[: self.shared] = fade
+    if segment.stop < time:
+      weight[-self.shared :] = fade[::-1]
+    return weight
+
+
+def groups(segments: Iterable[Segment], count: int) -> Iterator[list[Segment]]:
+  """Yields successive segments of equal length, `count` at most at a time."""
+  for _, group in itertools.groupby(segments, lambda segment: segment.length):
+    while members := list(itertools.islice(group, count)):
+      yield members

@@ -1,0 +1,51 @@
+"""Segments: what they cover, and weights that add up to one."""
+
+import numpy as np
+import pytest
+
+from distortion_removal.baselines.segments import Cut, Segment, groups
+
+CUT = Cut(longest=12, step=4, shared=3)
+
+
+@pytest.mark.parametrize("time", [1, 4, 11, 12, 13, 21, 22, 40, 100])
+def test_weights_add_up_to_one(time):
+  segments = CUT.segments(np.ones((1, time, 1), bool))
+  total = np.zeros((1, time, 1))
+  for segment in segments:
+    segment.of(total)[:] += CUT.weight(segment, time)
+  np.testing.assert_allclose(total, 1, atol=1e-12)
+  assert [s.index for s in segments] == list(range(len(CUT.spans(time))))
+  for segment in segments:
+    length = segment.stop - segment.start
+    assert length <= segment.length <= 12
+    assert segment.length - length < 4
+    assert segment.length % 4 == 0
+  # Only the last is short, and it has samples of its own.
+  assert all(s.length == 12 for s in segments[:-1])
+  assert len(segments) == 1 or segments[-1].stop > segments[-2].stop
+
+
+def test_only_wanted_samples_make_segments():
+  is_wanted = np.zeros((2, 30, 2), bool)
+  is_wanted[0, 2, 1] = is_wanted[1, 10, 0] = is_wanted[1, 29, 0] = True
+  # Spans 0–12, 9–21, 18–30: sample 10 is in the first two.
+  assert CUT.spans(30) == [(0, 12), (9, 21), (18, 30)]
+  assert CUT.segments(is_wanted) == [
+    Segment(0, 1, 0, 0, 12, 12),
+    Segment(1, 0, 0, 0, 12, 12),
+    Segment(1, 0, 1, 9, 21, 12),
+    Segment(1, 0, 2, 18, 30, 12),
+  ]
+
+
+def test_no_samples():
+  assert CUT.spans(0) == [(0, 0)]
+  assert CUT.segments(np.ones((1, 0, 1), bool)) == []
+
+
+def test_groups_are_of_one_length():
+  lengths = (12, 12, 12, 4, 4)
+  segments = [Segment(0, 0, i, 0, n, n) for i, n in enumerate(lengths)]
+  found = [[s.index for s in group] for group in groups(segments, 2)]
+  assert found == [[0, 1], [2], [3, 4]]
