@@ -14,6 +14,7 @@ import ml_collections
 from distortion_removal.config import sibling
 from distortion_removal.errors import UserError
 
+declippers = sibling(__file__, "parts/declippers")
 networks = sibling(__file__, "parts/networks")
 tasks = sibling(__file__, "parts/tasks")
 
@@ -74,7 +75,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     }
   )
   config.metrics = ("si_sdr", "sdr")
-  config.baselines = ("ideal_ratio_mask",)  # scored beside the network
+  # Scored beside the network: "ideal_ratio_mask"; for hard clipping also
+  # "aspade", "sspade" and "social_sparsity", with these options.
+  config.baselines = ("ideal_ratio_mask",)
+  declippers.set_declippers(config, "paper")
   config.listen_excerpts = 3  # test excerpts written out for listening
   return smoke(config) if check(arg) == "smoke" else config
 
@@ -97,7 +101,8 @@ def paper_run(
 
   Args:
     task: "ceg_overdrive", "ceg_hard_clip" or "signaltrain".
-    network: "demucs", "wave_unet", "crafx" or "umx".
+    network: "demucs", "wave_unet", "crafx" or "umx"; "" for none, to evaluate
+      the baselines alone.
     arg: as of `get_config`.
   """
   config = get_config()
@@ -113,6 +118,7 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config.data.excerpt_seconds = 2.0
   config.data.segment_seconds = 1.0
   networks.shrink(config)
+  declippers.shrink(config)
   config.batch_size = 4
   config.steps = 4
   config.pretrain_steps = min(config.pretrain_steps, 1)

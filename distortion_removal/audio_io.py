@@ -1,7 +1,8 @@
 """Audio files in and out, in blocks of bounded memory.
 
 What cannot be used (no audio, cut short, NaN) is an error that names the file
-and the reason. Audio is `[time, channels]` float32 throughout.
+and the reason. Audio is `[time, channels]` float32, or float64 where that is
+asked for.
 """
 
 import contextlib
@@ -49,11 +50,13 @@ class Reader:
   subtype: str
   _file: soundfile.SoundFile = field(repr=False)
 
-  def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+  def blocks(
+    self, frames: int = BLOCK_FRAMES, *, dtype: str = "float32"
+  ) -> Iterator[np.ndarray]:
     """Yields the audio, once, in blocks of `frames`; the last may be shorter.
 
     Yields:
-      `[time, channels]` float32.
+      `[time, channels]` of `dtype`; "float64" holds any sample format exactly.
 
     Raises:
       AudioFileError: the data end early, or a sample is NaN or infinite.
@@ -61,9 +64,9 @@ class Reader:
     position = 0
     while position < self.frames:
       try:
-        block = self._file.read(frames, dtype="float32", always_2d=True)
+        block = self._file.read(frames, dtype=dtype, always_2d=True)
       except soundfile.LibsndfileError:
-        block = np.zeros((0, self.channels), np.float32)
+        block = np.zeros((0, self.channels), dtype)
       if not len(block):
         reason = f"truncated or damaged: decoding stops at frame {position}"
         raise AudioFileError(self.path, f"{reason} of {self.frames}")
@@ -139,7 +142,7 @@ def write_blocks(
 
   Args:
     path: its suffix decides the format.
-    blocks: `[time, channels]` float32.
+    blocks: `[time, channels]` float32 or float64.
     sample_rate: in Hz.
     channels: how many.
     subtype: libsndfile's name of the sample format ('PCM_24', 'FLOAT'); None
@@ -225,30 +228,36 @@ class Scratch:
 
   _file: soundfile.SoundFile
   _path: Path
+  _dtype: str
 
   def write(self, block: np.ndarray) -> None:
-    """Appends `[time, channels]` float32."""
+    """Appends `[time, channels]`."""
     with _disk_errors(self._path):
       self._file.write(block)
 
   def read_blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
     """Yields all that was written, in blocks of `frames`."""
     self._file.seek(0)
-    return self._file.blocks(frames, dtype="float32", always_2d=True)
+    return self._file.blocks(frames, dtype=self._dtype, always_2d=True)
 
 
 @contextlib.contextmanager
 def scratch_file(
-  beside: str | os.PathLike, sample_rate: int, channels: int
+  beside: str | os.PathLike,
+  sample_rate: int,
+  channels: int,
+  *,
+  dtype: str = "float32",
 ) -> Iterator[Scratch]:
-  """Opens a float file in the folder of `beside`, removed on leaving."""
+  """Opens a file of `dtype` in the folder of `beside`, removed on leaving."""
+  subtype = {"float32": "FLOAT", "float64": "DOUBLE"}[dtype]
   folder = Path(beside).parent
   if not folder.is_dir():
     raise AudioFileError(beside, "the folder to write to does not exist")
   with (
     tempfile.NamedTemporaryFile(dir=folder, prefix=".scratch-") as place,
     soundfile.SoundFile(
-      place.name, "w+", sample_rate, channels, "FLOAT", format="W64"
+      place.name, "w+", sample_rate, channels, subtype, format="W64"
     ) as file,
   ):
-    yield Scratch(file, Path(place.name))
+    yield Scratch(file, Path(place.name), dtype)

@@ -5,10 +5,12 @@ import sys
 _COMMANDS = {
   "train": "train a network: --config=FILE [--workdir=FOLDER]",
   "describe": "size, cost and latency of a network: --config=FILE [--table]",
-  "evaluate": "score a trained run: --workdir=FOLDER [--config=FILE]",
+  "evaluate": "score a run, or methods without one: --workdir=FOLDER "
+  "[--config=FILE]",
   "prepare": "make a data set of recordings: --dataset=NAME --path=FOLDER",
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
-  "restore": "restore a recording: IN -o OUT --checkpoint=RUN_OR_MODEL_FILE",
+  "restore": "restore a recording: IN -o OUT --checkpoint=RUN_OR_MODEL_FILE, "
+  "or without a network, --method=aspade",
 }
 
 

@@ -104,10 +104,11 @@ def check(config: ml_collections.ConfigDict) -> None:
       "'bfloat16'"
     )
   tasks.get(config.data.task)
-  model = models.from_config(config)
-  objectives.get(config.objective, model, config.loss)
-  if config.pretrain_steps:
-    objectives.get("autoencoder", model, config.loss)
+  if config.model.name:  # "": evaluation without a network
+    model = models.from_config(config)
+    objectives.get(config.objective, model, config.loss)
+    if config.pretrain_steps:
+      objectives.get("autoencoder", model, config.loss)
   for name in config.metrics:
     metrics.get(name)
   for name in config.baselines:

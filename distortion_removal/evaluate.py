@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from distortion_removal import (
   audio_io,
+  baselines,
   datasets,
   effects,
   methods,
@@ -32,14 +33,15 @@ from distortion_removal.report import plots, tables
 def evaluate(
   workdir: Path, config: ml_collections.ConfigDict | None = None
 ) -> Path:
-  """Scores a trained run on the test split of a data set.
+  """Scores a run, and methods without a network, on a test split.
 
   Writes results.jsonl, a table and a plot per metric and sounds to listen to,
   and prints the tables.
 
   Args:
     workdir: of the run: its model, weights and chunking are used.
-    config: names the data set, task and metrics if they are not the run's own.
+    config: names the data set, task, metrics and baselines if they are not the
+      run's own. If it has no network, there need not be a run.
 
   Returns:
     The folder with the results, below `workdir`.
@@ -48,18 +50,15 @@ def evaluate(
     UserError: no run, no data set, or the data set has another sample rate or
       channel count than the model.
   """
-  run = run_config.load(workdir)
+  run = _run(workdir, config)
   config = run if config is None else config
   _check_same_format(run, config)
   task = tasks.get(config.data.task)
   source = datasets.read_split(datasets.open_dataset(config.data), "test")
-  candidates = {
-    "distorted": methods.distorted,
-    run.model.name: methods.network(workdir, run),
-  } | {
-    name: methods.baseline(name, config.data.sample_rate)
-    for name in config.baselines
-  }
+  candidates = {"distorted": methods.distorted}
+  if run.model.name:
+    candidates[run.model.name] = methods.network(workdir, run)
+  candidates |= _baselines(config, task)
   folder = workdir / "evaluation" / f"{_label(config)}_{task.name}"
   (folder / "listen").mkdir(parents=True, exist_ok=True)
 
@@ -75,6 +74,30 @@ def evaluate(
     partial.unlink(missing_ok=True)
   _report(rows, task, config, folder)
   return folder
+
+
+def _run(
+  workdir: Path, config: ml_collections.ConfigDict | None
+) -> ml_collections.ConfigDict:
+  """The run in `workdir`, or a configuration that can do without."""
+  needed = config is None or config.model.name
+  if needed or run_config.exists(workdir):
+    return run_config.load(workdir)
+  run_config.check(config)
+  return config
+
+
+def _baselines(
+  config: ml_collections.ConfigDict, task: Task
+) -> dict[str, methods.Method]:
+  """The methods of `config.baselines` that can undo the task's effect."""
+  found = {}
+  for name in config.baselines:
+    if baselines.get(name).applies_to(task.effect):
+      found[name] = methods.baseline(name, config)
+    else:
+      logger.info("%s is left out: it does not undo %s", name, task.effect)
+  return found
 
 
 def _label(config: ml_collections.ConfigDict) -> str:

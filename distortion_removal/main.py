@@ -57,14 +57,24 @@ def _main(argv: list[str]) -> None:
     return
   if _CONFIG.value is None:
     raise UserError("training needs --config=FILE")
+  _require_network("train")
   from distortion_removal.train import train
 
   train(_CONFIG.value, workdir)
 
 
+def _require_network(what: str) -> None:
+  if not _CONFIG.value.model.name:
+    raise UserError(
+      f"there is no network to {what} in this configuration; it is for "
+      "--mode=evaluate"
+    )
+
+
 def _describe() -> None:
   if _CONFIG.value is None:
     raise UserError("to describe a network, give --config=FILE")
+  _require_network("describe")
   from distortion_removal import config as run_config
   from distortion_removal import describe, models
 

@@ -88,11 +88,20 @@ def network(workdir: Path, config: ml_collections.ConfigDict) -> Method:
   return method
 
 
-def baseline(name: str, sample_rate: int) -> Method:
-  """A method without a network, by its name in `baselines`."""
-  function = baselines.get(name)
+def baseline(name: str, config: ml_collections.ConfigDict) -> Method:
+  """A method without a network, by its name in `baselines`.
+
+  Args:
+    name: of the baseline.
+    config: its field `name`, where it has one, holds the baseline's options.
+  """
+  function = baselines.get(name).function
+  options = config.get(name, {})
+  sample_rate = config.data.sample_rate
 
   def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    return np.asarray(function(degraded, clean, sample_rate=sample_rate))
+    return np.asarray(
+      function(degraded, clean, sample_rate=sample_rate, **options)
+    )
 
   return method

@@ -5,19 +5,26 @@ the model's rate, group the channels as the model takes them, apply the network
 with cross-faded chunks, and back. What comes out has the rate, length,
 channels and RMS level of what went in. A model knows only its own band: with a
 16 kHz model nothing above 8 kHz comes back.
+
+With `--method` in place of `--checkpoint`, a declipper does it, see `declip`.
 """
 
-import dataclasses
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import ml_collections
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
-from distortion_removal import apply, audio_io, log, methods
+from distortion_removal import (
+  apply,
+  audio_io,
+  declip,
+  declip_options,
+  log,
+  methods,
+  recording,
+)
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import (
   OneLineParser,
@@ -25,21 +32,8 @@ from distortion_removal.errors import (
   one_line_errors,
 )
 from distortion_removal.log import logger
+from distortion_removal.recording import Energy
 from distortion_removal.resampling import resample_blocks
-
-
-@dataclasses.dataclass
-class _Energy:
-  """Sum of squares and peak of a stream that passes by."""
-
-  squares: float = 0.0
-  peak: float = 0.0
-
-  def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    for block in blocks:
-      self.squares += float(np.sum(np.square(block, dtype=np.float64)))
-      self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
-      yield block
 
 
 def restore(
@@ -60,10 +54,10 @@ def restore(
   """
   run = methods.load_config(workdir)
   info = audio_io.info(source)
-  subtype = subtype or _subtype(target, info)
+  subtype = subtype or recording.like_source(target, info)
   audio_io.check_format(target, info.sample_rate, info.channels, subtype)
   network = methods.load_network(workdir, run)
-  before, after = _Energy(), _Energy()
+  before, after = Energy(), Energy()
   # The whole file is read once before any work, so that a damaged one is told
   # at once, and its peak is known.
   with audio_io.open_reader(source) as reader:
@@ -86,7 +80,7 @@ def restore(
   ):
     blocks = (scale * block for block in reader.blocks())
     estimate = restored_blocks(
-      _progress(blocks, reader.frames, reader.sample_rate),
+      recording.progress(blocks, reader.frames, reader.sample_rate),
       network,
       run,
       sample_rate=reader.sample_rate,
@@ -95,7 +89,8 @@ def restore(
       scratch.write(block)
     if after.squares == 0.0:
       raise UserError(f"{source}: nothing is left of it; is it long enough?")
-    gain = _gain(before, after, target, subtype)
+    level = float(np.sqrt(before.squares / after.squares))
+    gain = recording.limit_gain(level, after.peak, target, subtype)
     audio_io.write_blocks(
       target,
       (gain * block for block in scratch.read_blocks()),
@@ -179,57 +174,6 @@ def _fit(
     yield np.zeros((frames, channels), np.float32)
 
 
-def _subtype(target: Path, source: audio_io.Reader) -> str | None:
-  """The source's sample format, or the nearest linear one the target has.
-
-  Compressed formats are not carried over: an MP3's would fit into a WAV.
-  """
-  format_ = audio_io.FORMATS.get(target.suffix.lower(), "")
-  wanted = {
-    "FLOAT": ("FLOAT", "PCM_24"),
-    "DOUBLE": ("DOUBLE", "FLOAT", "PCM_24"),
-    "PCM_32": ("PCM_32", "PCM_24"),
-  }.get(source.subtype, (source.subtype,))
-  for subtype in wanted:
-    linear = subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
-    if linear and soundfile.check_format(format_, subtype):
-      return subtype
-  return None
-
-
-def _progress(
-  blocks: Iterable[np.ndarray], frames: int, sample_rate: int
-) -> Iterator[np.ndarray]:
-  """The blocks, with a bar on a terminal and log lines elsewhere."""
-  quiet = not sys.stderr.isatty()
-  done, reported = 0, 0
-  with tqdm(total=frames, unit="frame", unit_scale=True, disable=quiet) as bar:
-    for block in blocks:
-      yield block
-      done += len(block)
-      bar.update(len(block))
-      if quiet and done - reported > 60 * sample_rate:
-        reported = done
-        logger.info("restored %.0f %%", 100.0 * done / frames)
-
-
-def _gain(
-  before: _Energy, after: _Energy, target: Path, subtype: str | None
-) -> float:
-  """Makes the RMS level what it was, short of clipping an integer format."""
-  gain = np.sqrt(before.squares / after.squares)
-  if subtype not in ("FLOAT", "DOUBLE") and gain * after.peak > 1.0:
-    lower_db = 20.0 * np.log10(gain * after.peak)
-    logger.warning(
-      "%s is %.1f dB quieter than the input, so that it does not clip; "
-      "--subtype=FLOAT keeps the level",
-      target,
-      lower_db,
-    )
-    gain = 1.0 / after.peak
-  return float(gain)
-
-
 def _parser() -> OneLineParser:
   parser = OneLineParser(
     prog="python -m distortion_removal.restore",
@@ -241,7 +185,6 @@ def _parser() -> OneLineParser:
   add(
     "--checkpoint",
     type=Path,
-    required=True,
     help="folder of a trained run, or a .safetensors model",
   )
   add(
@@ -250,6 +193,7 @@ def _parser() -> OneLineParser:
     metavar="FORMAT",
     help="sample format of the result, such as PCM_24; default: the input's",
   )
+  declip_options.add_arguments(parser)
   return parser
 
 
@@ -257,11 +201,26 @@ def main(argv: Sequence[str] | None = None) -> None:
   """The command line, see `--help`."""
   log.setup()
   with one_line_errors():
-    options = _parser().parse_args(argv)
-    restore(
-      options.input, options.output, options.checkpoint, subtype=options.subtype
+    options = vars(_parser().parse_args(argv))
+    given = {k: value for k, value in options.items() if value is not None}
+    source, target = given.pop("input"), given.pop("output")
+    checkpoint, subtype = (
+      given.pop("checkpoint", None),
+      given.pop("subtype", None),
     )
-    print(f"restored: {options.output}")
+    if (checkpoint is None) == ("method" not in given):
+      raise UserError(
+        "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
+        "network, or --method=NAME, without one"
+      )
+    if checkpoint is None:
+      print(declip.restore(source, target, subtype=subtype, **given))
+    elif given:
+      flag = declip_options.flag(next(iter(given)))
+      raise UserError(f"{flag} is for --method; a network has no such option")
+    else:
+      restore(source, target, checkpoint, subtype=subtype)
+    print(f"restored: {target}")
 
 
 if __name__ == "__main__":

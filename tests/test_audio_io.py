@@ -19,6 +19,23 @@ def sine(seconds=1.0, rate=RATE, channels=1, frequency_hz=440.0):
   return np.tile(wave[:, None], (1, channels)).astype(np.float32)
 
 
+def test_float64_is_kept_where_it_is_asked_for(tmp_path):
+  audio = np.random.default_rng(0).uniform(-1, 1, (1_000, 2))
+  audio_io.write(tmp_path / "a.wav", audio, RATE, subtype="DOUBLE")
+  with audio_io.open_reader(tmp_path / "a.wav") as reader:
+    result = np.concatenate(list(reader.blocks(300, dtype="float64")))
+  np.testing.assert_array_equal(result, audio)
+  result, _ = audio_io.read(tmp_path / "a.wav")
+  np.testing.assert_array_equal(result, np.float32(audio))
+  for dtype in ("float64", "float32"):
+    place = tmp_path / "beside.wav"
+    with audio_io.scratch_file(place, RATE, 2, dtype=dtype) as scratch:
+      scratch.write(audio)
+      result = np.concatenate(list(scratch.read_blocks(300)))
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, audio.astype(dtype))
+
+
 @pytest.mark.parametrize(
   ("name", "subtype", "tolerance"),
   [

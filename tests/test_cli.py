@@ -34,6 +34,7 @@ def assert_one_line(result, *parts):
 
 
 QUICKSTART = "--config=configs/quickstart.py"
+SURVEY = "--config=configs/aspade_survey.py"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,9 @@ QUICKSTART = "--config=configs/quickstart.py"
     ([QUICKSTART, "--config.zzz=1"], ["'zzz'", "configs/default.py"]),
     ([QUICKSTART, "--config.batch_size=x"], ["--config.batch_size=x", "int"]),
     ([QUICKSTART, "--config.data=3"], ["--config.data=3"]),
+    ([SURVEY], ["no network to train", "--mode=evaluate"]),
+    ([SURVEY, "--mode=describe"], ["no network to describe"]),
+    ([SURVEY, "--mode=evaluate"], ["44.1 kHz", "--sample-rate=44100"]),
     (["--config.seed=3", QUICKSTART], ["--config.seed=3", "--config"]),
     (["--mode=evaluate", "--workdir=no/run"], ["no/run: no trained run here"]),
   ],
@@ -145,6 +149,7 @@ def test_usage(monkeypatch, capsys):
     text = capsys.readouterr().out
     for command in ("train", "evaluate", "prepare", "restore"):
       assert f"\n  {command} " in text
+    assert "--method=" in text
 
 
 def test_an_unknown_command(monkeypatch):

@@ -56,6 +56,14 @@ def test_a_run_of_another_version_is_told(tmp_path, field):
   assert "\n" not in str(caught.value)
 
 
+def test_a_run_from_before_the_declippers_is_read(tmp_path):
+  tree = run_config.to_dict(shipped_config("default"))
+  for name in ("aspade", "sspade", "social_sparsity"):
+    tree.pop(name)
+  (tmp_path / "config.json").write_text(json.dumps(tree))
+  assert run_config.to_dict(run_config.load(tmp_path)) == tree
+
+
 def test_differences_are_phrases_of_the_fields_in_order():
   given = _config()
   given.seed = 4
@@ -93,6 +101,15 @@ def test_sibling_loads_from_beside_the_file_from_anywhere(
   monkeypatch.chdir(tmp_path / "elsewhere")
   module = run_config.sibling(str(tmp_path / "other.py"), "base")
   assert module.VALUE == 17
+
+
+def test_a_configuration_without_a_network_is_checked_but_for_that():
+  run = shipped_config("aspade_signaltrain")
+  run.loss = "l3"
+  run_config.check(run)
+  run.baselines = ("aspad",)
+  with pytest.raises(UserError, match="unknown baseline 'aspad'"):
+    run_config.check(run)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import RATE, pluck
+from conftest import RATE, make_tiny_config, pluck
 
 from distortion_removal import baselines, datasets, evaluate, methods
 from distortion_removal import config as run_config
@@ -60,7 +60,9 @@ def _sdr(estimate, target):
 def evaluated(tiny_config, tmp_path, monkeypatch, capsys):
   """The folder of results of a run whose network is `_halfway`."""
   tiny_config.baselines = ("ideal_ratio_mask",)
-  monkeypatch.setattr(baselines, "get", lambda name: _three_quarters)
+  monkeypatch.setitem(
+    baselines.BASELINES, "ideal_ratio_mask", baselines.Baseline(_three_quarters)
+  )
   run_config.save(tiny_config, tmp_path)
   monkeypatch.setattr(methods, "network", lambda workdir, run: _halfway)
   monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
@@ -214,6 +216,55 @@ def test_data_of_another_form_is_refused(
     UserError, match=f"{message}; give --config.data.{field}="
   ):
     evaluate.evaluate(tiny_run, tiny_config)
+
+
+@pytest.fixture
+def without_network(tiny_config, monkeypatch):
+  """A configuration for the baselines alone, and two of those."""
+  tiny_config.model = {"name": "", "fields": {}}
+  tiny_config.baselines = ("ideal_ratio_mask", "overdrive_only")
+  for name, effects in (
+    ("ideal_ratio_mask", None),
+    ("overdrive_only", ("overdrive",)),
+  ):
+    monkeypatch.setitem(
+      baselines.BASELINES, name, baselines.Baseline(_three_quarters, effects)
+    )
+  monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
+  monkeypatch.setattr(
+    datasets, "read_split", lambda builder, split: _records()[:1]
+  )
+  return tiny_config
+
+
+def test_no_run_is_needed_without_a_network(
+  without_network, tmp_path, monkeypatch, caplog
+):
+  monkeypatch.setattr(evaluate.logger, "propagate", True)
+  caplog.set_level("INFO")
+  rows = _rows(evaluate.evaluate(tmp_path / "run", without_network))
+  assert {row["method"] for row in rows} == {"distorted", "ideal_ratio_mask"}
+  assert len(rows) == 2 * len(LEVELS)
+  (line,) = [line for line in caplog.messages if "left out" in line]
+  assert line == "overdrive_only is left out: it does not undo hard_clip"
+
+
+def test_a_run_is_scored_beside_the_baselines_of_another_configuration(
+  without_network, tiny_data, tmp_path, monkeypatch
+):
+  run_config.save(make_tiny_config(tiny_data), tmp_path)
+  monkeypatch.setattr(methods, "network", lambda workdir, run: _halfway)
+  rows = _rows(evaluate.evaluate(tmp_path, without_network))
+  assert {row["method"] for row in rows} == set(METHODS)
+
+
+def test_a_bad_configuration_without_a_network_is_told(
+  without_network, tmp_path
+):
+  without_network.apply.overlap_seconds = 3.0
+  with pytest.raises(UserError, match="half of the chunk"):
+    evaluate.evaluate(tmp_path / "run", without_network)
+  assert not (tmp_path / "run").exists()
 
 
 def test_an_empty_test_split_is_told(tiny_config, tmp_path, monkeypatch):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import read_checkpoint, read_metrics
 
+from distortion_removal import baselines, methods, models
 from distortion_removal import config as run_config
-from distortion_removal import methods, models
 from distortion_removal.errors import UserError
 
 
@@ -62,6 +62,55 @@ def test_a_network_as_a_method_takes_any_length(tiny_run):
   np.testing.assert_array_equal(
     output[:, :until], function(long[:, :chunk])[:, :until]
   )
+
+
+def test_a_baseline_gets_its_options_and_the_sample_rate(
+  tiny_config, monkeypatch
+):
+  def scale(degraded, clean, *, sample_rate, factor=1.0, shift=0.0):
+    assert clean is None
+    return factor * degraded + shift + sample_rate
+
+  tiny_config.scale = {"factor": 2.0, "shift": 0.5}
+  monkeypatch.setitem(baselines.BASELINES, "scale", baselines.Baseline(scale))
+  degraded = _noise(2, 100, 1)
+  output = methods.baseline("scale", tiny_config)(degraded, None)
+  rate = tiny_config.data.sample_rate
+  np.testing.assert_array_equal(output, 2.0 * degraded + 0.5 + rate)
+  del tiny_config.scale  # a run of an earlier version
+  output = methods.baseline("scale", tiny_config)(degraded, None)
+  np.testing.assert_array_equal(output, degraded + 0.0 + rate)
+
+
+@pytest.mark.parametrize("name", ["aspade", "sspade", "social_sparsity"])
+def test_declippers_are_told_the_level_and_undo_hard_clipping(
+  tiny_config, monkeypatch, name
+):
+  """The peak of each item; silence has none and comes back as it is."""
+  seen = []
+
+  def double(audio, clip_level, *, precision):
+    seen.append((clip_level, precision))
+    return 2.0 * audio.astype(np.float64), "what it did"
+
+  monkeypatch.setattr(baselines, "declipper", lambda asked: double)
+  tiny_config[name] = {"precision": "float64"}
+  degraded = _noise(3, 100, 2) * np.float32([[[1.0]], [[0.1]], [[0.0]]])
+  output = methods.baseline(name, tiny_config)(degraded, None)
+  np.testing.assert_array_equal(output, 2.0 * degraded)
+  assert output.dtype == np.float32
+  ((level, precision),) = seen
+  assert precision == "float64"
+  np.testing.assert_array_equal(level[:2], np.abs(degraded[:2]).max((1, 2)))
+  assert level[2] > 0
+  baseline = baselines.get(name)
+  assert baseline.applies_to("hard_clip")
+  assert baseline.applies_to("hard_clip_sdr")
+  assert not baseline.applies_to("overdrive")
+
+
+def test_an_oracle_undoes_anything():
+  assert baselines.get("ideal_ratio_mask").applies_to("overdrive")
 
 
 def test_another_models_weights_are_refused(tiny_run):

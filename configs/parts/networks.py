@@ -1,7 +1,8 @@
 """The networks at the papers' sizes, trained as their papers say, and tiny.
 
 `set_network(config, "umx")` changes of a run what the network's own recipe
-changes. Imort et al. do not publish their hyper-parameters.
+changes. Imort et al. do not publish their hyper-parameters. The network "" is
+none: such a configuration is for evaluation only.
 """
 
 import ml_collections
@@ -21,6 +22,7 @@ def shrink(config: ml_collections.ConfigDict) -> None:
 
 
 _FIELDS = {
+  "": {},
   # Défossez et al. 2019, version 2: 265,675,393 parameters.
   "demucs": {
     "channels": 64,  # of the first layer
@@ -72,7 +74,7 @@ _FIELDS = {
 }
 
 
-def _demucs(config: ml_collections.ConfigDict) -> None:
+def _default(config: ml_collections.ConfigDict) -> None:
   del config  # The default run is a Demucs.
 
 
@@ -109,13 +111,15 @@ def _umx(config: ml_collections.ConfigDict) -> None:
 
 
 _RECIPES = {
-  "demucs": _demucs,
+  "": _default,
+  "demucs": _default,
   "wave_unet": _wave_unet,
   "crafx": _crafx,
   "umx": _umx,
 }
 
 TINY = {
+  "": {},
   "demucs": {"channels": 4, "depth": 3},
   "wave_unet": {"levels": 3, "filters": 4},
   "crafx": {

@@ -29,3 +29,5 @@ def set_task(config: ml_collections.ConfigDict, name: str) -> None:
   """Takes the paper's task `name` and its data."""
   config.data.dataset = "audio_folder"
   config.data.task, config.data.data_dir, config.data.hint = _TASKS[name]
+  if config.data.task != "overdrive":
+    config.baselines = ("ideal_ratio_mask", "aspade")

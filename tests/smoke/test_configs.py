@@ -4,22 +4,35 @@
 what each resolves to: a change of a run is a change of that file.
 """
 
+import inspect
 import json
 import re
 from pathlib import Path
 
 import jax
 import ml_collections
+import numpy as np
 import pytest
 from conftest import ROOT, pluck, read_metrics, shipped_config
 
+from distortion_removal import (
+  baselines,
+  datasets,
+  effects,
+  losses,
+  models,
+  steps,
+  train,
+)
 from distortion_removal import config as run_config
-from distortion_removal import datasets, effects, losses, models, steps, train
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
 from distortion_removal.evaluate import evaluate
 
 NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+# Those without a network.
+METHODS = [name for name in NAMES if not shipped_config(name).model.name]
+NETWORKS = [name for name in NAMES if name not in METHODS]
 GOLDEN = Path(__file__).with_name("configs.json")
 
 
@@ -57,19 +70,59 @@ def test_every_pair_of_the_paper_has_one():
       assert f"{network}_{name}" in NAMES
 
 
+def test_what_has_no_network():
+  assert METHODS == [
+    "aspade_ceg_hard_clip",
+    "aspade_signaltrain",
+    "aspade_survey",
+  ]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_full_size(name):
   config = shipped_config(name)
+  run_config.check(config)
   task = tasks.get(config.data.task)
   effects.get(task.effect)
   losses.get(config.loss)
   assert config.data.dataset in datasets.DATASETS
   steps.create_optimizer(config)
-  assert _parameters(config) > 100_000
+  assert name in METHODS or _parameters(config) > 100_000
   # The cadences meet, so that the last step is a whole of each.
   assert config.validate_every % config.log_every == 0
   assert config.apply.overlap_seconds <= config.apply.chunk_seconds / 2
   assert config.data.segment_seconds <= config.data.excerpt_seconds
+  # A baseline that cannot undo the task's effect would be left out.
+  for baseline in config.baselines:
+    assert baselines.get(baseline).applies_to(task.effect)
+
+
+def test_the_settings_of_aspade():
+  """Imort et al. 2022 at 16 kHz, Záviška et al. 2021 at 44.1 kHz."""
+  expected = {
+    "aspade_ceg_hard_clip": (16_000, 1024, 256, 1, 1),
+    "aspade_signaltrain": (16_000, 1024, 256, 1, 1),
+    "aspade_survey": (44_100, 8192, 2048, 1, 2),
+  }
+  for name, numbers in expected.items():
+    config = shipped_config(name)
+    found = config.aspade
+    assert (
+      config.data.sample_rate,
+      *(found[field] for field in ("frame", "hop", "s", "r")),
+    ) == numbers
+    assert (found.redundancy, found.epsilon, found.relative) == (2, 0.1, False)
+
+
+@pytest.mark.parametrize("name", sorted(baselines.DECLIPPERS))
+def test_declippers_know_their_options(name):
+  signature = inspect.signature(baselines.declipper(name))
+  for argument in ("", "smoke"):
+    options = shipped_config("default", argument)[name]
+    signature.bind(None, None, **options)
+  defaults = {n: p.default for n, p in signature.parameters.items()}
+  for option, value in shipped_config("default")[name].items():
+    assert value == defaults[option], option
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,7 +139,8 @@ def test_smoke_changes_sizes_only(name):
   assert small.data.task == full.data.task
   assert small.loss == full.loss
   assert small.model.name == full.model.name
-  assert _parameters(small) < 100_000
+  assert small.baselines == full.baselines
+  assert name in METHODS or _parameters(small) < 100_000
   with pytest.raises(UserError, match="only 'smoke' is known"):
     shipped_config(name, "smok")
 
@@ -110,7 +164,7 @@ def _pluck_instead(index, *, seed, sample_rate, seconds):
   return pluck(seconds, 110.0 + 10 * (index % 17), sample_rate)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_smoke_trains_and_evaluates(name, tmp_path, monkeypatch):
   # Rendering has tests of its own and would be most of the time of this one.
   monkeypatch.setattr(
@@ -130,9 +184,45 @@ def test_smoke_trains_and_evaluates(name, tmp_path, monkeypatch):
   folder = evaluate(workdir)
   lines = (folder / "results.jsonl").read_text().splitlines()
   task = tasks.get(config.data.task)
-  assert len(lines) == 3 * len(task.evaluation_levels) * 3
   methods = {json.loads(line)["method"] for line in lines}
-  assert methods == {"distorted", config.model.name, "ideal_ratio_mask"}
+  assert methods == {"distorted", config.model.name, *config.baselines}
+  assert len(lines) == 3 * len(task.evaluation_levels) * len(methods)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_smoke_evaluates_without_a_run(name, tmp_path, monkeypatch):
+  """What is clipped least A-SPADE restores, in coarse steps, by 3 dB."""
+  monkeypatch.setattr(
+    "distortion_removal.datasets.plucked_strings.synthesis.render",
+    _pluck_instead,
+  )
+  config = shipped_config(name, "smoke")
+  config.data.data_dir = str(tmp_path / "data")
+  config.metrics = ("si_sdr",)
+  folder = evaluate(tmp_path / "run", config)
+  assert folder.is_relative_to(tmp_path / "run")
+  rows = [json.loads(x) for x in (folder / "results.jsonl").open()]
+  task = tasks.get(config.data.task)
+  level_name = effects.get(task.effect).level_name
+  assert len(rows) == 3 * 3 * len(task.evaluation_levels)
+  scores = {
+    method: [
+      np.mean([row["si_sdr"] for row in group])
+      for group in _by_level(rows, level_name, method)
+    ]
+    for method in ("distorted", "ideal_ratio_mask", "aspade")
+  }
+  gains = np.subtract(scores["aspade"], scores["distorted"])
+  assert np.all(gains != 0.0)
+  # Two thirds of the samples and more are clipped in the other task.
+  if task.effect == "hard_clip_sdr":
+    assert gains[np.argmax(scores["distorted"])] > 3.0
+
+
+def _by_level(rows, level_name, method):
+  rows = [row for row in rows if row["method"] == method]
+  levels = sorted({row[level_name] for row in rows})
+  return [[row for row in rows if row[level_name] == x] for x in levels]
 
 
 def test_signaltrain_without_its_data_says_where_to_get_it(tmp_path):

@@ -1,0 +1,31 @@
+"""A-SPADE as the declipping survey ran it: 44.1 kHz, frames of 8192 samples.
+
+Záviška, Rajmic, Ozerov and Rencker, "A survey and an extensive evaluation of
+popular audio declipping methods", 2021: clipped to input SDRs of 1 to 20 dB.
+There is nothing to train. The survey's ten recordings are short excerpts of
+the EBU's SQAM disc; this takes any folder of clean recordings.
+
+    python -m distortion_removal.prepare --dataset=audio_folder \
+        --path=MY_RECORDINGS --task=hard_clip_sdr --sample-rate=44100 \
+        --data-dir=data/survey
+    python -m distortion_removal.main --config=configs/aspade_survey.py \
+        --mode=evaluate
+
+Time and score: not yet run.
+"""
+
+import ml_collections
+
+from distortion_removal.config import sibling
+
+default = sibling(__file__, "default")
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+  """Returns the evaluation; `arg` is '' or 'smoke'."""
+  config = default.paper_run("signaltrain", "")
+  config.data.data_dir = "data/survey"
+  config.data.hint = "use a folder of clean recordings at 44.1 kHz or more"
+  config.data.sample_rate = 44_100
+  default.declippers.set_declippers(config, "survey")
+  return default.smoke(config) if default.check(arg) == "smoke" else config

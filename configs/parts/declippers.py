@@ -1,0 +1,53 @@
+"""The sparse declippers' options, in the two settings of the literature.
+
+`set_declippers(config, "paper")` is Imort et al. 2022, for 16 kHz; "survey" is
+Záviška, Rajmic, Ozerov and Rencker, "A survey and an extensive evaluation of
+popular audio declipping methods", 2021, for 44.1 kHz.
+"""
+
+import ml_collections
+
+
+def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
+  """Takes the options of all declippers as in "paper" or "survey"."""
+  frames, sparsity = _FRAMES[setting], _SPARSITY[setting]
+  for method in ("aspade", "sspade"):
+    config[method] = ml_collections.ConfigDict(frames | sparsity | _SPADE)
+  config.social_sparsity = ml_collections.ConfigDict(frames | _SOCIAL)
+
+
+def shrink(config: ml_collections.ConfigDict) -> None:
+  """Makes them so coarse that a second of audio takes a tenth of one."""
+  for method in ("aspade", "sspade"):
+    config[method].update(frame=1024, hop=256, s=4, r=1)
+  config.social_sparsity.update(frame=1024, hop=256)
+
+
+_FRAMES = {
+  "paper": {
+    "frame": 1024,  # samples, under a Hann window
+    "hop": 256,  # samples
+    "redundancy": 2,  # DFT bins for each sample of a frame
+  },
+  "survey": {"frame": 8192, "hop": 2048, "redundancy": 2},
+}
+
+_SPARSITY = {
+  "paper": {
+    "s": 1,  # coefficients that are let in at a time
+    "r": 1,  # iterations after which they are
+  },
+  "survey": {"s": 1, "r": 2},
+}
+
+_SPADE = {
+  "epsilon": 0.1,  # norm at which a frame is done, in units of full scale
+  "relative": False,  # epsilon is in units of the rail instead
+  "precision": "float32",  # or "float64"
+}
+
+_SOCIAL = {
+  "shrinkage": "pew",  # "lasso", "wgl", "ew" or "pew"
+  "neighbourhood": (3, 7),  # bins and frames, for "wgl" and "pew"
+  "precision": "float32",  # or "float64"
+}

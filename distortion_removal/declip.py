@@ -1,0 +1,237 @@
+"""Restores one recording with a declipper: `restore IN -o OUT --method=aspade`.
+
+The file streams through in long chunks at its own sample rate, channels and
+level. Where the rails are is found once, for the whole file, unless given.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from distortion_removal import (
+  apply,
+  audio_io,
+  baselines,
+  declip_options,
+  recording,
+)
+from distortion_removal.baselines import framewise, rails
+from distortion_removal.baselines.framewise import Termination
+from distortion_removal.log import logger
+
+# Samples of all channels that are declipped at a time: what overlaps its
+# neighbours is a few frames of it.
+_CHUNK = 1 << 20
+_FADED_FRAMES = 4
+
+
+class _Survey(NamedTuple):
+  """What a first reading of a recording finds."""
+
+  rails: rails.Rails
+  clipped: int  # samples, of all channels
+  peak: float
+
+
+@dataclasses.dataclass
+class _Work:
+  """Counts what became of the frames that hold clipped samples."""
+
+  frames: int = 0
+  converged: int = 0
+
+  def add(self, info: Any) -> None:
+    """Social sparsity works on no such frames; nothing is counted."""
+    if isinstance(info, framewise.Info):
+      ends = info.termination
+      self.frames += np.count_nonzero(ends != Termination.UNTOUCHED)
+      self.converged += np.count_nonzero(ends == Termination.CONVERGED)
+
+  def __str__(self) -> str:
+    if not self.frames:
+      return ""
+    share = self.converged / self.frames
+    return f"; {100 * share:.3g} % of the clipped frames converged"
+
+
+def restore(
+  source: Path,
+  target: Path,
+  method: str,
+  clip_level: float | tuple[float, float] | None = None,
+  *,
+  subtype: str | None = None,
+  **options: Any,
+) -> str:
+  """Declips one audio file; rate, channels and level stay.
+
+  Args:
+    source: any file libsndfile reads, of any rate, length and channel count.
+    target: where the result goes; its suffix names the format. It is written
+      beside and renamed, so that it is either whole or not there.
+    method: name of a declipper.
+    clip_level: of both rails, or (low, high); None: found from the recording.
+    subtype: sample format of the result; the source's own, where the target's
+      format has it. If it is an integer format that would clip what has been
+      restored, the whole is lowered.
+    **options: the declipper's own.
+
+  Returns:
+    A line that says what was done. Where nothing is clipped, the result is the
+    source, to the sample.
+
+  Raises:
+    UserError: the source or an option cannot be used.
+  """
+  options = declip_options.complete(method, options)
+  info = audio_io.info(source)
+  subtype = subtype or recording.like_source(target, info)
+  audio_io.check_format(target, info.sample_rate, info.channels, subtype)
+  survey = _survey(source, clip_level, options["precision"])
+  if not survey.clipped:
+    gain = recording.limit_gain(1.0, survey.peak, target, subtype)
+    blocks = (gain * block for block in _read(source, "float64"))
+    audio_io.write_blocks(
+      target, blocks, info.sample_rate, info.channels, subtype=subtype
+    )
+    return (
+      f"nothing is clipped, the result is the input; its peak is "
+      f"{survey.peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"
+    )
+  share = survey.clipped / (info.frames * info.channels)
+  found = (
+    f"clipped at {_levels(survey.rails)}: {100 * share:.3g} % of the samples"
+  )
+  logger.info("%s: %s", source, found)
+  work = _declip(source, target, method, survey.rails, subtype, options)
+  return found + str(work)
+
+
+def _declip(
+  source: Path,
+  target: Path,
+  method: str,
+  found: rails.Rails,
+  subtype: str | None,
+  options: dict[str, Any],
+) -> _Work:
+  """Restores by way of a scratch file: the peak decides on the level."""
+  after, work = recording.Energy(), _Work()
+  with (
+    audio_io.open_reader(source) as reader,
+    audio_io.scratch_file(
+      target, reader.sample_rate, reader.channels, dtype=options["precision"]
+    ) as scratch,
+  ):
+    for block in after.watch(_restored(reader, method, found, options, work)):
+      scratch.write(block)
+    gain = recording.limit_gain(1.0, after.peak, target, subtype)
+    audio_io.write_blocks(
+      target,
+      (gain * block for block in scratch.read_blocks()),
+      reader.sample_rate,
+      reader.channels,
+      subtype=subtype,
+    )
+  return work
+
+
+def _restored(
+  reader: audio_io.Reader,
+  method: str,
+  found: rails.Rails,
+  options: dict[str, Any],
+  work: _Work,
+) -> Iterator[np.ndarray]:
+  """The recording, declipped, in blocks; counts in `work` what was done."""
+  chunking = _chunking(method, options, reader.frames, reader.channels)
+  # One bar: of the work on the only chunk, or of the chunks.
+  is_one_chunk = chunking["chunk"] == reader.frames
+  declipper = functools.partial(
+    baselines.declipper(method),
+    clip_level=found,
+    **options | {"show_progress": is_one_chunk},
+  )
+
+  def restored(chunk: np.ndarray) -> np.ndarray:
+    output, info = declipper(chunk)
+    work.add(info)
+    return output
+
+  blocks = (block[None] for block in reader.blocks(dtype=options["precision"]))
+  outputs = apply.apply_to_stream(restored, blocks, **chunking)
+  outputs = (block[0] for block in outputs)
+  if is_one_chunk:
+    return outputs
+  return recording.progress(outputs, reader.frames, reader.sample_rate)
+
+
+def _read(source: Path, dtype: str) -> Iterator[np.ndarray]:
+  with audio_io.open_reader(source) as reader:
+    yield from reader.blocks(dtype=dtype)
+
+
+def _survey(
+  source: Path, clip_level: float | tuple[float, float] | None, dtype: str
+) -> _Survey:
+  """Reads the whole file, so that a damaged one is told before any work."""
+  read = functools.partial(_read, source, dtype)
+  if clip_level is None:
+    found = rails.find_in_stream(read)
+  else:
+    found = rails.resolve(_extremes(read()), clip_level)
+  clipped, peak = 0, 0.0
+  for block in read():
+    clipped += np.count_nonzero(rails.signs(block[None], found))
+    peak = max(peak, float(np.abs(block).max()))
+  return _Survey(found, clipped, peak)
+
+
+def _extremes(blocks: Iterator[np.ndarray]) -> np.ndarray:
+  """The two least and the two largest samples of each channel.
+
+  A given level is compared with the recording's plateaus; these four samples
+  have those of all. `[1, time, channels]`, time at most 4.
+  """
+  held = next(blocks)
+  for block in blocks:
+    held = np.sort(np.concatenate([held, block]), axis=0)
+    if len(held) > 4:
+      held = held[[0, 1, -2, -1]]
+  return held[None]
+
+
+def _levels(found: rails.Rails) -> str:
+  """The rails of all channels, for people."""
+  channels = zip(found.low[0], found.high[0], strict=True)
+  texts = [
+    " and ".join(f"{level:.6g}" for level in pair if np.isfinite(level))
+    for pair in channels
+  ]
+  if len(set(texts)) == 1:
+    return texts[0]
+  return "; ".join(
+    f"{text or 'no level'} (channel {k})" for k, text in enumerate(texts, 1)
+  )
+
+
+def _chunking(
+  method: str, options: dict[str, Any], frames: int, channels: int
+) -> dict[str, Any]:
+  """How a recording is cut, see `apply`.
+
+  The frames of A-SPADE and S-SPADE do not know of each other and lie on a grid
+  that begins at the first sample: chunks of whole hops are joined exactly.
+  """
+  frame, hop = options["frame"], options["hop"]
+  context, overlap = None, _FADED_FRAMES * frame
+  if method in ("aspade", "sspade"):
+    context, overlap = (frame, frame), 2 * frame
+  chunk = max(_CHUNK // channels, 4 * overlap) // hop * hop
+  if frames <= chunk:
+    return {"chunk": frames, "overlap": 0}
+  return {"chunk": chunk, "overlap": overlap, "hop": hop, "context": context}

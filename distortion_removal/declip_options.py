@@ -1,0 +1,129 @@
+"""The declippers' options on the command line of `restore`."""
+
+import argparse
+import inspect
+from typing import Any
+
+from distortion_removal import baselines
+from distortion_removal.errors import UserError
+
+
+def _count(text: str) -> int:
+  if not text.isdecimal() or int(text) < 1:
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+  return int(text)
+
+
+def _clip_level(text: str) -> float | tuple[float, ...]:
+  try:
+    *low, high = (float(level) for level in text.split(","))
+  except ValueError:
+    low = [0.0] * 2
+  if len(low) > 1:
+    raise argparse.ArgumentTypeError(
+      f"{text!r} is neither a number nor two, LOW,HIGH"
+    )
+  return (*low, high) if low else high
+
+
+# Keyword of the declippers: the flag, and what argparse makes of it.
+_FLAGS = {
+  "clip_level": (
+    "--clip-level",
+    {
+      "type": _clip_level,
+      "metavar": "LEVEL",
+      "help": "amplitude of the clipped peaks, or LOW,HIGH such as -0.2,0.3; "
+      "default: found from the recording",
+    },
+  ),
+  "frame": (
+    "--frame",
+    {"type": _count, "help": "samples of a frame, such as 8192 at 44.1 kHz"},
+  ),
+  "hop": (
+    "--hop",
+    {"type": _count, "help": "samples between frames; default: a quarter"},
+  ),
+  "redundancy": (
+    "--redundancy",
+    {"type": _count, "help": "bins of the DFT for each sample of a frame"},
+  ),
+  "s": (
+    "--sparsity-step",
+    {"type": _count, "help": "coefficients that are let in at a time"},
+  ),
+  "r": (
+    "--sparsity-every",
+    {"type": _count, "help": "iterations after which more are let in"},
+  ),
+  "epsilon": (
+    "--epsilon",
+    {"type": float, "help": "norm of the residual at which a frame is done"},
+  ),
+  "relative": (
+    "--relative-epsilon",
+    {
+      "action": "store_const",
+      "const": True,
+      "help": "epsilon is in units of the clip level",
+    },
+  ),
+  "shrinkage": (
+    "--shrinkage",
+    {"metavar": "NAME", "help": "lasso, wgl, ew or pew, of social_sparsity"},
+  ),
+  "crossfade": (
+    "--crossfade",
+    {
+      "type": int,
+      "metavar": "SAMPLES",
+      "help": "put reliable samples back, faded over so many",
+    },
+  ),
+  "precision": (
+    "--precision",
+    {"choices": ("float32", "float64"), "help": "of the arithmetic"},
+  ),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds --method and its options; what is not given is None."""
+  group = parser.add_argument_group("declipping without a network")
+  group.add_argument(
+    "--method",
+    choices=sorted(baselines.DECLIPPERS),
+    help="declipper to restore with",
+  )
+  for name, (flag, how) in _FLAGS.items():
+    group.add_argument(flag, dest=name, **how)
+
+
+def flag(name: str) -> str:
+  """The flag of a declipper's option."""
+  return _FLAGS[name][0]
+
+
+def complete(method: str, given: dict[str, Any]) -> dict[str, Any]:
+  """All options of a declipper: those given, and its own defaults.
+
+  Args:
+    method: name of the declipper.
+    given: options by keyword; hop follows frame where it is not among them.
+
+  Raises:
+    UserError: the declipper has no such option.
+  """
+  parameters = inspect.signature(baselines.declipper(method)).parameters
+  known = {
+    name: parameter.default
+    for name, parameter in parameters.items()
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+  }
+  for name in given:
+    if name not in known:
+      raise UserError(f"{method} has no option {flag(name)}; leave it out")
+  if "frame" in given and "hop" not in given:
+    given = given | {"hop": max(1, given["frame"] // 4)}
+  return known | given

@@ -1,0 +1,90 @@
+"""What restoring a recording takes whatever the method: format, level, bar."""
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from distortion_removal import audio_io
+from distortion_removal.log import logger
+
+
+@dataclasses.dataclass
+class Energy:
+  """Sum of squares and peak of a stream that passes by."""
+
+  squares: float = 0.0
+  peak: float = 0.0
+
+  def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The blocks, unchanged."""
+    for block in blocks:
+      self.squares += float(np.sum(np.square(block, dtype=np.float64)))
+      self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
+      yield block
+
+
+def like_source(target: Path, source: audio_io.Reader) -> str | None:
+  """The source's sample format, or the nearest linear one the target has.
+
+  Compressed formats are not carried over: an MP3's would fit into a WAV.
+  """
+  format_ = audio_io.FORMATS.get(target.suffix.lower(), "")
+  wanted = {
+    "FLOAT": ("FLOAT", "PCM_24"),
+    "DOUBLE": ("DOUBLE", "FLOAT", "PCM_24"),
+    "PCM_32": ("PCM_32", "PCM_24"),
+  }.get(source.subtype, (source.subtype,))
+  for subtype in wanted:
+    linear = subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
+    if linear and soundfile.check_format(format_, subtype):
+      return subtype
+  return None
+
+
+def progress(
+  blocks: Iterable[np.ndarray], frames: int, sample_rate: int
+) -> Iterator[np.ndarray]:
+  """The blocks, with a bar on a terminal and log lines elsewhere.
+
+  Args:
+    blocks: `[time, channels]`.
+    frames: samples a channel that there will be.
+    sample_rate: in Hz.
+  """
+  quiet = not sys.stderr.isatty()
+  done, reported = 0, 0
+  with tqdm(total=frames, unit="frame", unit_scale=True, disable=quiet) as bar:
+    for block in blocks:
+      yield block
+      done += len(block)
+      bar.update(len(block))
+      if quiet and done - reported > 60 * sample_rate:
+        reported = done
+        logger.info("restored %.0f %%", 100.0 * done / frames)
+
+
+def limit_gain(
+  gain: float, peak: float, target: Path, subtype: str | None
+) -> float:
+  """Lowers a gain, with a warning, where an integer format would clip.
+
+  Args:
+    gain: what the level asks for.
+    peak: of the restored recording, before the gain.
+    target: where it goes.
+    subtype: sample format of the target.
+  """
+  if subtype in ("FLOAT", "DOUBLE") or gain * peak <= 1.0:
+    return gain
+  logger.warning(
+    "%s is %.1f dB quieter than the input, so that it does not clip; "
+    "--subtype=FLOAT keeps the level",
+    target,
+    20.0 * np.log10(gain * peak),
+  )
+  return 1.0 / peak
