@@ -20,7 +20,7 @@ Solve = Callable[..., Iterator[tuple[np.ndarray, spade.Result]]]
 # Samples of the frames that iterate together, and bounds of their number: those
 # of a CPU should stay in its cache, but fill its vectors; an accelerator wants
 # many.
-_CPU = 1 << 17, 16, 128
+_CPU = 1 << 16, 16, 128
 _ACCELERATOR = 1 << 23, 128, 1024
 _ROUNDS = 8  # Frames of a call over frames that iterate together.
 
@@ -40,7 +40,7 @@ def solve(
     where: `[2, count]`, which frames.
 
   Yields:
-    Parts of `where` in order, and the results of their frames.
+    Parts of `where`, and the results of their frames.
   """
   count = where.shape[1]
   if not count:
@@ -50,9 +50,13 @@ def solve(
   slots = min(max(samples // settings.frame, fewest), most)
   capacity = _ROUNDS * slots
   workers = len(os.sched_getaffinity(0)) if on_cpu else 1
-  # As many calls for each worker, of about as many frames.
-  calls = workers * -(-count // (workers * capacity))
-  parts = np.array_split(where, min(calls, count), axis=1)
+  # As many calls for each worker, and as much work in each; first the longest,
+  # so that short ones are left to fill up the end.
+  calls = min(workers * -(-count // (workers * capacity)), count)
+  groups = np.array_split(where, calls, axis=1)
+  work = np.concatenate([_work(problem(group)) for group in groups])
+  where = where[:, np.argsort(-work, kind="stable")]
+  parts = [where[:, i::calls] for i in range(calls)]
   dtype = problem(where[:, :1]).windowed.dtype
   program = _compiled(settings, new_spectrum, slots, capacity, dtype)
 
@@ -72,6 +76,18 @@ def solve(
     except BaseException:
       pool.shutdown(cancel_futures=True)
       raise
+
+
+def _work(problem: spade.Problem) -> np.ndarray:
+  """Coefficients that each frame, as it is, needs to be within epsilon.
+
+  Of what can be told beforehand, this goes best with its iterations.
+  """
+  frame = problem.windowed.shape[1]
+  spectrum = np.fft.rfft(problem.windowed)
+  energy = np.sort(2.0 / frame * (spectrum.real**2 + spectrum.imag**2))
+  without = np.cumsum(energy, axis=1) <= problem.epsilon[:, None] ** 2
+  return energy.shape[1] - np.sum(without, axis=1)
 
 
 @functools.cache
