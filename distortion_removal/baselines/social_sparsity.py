@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from distortion_removal.baselines import rails
+from distortion_removal.baselines import rails, side_by_side
 from distortion_removal.baselines.gabor import Gabor
 from distortion_removal.baselines.segments import Cut, Segment, groups
 from distortion_removal.baselines.shrinkage import Shrinkage
@@ -131,13 +131,12 @@ def social_sparsity(
     gabor=gabor,
     shrink=shrink,
   )
-  with jax.enable_x64(precision == "float64"):
-    results = _solve_all(solve, segments, bounds, precision, show_progress)
-    for segment, signal, used in results:
-      signal = scale[segment.item, segment.channel] * signal
-      change = signal[: segment.stop - segment.start] - segment.of(audio)
-      segment.of(restored)[:] += cut.weight(segment, time) * change
-      counts[segment.item, segment.channel, segment.index] = used
+  results = _solve_all(solve, segments, bounds, precision, show_progress)
+  for segment, signal, used in results:
+    signal = scale[segment.item, segment.channel] * signal
+    change = signal[: segment.stop - segment.start] - segment.of(audio)
+    segment.of(restored)[:] += cut.weight(segment, time) * change
+    counts[segment.item, segment.channel, segment.index] = used
   if crossfade is not None:
     restored = rails.crossfade(restored, audio, signs, length=crossfade)
   return restored, Info(found, counts)
@@ -188,16 +187,21 @@ def _solve_all(
 ) -> Iterator[tuple[Segment, np.ndarray, np.ndarray]]:
   """Yields each segment with its signal and its `[lambdas]` iterations."""
   slots = 1 if jax.default_backend() == "cpu" else _SLOTS
+
+  def call(members: list[Segment]) -> tuple[np.ndarray, np.ndarray]:
+    # Where nothing is known, zeros are settled after one iteration.
+    low = np.full((slots, members[0].length), -np.inf, precision)
+    high = -low
+    for i, segment in enumerate(members):
+      within = i, slice(segment.stop - segment.start)
+      low[within], high[within] = bounds(segment)
+    with jax.enable_x64(precision == "float64"):
+      return jax.device_get(solve(low, high))
+
   quiet = not show_progress
   with tqdm(total=len(segments), unit="segment", disable=quiet) as bar:
-    for members in groups(segments, slots):
-      # Where nothing is known, zeros are settled after one iteration.
-      low = np.full((slots, members[0].length), -np.inf, precision)
-      high = -low
-      for i, segment in enumerate(members):
-        within = i, slice(segment.stop - segment.start)
-        low[within], high[within] = bounds(segment)
-      signals, counts = jax.device_get(solve(low, high))
+    calls = side_by_side.run(call, groups(segments, slots))
+    for members, (signals, counts) in calls:
       yield from zip(members, signals, counts, strict=False)
       bar.update(len(members))
 

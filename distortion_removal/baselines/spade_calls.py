@@ -1,19 +1,15 @@
-"""Calls of the compiled iteration, side by side on the cores of a CPU.
+"""Calls of the compiled iteration of A-SPADE and S-SPADE.
 
 The program has one static shape per setting, whatever the length of the audio.
-Inside its loops XLA uses one core, so as many calls run at a time as there are
-cores; an accelerator gets larger ones, one by one.
 """
 
-import concurrent.futures
 import functools
-import os
 from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 
-from distortion_removal.baselines import spade, working_set
+from distortion_removal.baselines import side_by_side, spade, working_set
 
 Solve = Callable[..., Iterator[tuple[np.ndarray, spade.Result]]]
 
@@ -49,7 +45,7 @@ def solve(
   samples, fewest, most = _CPU if on_cpu else _ACCELERATOR
   slots = min(max(samples // settings.frame, fewest), most)
   capacity = _ROUNDS * slots
-  workers = len(os.sched_getaffinity(0)) if on_cpu else 1
+  workers = side_by_side.workers()
   # As many calls for each worker, and as much work in each; first the longest,
   # so that short ones are left to fill up the end.
   calls = min(workers * -(-count // (workers * capacity)), count)
@@ -70,12 +66,7 @@ def solve(
       result = program(padded, np.int32(size))
       return jax.tree.map(lambda x: np.asarray(x)[:size], result)
 
-  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    try:
-      yield from zip(parts, pool.map(call, parts), strict=True)
-    except BaseException:
-      pool.shutdown(cancel_futures=True)
-      raise
+  yield from side_by_side.run(call, parts)
 
 
 def _work(problem: spade.Problem) -> np.ndarray:

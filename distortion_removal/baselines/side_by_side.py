@@ -1,0 +1,55 @@
+"""Calls of compiled programs on all cores of a CPU.
+
+Inside its loops XLA uses one core, so that work that can be divided is given to
+as many calls as there are cores. An accelerator is fed by one thread.
+"""
+
+import collections
+import concurrent.futures
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import jax
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def workers() -> int:
+  """How many calls run at a time."""
+  if jax.default_backend() != "cpu":
+    return 1
+  if hasattr(os, "sched_getaffinity"):  # Not everywhere.
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def run(
+  call: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Result]]:
+  """Calls a function of each item, several at a time.
+
+  Args:
+    call: called in threads; JAX's settings are those of each thread.
+    items: taken as they are needed: few results wait, whatever their number.
+
+  Yields:
+    The items in order, and their results.
+  """
+  items = iter(items)
+  with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
+
+    def submit(count: int) -> list[tuple[Item, concurrent.futures.Future]]:
+      return [(x, pool.submit(call, x)) for x in itertools.islice(items, count)]
+
+    waiting = collections.deque(submit(workers() + 1))
+    try:
+      while waiting:
+        item, future = waiting.popleft()
+        result = future.result()
+        waiting.extend(submit(1))
+        yield item, result
+    finally:
+      pool.shutdown(cancel_futures=True)
