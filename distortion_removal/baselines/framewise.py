@@ -137,6 +137,7 @@ def declip(
     raise UserError(f"precision {precision!r}: choose float32 or float64")
   if not epsilon > 0.0:
     raise UserError(f"epsilon is {epsilon}: no frame would end; give one > 0")
+  audio = clipping.as_samples(audio)
   rails = clipping.resolve(audio, clip_level)
   signs = clipping.signs(audio, rails)
   low, high = (side[:, None].astype(precision) for side in rails)

@@ -38,6 +38,18 @@ class Rails(NamedTuple):
   high: np.ndarray
 
 
+def as_samples(audio: npt.ArrayLike) -> np.ndarray:
+  """Audio as NumPy's float64 where it is that, and as float32 otherwise.
+
+  Raises:
+    ValueError: it is not `[batch, time, channels]`.
+  """
+  audio = np.asarray(audio)
+  if audio.ndim != 3:
+    raise ValueError(f"audio must be [batch, time, channels]: {audio.shape}")
+  return audio if audio.dtype == np.float64 else audio.astype(np.float32)
+
+
 def find(audio: np.ndarray) -> Rails:
   """Finds the rails of each channel of each item, above and below.
 

@@ -113,6 +113,7 @@ def social_sparsity(
   gabor.check()
   shrink = Shrinkage(shrinkage, tuple(neighbourhood))
   shrink.check()
+  audio = rails.as_samples(audio)
   found = rails.resolve(audio, clip_level)
   signs = rails.signs(audio, found)
   audio = np.asarray(audio, precision)

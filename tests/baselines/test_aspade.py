@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -250,6 +251,17 @@ def test_audio_that_cannot_be_used():
     aspade(audio, LEVEL)
   with pytest.raises(UserError, match="clip level"):
     aspade(clipped(), -1.0)
+
+
+def test_other_arrays_become_float32():
+  audio = clipped().astype(np.float32)
+  expected, _ = aspade(audio, LEVEL, **SMALL)
+  restored, _ = aspade(jnp.asarray(audio), LEVEL, **SMALL)
+  np.testing.assert_array_equal(restored, expected)
+  double, _ = aspade(jnp.asarray(audio), LEVEL, precision="float64", **SMALL)
+  assert double.dtype == np.float64
+  with pytest.raises(ValueError, match="time"):
+    aspade(audio[0, :, 0], LEVEL)
 
 
 def test_settings_that_the_papers_have_can_work():
