@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +14,14 @@ from distortion_removal.errors import UserError
 from distortion_removal.files import write_whole
 
 _FILE_NAME = "config.json"
+# Training is the same run whatever these are.
+EVALUATION_FIELDS = (
+  "baselines",
+  "aspade",
+  "sspade",
+  "social_sparsity",
+  "listen_excerpts",
+)
 
 
 def sibling(file: str, name: str) -> ModuleType:
@@ -166,15 +174,24 @@ def exists(workdir: Path) -> bool:
 
 
 def differences(
-  stored: ml_collections.ConfigDict, given: ml_collections.ConfigDict
+  stored: ml_collections.ConfigDict,
+  given: ml_collections.ConfigDict,
+  ignored: Collection[str] = (),
 ) -> list[str]:
-  """The fields in which two configurations differ, a phrase for each."""
+  """The fields in which two configurations differ, a phrase for each.
+
+  Args:
+    stored: one of them.
+    given: the other.
+    ignored: top fields that may differ.
+  """
   old, new = _flatten(to_dict(stored)), _flatten(to_dict(given))
   missing = "(absent)"
   return [
     f"{key}: {old.get(key, missing)!r} there, {new.get(key, missing)!r} given"
     for key in sorted(old.keys() | new.keys())
     if old.get(key, missing) != new.get(key, missing)
+    and key.partition(".")[0] not in ignored
   ]
 
 

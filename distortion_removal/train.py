@@ -174,7 +174,9 @@ def _check_same_run(config: ml_collections.ConfigDict, workdir: Path) -> None:
   workdir.mkdir(parents=True, exist_ok=True)
   if not run_config.exists(workdir):
     return
-  changed = run_config.differences(run_config.load(workdir), config)
+  changed = run_config.differences(
+    run_config.load(workdir), config, ignored=run_config.EVALUATION_FIELDS
+  )
   if changed:
     raise UserError(
       f"{workdir} holds a run with another configuration "

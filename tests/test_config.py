@@ -64,6 +64,17 @@ def test_a_run_from_before_the_declippers_is_read(tmp_path):
   assert run_config.to_dict(run_config.load(tmp_path)) == tree
 
 
+def test_differences_of_evaluation_may_be_ignored():
+  run, given = shipped_config("quickstart"), shipped_config("quickstart")
+  given.baselines = ()
+  given.aspade.frame = 512
+  fields = run_config.EVALUATION_FIELDS
+  assert len(run_config.differences(run, given)) == 2
+  assert run_config.differences(run, given, ignored=fields) == []
+  given.batch_size += 1
+  assert len(run_config.differences(run, given, ignored=fields)) == 1
+
+
 def test_differences_are_phrases_of_the_fields_in_order():
   given = _config()
   given.seed = 4
