@@ -13,7 +13,7 @@ from distortion_removal.baselines.rails import ClipLevel
 
 def aspade(
   audio: np.ndarray,
-  clip_level: ClipLevel = None,
+  clip_level: ClipLevel | None = None,
   *,
   frame: int = 1024,
   hop: int = 256,
@@ -36,6 +36,7 @@ def aspade(
     audio: `[batch, time, channels]`, any time >= 1; 1.0 is full scale.
     clip_level: where it is clipped: a level for both signs, one per item
       `[batch]`, or `(low, high)`; None: found from the audio, see `rails.find`.
+      What lies beyond is only known to be at the level or beyond.
     frame: samples of a frame, an even number.
     hop: samples between frames, which divides `frame`.
     redundancy: bins of the DFT over samples of a frame.
@@ -46,15 +47,18 @@ def aspade(
       the same recording at half the level takes fewer iterations.
     relative: `epsilon` is in units of the rail instead (of the larger one of
       the two), so that the result scales with the input.
-    precision: "float32" or "float64". The former follows another path where
-      two coefficients nearly tie, some 40 dB below the result, as good a one.
+    precision: "float32" or "float64", of the iteration. The former follows
+      another path where two coefficients nearly tie, some 40 dB below the
+      result, as good a one; which, may depend on what else is worked on.
     show_progress: bar on a terminal, log lines elsewhere, for long work.
 
   Returns:
-    `[batch, time, channels]` of type `precision`, and how it went.
+    `[batch, time, channels]`, float64 if audio or precision is and otherwise
+    float32, and how it went.
 
   Raises:
     UserError: audio is not finite, or an option cannot work.
+    ValueError: audio is not `[batch, time, channels]`.
   """
   settings = spade.Settings(frame, hop, redundancy, s, r)
   return framewise.declip(

@@ -8,17 +8,15 @@ is, to the bit, and frames without a clipped sample cost nothing.
 
 import enum
 import functools
-import sys
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from distortion_removal import stft
 from distortion_removal.baselines import rails as clipping
 from distortion_removal.baselines import spade, spade_calls
 from distortion_removal.errors import UserError
-from distortion_removal.log import logger
+from distortion_removal.progress import Progress
 
 
 class Termination(enum.IntEnum):
@@ -105,7 +103,7 @@ class _Grid(NamedTuple):
 
 def declip(
   audio: np.ndarray,
-  clip_level: clipping.ClipLevel,
+  clip_level: clipping.ClipLevel | None,
   *,
   settings: spade.Settings,
   new_spectrum: spade.NewSpectrum,
@@ -127,42 +125,51 @@ def declip(
     show_progress: on stderr.
 
   Returns:
-    `[batch, time, channels]` of type `precision`, and how it went.
+    `[batch, time, channels]`, and how it went.
 
   Raises:
     UserError: audio is not finite, or an option cannot work.
   """
   settings.check()
-  if precision not in ("float32", "float64"):
-    raise UserError(f"precision {precision!r}: choose float32 or float64")
+  check_precision(precision)
   if not epsilon > 0.0:
     raise UserError(f"epsilon is {epsilon}: no frame would end; give one > 0")
   audio = clipping.as_samples(audio)
   rails = clipping.resolve(audio, clip_level)
   signs = clipping.signs(audio, rails)
-  low, high = (side[:, None].astype(precision) for side in rails)
-  within = np.clip(audio.astype(precision), low, high)
-  height = np.maximum(*(np.where(np.isinf(x), 0.0, abs(x)) for x in rails))
-  units = height.ravel() if relative else np.ones(height.size)
-
-  batch, time, channels = audio.shape
-
-  def rows(x: np.ndarray) -> np.ndarray:
-    return x.swapaxes(1, 2).reshape(batch * channels, time)
-
-  def per_item(x: np.ndarray) -> np.ndarray:
-    return x.reshape(batch, channels, x.shape[1])
-
+  low, high = (side[:, None].astype(audio.dtype) for side in rails)
+  within = np.clip(audio, low, high).astype(np.result_type(audio, precision))
+  units = clipping.heights(rails) if relative else np.ones_like(rails.low)
   change, iterations, termination = _declip_rows(
-    rows(within),
-    rows(signs),
-    (epsilon * units).astype(precision),
+    _rows(within),
+    _rows(signs),
+    (epsilon * units.ravel()).astype(precision),
     settings,
     functools.partial(spade_calls.solve, settings, new_spectrum),
     show_progress,
   )
-  restored = within + per_item(change).swapaxes(1, 2)
+  batch, _, channels = audio.shape
+
+  def per_item(rows: np.ndarray) -> np.ndarray:
+    return rows.reshape(batch, channels, rows.shape[1])
+
+  # Not by adding zero, which loses the sign of a zero.
+  restored = np.where(
+    signs == 0, audio, within + per_item(change).swapaxes(1, 2)
+  )
   return restored, Info(rails, per_item(iterations), per_item(termination))
+
+
+def check_precision(precision: str) -> None:
+  """Raises UserError for one that is not "float32" or "float64"."""
+  if precision not in ("float32", "float64"):
+    raise UserError(f"precision {precision!r}; choose float32 or float64")
+
+
+def _rows(audio: np.ndarray) -> np.ndarray:
+  """`[batch, time, channels]` to `[batch * channels, time]`."""
+  batch, time, channels = audio.shape
+  return audio.swapaxes(1, 2).reshape(batch * channels, time)
 
 
 def _declip_rows(
@@ -188,12 +195,19 @@ def _declip_rows(
   def problem(where: np.ndarray) -> spade.Problem:
     windowed = grid.take(audio_blocks, where) * analysis
     return spade.Problem(
-      windowed, grid.take(sign_blocks, where), epsilon[where[0]]
+      windowed.astype(epsilon.dtype),
+      grid.take(sign_blocks, where),
+      epsilon[where[0]],
     )
 
   where = grid.clipped(sign_blocks)
-  with _Progress(where.shape[1], show_progress) as progress:
-    for part, result in solve(problem, where):
+  with Progress(
+    where.shape[1],
+    "declipped %.0f %% of the clipped frames",
+    unit="frame",
+    is_shown=show_progress,
+  ) as progress:
+    for part, result in solve(problem, where, epsilon.dtype):
       grid.add(change, part, result.change * synthesis)
       iterations[*part] = result.iterations
       termination[*part] = np.where(
@@ -204,25 +218,3 @@ def _declip_rows(
   return change, *(
     np.roll(x, -grid.early, axis=1) for x in (iterations, termination)
   )
-
-
-class _Progress:
-  """Frames done: a bar on a terminal, log lines elsewhere."""
-
-  def __init__(self, total: int, is_shown: bool):
-    self._total, self._done, self._is_shown = total, 0, is_shown
-    quiet = not (is_shown and sys.stderr.isatty())
-    self._bar = tqdm(total=total, unit="frame", disable=quiet)
-
-  def __enter__(self) -> "_Progress":
-    return self
-
-  def __exit__(self, *_: object) -> None:
-    self._bar.close()
-
-  def advance(self, frames: int) -> None:
-    self._done += frames
-    self._bar.update(frames)
-    if self._is_shown and self._bar.disable:
-      share = 100.0 * self._done / self._total
-      logger.info("declipped %.0f %% of the clipped frames", share)

@@ -43,10 +43,13 @@ def as_samples(audio: npt.ArrayLike) -> np.ndarray:
 
   Raises:
     ValueError: it is not `[batch, time, channels]`.
+    UserError: it holds integers, whose scale is unknown.
   """
   audio = np.asarray(audio)
   if audio.ndim != 3:
     raise ValueError(f"audio must be [batch, time, channels]: {audio.shape}")
+  if not np.issubdtype(audio.dtype, np.floating):
+    raise UserError(f"audio is {audio.dtype}; divide it by its full scale")
   return audio if audio.dtype == np.float64 else audio.astype(np.float32)
 
 
@@ -102,7 +105,8 @@ def find_in_stream(read: Callable[[], Iterable[np.ndarray]]) -> Rails:
   is_clipped = (peak > _BAND_STEPS * step) & _has_plateau(read(), peak, floor)
 
   high, low = peak.reshape(2, -1)
-  rounding = np.maximum(2.0**-22 * high, 1.5 * step.reshape(2, -1).max(axis=0))
+  step = step.reshape(2, -1).max(axis=0)
+  rounding = np.maximum(_FLOAT32_ROUNDING * high, 1.5 * step)
   is_clipped = is_clipped.reshape(2, -1)
   is_clipped |= is_clipped.any(axis=0) & (abs(high - low) <= rounding)
   high, low = np.where(is_clipped, (high, low), np.inf)
@@ -137,7 +141,7 @@ def _has_plateau(
   blocks: Iterable[np.ndarray], peak: np.ndarray, floor: np.ndarray
 ) -> np.ndarray:
   """Whether the peak is held three times in a row, and oftener than beside."""
-  threshold = peak * (1 - 2.0**-22)
+  threshold = peak * (1 - _FLOAT32_ROUNDING)
   held, near, is_run = 0, 0, np.zeros(len(peak), bool)
   before = np.zeros((2, len(peak)), bool)
   for block in blocks:
@@ -229,39 +233,7 @@ def signs(audio: np.ndarray, rails: Rails) -> np.ndarray:
   return above.astype(np.int8) - below.astype(np.int8)
 
 
-def crossfade(
-  restored: np.ndarray, audio: np.ndarray, signs: np.ndarray, *, length: int
-) -> np.ndarray:
-  """Puts the reliable samples back, fading over beside the clipped ones.
-
-  After Záviška, Rajmic and Mokrý, "Audio declipping performance enhancement
-  via crossfading", Signal Processing 2022: putting all of them back makes the
-  result agree with the recording, but may leave steps where clipping begins
-  and ends. So the nearest to a clipped sample stay partly as restored. The
-  fade is ours: a raised cosine of the distance to the clipped sample.
-
-  Args:
-    restored: `[batch, time, channels]`, what a declipper made of audio; the
-      result has its type.
-    audio: the recording, of the same shape.
-    signs: which of its samples are clipped, of the same shape.
-    length: samples of a fade; 0: all reliable samples are put back.
-
-  Raises:
-    UserError: the length is negative.
-  """
-  if length < 0:
-    raise UserError(f"crossfade of {length} samples; give 0 or more")
-  fade = np.sin(np.linspace(0, np.pi / 2, length + 2)) ** 2
-  weight = fade.astype(restored.dtype)[_distance(signs != 0, length + 1)]
-  return weight * audio.astype(restored.dtype) + (1 - weight) * restored
-
-
-def _distance(marked: np.ndarray, limit: int) -> np.ndarray:
-  """Samples to the nearest marked one of the channel, at most `limit`."""
-  time = np.arange(marked.shape[1])[:, None]
-  last = np.where(marked, time, -limit)
-  following = np.where(marked, time, len(time) + limit)[:, ::-1]
-  before = time - np.maximum.accumulate(last, axis=1)
-  behind = np.minimum.accumulate(following, axis=1)[:, ::-1] - time
-  return np.minimum(np.minimum(before, behind), limit)
+def heights(rails: Rails) -> np.ndarray:
+  """The farther rail of each channel, `[batch, channels]`; 1 without any."""
+  farther = np.max([np.where(np.isinf(x), 0.0, abs(x)) for x in rails], axis=0)
+  return np.where(farther > 0.0, farther, 1.0)

@@ -27,13 +27,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
-from distortion_removal.baselines import rails, side_by_side
+from distortion_removal.baselines import (
+  crossfading,
+  framewise,
+  rails,
+  side_by_side,
+)
 from distortion_removal.baselines.gabor import Gabor
 from distortion_removal.baselines.segments import Cut, Segment, groups
 from distortion_removal.baselines.shrinkage import Shrinkage
 from distortion_removal.errors import UserError
+from distortion_removal.progress import Progress
 
 # In frame lengths: programs of eight lengths at most are compiled.
 _CUT = Cut(longest=32, step=4, shared=2)
@@ -108,7 +113,9 @@ def social_sparsity(
   Raises:
     UserError: the audio is not finite, or an option cannot be used.
   """
-  _check(lambdas, iterations, relaxation, precision)
+  _check(lambdas, iterations, relaxation)
+  framewise.check_precision(precision)
+  crossfading.check(crossfade)
   gabor = Gabor(frame, hop, redundancy)
   gabor.check()
   shrink = Shrinkage(shrinkage, tuple(neighbourhood))
@@ -116,12 +123,12 @@ def social_sparsity(
   audio = rails.as_samples(audio)
   found = rails.resolve(audio, clip_level)
   signs = rails.signs(audio, found)
-  audio = np.asarray(audio, precision)
-  restored, batch, time, channels = audio.copy(), *audio.shape
+  restored = audio.astype(np.result_type(audio, precision))
+  batch, time, channels = audio.shape
   cut = Cut(*(frame * length for length in _CUT))
   segments = cut.segments(signs != 0)
   counts = np.zeros((batch, channels, len(cut.spans(time)), len(lambdas)), int)
-  scale = _scale(found) if relative else np.ones((batch, channels))
+  scale = rails.heights(found) if relative else np.ones((batch, channels))
   bounds = functools.partial(_bounds, audio, signs, found, scale)
   solve = functools.partial(
     _solve,
@@ -139,12 +146,12 @@ def social_sparsity(
     segment.of(restored)[:] += cut.weight(segment, time) * change
     counts[segment.item, segment.channel, segment.index] = used
   if crossfade is not None:
-    restored = rails.crossfade(restored, audio, signs, length=crossfade)
+    restored = crossfading.crossfade(restored, audio, signs, length=crossfade)
   return restored, Info(found, counts)
 
 
 def _check(
-  lambdas: Sequence[float], iterations: int, relaxation: float, precision: str
+  lambdas: Sequence[float], iterations: int, relaxation: float
 ) -> None:
   """Raises UserError for options that cannot be used."""
   if iterations < 1:
@@ -153,14 +160,6 @@ def _check(
     raise UserError(f"lambdas {tuple(lambdas)}; give one or more above 0")
   if not 0 <= relaxation < 1:
     raise UserError(f"relaxation {relaxation} is not in [0, 1); give 0.9")
-  if precision not in ("float32", "float64"):
-    raise UserError(f"precision {precision!r}; choose float32 or float64")
-
-
-def _scale(found: rails.Rails) -> np.ndarray:
-  """The farther rail of each channel, `[batch, channels]`; 1 without any."""
-  farther = np.max([np.where(np.isinf(x), 0.0, abs(x)) for x in found], axis=0)
-  return np.where(farther > 0, farther, 1.0)
 
 
 def _bounds(
@@ -199,12 +198,16 @@ def _solve_all(
     with jax.enable_x64(precision == "float64"):
       return jax.device_get(solve(low, high))
 
-  quiet = not show_progress
-  with tqdm(total=len(segments), unit="segment", disable=quiet) as bar:
+  with Progress(
+    len(segments),
+    "declipped %.0f %% of the clipped segments",
+    unit="segment",
+    is_shown=show_progress,
+  ) as progress:
     calls = side_by_side.run(call, groups(segments, slots))
     for members, (signals, counts) in calls:
       yield from zip(members, signals, counts, strict=False)
-      bar.update(len(members))
+      progress.advance(len(members))
 
 
 @functools.partial(jax.jit, static_argnames=("gabor", "shrink"))

@@ -34,6 +34,8 @@ import numpy as np
 from distortion_removal.baselines import selection, working_set
 from distortion_removal.errors import UserError
 
+_LARGEST = 1 << 24
+
 Transform = Callable[[jax.Array], jax.Array]
 # `(target r, nearest change to it, consistent change d, transform)` to D.
 NewSpectrum = Callable[[jax.Array, jax.Array, jax.Array, Transform], jax.Array]
@@ -51,7 +53,7 @@ class Settings(NamedTuple):
   def check(self) -> None:
     """Raises UserError where a setting cannot work."""
     for name, value in self._asdict().items():
-      if value < 1 or value != int(value):
+      if not isinstance(value, int | np.integer) or not 1 <= value <= _LARGEST:
         raise UserError(f"{name} must be a whole number from 1 on, not {value}")
     if self.frame % 2 or self.frame % self.hop or self.frame < 2 * self.hop:
       raise UserError(
@@ -60,10 +62,14 @@ class Settings(NamedTuple):
       )
 
   @property
+  def size(self) -> int:
+    """Samples of the DFT."""
+    return self.redundancy * self.frame
+
+  @property
   def iteration_limit(self) -> int:
     """Where k has passed all bins."""
-    bins = self.redundancy * self.frame / 2 + 1
-    return math.ceil(bins * self.r / self.s)
+    return math.ceil((self.size / 2 + 1) * self.r / self.s)
 
 
 class Problem(NamedTuple):
@@ -110,71 +116,69 @@ class Result(NamedTuple):
   converged: jax.Array
 
 
-def method(settings: Settings, new_spectrum: NewSpectrum) -> working_set.Method:
-  """A- or S-SPADE, which differ in the spectrum of x, as a method."""
-  size = settings.redundancy * settings.frame
-  is_pair = np.full(size // 2 + 1, True)
-  is_pair[[0, -1]] = False
-  # A conjugate pair is one choice of two bins.
-  weights = np.where(is_pair, 2.0, 1.0) / size
-  # DC competes at half its magnitude, as in the reference results.
-  ranking = np.ones(size // 2 + 1)
-  ranking[0] = 0.25
+class Spade(NamedTuple):
+  """A- or S-SPADE, which differ in the spectrum of x."""
 
-  def transform(frames: jax.Array) -> jax.Array:
-    return jnp.fft.rfft(frames, size)
+  settings: Settings
+  new_spectrum: NewSpectrum
 
-  def rank(v: jax.Array) -> jax.Array:
-    return _square(v) * ranking.astype(v.real.dtype)
+  def method(self) -> working_set.Method:
+    """The iteration, for a working set."""
+    return working_set.Method(
+      self._start, self._step, self._is_done, self._result
+    )
 
-  def start(problem: Problem) -> _State:
-    observed = transform(problem.windowed)
+  def _transform(self, frames: jax.Array) -> jax.Array:
+    return jnp.fft.rfft(frames, self.settings.size)
+
+  def _start(self, problem: Problem) -> _State:
+    observed = self._transform(problem.windowed)
     silence = jnp.zeros_like(problem.windowed)
     zero = jnp.zeros(len(silence), jnp.int32)
     return _State(
       observed=observed,
       spectrum=jnp.zeros_like(observed),
       target=jnp.zeros_like(observed),
-      rank=rank(observed),
+      rank=_rank(observed),
       change=silence,
-      k=zero + settings.s,
-      threshold=jnp.max(rank(observed), -1),
+      k=zero + self.settings.s,
+      threshold=jnp.max(_rank(observed), -1),
       iterations=zero,
       converged=jnp.zeros(len(silence), bool),
       best=silence,
       best_norm=jnp.full_like(problem.epsilon, jnp.inf),
     )
 
-  def is_done(state: _State) -> jax.Array:
-    return state.converged | (state.iterations >= settings.iteration_limit)
+  def _is_done(self, state: _State) -> jax.Array:
+    return state.converged | (state.iterations >= self.settings.iteration_limit)
 
-  def step(problem: Problem, state: _State) -> _State:
-    active = ~is_done(state)
+  def _step(self, problem: Problem, state: _State) -> _State:
+    active = ~self._is_done(state)
     threshold = selection.kth_largest(
       state.rank, state.k, state.threshold, active
     )
     kept = state.rank >= threshold[:, None]
     minus_u = state.target - state.spectrum
     gap = jnp.where(kept, minus_u, state.observed + state.spectrum)
-    energy = _square(gap) * weights.astype(state.rank.dtype)
-    norm = jnp.sqrt(jnp.sum(energy, -1))
+    norm = _norm(gap)
     better = active & (norm <= state.best_norm)
     converged = state.converged | (active & (norm <= problem.epsilon))
 
     target = jnp.where(kept, state.spectrum, minus_u - state.observed)
-    nearest = jnp.fft.irfft(target, size)[:, : settings.frame]
+    nearest = jnp.fft.irfft(target, self.settings.size)
+    nearest = nearest[:, : self.settings.frame]
     change = _consistent(nearest, problem.signs)
-    spectrum = new_spectrum(target, nearest, change, transform)
+    spectrum = self.new_spectrum(target, nearest, change, self._transform)
     iterations = state.iterations + (active & ~converged)
-    grows = (iterations + 1) % settings.r == 0
+    grows = (iterations + 1) % self.settings.r == 0
     return _State(
       observed=state.observed,
       spectrum=spectrum,
       target=target,
       # Held for the next step: see `selection.kth_largest`.
-      rank=rank(state.observed + 2.0 * spectrum - target),
+      rank=_rank(state.observed + 2.0 * spectrum - target),
       change=change,
-      k=state.k + jnp.where(grows, settings.s, 0),
+      k=state.k + jnp.where(grows, self.settings.s, 0),
       threshold=threshold,
       iterations=iterations,
       converged=converged,
@@ -182,10 +186,28 @@ def method(settings: Settings, new_spectrum: NewSpectrum) -> working_set.Method:
       best_norm=jnp.where(better, norm, state.best_norm),
     )
 
-  def result(state: _State) -> Result:
+  def _result(self, state: _State) -> Result:
     return Result(state.best, state.iterations, state.converged)
 
-  return working_set.Method(start, step, is_done, result)
+
+def _rank(spectrum: jax.Array) -> jax.Array:
+  """What the bins are ordered by: their energies, DC's as of half of it.
+
+  So it is in the reference results, as conjugate pairs are one choice.
+  """
+  factor = np.ones(spectrum.shape[-1])
+  factor[0] = 0.25
+  return _square(spectrum) * factor.astype(spectrum.real.dtype)
+
+
+def _norm(spectrum: jax.Array) -> jax.Array:
+  """Norms of the whole scaled spectra that half spectra stand for."""
+  bins = spectrum.shape[-1]
+  weights = np.full(bins, 2.0)
+  weights[[0, -1]] = 1.0
+  weights /= 2 * (bins - 1)
+  energy = _square(spectrum) * weights.astype(spectrum.real.dtype)
+  return jnp.sqrt(jnp.sum(energy, -1))
 
 
 def _square(spectrum: jax.Array) -> jax.Array:

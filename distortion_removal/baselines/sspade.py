@@ -13,7 +13,7 @@ from distortion_removal.baselines.rails import ClipLevel
 
 def sspade(
   audio: np.ndarray,
-  clip_level: ClipLevel = None,
+  clip_level: ClipLevel | None = None,
   *,
   frame: int = 1024,
   hop: int = 256,

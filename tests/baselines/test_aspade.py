@@ -234,6 +234,8 @@ def test_frames_beyond_one_call_are_the_same():
     ({"s": 0}, "s must"),
     ({"r": -1}, "r must"),
     ({"redundancy": 1.5}, "redundancy must"),
+    ({"frame": 64.0, "hop": 16}, "frame must"),
+    ({"s": 3_000_000_000}, "s must"),
     ({"epsilon": 0.0}, "epsilon"),
     ({"epsilon": float("nan")}, "epsilon"),
     ({"precision": "float16"}, "float32 or float64"),
@@ -241,7 +243,7 @@ def test_frames_beyond_one_call_are_the_same():
 )
 def test_options_that_cannot_work(options, message):
   with pytest.raises(UserError, match=message):
-    aspade(clipped(), LEVEL, **options)
+    aspade(np.zeros((1, 0, 1), np.float32), **options)
 
 
 def test_audio_that_cannot_be_used():
@@ -251,6 +253,37 @@ def test_audio_that_cannot_be_used():
     aspade(audio, LEVEL)
   with pytest.raises(UserError, match="clip level"):
     aspade(clipped(), -1.0)
+
+
+def test_reliable_samples_of_float64_stay_whatever_the_precision():
+  audio = clipped()
+  audio[0, 650] = -0.0
+  restored, _ = aspade(audio, LEVEL, **SMALL)
+  assert restored.dtype == np.float64
+  reliable = np.abs(audio) < LEVEL
+  assert restored[reliable].tobytes() == audio[reliable].tobytes()
+  single, _ = aspade(audio.astype(np.float32), LEVEL, **SMALL)
+  np.testing.assert_allclose(restored, single, atol=1e-5)
+
+
+def test_a_level_below_the_peak_is_where_it_is_clipped():
+  audio = recording()[None, :, None].astype(np.float32)
+  restored, info = aspade(audio, 0.4, **SMALL)
+  beyond = np.abs(audio) >= np.float32(0.4)
+  assert info.rails.high == 0.4
+  assert np.all(np.abs(restored[beyond]) >= np.float32(0.4))
+  # What is beyond is not used: the result is that of the clipped audio.
+  expected, _ = aspade(np.clip(audio, -0.4, 0.4), 0.4, **SMALL)
+  np.testing.assert_allclose(restored, expected, atol=1e-6)
+
+
+def test_a_relative_epsilon_without_a_height_is_absolute():
+  audio = np.maximum(clipped(), 0.0).astype(np.float32)
+  options = {**SMALL, "epsilon": 0.5}
+  relative, info = aspade(audio, (0.0, np.inf), relative=True, **options)
+  absolute, _ = aspade(audio, (0.0, np.inf), **options)
+  np.testing.assert_array_equal(relative, absolute)
+  assert np.all(info.termination != Termination.ITERATION_LIMIT)
 
 
 def test_other_arrays_become_float32():

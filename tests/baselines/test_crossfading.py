@@ -1,0 +1,45 @@
+"""Reliable samples are put back without steps."""
+
+import numpy as np
+import pytest
+
+from distortion_removal.baselines.crossfading import crossfade
+from distortion_removal.errors import UserError
+
+
+def test_crossfade_by_hand():
+  """Length 2 has sin² of 30° and 60° beside a clipped sample, then 1."""
+  signs = np.array([0, 0, 0, 0, 1, -1, 0, 0, 0, 1, 0])
+  weight = [1, 1, 0.75, 0.25, 0, 0, 0.25, 0.75, 0.25, 0, 0.25]
+  signs, one = signs[None, :, None], np.ones((1, 11, 1), np.float32)
+  result = crossfade(3 * one, one, signs, length=2)
+  assert result.dtype == np.float32
+  np.testing.assert_allclose(result[0, :, 0], 3 - 2 * np.array(weight), 1e-6)
+
+
+@pytest.mark.parametrize("length", [0, 1, 5, 100])
+def test_crossfade_equals_a_loop(length):
+  rng = np.random.default_rng(length)
+  signs = rng.choice([-1, 0, 0, 0, 0, 0, 0, 0, 1], (2, 60, 2)).astype(np.int8)
+  signs[1, :, 1] = 0  # nothing clipped: nothing is faded
+  restored, audio = rng.normal(size=(2, 2, 60, 2))
+  expected = np.empty_like(audio)
+  for i, t, c in np.ndindex(*audio.shape):
+    clipped = np.flatnonzero(signs[i, :, c])
+    distance = min(abs(clipped - t), default=np.inf)
+    phase = min(distance / (length + 1), 1) * np.pi
+    weight = (1 - np.cos(phase)) / 2
+    expected[i, t, c] = weight * audio[i, t, c]
+    expected[i, t, c] += (1 - weight) * restored[i, t, c]
+  result = crossfade(restored, audio, signs, length=length)
+  np.testing.assert_allclose(result, expected, atol=1e-12)
+  np.testing.assert_array_equal(result[signs != 0], restored[signs != 0])
+  np.testing.assert_array_equal(result[1, :, 1], audio[1, :, 1])
+  if length == 0:
+    np.testing.assert_array_equal(result[signs == 0], audio[signs == 0])
+
+
+def test_a_negative_crossfade_is_refused():
+  audio = np.zeros((1, 5, 1))
+  with pytest.raises(UserError, match="-1 samples"):
+    crossfade(audio, audio, audio, length=-1)

@@ -1,0 +1,50 @@
+"""Calls on several cores: in order, no more than needed, errors included."""
+
+import threading
+
+import pytest
+
+from distortion_removal.baselines import side_by_side
+
+
+def test_items_come_in_order_with_their_results():
+  found = list(side_by_side.run(lambda x: x * x, range(50)))
+  assert found == [(x, x * x) for x in range(50)]
+  assert list(side_by_side.run(lambda x: x, [])) == []
+
+
+def test_calls_run_side_by_side(monkeypatch):
+  monkeypatch.setattr(side_by_side, "workers", lambda: 3)
+  # Nobody passes before all three have come.
+  barrier = threading.Barrier(3, timeout=20)
+  found = list(side_by_side.run(lambda _: barrier.wait() >= 0, range(3)))
+  assert [result for _, result in found] == [True] * 3
+
+
+def test_items_are_taken_as_they_are_needed(monkeypatch):
+  monkeypatch.setattr(side_by_side, "workers", lambda: 2)
+  taken = []
+
+  def items():
+    for i in range(100):
+      taken.append(i)
+      yield i
+
+  results = side_by_side.run(lambda x: x, items())
+  assert next(results) == (0, 0)
+  assert len(taken) <= 4
+  results.close()
+  assert len(taken) <= 4
+
+
+def test_an_error_ends_the_work():
+  called = []
+
+  def call(x):
+    called.append(x)
+    if x == 2:
+      raise ZeroDivisionError
+
+  with pytest.raises(ZeroDivisionError):
+    list(side_by_side.run(call, range(1000)))
+  assert len(called) < 100
