@@ -121,11 +121,20 @@ def check(config: ml_collections.ConfigDict) -> None:
     metrics.get(name)
   for name in config.baselines:
     baselines.get(name)
+    if name in baselines.DECLIPPERS:
+      _check_declipper(config, name)
   if not chunks.overlap_seconds <= chunks.chunk_seconds / 2:
     raise UserError(
       f"config.apply.overlap_seconds is {chunks.overlap_seconds}; it must lie "
       f"between 0 and half of the chunk, {chunks.chunk_seconds / 2}"
     )
+
+
+def _check_declipper(config: ml_collections.ConfigDict, name: str) -> None:
+  try:
+    baselines.check_options(name, config.get(name, {}))
+  except UserError as error:
+    raise UserError(f"config.{name}: {error}") from None
 
 
 _POSITIVE = (

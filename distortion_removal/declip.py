@@ -1,14 +1,15 @@
 """Restores one recording with a declipper: `restore IN -o OUT --method=aspade`.
 
 The file streams through in long chunks at its own sample rate, channels and
-level. Where the rails are is found once, for the whole file, unless given.
+level, as float64, which holds the samples of any format. Where the rails are is
+found once, for the whole file, unless given.
 """
 
 import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from distortion_removal import (
   baselines,
   declip_options,
   recording,
+  survey,
 )
 from distortion_removal.baselines import framewise, rails
 from distortion_removal.baselines.framewise import Termination
@@ -27,14 +29,6 @@ from distortion_removal.log import logger
 # neighbours is a few frames of it.
 _CHUNK = 1 << 20
 _FADED_FRAMES = 4
-
-
-class _Survey(NamedTuple):
-  """What a first reading of a recording finds."""
-
-  rails: rails.Rails
-  clipped: int  # samples, of all channels
-  peak: float
 
 
 @dataclasses.dataclass
@@ -82,33 +76,49 @@ def restore(
 
   Returns:
     A line that says what was done. Where nothing is clipped, the result is the
-    source, to the sample.
+    source, to the sample if its format can be.
 
   Raises:
     UserError: the source or an option cannot be used.
   """
   options = declip_options.complete(method, options)
   info = audio_io.info(source)
-  subtype = subtype or recording.like_source(target, info)
-  audio_io.check_format(target, info.sample_rate, info.channels, subtype)
-  survey = _survey(source, clip_level, options["precision"])
-  if not survey.clipped:
-    gain = recording.limit_gain(1.0, survey.peak, target, subtype)
-    blocks = (gain * block for block in _read(source, "float64"))
-    audio_io.write_blocks(
-      target, blocks, info.sample_rate, info.channels, subtype=subtype
-    )
-    return (
-      f"nothing is clipped, the result is the input; its peak is "
-      f"{survey.peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"
-    )
-  share = survey.clipped / (info.frames * info.channels)
-  found = (
-    f"clipped at {_levels(survey.rails)}: {100 * share:.3g} % of the samples"
+  subtype = recording.output_subtype(target, info, subtype)
+  # No samples: all that this does is to check the options.
+  nothing = np.zeros((1, 0, info.channels))
+  baselines.declipper(method)(nothing, clip_level, **options)
+  found = survey.survey(source, clip_level)
+  if not found.clipped:
+    return _copy(info, target, found.peak, subtype)
+  share = found.clipped / (info.frames * info.channels)
+  line = f"clipped at {found.levels}: {100 * share:.3g} % of the samples"
+  logger.info("%s: %s", source, line)
+  return line + str(
+    _declip(source, target, method, found.rails, subtype, options)
   )
-  logger.info("%s: %s", source, found)
-  work = _declip(source, target, method, survey.rails, subtype, options)
-  return found + str(work)
+
+
+def _copy(
+  source: audio_io.Reader, target: Path, peak: float, subtype: str | None
+) -> str:
+  """Writes what is not clipped as it is, and says so."""
+  gain = recording.limit_gain(1.0, peak, target, subtype)
+  audio_io.write_blocks(
+    target,
+    (gain * block for block in recording.read_blocks(source.path)),
+    source.sample_rate,
+    source.channels,
+    subtype=subtype,
+  )
+  changes = ""
+  if gain < 1.0:
+    changes += f" but {-20 * np.log10(gain):.1f} dB quieter"
+  if subtype != source.subtype:
+    changes += f", as {subtype or target.suffix}"
+  return (
+    f"nothing is clipped, the result is the input{changes}; its peak is "
+    f"{peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"
+  )
 
 
 def _declip(
@@ -124,7 +134,7 @@ def _declip(
   with (
     audio_io.open_reader(source) as reader,
     audio_io.scratch_file(
-      target, reader.sample_rate, reader.channels, dtype=options["precision"]
+      target, reader.sample_rate, reader.channels, dtype="float64"
     ) as scratch,
   ):
     for block in after.watch(_restored(reader, method, found, options, work)):
@@ -162,61 +172,12 @@ def _restored(
     work.add(info)
     return output
 
-  blocks = (block[None] for block in reader.blocks(dtype=options["precision"]))
+  blocks = (block[None] for block in reader.blocks(dtype="float64"))
   outputs = apply.apply_to_stream(restored, blocks, **chunking)
   outputs = (block[0] for block in outputs)
   if is_one_chunk:
     return outputs
   return recording.progress(outputs, reader.frames, reader.sample_rate)
-
-
-def _read(source: Path, dtype: str) -> Iterator[np.ndarray]:
-  with audio_io.open_reader(source) as reader:
-    yield from reader.blocks(dtype=dtype)
-
-
-def _survey(
-  source: Path, clip_level: float | tuple[float, float] | None, dtype: str
-) -> _Survey:
-  """Reads the whole file, so that a damaged one is told before any work."""
-  read = functools.partial(_read, source, dtype)
-  if clip_level is None:
-    found = rails.find_in_stream(read)
-  else:
-    found = rails.resolve(_extremes(read()), clip_level)
-  clipped, peak = 0, 0.0
-  for block in read():
-    clipped += np.count_nonzero(rails.signs(block[None], found))
-    peak = max(peak, float(np.abs(block).max()))
-  return _Survey(found, clipped, peak)
-
-
-def _extremes(blocks: Iterator[np.ndarray]) -> np.ndarray:
-  """The two least and the two largest samples of each channel.
-
-  A given level is compared with the recording's plateaus; these four samples
-  have those of all. `[1, time, channels]`, time at most 4.
-  """
-  held = next(blocks)
-  for block in blocks:
-    held = np.sort(np.concatenate([held, block]), axis=0)
-    if len(held) > 4:
-      held = held[[0, 1, -2, -1]]
-  return held[None]
-
-
-def _levels(found: rails.Rails) -> str:
-  """The rails of all channels, for people."""
-  channels = zip(found.low[0], found.high[0], strict=True)
-  texts = [
-    " and ".join(f"{level:.6g}" for level in pair if np.isfinite(level))
-    for pair in channels
-  ]
-  if len(set(texts)) == 1:
-    return texts[0]
-  return "; ".join(
-    f"{text or 'no level'} (channel {k})" for k, text in enumerate(texts, 1)
-  )
 
 
 def _chunking(

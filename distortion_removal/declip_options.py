@@ -1,16 +1,21 @@
 """The declippers' options on the command line of `restore`."""
 
 import argparse
+import functools
 import inspect
 from typing import Any
 
 from distortion_removal import baselines
 from distortion_removal.errors import UserError
 
+_LARGEST = 1_000_000
 
-def _count(text: str) -> int:
-  if not text.isdecimal() or int(text) < 1:
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+
+def _count(text: str, least: int = 1) -> int:
+  if not text.isdecimal() or not least <= int(text) <= _LARGEST:
+    raise argparse.ArgumentTypeError(
+      f"{text!r} is not a whole number from {least} to {_LARGEST}"
+    )
   return int(text)
 
 
@@ -33,8 +38,8 @@ _FLAGS = {
     {
       "type": _clip_level,
       "metavar": "LEVEL",
-      "help": "amplitude of the clipped peaks, or LOW,HIGH such as -0.2,0.3; "
-      "default: found from the recording",
+      "help": "amplitude of the clipped peaks, or LOW,HIGH as in "
+      "--clip-level=-0.2,0.3 (with the =); default: found from the recording",
     },
   ),
   "frame": (
@@ -62,11 +67,11 @@ _FLAGS = {
     {"type": float, "help": "norm of the residual at which a frame is done"},
   ),
   "relative": (
-    "--relative-epsilon",
+    "--relative",
     {
       "action": "store_const",
       "const": True,
-      "help": "epsilon is in units of the clip level",
+      "help": "epsilon (or lambdas) in units of the clip level",
     },
   ),
   "shrinkage": (
@@ -76,9 +81,10 @@ _FLAGS = {
   "crossfade": (
     "--crossfade",
     {
-      "type": int,
+      "type": functools.partial(_count, least=0),
       "metavar": "SAMPLES",
-      "help": "put reliable samples back, faded over so many",
+      "help": "of social_sparsity: put reliable samples back, faded over so "
+      "many",
     },
   ),
   "precision": (

@@ -144,13 +144,11 @@ def _score(
     }
     sounds = {}
     for name, method in candidates.items():
-      # So that the times below are fair. Declippers take long, and their
-      # programs are those of any length.
-      is_declipper = name in baselines.DECLIPPERS
-      length = min(rate, len(excerpt)) if is_declipper else len(excerpt)
-      if (name, length) not in compiled:
-        method(degraded[:, :length], clean[:, :length])
-        compiled.add((name, length))
+      # So that the times below are fair.
+      part = methods.warm_up_part(name, degraded, rate)
+      if (name, part.stop - part.start) not in compiled:
+        method(degraded[:, part], clean[:, part])
+        compiled.add((name, part.stop - part.start))
       start = time.perf_counter()
       sounds[name] = method(degraded, clean)
       seconds = (time.perf_counter() - start) / len(degraded)

@@ -15,6 +15,7 @@ import numpy as np
 
 from distortion_removal import apply, baselines, checkpoint, model_file, models
 from distortion_removal import config as run_config
+from distortion_removal.datasets import tasks
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -96,12 +97,38 @@ def baseline(name: str, config: ml_collections.ConfigDict) -> Method:
     config: its field `name`, where it has one, holds the baseline's options.
   """
   function = baselines.get(name).function
-  options = config.get(name, {})
-  sample_rate = config.data.sample_rate
+  options = dict(config.get(name, {}))
+  options["effect"] = tasks.get(config.data.task).effect
+  options["sample_rate"] = config.data.sample_rate
 
   def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    return np.asarray(
-      function(degraded, clean, sample_rate=sample_rate, **options)
-    )
+    return np.asarray(function(degraded, clean, **options))
 
   return method
+
+
+def warm_up_part(name: str, degraded: np.ndarray, sample_rate: int) -> slice:
+  """What of an excerpt makes a method compile its programs.
+
+  Those of A- and S-SPADE serve any length: the second that is loudest, as most
+  of it is clipped. Those of social sparsity do not, and all would take too
+  long: its times include compiling.
+
+  Args:
+    name: of the method.
+    degraded: the excerpt, `[batch, time, channels]`.
+    sample_rate: in Hz.
+
+  Returns:
+    Which samples to try the method on; none for social sparsity.
+  """
+  time = degraded.shape[1]
+  if name == "social_sparsity":
+    return slice(0, 0)
+  if name not in baselines.DECLIPPERS:
+    return slice(0, time)
+  length = min(sample_rate, time)
+  energy = np.sum(np.square(degraded, dtype=np.float64), axis=(0, 2))
+  until = np.cumsum(np.pad(energy, (1, 0)))
+  start = int(np.argmax(until[length:] - until[: time + 1 - length]))
+  return slice(start, start + length)

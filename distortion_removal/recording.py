@@ -10,6 +10,7 @@ import soundfile
 from tqdm import tqdm
 
 from distortion_removal import audio_io
+from distortion_removal.completeness import AudioFileError
 from distortion_removal.log import logger
 
 
@@ -26,6 +27,36 @@ class Energy:
       self.squares += float(np.sum(np.square(block, dtype=np.float64)))
       self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
       yield block
+
+
+def read_blocks(source: Path) -> Iterator[np.ndarray]:
+  """A file's samples, `[time, channels]` float64: exact in any format.
+
+  Raises:
+    UserError: it cannot be read; see `audio_io`.
+  """
+  with audio_io.open_reader(source) as reader:
+    yield from reader.blocks(dtype="float64")
+
+
+def output_subtype(
+  target: Path, source: audio_io.Reader, subtype: str | None
+) -> str | None:
+  """The sample format to write; what cannot be written is told before work.
+
+  Args:
+    target: the file to write; its suffix names the format.
+    source: the file it is made of.
+    subtype: the format asked for; None: see `like_source`.
+
+  Raises:
+    UserError: there is no such folder, or the format cannot hold the audio.
+  """
+  subtype = subtype or like_source(target, source)
+  audio_io.check_format(target, source.sample_rate, source.channels, subtype)
+  if not target.parent.is_dir():
+    raise AudioFileError(target, "the folder to write to does not exist")
+  return subtype
 
 
 def like_source(target: Path, source: audio_io.Reader) -> str | None:

@@ -54,8 +54,7 @@ def restore(
   """
   run = methods.load_config(workdir)
   info = audio_io.info(source)
-  subtype = subtype or recording.like_source(target, info)
-  audio_io.check_format(target, info.sample_rate, info.channels, subtype)
+  subtype = recording.output_subtype(target, info, subtype)
   network = methods.load_network(workdir, run)
   before, after = Energy(), Energy()
   # The whole file is read once before any work, so that a damaged one is told

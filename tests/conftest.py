@@ -1,6 +1,7 @@
 """What several files of tests share: tiny recordings and a run on them."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from absl import flags
 
 from distortion_removal import config as run_config
 from distortion_removal import datasets
+from distortion_removal.log import logger
 from distortion_removal.prepare import prepare
 from distortion_removal.train import train
 
@@ -18,6 +20,15 @@ ROOT = Path(__file__).parents[1]
 RATE = 8_000
 # grain's worker processes ask absl, which no test starts.
 flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(autouse=True)
+def _log_of_one_test():
+  """Undoes `log.setup`, which commands call and which lasts."""
+  yield
+  logger.handlers.clear()
+  logger.propagate = True
+  logger.setLevel(logging.NOTSET)
 
 
 def pluck(seconds, pitch_hz, rate=RATE):

@@ -124,6 +124,28 @@ def test_a_configuration_without_a_network_is_checked_but_for_that():
 
 
 @pytest.mark.parametrize(
+  ("name", "field", "value", "message"),
+  [
+    ("aspade", "s", 0, "s must be a whole number from 1"),
+    ("sspade", "hop", 300, "hop 300"),
+    ("aspade", "size", 512, "aspade has no option size"),
+    ("social_sparsity", "lambdas", (), "lambdas ()"),
+    ("social_sparsity", "crossfade", -1, "crossfade of -1"),
+  ],
+)
+def test_the_options_of_declippers_are_checked(name, field, value, message):
+  run = shipped_config("aspade_signaltrain")
+  run.baselines = ()
+  with run[name].unlocked():
+    run[name][field] = value
+  run_config.check(run)  # it is not used
+  run.baselines = (name,)
+  wanted = f"config.{name}: .*{re.escape(message)}"
+  with pytest.raises(UserError, match=wanted):
+    run_config.check(run)
+
+
+@pytest.mark.parametrize(
   ("field", "value", "message"),
   [
     ("steps", 0, "config.steps is 0; it must be above 0"),

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from conftest import files_of
 
-from distortion_removal import baselines, declip
+from distortion_removal import baselines, declip, survey
 from distortion_removal.baselines import rails
 from distortion_removal.errors import UserError
 
@@ -48,8 +48,9 @@ def use(monkeypatch):
       precision="float32",
       show_progress=False,
     ):
-      assert audio.dtype == precision
-      calls.append({"frame": frame, "hop": hop, "clip_level": clip_level})
+      assert audio.dtype == np.float64
+      if audio.shape[1]:  # and not merely a check of the options
+        calls.append({"frame": frame, "hop": hop, "clip_level": clip_level})
       found = rails.resolve(audio, clip_level)
       clipped = rails.signs(audio, found) != 0
       return np.where(clipped, gain * audio, audio).astype(audio.dtype), None
@@ -127,10 +128,55 @@ def test_what_is_not_clipped_stays_to_the_bit(tmp_path, subtype):
   np.testing.assert_array_equal(after, before)
   assert soundfile.info(target).subtype == subtype
   assert line.startswith("nothing is clipped, the result is the input")
-  assert f"its peak is {np.float32(np.abs(before).max()):.6g}: " in line
+  assert f"the input; its peak is {np.abs(before).max():.6g}: " in line
   assert "--clip-level" in line
   # A level that nothing reaches is no other case.
   assert declip.restore(source, target, "aspade", 0.95) == line
+
+
+@pytest.mark.parametrize(
+  ("subtype", "name", "changes"),
+  [
+    ("DOUBLE", "out.wav", ""),
+    ("FLOAT", "out.wav", ", as FLOAT"),
+    ("PCM_16", "out.wav", " but 3.5 dB quieter, as PCM_16"),
+    (None, "out.mp3", " but 3.5 dB quieter, as .mp3"),
+  ],
+)
+def test_what_becomes_of_the_input_is_told(tmp_path, subtype, name, changes):
+  source = tmp_path / "in.wav"
+  audio = _tones(peak=1.0)
+  audio *= 1.5 / np.abs(audio).max()
+  soundfile.write(source, audio, RATE, subtype="DOUBLE")
+  line = declip.restore(source, tmp_path / name, "aspade", subtype=subtype)
+  wanted = f"nothing is clipped, the result is the input{changes}; its peak is"
+  assert line.startswith(wanted)
+
+
+@pytest.mark.parametrize(
+  ("method", "subtype"),
+  [
+    ("aspade", "PCM_16"),
+    ("aspade", "PCM_24"),
+    ("aspade", "PCM_32"),
+    ("aspade", "DOUBLE"),
+    ("sspade", "DOUBLE"),
+  ],
+)
+def test_reliable_samples_stay_to_the_bit(tmp_path, method, subtype):
+  """At the default precision, below that of three of the formats."""
+  source, target = tmp_path / "in.wav", tmp_path / "out.wav"
+  audio = _tones(channels=2, peak=0.7)
+  audio[:, 0] = np.clip(audio[:, 0], -0.5, 0.6)
+  soundfile.write(source, audio, RATE, subtype=subtype)
+  declip.restore(source, target, method, **SMALL | {"s": 32})
+  before, after = (soundfile.read(path)[0] for path in (source, target))
+  assert soundfile.info(target).subtype == subtype
+  np.testing.assert_array_equal(after[:, 1], before[:, 1])
+  low, high = before[:, 0].min(), before[:, 0].max()
+  is_reliable = (low < before[:, 0]) & (before[:, 0] < high)
+  np.testing.assert_array_equal(after[is_reliable], before[is_reliable])
+  assert after[:, 0].max() > 1.05 * high
 
 
 def test_silence_stays(tmp_path):
@@ -141,10 +187,7 @@ def test_silence_stays(tmp_path):
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
-def test_integer_formats_are_kept_from_clipping(
-  use, tmp_path, caplog, monkeypatch, subtype
-):
-  monkeypatch.setattr(declip.logger, "propagate", True)
+def test_integer_formats_are_kept_from_clipping(use, tmp_path, caplog, subtype):
   use(gain=1.5)
   source, target = tmp_path / "in.wav", tmp_path / "out.wav"
   audio = np.clip(_tones(), -0.75, 0.75)
@@ -285,9 +328,24 @@ def test_bad_input_leaves_the_old_output(use, tmp_path, name, message, level):
   assert files_of(tmp_path) == before
 
 
+@pytest.mark.parametrize("is_clipped", [False, True])
+def test_what_cannot_be_is_told_before_any_work(
+  tmp_path, monkeypatch, is_clipped
+):
+  source = tmp_path / "in.wav"
+  soundfile.write(source, np.clip(_tones(), -1 + 0.5 * is_clipped, 1), RATE)
+  monkeypatch.setattr(survey, "survey", None)
+  with pytest.raises(UserError, match=r"no/out\.wav: the folder to write to"):
+    declip.restore(source, tmp_path / "no" / "out.wav", "aspade")
+  for options in ({"hop": 300}, {"epsilon": 0.0}, {"clip_level": -1.0}):
+    with pytest.raises(UserError, match=r"hop|epsilon|level"):
+      declip.restore(source, tmp_path / "out.wav", "sspade", **options)
+
+
 def test_a_failing_declipper_leaves_nothing(tmp_path, monkeypatch):
   def broken(audio, clip_level, *, frame=64, hop=16, precision="float32", **_):
-    raise RuntimeError("out of memory")
+    if audio.shape[1]:
+      raise RuntimeError("out of memory")
 
   monkeypatch.setattr(baselines, "declipper", lambda name: broken)
   soundfile.write(tmp_path / "in.wav", np.clip(_tones(), -0.5, 0.5), RATE)

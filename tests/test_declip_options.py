@@ -44,14 +44,18 @@ def test_the_command_declips_without_a_network(tmp_path):
     ("", "give either --checkpoint=RUN_OR_MODEL_FILE"),
     ("--checkpoint=run --method=aspade", "give either --checkpoint"),
     ("--checkpoint=run --frame=512", "--frame is for --method; a network"),
-    ("--checkpoint=run --relative-epsilon", "--relative-epsilon is for"),
+    ("--checkpoint=run --relative", "--relative is for"),
     ("--method=aspad", "choose from 'aspade', 'social_sparsity', 'sspade'"),
     (
       "--method=social_sparsity --sparsity-step=2",
       "has no option --sparsity-s",
     ),
-    ("--method=aspade --frame=0", "argument --frame: '0' is not a number from"),
-    ("--method=aspade --hop=x", "argument --hop: 'x' is not a number from 1"),
+    (
+      "--method=aspade --frame=0",
+      "--frame: '0' is not a whole number",
+    ),
+    ("--method=aspade --hop=x", "'x' is not a whole number from 1 to 1000000"),
+    ("--method=sspade --sparsity-step=3000000000", "'3000000000' is not a"),
     ("--method=aspade --clip-level=0", "clip level 0.0: "),
     ("--method=aspade --clip-level=0.1,0.2", "clip level (0.1, 0.2): "),
     (
@@ -60,12 +64,17 @@ def test_the_command_declips_without_a_network(tmp_path):
     ),
     ("--method=aspade --clip-level=a", "'a' is neither a number nor two"),
     ("--method=aspade --precision=float16", "--precision"),
-    ("--method=aspade --epsilon=-1 --clip-level=0.2", "epsilon"),
-    ("--method=aspade --crossfade=-1 --clip-level=0.2", "crossfade"),
-    ("--method=aspade --hop=1024 --clip-level=0.2", "hop"),
+    ("--method=aspade --crossfade=10", "aspade has no option --crossfade"),
+    ("--method=social_sparsity --crossfade=-1", "'-1' is not a whole number"),
+    ("--method=social_sparsity --shrinkage=pw", "unknown shrinkage 'pw'"),
+    ("--method=aspade --epsilon=-1", "epsilon is -1.0"),
+    ("--method=aspade --hop=1024", "with hop 1024"),
+    ("--method=sspade --frame=512 --hop=100", "with hop 100"),
+    ("--method=social_sparsity --hop=1024", "hop 1024"),
   ],
 )
 def test_options_that_cannot_be(tmp_path, arguments, message):
+  """They are told of a recording that is not clipped, too."""
   source, target = tmp_path / "in.wav", tmp_path / "out.wav"
   soundfile.write(source, _tones(channels=1), RATE)
   with pytest.raises(SystemExit) as caught:

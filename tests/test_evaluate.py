@@ -39,9 +39,9 @@ def _halfway(degraded, clean):
   return np.float32(0.25 * (degraded + clean))
 
 
-def _three_quarters(degraded, clean, *, sample_rate):
+def _three_quarters(degraded, clean, *, effect, sample_rate):
   """Takes the place of a baseline: a quarter of the error stays."""
-  assert sample_rate == RATE
+  assert (effect, sample_rate) == ("hard_clip", RATE)
   return np.float32(0.25 * degraded + 0.75 * clean)
 
 
@@ -237,16 +237,46 @@ def without_network(tiny_config, monkeypatch):
   return tiny_config
 
 
-def test_no_run_is_needed_without_a_network(
-  without_network, tmp_path, monkeypatch, caplog
-):
-  monkeypatch.setattr(evaluate.logger, "propagate", True)
+def test_no_run_is_needed_without_a_network(without_network, tmp_path, caplog):
   caplog.set_level("INFO")
   rows = _rows(evaluate.evaluate(tmp_path / "run", without_network))
   assert {row["method"] for row in rows} == {"distorted", "ideal_ratio_mask"}
   assert len(rows) == 2 * len(LEVELS)
   (line,) = [line for line in caplog.messages if "left out" in line]
   assert line == "overdrive_only is left out: it does not undo hard_clip"
+
+
+@pytest.mark.parametrize(
+  ("name", "warm_up"),
+  [
+    ("ideal_ratio_mask", slice(0, 2 * RATE)),
+    ("aspade", slice(RATE // 2 + 5, 3 * RATE // 2 + 5)),
+    ("sspade", slice(RATE // 2 + 5, 3 * RATE // 2 + 5)),
+    ("social_sparsity", slice(0, 0)),
+  ],
+)
+def test_methods_compile_before_their_time_is_taken(
+  without_network, tmp_path, monkeypatch, name, warm_up
+):
+  """Spade does on the second that is clipped most."""
+  audio = np.zeros((2 * RATE, 1), np.float32)
+  audio[RATE // 2 + 5 : 3 * RATE // 2 + 5] = 1.0
+  record = {"clean": audio, "peak": np.float32(1.0), "id": b"a"}
+  monkeypatch.setattr(datasets, "read_split", lambda *_: [record, record])
+  seen = []
+
+  def watch(degraded, clean, **_):
+    seen.append(clean)
+    return degraded
+
+  monkeypatch.setitem(baselines.BASELINES, name, baselines.Baseline(watch))
+  without_network.baselines = (name,)
+  without_network.listen_excerpts = 0
+  without_network.metrics = ("sdr",)
+  evaluate.evaluate(tmp_path / "run", without_network)
+  first, *others = seen
+  np.testing.assert_array_equal(first, others[0][:, warm_up])
+  assert [clean.shape[1] for clean in others] == [2 * RATE] * 2
 
 
 def test_a_run_is_scored_beside_the_baselines_of_another_configuration(

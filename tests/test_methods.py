@@ -67,8 +67,9 @@ def test_a_network_as_a_method_takes_any_length(tiny_run):
 def test_a_baseline_gets_its_options_and_the_sample_rate(
   tiny_config, monkeypatch
 ):
-  def scale(degraded, clean, *, sample_rate, factor=1.0, shift=0.0):
+  def scale(degraded, clean, *, effect, sample_rate, factor=1.0, shift=0.0):
     assert clean is None
+    assert effect == "hard_clip"
     return factor * degraded + shift + sample_rate
 
   tiny_config.scale = {"factor": 2.0, "shift": 0.5}
@@ -82,11 +83,12 @@ def test_a_baseline_gets_its_options_and_the_sample_rate(
   np.testing.assert_array_equal(output, degraded + 0.0 + rate)
 
 
+@pytest.mark.parametrize("task", ["hard_clip", "hard_clip_sdr"])
 @pytest.mark.parametrize("name", ["aspade", "sspade", "social_sparsity"])
 def test_declippers_are_told_the_level_and_undo_hard_clipping(
-  tiny_config, monkeypatch, name
+  tiny_config, monkeypatch, name, task
 ):
-  """The peak of each item; silence has none and comes back as it is."""
+  """Full scale, or the peak of each item, of which silence has none."""
   seen = []
 
   def double(audio, clip_level, *, precision):
@@ -95,18 +97,29 @@ def test_declippers_are_told_the_level_and_undo_hard_clipping(
 
   monkeypatch.setattr(baselines, "declipper", lambda asked: double)
   tiny_config[name] = {"precision": "float64"}
+  tiny_config.data.task = task
   degraded = _noise(3, 100, 2) * np.float32([[[1.0]], [[0.1]], [[0.0]]])
   output = methods.baseline(name, tiny_config)(degraded, None)
   np.testing.assert_array_equal(output, 2.0 * degraded)
   assert output.dtype == np.float32
   ((level, precision),) = seen
   assert precision == "float64"
-  np.testing.assert_array_equal(level[:2], np.abs(degraded[:2]).max((1, 2)))
-  assert level[2] > 0
+  if task == "hard_clip":
+    np.testing.assert_array_equal(level, 1.0)
+  else:
+    np.testing.assert_array_equal(level[:2], np.abs(degraded[:2]).max((1, 2)))
+    assert level[2] > 0
   baseline = baselines.get(name)
   assert baseline.applies_to("hard_clip")
   assert baseline.applies_to("hard_clip_sdr")
   assert not baseline.applies_to("overdrive")
+
+
+def test_a_hard_clip_that_clips_nothing_is_left(tiny_config):
+  """Its rail is full scale: a peak below it is no plateau."""
+  degraded = np.minimum(_noise(1, 3_000, 1), 0.1)
+  output = methods.baseline("aspade", tiny_config)(degraded, None)
+  np.testing.assert_array_equal(output, degraded)
 
 
 def test_an_oracle_undoes_anything():

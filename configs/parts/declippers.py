@@ -7,6 +7,8 @@ popular audio declipping methods", 2021, for 44.1 kHz.
 
 import ml_collections
 
+from distortion_removal.baselines import social_sparsity
+
 
 def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
   """Takes the options of all declippers as in "paper" or "survey"."""
@@ -14,13 +16,17 @@ def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
   for method in ("aspade", "sspade"):
     config[method] = ml_collections.ConfigDict(frames | sparsity | _SPADE)
   config.social_sparsity = ml_collections.ConfigDict(frames | _SOCIAL)
+  # Samples over which reliable ones are faded back in; None: they are not.
+  config.social_sparsity.crossfade = ml_collections.config_dict.placeholder(int)
 
 
 def shrink(config: ml_collections.ConfigDict) -> None:
-  """Makes them so coarse that a second of audio takes a tenth of one."""
+  """Makes them so coarse that a second of audio takes a fraction of one."""
   for method in ("aspade", "sspade"):
     config[method].update(frame=1024, hop=256, s=4, r=1)
-  config.social_sparsity.update(frame=1024, hop=256)
+  config.social_sparsity.update(
+    frame=1024, hop=256, lambdas=(1e-1, 1e-2, 1e-3), iterations=10
+  )
 
 
 _FRAMES = {
@@ -49,5 +55,11 @@ _SPADE = {
 _SOCIAL = {
   "shrinkage": "pew",  # "lasso", "wgl", "ew" or "pew"
   "neighbourhood": (3, 7),  # bins and frames, for "wgl" and "pew"
+  # Thresholds of the coefficients, in units of full scale: 20 from 0.1 down to
+  # 0.0001, in equal ratios.
+  "lambdas": social_sparsity.LAMBDAS,
+  "iterations": 500,  # at most, for each of them
+  "tolerance": 1e-5,  # relative change at which a lambda is done; 0: never
+  "relative": False,  # lambdas are in units of the farther rail instead
   "precision": "float32",  # or "float64"
 }

@@ -1,9 +1,9 @@
 """Methods without training that networks are held against, listed by name.
 
-A baseline is a function `(degraded, clean, *, sample_rate, **options)` to the
-estimate: two arrays `[batch, time, channels]` float32 and a rate in Hz to an
-array of the same shape. An oracle uses the clean signal, any other method
-ignores it.
+A baseline is a function `(degraded, clean, *, effect, sample_rate, **options)`
+to the estimate: two arrays `[batch, time, channels]` float32, the name of the
+effect that made one of the other and a rate in Hz to an array of the same
+shape. An oracle uses the clean signal, any other method ignores it.
 
 A declipper is what such a method is made of and what `restore` uses:
 `(audio, clip_level=None, **options)` to the restored audio and a record of the
@@ -11,7 +11,8 @@ work, see `rails` for the clip level.
 """
 
 import importlib
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -33,10 +34,10 @@ class Baseline(NamedTuple):
 
 
 def _ideal_ratio_mask(
-  degraded: jax.Array, clean: jax.Array, *, sample_rate: int
+  degraded: jax.Array, clean: jax.Array, *, effect: str, sample_rate: int
 ) -> jax.Array:
   """The paper's mask; its frames are 1024 samples at any rate."""
-  del sample_rate
+  del effect, sample_rate
   return ideal_ratio_mask.ideal_ratio_mask(degraded, clean)
 
 
@@ -47,14 +48,18 @@ def _declip(name: str) -> Baseline:
     degraded: np.ndarray,
     clean: np.ndarray,
     *,
+    effect: str,
     sample_rate: int,
     **options: Any,
   ) -> np.ndarray:
     del clean, sample_rate
     audio = np.asarray(degraded)
-    # They clip both sides at the peak. Any level will do for silence.
-    peak = np.abs(audio).max(axis=(1, 2), initial=0.0)
-    restored, _ = declipper(name)(audio, np.where(peak, peak, 1.0), **options)
+    rail = np.ones(len(audio))  # of `hard_clip`, which may pass all
+    if effect == "hard_clip_sdr":
+      # It always clips, at the peak. Any level will do for silence.
+      peak = np.abs(audio).max(axis=(1, 2), initial=0.0)
+      rail = np.where(peak, peak, 1.0)
+    restored, _ = declipper(name)(audio, rail, **options)
     return np.asarray(restored, np.float32)
 
   return Baseline(function, effects=("hard_clip", "hard_clip_sdr"))
@@ -79,3 +84,16 @@ def get(name: str) -> Baseline:
 def declipper(name: str) -> Callable[..., tuple[np.ndarray, Any]]:
   """Returns the declipper called `name`, one of `DECLIPPERS`."""
   return getattr(importlib.import_module(f"{__name__}.{name}"), name)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+  """Checks the options of the declipper called `name`, without any work.
+
+  Raises:
+    UserError: it has no such option, or cannot work with one.
+  """
+  function = declipper(name)
+  for option in options:
+    if option not in inspect.signature(function).parameters:
+      raise errors.UserError(f"{name} has no option {option}; leave it out")
+  function(np.zeros((1, 0, 1), np.float32), 1.0, **options)

@@ -132,7 +132,9 @@ def test_mistakes_are_refused():
 
 def test_by_name():
   degraded, clean = signals((1, 3000, 1))
-  found = baselines.get("ideal_ratio_mask")(degraded, clean, sample_rate=16_000)
+  found = baselines.get("ideal_ratio_mask").function(
+    degraded, clean, effect="overdrive", sample_rate=16_000
+  )
   np.testing.assert_array_equal(found, ideal_ratio_mask(degraded, clean))
   with pytest.raises(UserError, match=r"baseline 'irm'.*ideal_ratio_mask"):
     baselines.get("irm")

@@ -114,6 +114,11 @@ def test_the_settings_of_aspade():
     assert (found.redundancy, found.epsilon, found.relative) == (2, 0.1, False)
 
 
+def test_the_survey_takes_fewer_iterations_of_social_sparsity():
+  options = shipped_config("aspade_survey").social_sparsity
+  assert (options.iterations, options.tolerance) == (100, 0.0)
+
+
 @pytest.mark.parametrize("name", sorted(baselines.DECLIPPERS))
 def test_declippers_know_their_options(name):
   signature = inspect.signature(baselines.declipper(name))
