@@ -11,7 +11,8 @@ the EBU's SQAM disc; this takes any folder of clean recordings.
     python -m distortion_removal.main --config=configs/aspade_survey.py \
         --mode=evaluate
 
-Time and score: not yet run.
+Time and score: six excerpts of 5 s took 15 minutes with S-SPADE, on two cores
+beside other work; see the README.
 """
 
 import ml_collections
