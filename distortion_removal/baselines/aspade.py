@@ -49,7 +49,7 @@ def aspade(
       the two), so that the result scales with the input.
     precision: "float32" or "float64", of the iteration. The former follows
       another path where two coefficients nearly tie, some 40 dB below the
-      result, as good a one; which, may depend on what else is worked on.
+      result, as good a one; which one may depend on what else is worked on.
     show_progress: bar on a terminal, log lines elsewhere, for long work.
 
   Returns:
