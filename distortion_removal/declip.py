@@ -177,7 +177,7 @@ def _restored(
   outputs = (block[0] for block in outputs)
   if is_one_chunk:
     return outputs
-  return recording.progress(outputs, reader.frames, reader.sample_rate)
+  return recording.progress(outputs, reader.frames)
 
 
 def _chunking(

@@ -1,7 +1,6 @@
 """Evaluation: every test excerpt × level × method, one JSON line each."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import jax
 import ml_collections
 import numpy as np
-from tqdm import tqdm
 
 from distortion_removal import (
   audio_io,
@@ -27,6 +25,7 @@ from distortion_removal.datasets.tasks import Task
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
 from distortion_removal.metrics.loudness import normalise_loudness
+from distortion_removal.progress import Progress
 from distortion_removal.report import plots, tables
 
 
@@ -197,12 +196,13 @@ def _number(value: float) -> float | None:
 
 
 def _progress(source: datasets.Source) -> Iterator[dict]:
-  """The records, with a bar on a terminal and log lines elsewhere."""
-  quiet = not sys.stderr.isatty()
-  for i in tqdm(range(len(source)), "evaluate", unit="excerpt", disable=quiet):
-    if quiet and i % max(1, len(source) // 5) == 0:
-      logger.info("evaluating excerpt %d of %d", i + 1, len(source))
-    yield source[i]
+  """The records; shows how many are done."""
+  with Progress(
+    len(source), "evaluated %.0f %%", unit="excerpt", is_shown=True
+  ) as shown:
+    for i in range(len(source)):
+      yield source[i]
+      shown.advance(1)
 
 
 def _write_sounds(

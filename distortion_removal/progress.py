@@ -23,7 +23,9 @@ class Progress:
     self._total, self._what, self._done = total, what, 0
     self._logs = is_shown and not sys.stderr.isatty()
     is_quiet = self._logs or not is_shown
-    self._bar = tqdm(total=total, unit=unit, disable=is_quiet)
+    self._bar = tqdm(
+      total=total, unit=unit, unit_scale=total > 10_000, disable=is_quiet
+    )
 
   def __enter__(self) -> "Progress":
     """Begins."""

@@ -1,17 +1,16 @@
 """What restoring a recording takes whatever the method: format, level, bar."""
 
 import dataclasses
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from distortion_removal import audio_io
 from distortion_removal.completeness import AudioFileError
 from distortion_removal.log import logger
+from distortion_removal.progress import Progress
 
 
 @dataclasses.dataclass
@@ -77,26 +76,22 @@ def like_source(target: Path, source: audio_io.Reader) -> str | None:
   return None
 
 
-def progress(
-  blocks: Iterable[np.ndarray], frames: int, sample_rate: int
-) -> Iterator[np.ndarray]:
-  """The blocks, with a bar on a terminal and log lines elsewhere.
+def progress(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
+  """Shows how much of a recording has passed by.
 
   Args:
     blocks: `[time, channels]`.
     frames: samples a channel that there will be.
-    sample_rate: in Hz.
+
+  Yields:
+    The blocks.
   """
-  quiet = not sys.stderr.isatty()
-  done, reported = 0, 0
-  with tqdm(total=frames, unit="frame", unit_scale=True, disable=quiet) as bar:
+  with Progress(
+    frames, "restored %.0f %%", unit="frame", is_shown=True
+  ) as shown:
     for block in blocks:
       yield block
-      done += len(block)
-      bar.update(len(block))
-      if quiet and done - reported > 60 * sample_rate:
-        reported = done
-        logger.info("restored %.0f %%", 100.0 * done / frames)
+      shown.advance(len(block))
 
 
 def limit_gain(

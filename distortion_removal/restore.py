@@ -79,7 +79,7 @@ def restore(
   ):
     blocks = (scale * block for block in reader.blocks())
     estimate = restored_blocks(
-      recording.progress(blocks, reader.frames, reader.sample_rate),
+      recording.progress(blocks, reader.frames),
       network,
       run,
       sample_rate=reader.sample_rate,
