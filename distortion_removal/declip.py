@@ -21,8 +21,8 @@ from distortion_removal import (
   recording,
   survey,
 )
-from distortion_removal.baselines import framewise, rails
-from distortion_removal.baselines.framewise import Termination
+from distortion_removal.declipping import framewise, rails
+from distortion_removal.declipping.framewise import Termination
 from distortion_removal.log import logger
 
 # Samples of all channels that are declipped at a time: what overlaps its

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from distortion_removal import recording
-from distortion_removal.baselines import rails
+from distortion_removal.declipping import rails
 from distortion_removal.log import logger
 
 # A level that is so far below the peak is not merely a rounded one.

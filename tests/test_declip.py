@@ -10,7 +10,7 @@ import soundfile
 from conftest import files_of
 
 from distortion_removal import baselines, declip, survey
-from distortion_removal.baselines import rails
+from distortion_removal.declipping import rails
 from distortion_removal.errors import UserError
 
 RATE = 44_100

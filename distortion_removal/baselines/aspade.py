@@ -7,8 +7,8 @@ flexible non-convex approach", LVA/ICA 2015, algorithm 1.
 import jax
 import numpy as np
 
-from distortion_removal.baselines import framewise, spade
-from distortion_removal.baselines.rails import ClipLevel
+from distortion_removal.declipping import framewise, spade
+from distortion_removal.declipping.rails import ClipLevel
 
 
 def aspade(

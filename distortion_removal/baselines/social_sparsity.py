@@ -28,15 +28,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal.baselines import (
+from distortion_removal.declipping import (
   crossfading,
   framewise,
   rails,
   side_by_side,
 )
-from distortion_removal.baselines.gabor import Gabor
-from distortion_removal.baselines.segments import Cut, Segment, groups
-from distortion_removal.baselines.shrinkage import Shrinkage
+from distortion_removal.declipping.gabor import Gabor
+from distortion_removal.declipping.segments import Cut, Segment, groups
+from distortion_removal.declipping.shrinkage import Shrinkage
 from distortion_removal.errors import UserError
 from distortion_removal.progress import Progress
 

@@ -7,8 +7,8 @@ audio declipper", ICASSP 2019.
 import jax
 import numpy as np
 
-from distortion_removal.baselines import framewise, spade
-from distortion_removal.baselines.rails import ClipLevel
+from distortion_removal.declipping import framewise, spade
+from distortion_removal.declipping.rails import ClipLevel
 
 
 def sspade(

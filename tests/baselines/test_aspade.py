@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distortion_removal.baselines import spade, spade_calls
 from distortion_removal.baselines.aspade import aspade
-from distortion_removal.baselines.framewise import Termination
-from distortion_removal.baselines.rails import Rails
+from distortion_removal.declipping import spade, spade_calls
+from distortion_removal.declipping.framewise import Termination
+from distortion_removal.declipping.rails import Rails
 from distortion_removal.errors import UserError
 from distortion_removal.metrics.si_sdr import sdr
 from experiments.benchmarks.peers.aspade import frame_by_frame

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from distortion_removal.baselines.rails import Rails
 from distortion_removal.baselines.social_sparsity import Info, social_sparsity
+from distortion_removal.declipping.rails import Rails
 from distortion_removal.errors import UserError
 
 FRAME, HOP = 32, 8

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distortion_removal.baselines.selection import kth_largest
+from distortion_removal.declipping.selection import kth_largest
 
 _select = jax.jit(kth_largest)
 _RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from distortion_removal.baselines import side_by_side, spade, working_set
+from distortion_removal.declipping import side_by_side, spade, working_set
 
 Solve = Callable[..., Iterator[tuple[np.ndarray, spade.Result]]]
 

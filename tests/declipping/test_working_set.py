@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distortion_removal.baselines import working_set
+from distortion_removal.declipping import working_set
 
 
 class _Problem(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distortion_removal.baselines.crossfading import crossfade
+from distortion_removal.declipping.crossfading import crossfade
 from distortion_removal.errors import UserError
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from distortion_removal.baselines.shrinkage import Shrinkage
+from distortion_removal.declipping.shrinkage import Shrinkage
 from distortion_removal.errors import UserError
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distortion_removal.baselines import rails
+from distortion_removal.declipping import rails
 from distortion_removal.errors import UserError
 
 RATE = 44_100

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distortion_removal.baselines.segments import Cut, Segment, groups
+from distortion_removal.declipping.segments import Cut, Segment, groups
 
 CUT = Cut(longest=12, step=4, shared=3)
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from distortion_removal.baselines import side_by_side
+from distortion_removal.declipping import side_by_side
 
 
 def test_items_come_in_order_with_their_results():

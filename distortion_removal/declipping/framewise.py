@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from distortion_removal import stft
-from distortion_removal.baselines import rails as clipping
-from distortion_removal.baselines import spade, spade_calls
+from distortion_removal.declipping import rails as clipping
+from distortion_removal.declipping import spade, spade_calls
 from distortion_removal.errors import UserError
 from distortion_removal.progress import Progress
 

@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal.baselines import selection, working_set
+from distortion_removal.declipping import selection, working_set
 from distortion_removal.errors import UserError
 
 _LARGEST = 1 << 24

@@ -1,0 +1,1 @@
+"""What the sparse declippers of `baselines` are made of."""
