@@ -112,7 +112,7 @@ def declip(
   precision: str,
   show_progress: bool,
 ) -> tuple[np.ndarray, Info]:
-  """Declips audio by A- or S-SPADE; `aspade.aspade` explains the arguments.
+  """Declips audio by A- or S-SPADE; `baselines.aspade` explains the arguments.
 
   Args:
     audio: `[batch, time, channels]`.

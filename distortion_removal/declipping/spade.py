@@ -42,7 +42,7 @@ NewSpectrum = Callable[[jax.Array, jax.Array, jax.Array, Transform], jax.Array]
 
 
 class Settings(NamedTuple):
-  """What the iteration depends on; see `aspade.aspade`."""
+  """What the iteration depends on; see `baselines.aspade`."""
 
   frame: int = 1024
   hop: int = 256
