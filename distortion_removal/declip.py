@@ -84,9 +84,7 @@ def restore(
   options = declip_options.complete(method, options)
   info = audio_io.info(source)
   subtype = recording.output_subtype(target, info, subtype)
-  # No samples: all that this does is to check the options.
-  nothing = np.zeros((1, 0, info.channels))
-  baselines.declipper(method)(nothing, clip_level, **options)
+  baselines.check_options(method, options, clip_level)
   found = survey.survey(source, clip_level)
   if not found.clipped:
     return _copy(info, target, found.peak, subtype)
@@ -102,14 +100,8 @@ def _copy(
   source: audio_io.Reader, target: Path, peak: float, subtype: str | None
 ) -> str:
   """Writes what is not clipped as it is, and says so."""
-  gain = recording.limit_gain(1.0, peak, target, subtype)
-  audio_io.write_blocks(
-    target,
-    (gain * block for block in recording.read_blocks(source.path)),
-    source.sample_rate,
-    source.channels,
-    subtype=subtype,
-  )
+  blocks = recording.read_blocks(source.path)
+  gain = recording.write(target, blocks, source, subtype=subtype, peak=peak)
   changes = ""
   if gain < 1.0:
     changes += f" but {-20 * np.log10(gain):.1f} dB quieter"
@@ -139,13 +131,8 @@ def _declip(
   ):
     for block in after.watch(_restored(reader, method, found, options, work)):
       scratch.write(block)
-    gain = recording.limit_gain(1.0, after.peak, target, subtype)
-    audio_io.write_blocks(
-      target,
-      (gain * block for block in scratch.read_blocks()),
-      reader.sample_rate,
-      reader.channels,
-      subtype=subtype,
+    recording.write(
+      target, scratch.read_blocks(), reader, subtype=subtype, peak=after.peak
     )
   return work
 

@@ -94,17 +94,42 @@ def progress(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
       shown.advance(len(block))
 
 
-def limit_gain(
-  gain: float, peak: float, target: Path, subtype: str | None
+def write(
+  target: Path,
+  blocks: Iterable[np.ndarray],
+  source: audio_io.Reader,
+  *,
+  subtype: str | None,
+  peak: float,
+  gain: float = 1.0,
 ) -> float:
-  """Lowers a gain, with a warning, where an integer format would clip.
+  """Writes a recording; lowers it where an integer format would clip.
 
   Args:
-    gain: what the level asks for.
-    peak: of the restored recording, before the gain.
     target: where it goes.
+    blocks: `[time, channels]`.
+    source: has its sample rate and channels.
     subtype: sample format of the target.
+    peak: of the blocks, before the gain.
+    gain: what the level asks for.
+
+  Returns:
+    The gain that was given, below `gain` after a warning.
   """
+  gain = _limit_gain(gain, peak, target, subtype)
+  audio_io.write_blocks(
+    target,
+    (gain * block for block in blocks),
+    source.sample_rate,
+    source.channels,
+    subtype=subtype,
+  )
+  return gain
+
+
+def _limit_gain(
+  gain: float, peak: float, target: Path, subtype: str | None
+) -> float:
   if subtype in ("FLOAT", "DOUBLE") or gain * peak <= 1.0:
     return gain
   logger.warning(

@@ -89,13 +89,13 @@ def restore(
     if after.squares == 0.0:
       raise UserError(f"{source}: nothing is left of it; is it long enough?")
     level = float(np.sqrt(before.squares / after.squares))
-    gain = recording.limit_gain(level, after.peak, target, subtype)
-    audio_io.write_blocks(
+    recording.write(
       target,
-      (gain * block for block in scratch.read_blocks()),
-      reader.sample_rate,
-      reader.channels,
+      scratch.read_blocks(),
+      reader,
       subtype=subtype,
+      peak=after.peak,
+      gain=level,
     )
 
 

@@ -7,7 +7,7 @@ shape. An oracle uses the clean signal, any other method ignores it.
 
 A declipper is what such a method is made of and what `restore` uses:
 `(audio, clip_level=None, **options)` to the restored audio and a record of the
-work, see `rails` for the clip level.
+work, see `declipping.rails` for the clip level.
 """
 
 import importlib
@@ -86,14 +86,17 @@ def declipper(name: str) -> Callable[..., tuple[np.ndarray, Any]]:
   return getattr(importlib.import_module(f"{__name__}.{name}"), name)
 
 
-def check_options(name: str, options: Mapping[str, Any]) -> None:
+def check_options(
+  name: str, options: Mapping[str, Any], clip_level: Any = None
+) -> None:
   """Checks the options of the declipper called `name`, without any work.
 
   Raises:
-    UserError: it has no such option, or cannot work with one.
+    UserError: it has no such option, or cannot work with one or the level.
   """
   function = declipper(name)
   for option in options:
     if option not in inspect.signature(function).parameters:
       raise errors.UserError(f"{name} has no option {option}; leave it out")
-  function(np.zeros((1, 0, 1), np.float32), 1.0, **options)
+  # No samples: all that this does is to check.
+  function(np.zeros((1, 0, 1)), clip_level, **options)

@@ -103,12 +103,13 @@ def social_sparsity(
       result scales as the audio does; the default ones suit rails near 1.0.
     crossfade: puts reliable samples back, faded over so many samples; None
       leaves them as the method has changed them.
-    precision: `float32` or `float64`, of the arithmetic and the result.
-    show_progress: whether to show a progress bar on stderr.
+    precision: `float32` or `float64`, of the iteration.
+    show_progress: bar on a terminal, log lines elsewhere, for long work.
 
   Returns:
-    The restored audio, of the same shape, and what was done. Channels that are
-    not clipped come back as they are.
+    `[batch, time, channels]`, float64 if audio or precision is and otherwise
+    float32, and what was done. Channels that are not clipped come back as they
+    are.
 
   Raises:
     UserError: the audio is not finite, or an option cannot be used.
