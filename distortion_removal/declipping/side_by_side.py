@@ -7,11 +7,12 @@ as many calls as there are cores. An accelerator is fed by one thread.
 import collections
 import concurrent.futures
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import jax
+
+from distortion_removal import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,9 +22,7 @@ def workers() -> int:
   """How many calls run at a time."""
   if jax.default_backend() != "cpu":
     return 1
-  if hasattr(os, "sched_getaffinity"):  # Not everywhere.
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
+  return cores.available()
 
 
 def run(

@@ -1,4 +1,22 @@
-"""Quality metrics: NumPy functions of estimate and target, listed by name."""
+"""Quality metrics, listed by name: the same for every method.
+
+    fn(estimate, target, *, sample_rate) -> [batch] float64
+
+of two arrays `[batch, time, channels]`, float32 or float64, for networks,
+declippers, oracles, the command `score` and notebooks alike.
+
+* Signals are compared sample by sample. Lengths or channel counts that differ
+  raise `ValueError`; `alignment` finds and removes a lag beforehand.
+* The target may have a batch of one, for all estimates; what depends on it
+  alone is computed once.
+* NaN is the score of what has none: a silent target, a sample that is not
+  finite, audio that is too short for the metric. A silent estimate has one.
+* Nothing is rescaled, save where a metric's own description says so.
+
+A metric of sets has one number for a whole system, not for each of its
+excerpts: its `embed` turns audio into vectors, whose distributions are
+compared, see `frechet`.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,22 +25,32 @@ from typing import Literal
 import numpy as np
 
 from distortion_removal import errors
-from distortion_removal.metrics import si_sdr
+from distortion_removal.metrics import (
+  delta_sdr,
+  error_to_signal,
+  si_sdr,
+  spectral,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-  """A metric of an estimate against its target, one number per item.
+  """A metric of an estimate against its target.
 
   Attributes:
     function: `function(estimate, target, *, sample_rate)`: two arrays
       `[batch, time, channels]` and a rate in Hz to `[batch]` float64; NaN where
-      it is undefined.
+      it is undefined. Of a metric of sets: to `[1]`.
     unit: the unit, empty for a pure number.
     direction: whether `higher` or `lower` values are better.
     low: the least value the metric can take.
     high: the greatest value the metric can take.
     label: the metric's name for people.
+    settings: what a reader must know to compare the numbers with others.
+    embed: of a metric of sets, `embed(audio, *, sample_rate)` from `[batch,
+      time, channels]` to `[windows, dimension]`.
+    needs_degraded: whether the function also takes `degraded=`, what the
+      estimate was made of.
   """
 
   function: Callable[..., np.ndarray]
@@ -31,13 +59,58 @@ class Metric:
   low: float
   high: float
   label: str
+  settings: str = ""
+  embed: Callable[..., np.ndarray] | None = None
+  needs_degraded: bool = False
 
 
-_SDR_LIMITS_DB = (-si_sdr.LIMIT_DB, si_sdr.LIMIT_DB)
+_SDR_DB = ("dB", "higher", -si_sdr.LIMIT_DB, si_sdr.LIMIT_DB)
+_DELTA_DB = ("dB", "higher", -2 * si_sdr.LIMIT_DB, 2 * si_sdr.LIMIT_DB)
+_DISTANCE = ("lower", 0.0, np.inf)
 
 METRICS = {
-  "si_sdr": Metric(si_sdr.si_sdr, "dB", "higher", *_SDR_LIMITS_DB, "SI-SDR"),
-  "sdr": Metric(si_sdr.sdr, "dB", "higher", *_SDR_LIMITS_DB, "SDR"),
+  "si_sdr": Metric(
+    si_sdr.si_sdr, *_SDR_DB, "SI-SDR", "mean kept, one scale for all channels"
+  ),
+  "sdr": Metric(si_sdr.sdr, *_SDR_DB, "SDR", "scale and sign count"),
+  "delta_sdr": Metric(
+    delta_sdr.delta_sdr,
+    *_DELTA_DB,
+    "ΔSDR",
+    "SDR less that of the degraded input",
+    needs_degraded=True,
+  ),
+  "sdr_clipped": Metric(
+    delta_sdr.sdr_clipped,
+    *_SDR_DB,
+    "SDR of clipped samples",
+    "rails found from the degraded input",
+    needs_degraded=True,
+  ),
+  "delta_sdr_clipped": Metric(
+    delta_sdr.delta_sdr_clipped,
+    *_DELTA_DB,
+    "ΔSDR of clipped samples",
+    "rails found from the degraded input",
+    needs_degraded=True,
+  ),
+  "esr": Metric(
+    error_to_signal.esr, "", *_DISTANCE, "ESR", "without pre-emphasis"
+  ),
+  "multi_resolution_stft": Metric(
+    spectral.multi_resolution_stft,
+    "",
+    *_DISTANCE,
+    "Multi-resolution STFT distance",
+    "FFT 1024, 2048, 512, hop 120, 240, 50, window 600, 1200, 240 samples",
+  ),
+  "log_spectral_distance": Metric(
+    spectral.log_spectral_distance,
+    "dB",
+    *_DISTANCE,
+    "Log-spectral distance",
+    "frames of 2048 samples every 512",
+  ),
 }
 
 

@@ -1,10 +1,15 @@
 """Signal-to-distortion ratios: scale-invariant and plain.
 
-Both work in float64 on the host. They take `[batch, time, channels]` and treat
-the channels of an item as one long signal, with one scale for all of them.
+Both work in float64 on the host, an item at a time, which stays in the cache.
+They take `[batch, time, channels]` and treat the channels of an item as one
+long signal, with one scale for all of them.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+
+from distortion_removal.metrics.signals import check_pair
 
 # 16-bit audio has a floor of about -98 dB. Ratios beyond this limit measure
 # the rounding of the samples, and infinity would spoil every mean.
@@ -24,26 +29,23 @@ def si_sdr(
 
   Args:
     estimate: `[batch, time, channels]`.
-    target: of the same shape.
+    target: of the same shape, or a batch of one for all estimates.
     sample_rate: in Hz; all metrics take it, this one does not depend on it.
 
   Returns:
     `[batch]` float64 in dB, held within [-100, 100] (`LIMIT_DB`): 100 for a
     perfect estimate, -100 for a silent one or one orthogonal to the target;
-    NaN where the target is silent, for which the ratio is undefined.
+    NaN where the target is silent, for which the ratio is undefined, or a
+    sample is not finite.
 
   Raises:
-    ValueError: the shapes differ or are not `[batch, time, channels]`.
+    ValueError: the shapes differ, or are not `[batch, time, channels]`.
 
   Source: Le Roux, Wisdom, Erdogan, Hershey, "SDR - half-baked or well done?",
   ICASSP 2019, equations 4 and 5.
   """
   del sample_rate
-  estimate, target = _flat_pair(estimate, target)
-  energy = np.sum(target**2, axis=1, keepdims=True)
-  with np.errstate(invalid="ignore"):
-    scale = np.sum(estimate * target, axis=1, keepdims=True) / energy
-  return _ratio_db(scale * target, estimate - scale * target, target)
+  return _per_item(_item_si_sdr, estimate, target)
 
 
 def sdr(
@@ -58,46 +60,64 @@ def sdr(
 
   Args:
     estimate: `[batch, time, channels]`.
-    target: of the same shape.
+    target: of the same shape, or a batch of one for all estimates.
     sample_rate: in Hz; all metrics take it, this one does not depend on it.
 
   Returns:
     `[batch]` float64 in dB, held within [-100, 100] (`LIMIT_DB`): 100 for a
-    perfect estimate, 0 for a silent one; NaN where the target is silent.
+    perfect estimate, 0 for a silent one; NaN where the target is silent, or a
+    sample is not finite.
 
   Raises:
-    ValueError: the shapes differ or are not `[batch, time, channels]`.
+    ValueError: the shapes differ, or are not `[batch, time, channels]`.
   """
   del sample_rate
-  estimate, target = _flat_pair(estimate, target)
-  return _ratio_db(target, estimate - target, target)
+  return _per_item(_item_sdr, estimate, target)
 
 
-def _flat_pair(
-  estimate: np.ndarray, target: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Checks two shapes and returns float64 `[batch, time * channels]`."""
-  shapes = np.shape(estimate), np.shape(target)
-  if shapes[0] != shapes[1] or len(shapes[0]) != 3:
-    raise ValueError(
-      "estimate and target must have one shape [batch, time, channels], "
-      f"got {shapes[0]} and {shapes[1]}"
-    )
-  batch, time, channels = shapes[0]
-  flat = batch, time * channels
-  return (
-    np.asarray(estimate, np.float64).reshape(flat),
-    np.asarray(target, np.float64).reshape(flat),
-  )
+def ratio_db(signal_energy: float, noise_energy: float) -> float:
+  """10 log10(signal / noise) within ±`LIMIT_DB`; NaN if one is not finite."""
+  if not np.isfinite(signal_energy + noise_energy):
+    return np.nan
+  if signal_energy == 0.0:
+    return -LIMIT_DB
+  if noise_energy == 0.0:
+    return LIMIT_DB
+  level_db = 10.0 * np.log10(signal_energy / noise_energy)
+  return float(np.clip(level_db, -LIMIT_DB, LIMIT_DB))
 
 
-def _ratio_db(
-  signal: np.ndarray, noise: np.ndarray, target: np.ndarray
+def _per_item(
+  ratio: Callable[[np.ndarray, np.ndarray, float], float],
+  estimate: np.ndarray,
+  target: np.ndarray,
 ) -> np.ndarray:
-  """Energy of signal over noise in dB, limited; NaN for a silent target."""
-  signal_energy = np.sum(signal**2, axis=1)
-  with np.errstate(divide="ignore", invalid="ignore"):
-    ratio_db = 10.0 * np.log10(signal_energy / np.sum(noise**2, axis=1))
-  ratio_db = np.where(signal_energy == 0, -LIMIT_DB, ratio_db)
-  limited_db = np.clip(ratio_db, -LIMIT_DB, LIMIT_DB)
-  return np.where(np.any(target, axis=1), limited_db, np.nan)
+  """The ratio of every item; NaN where the target is silent or not finite."""
+  estimate, target = check_pair(estimate, target)
+  scores = np.full(len(estimate), np.nan)
+  with np.errstate(invalid="ignore", over="ignore"):
+    for k in range(len(estimate)):
+      if k < len(target):
+        flat = target[k].astype(np.float64).ravel()
+        energy = _dot(flat, flat)
+      if 0.0 < energy < np.inf:
+        scores[k] = ratio(estimate[k].astype(np.float64).ravel(), flat, energy)
+  return scores
+
+
+def _item_si_sdr(
+  estimate: np.ndarray, target: np.ndarray, energy: float
+) -> float:
+  scale = _dot(estimate, target) / energy
+  noise = estimate - scale * target
+  return ratio_db(scale**2 * energy, _dot(noise, noise))
+
+
+def _item_sdr(estimate: np.ndarray, target: np.ndarray, energy: float) -> float:
+  noise = estimate - target
+  return ratio_db(energy, _dot(noise, noise))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+  # Not BLAS, whose threads fight those of others over the cores.
+  return float(np.einsum("i,i->", a, b))

@@ -1,0 +1,71 @@
+"""What every metric asks of an estimate and its target."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from distortion_removal import cores
+
+Result = TypeVar("Result")
+
+
+def check_pair(
+  estimate: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Checks that two signals can be compared sample by sample.
+
+  Args:
+    estimate: `[batch, time, channels]`, floats.
+    target: of the same shape, or with a batch of one for all estimates.
+
+  Returns:
+    Both as arrays, their dtypes as they were.
+
+  Raises:
+    ValueError: the shapes do not fit, or the samples are integers, whose full
+      scale is unknown.
+  """
+  estimate, target = np.asarray(estimate), np.asarray(target)
+  shapes = estimate.shape, target.shape
+  fits = len(shapes[0]) == 3 and shapes[0][1:] == shapes[1][1:]
+  if not fits or shapes[1][0] not in (1, shapes[0][0]):
+    raise ValueError(
+      "estimate and target must have one shape [batch, time, channels], or "
+      f"the target a batch of one, got {shapes[0]} and {shapes[1]}"
+    )
+  for audio in (estimate, target):
+    if not np.issubdtype(audio.dtype, np.floating):
+      raise ValueError(f"audio must be floating point, got {audio.dtype}")
+  return estimate, target
+
+
+def defined(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
+  """Which items have a score: finite on both sides, target not silent.
+
+  Args:
+    estimate: `[batch, time, channels]`.
+    target: the same, or a batch of one.
+
+  Returns:
+    `[batch]` bool.
+  """
+  finite = [np.isfinite(x).all(axis=(1, 2)) for x in (estimate, target)]
+  return finite[0] & finite[1] & np.any(target, axis=(1, 2))
+
+
+def map_items(
+  function: Callable[[int], Result], items: Iterable[int]
+) -> list[Result]:
+  """Runs `function(item)` for items of a batch, on a thread per core.
+
+  For work that NumPy and SciPy do outside of Python's lock: long transforms,
+  filters and products.
+  """
+  items = list(items)
+  workers = min(len(items), cores.available())
+  if workers <= 1:
+    return [function(item) for item in items]
+  with ThreadPoolExecutor(workers) as pool:
+    return list(pool.map(function, items))

@@ -1,0 +1,168 @@
+"""Distances of magnitude spectra, which do not hear the phase.
+
+Frames as in `stft`: periodic Hann, centred on multiples of the hop, the signal
+continued by reflection. The transforms are float32, the means float64.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.fft
+
+from distortion_removal import stft
+from distortion_removal.metrics.signals import check_pair, defined, map_items
+
+# Of a bin, before any logarithm: as in `losses`, and in auraloss.
+_POWER_FLOOR = 1e-8
+_BLOCK_FRAMES = 64  # their spectra stay in the cache
+
+# FFT size, hop and window length of each resolution (Yamamoto et al., table 1).
+_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
+
+
+def multi_resolution_stft(
+  estimate: np.ndarray, target: np.ndarray, *, sample_rate: int
+) -> np.ndarray:
+  """Multi-resolution STFT distance (lower is better, 0 is perfect).
+
+  The mean over three resolutions of
+
+      ||T - E|| / ||T|| + mean |log T - log E|
+
+  with the magnitudes T and E of target and estimate, at least 1e-4: what
+  `losses.multi_resolution_stft` is for a batch of one item.
+
+  Args:
+    estimate: `[batch, time, channels]`.
+    target: of the same shape, or a batch of one for all estimates.
+    sample_rate: in Hz; the resolutions are samples, whatever it is.
+
+  Returns:
+    `[batch]` float64, at least 0; NaN where the target is silent or a sample
+    is not finite.
+
+  Raises:
+    ValueError: the shapes differ, or are not `[batch, time, channels]`.
+
+  Source: Yamamoto, Song, Kim, "Parallel WaveGAN", ICASSP 2020, equations 3 to
+  6, with the details of auraloss' `MultiResolutionSTFTLoss`.
+  """
+  del sample_rate
+  distances = [
+    _resolution_distance(estimate, target, *resolution)
+    for resolution in _RESOLUTIONS
+  ]
+  return np.mean(distances, axis=0)
+
+
+def log_spectral_distance(
+  estimate: np.ndarray,
+  target: np.ndarray,
+  *,
+  sample_rate: int,
+  size: int = 2048,
+  hop: int = 512,
+) -> np.ndarray:
+  """Log-spectral distance in dB (lower is better, 0 is perfect).
+
+      mean over frames of sqrt(mean over bins of (20 log10 T/E)^2)
+
+  with the magnitudes T and E of target and estimate, at least 1e-4. Ten times
+  what the literature on bandwidth extension, which leaves the 10 of the
+  decibel out, calls LSD.
+
+  Args:
+    estimate: `[batch, time, channels]`.
+    target: of the same shape, or a batch of one for all estimates.
+    sample_rate: in Hz; the frames are samples, whatever it is.
+    size: samples of a frame.
+    hop: samples between frames.
+
+  Returns:
+    `[batch]` float64 in dB, at least 0; NaN where the target is silent or a
+    sample is not finite.
+
+  Raises:
+    ValueError: the shapes differ, or are not `[batch, time, channels]`.
+
+  Source: Gray, Markel, "Distance measures for speech processing", IEEE Trans.
+  Acoustics, Speech and Signal Processing, 1976, of short-time spectra.
+  """
+  del sample_rate
+
+  def sums(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
+    squares = np.mean(np.log(target / estimate) ** 2, axis=-1)
+    return np.sum(np.sqrt(squares), axis=(1, 2), dtype=np.float64)
+
+  totals, frames = _over_frames(sums, estimate, target, size, hop, size)
+  return 10.0 / np.log(10.0) * totals / frames
+
+
+def _resolution_distance(
+  estimate: np.ndarray, target: np.ndarray, size: int, hop: int, length: int
+) -> np.ndarray:
+  """Spectral convergence and distance of log magnitudes at one resolution."""
+
+  def sums(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
+    error = np.sqrt(target) - np.sqrt(estimate)
+    logarithms = 0.5 * np.abs(np.log(target / estimate))
+    terms = np.broadcast_arrays(error**2, target, logarithms)
+    return np.stack([np.sum(x, (1, 2, 3), np.float64) for x in terms])
+
+  totals, frames = _over_frames(sums, estimate, target, size, hop, length)
+  error, energy, logarithms = totals
+  bins = frames * (size // 2 + 1)
+  return np.sqrt(error / energy) + logarithms / bins
+
+
+def _over_frames(
+  sums: Callable[[np.ndarray, np.ndarray], np.ndarray],
+  estimate: np.ndarray,
+  target: np.ndarray,
+  size: int,
+  hop: int,
+  length: int,
+) -> tuple[np.ndarray, int]:
+  """Adds up `sums` of the power spectra of all frames, a block at a time.
+
+  Args:
+    sums: of estimate and target `[batch, channels, frames, bins]`, powers of
+      at least the floor, the target's batch may be one; to `[…, batch]`.
+    estimate: `[batch, time, channels]`.
+    target: of the same shape, or a batch of one.
+    size: samples of a frame.
+    hop: samples between frames.
+    length: of the window.
+
+  Returns:
+    `[…, batch]`, NaN for an item without a score, and how many frames, of all
+    channels, an item has.
+  """
+  estimate, target = check_pair(estimate, target)
+  scored = defined(estimate, target)
+  estimate = np.where(scored[:, None, None], estimate, 0.0)
+  target = np.where(np.isfinite(target), target, 0.0)
+  cut = [_frames(audio, size, hop) for audio in (estimate, target)]
+  hann = stft.window(length, size)
+
+  def block(start: int) -> np.ndarray:
+    part = np.s_[:, :, start : start + _BLOCK_FRAMES]
+    return sums(*(_powers(frames[part], hann) for frames in cut))
+
+  _, channels, count, _ = cut[0].shape
+  totals = sum(map_items(block, range(0, count, _BLOCK_FRAMES)))
+  return np.where(scored, totals, np.nan), channels * count
+
+
+def _frames(audio: np.ndarray, size: int, hop: int) -> np.ndarray:
+  """A view of the frames, `[batch, channels, frames, size]` float32."""
+  signal = audio.astype(np.float32).swapaxes(1, 2)
+  signal = np.pad(signal, ((0, 0), (0, 0), (size // 2,) * 2), "reflect")
+  frames = np.lib.stride_tricks.sliding_window_view(signal, size, axis=2)
+  return frames[:, :, ::hop]
+
+
+def _powers(frames: np.ndarray, window: np.ndarray) -> np.ndarray:
+  spectrum = scipy.fft.rfft(frames * window)
+  powers = spectrum.real**2 + spectrum.imag**2
+  return np.maximum(powers, np.float32(_POWER_FLOOR))

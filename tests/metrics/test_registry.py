@@ -1,0 +1,127 @@
+"""The list of metrics, and the rules that all of them keep."""
+
+import numpy as np
+import pytest
+
+from distortion_removal import errors, metrics
+
+RATE = 16_000
+OF_ITEMS = [name for name, m in metrics.METRICS.items() if m.embed is None]
+
+
+def _pair(seconds=1.0, channels=1):
+  """Decaying harmonics, and the same clipped."""
+  time = np.arange(round(seconds * RATE)) / RATE
+  tone = sum(np.sin(2 * np.pi * 220 * k * time) / k for k in range(1, 9))
+  target = 0.4 * np.exp(-time)[None, :, None] * tone[None, :, None]
+  target = np.repeat(target, channels, axis=2).astype(np.float32)
+  return np.clip(target, -0.2, 0.2), target
+
+
+def _score(name, estimate, target, degraded=None):
+  metric = metrics.get(name)
+  options = {}
+  if metric.needs_degraded:
+    options["degraded"] = estimate if degraded is None else degraded
+  return metric.function(estimate, target, sample_rate=RATE, **options)
+
+
+def test_an_unknown_name_is_told_with_those_there_are():
+  with pytest.raises(errors.UserError, match=r"'snr'.*peaq.*sdr.*si_sdr"):
+    metrics.get("snr")
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_every_metric_says_what_it_is(name):
+  metric = metrics.get(name)
+  assert metric.low < metric.high
+  assert metric.label and metric.settings
+  assert metric.unit in ("", "dB")
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+def test_a_perfect_estimate_is_better_than_a_clipped_one(name):
+  metric = metrics.get(name)
+  clipped, target = _pair()
+  perfect = _score(name, target, target, clipped)
+  worse = _score(name, clipped, target, clipped)
+  assert perfect.shape == worse.shape == (1,)
+  assert perfect.dtype == worse.dtype == np.float64
+  sign = {"higher": 1, "lower": -1}[metric.direction]
+  assert sign * perfect > sign * worse
+  for score in (perfect, worse):
+    assert metric.low <= score <= metric.high
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+def test_a_target_of_one_serves_a_batch_to_the_bit(name):
+  clipped, target = _pair()
+  estimates = np.concatenate([clipped, np.clip(target, -0.1, 0.1)])
+  shared = _score(name, estimates, target)
+  repeated = _score(name, estimates, np.repeat(target, 2, axis=0))
+  alone = [_score(name, estimates[k : k + 1], target)[0] for k in range(2)]
+  np.testing.assert_array_equal(shared, repeated)
+  np.testing.assert_allclose(shared, alone, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+def test_what_has_no_score_is_nan_and_harms_no_other_item(name):
+  clipped, target = _pair()
+  silence = np.zeros_like(target)
+  nan = np.where(np.arange(target.size)[None, :, None] == 99, np.nan, clipped)
+  infinite = np.where(np.isnan(nan), np.inf, nan)
+  estimates = np.concatenate([clipped, clipped, nan, infinite, clipped])
+  targets = np.concatenate([target, silence, target, target, target])
+  degraded = np.concatenate([clipped] * 5)
+  with np.errstate(all="raise", under="ignore"):
+    scores = _score(name, estimates, targets, degraded)
+  expected = _score(name, clipped, target)[0]
+  np.testing.assert_array_equal(np.isnan(scores), [0, 1, 1, 1, 0])
+  np.testing.assert_allclose(scores[[0, 4]], expected, rtol=1e-6, atol=1e-9)
+  assert np.isnan(_score(name, clipped, np.full_like(target, np.nan)))
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+def test_a_silent_estimate_has_a_score_far_from_perfect(name):
+  metric = metrics.get(name)
+  clipped, target = _pair()
+  silent = _score(name, np.zeros_like(target), target, clipped)
+  perfect = _score(name, target, target, clipped)
+  sign = {"higher": 1, "lower": -1}[metric.direction]
+  assert sign * silent < sign * perfect - 0.5
+  assert metric.low <= silent <= metric.high
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+@pytest.mark.parametrize("samples", [1, 2, 300])
+def test_short_audio_has_a_score_or_none_but_never_fails(name, samples):
+  _, target = _pair()
+  target = target[:, 100 : 100 + samples]
+  estimate = np.clip(target, -0.1, 0.1)
+  score = _score(name, estimate, target)
+  assert score.shape == (1,)
+  assert np.isnan(score) or metrics.get(name).low <= score
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+def test_dc_has_a_score_or_none_but_never_fails(name):
+  dc = np.full((1, RATE, 1), 0.25, np.float32)
+  score = _score(name, 0.5 * dc, dc)
+  assert score.shape == (1,)
+  assert np.isnan(score) or metrics.get(name).low <= score
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+@pytest.mark.parametrize("shape", [(1, 999, 1), (1, 1000, 2), (1000, 1)])
+def test_shapes_that_differ_are_named(name, shape):
+  with pytest.raises(ValueError) as raised:
+    _score(name, np.ones(shape), np.ones((1, 1000, 1)))
+  assert str(shape) in str(raised.value)
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+def test_integers_are_refused(name):
+  audio = np.ones((1, 1000, 1), np.int16)
+  # A user's mistake for the declippers, which find rails in such audio.
+  with pytest.raises((ValueError, errors.UserError), match="int16"):
+    _score(name, audio, audio)

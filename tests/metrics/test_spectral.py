@@ -1,0 +1,89 @@
+"""Spectral distances against closed forms, SciPy and the training loss."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+
+from distortion_removal import losses
+from distortion_removal.metrics import spectral
+
+RATE = 16_000
+
+
+def _noise(seed, shape=(2, 9000, 2)):
+  noise = np.random.default_rng(seed).standard_normal(shape)
+  return (0.1 * noise).astype(np.float32)
+
+
+def test_multi_resolution_is_the_loss_of_each_item():
+  target = _noise(0)
+  estimate = target + 0.3 * _noise(1)
+  actual = spectral.multi_resolution_stft(estimate, target, sample_rate=RATE)
+  expected = [
+    losses.multi_resolution_stft(jnp.asarray(e)[None], jnp.asarray(t)[None])
+    for e, t in zip(estimate, target, strict=True)
+  ]
+  np.testing.assert_allclose(actual, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("gain", [2.0, 0.5, -2.0])
+def test_a_gain_in_closed_form(gain):
+  """||1 - g|| and |log g|; the sign is not heard."""
+  target = _noise(2)
+  size = abs(gain)
+  actual = spectral.multi_resolution_stft(
+    gain * target, target, sample_rate=RATE
+  )
+  np.testing.assert_allclose(actual, abs(1 - size) + abs(np.log(size)), 1e-5)
+  actual = spectral.log_spectral_distance(
+    gain * target, target, sample_rate=RATE
+  )
+  np.testing.assert_allclose(actual, 20 * abs(np.log10(size)), 1e-5)
+
+
+def test_log_spectral_distance_is_that_of_scipy_spectra():
+  target, estimate = _noise(3), _noise(4)
+  spectra = []
+  for audio in (estimate, target):
+    padded = np.pad(audio, ((0, 0), (1024, 1024), (0, 0)), "reflect")
+    _, _, spectrum = scipy.signal.stft(
+      padded.astype(np.float64),
+      window="hann",
+      nperseg=2048,
+      noverlap=2048 - 512,
+      boundary=None,
+      padded=False,
+      scaling="psd",
+      fs=1.0,
+      axis=1,
+    )
+    scale = np.sqrt(np.sum(scipy.signal.get_window("hann", 2048) ** 2))
+    spectra.append(20 * np.log10(np.abs(scale * spectrum)))
+  difference = spectra[0] - spectra[1]  # [batch, bins, channels, frames]
+  expected = np.sqrt(np.mean(difference**2, axis=1)).mean(axis=(1, 2))
+  actual = spectral.log_spectral_distance(estimate, target, sample_rate=RATE)
+  np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_a_quiet_bin_counts_from_the_floor():
+  """Silence against DC: the bins of DC alone are above the floor."""
+  target = np.ones((1, 8192, 1), np.float32)
+  magnitudes = np.zeros(1025)
+  magnitudes[:2] = 1024, 512  # a Hann window has two bins a side
+  level_db = 20 * np.log10(np.maximum(magnitudes, 1e-4) / 1e-4)
+  expected = np.sqrt(np.mean(level_db**2))
+  actual = spectral.log_spectral_distance(
+    np.zeros_like(target), target, sample_rate=RATE
+  )
+  np.testing.assert_allclose(actual, expected, rtol=1e-2)
+
+
+def test_identical_signals_have_no_distance():
+  target = _noise(5)
+  for function in (
+    spectral.multi_resolution_stft,
+    spectral.log_spectral_distance,
+  ):
+    actual = function(target.copy(), target, sample_rate=RATE)
+    np.testing.assert_array_equal(actual, 0.0)
