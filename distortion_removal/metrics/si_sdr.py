@@ -1,11 +1,10 @@
 """Signal-to-distortion ratios: scale-invariant and plain.
 
-Both work in float64 on the host, an item at a time, which stays in the cache.
-They take `[batch, time, channels]` and treat the channels of an item as one
-long signal, with one scale for all of them.
+Both work in float64 on the host. They take `[batch, time, channels]` and treat
+the channels of an item as one long signal, with one scale for all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,6 +13,8 @@ from distortion_removal.metrics.signals import check_pair
 # 16-bit audio has a floor of about -98 dB. Ratios beyond this limit measure
 # the rounding of the samples, and infinity would spoil every mean.
 LIMIT_DB = 100.0
+
+_BLOCK = 1 << 14
 
 
 def si_sdr(
@@ -45,7 +46,7 @@ def si_sdr(
   ICASSP 2019, equations 4 and 5.
   """
   del sample_rate
-  return _per_item(_item_si_sdr, estimate, target)
+  return _score(estimate, target, is_scaled=True)
 
 
 def sdr(
@@ -72,7 +73,7 @@ def sdr(
     ValueError: the shapes differ, or are not `[batch, time, channels]`.
   """
   del sample_rate
-  return _per_item(_item_sdr, estimate, target)
+  return _score(estimate, target, is_scaled=False)
 
 
 def ratio_db(signal_energy: float, noise_energy: float) -> float:
@@ -87,35 +88,37 @@ def ratio_db(signal_energy: float, noise_energy: float) -> float:
   return float(np.clip(level_db, -LIMIT_DB, LIMIT_DB))
 
 
-def _per_item(
-  ratio: Callable[[np.ndarray, np.ndarray, float], float],
-  estimate: np.ndarray,
-  target: np.ndarray,
+def _score(
+  estimate: np.ndarray, target: np.ndarray, *, is_scaled: bool
 ) -> np.ndarray:
-  """The ratio of every item; NaN where the target is silent or not finite."""
+  """The ratio of every item, the target scaled to fit the estimate or not."""
   estimate, target = check_pair(estimate, target)
-  scores = np.full(len(estimate), np.nan)
   with np.errstate(invalid="ignore", over="ignore"):
-    for k in range(len(estimate)):
-      if k < len(target):
-        flat = target[k].astype(np.float64).ravel()
-        energy = _dot(flat, flat)
-      if 0.0 < energy < np.inf:
-        scores[k] = ratio(estimate[k].astype(np.float64).ravel(), flat, energy)
-  return scores
+    scores = [
+      _item(estimate[k].ravel(), target[k % len(target)].ravel(), is_scaled)
+      for k in range(len(estimate))
+    ]
+  return np.array(scores, np.float64)
 
 
-def _item_si_sdr(
-  estimate: np.ndarray, target: np.ndarray, energy: float
-) -> float:
-  scale = _dot(estimate, target) / energy
-  noise = estimate - scale * target
-  return ratio_db(scale**2 * energy, _dot(noise, noise))
+def _item(estimate: np.ndarray, target: np.ndarray, is_scaled: bool) -> float:
+  energy = product = noise_energy = 0.0
+  for e, t in _blocks(estimate, target):
+    energy += _dot(t, t)
+    product += _dot(e, t)
+  if not 0.0 < energy < np.inf:
+    return np.nan
+  scale = product / energy if is_scaled else 1.0
+  for e, t in _blocks(estimate, target):
+    noise = e - scale * t
+    noise_energy += _dot(noise, noise)
+  return ratio_db(scale**2 * energy, noise_energy)
 
 
-def _item_sdr(estimate: np.ndarray, target: np.ndarray, energy: float) -> float:
-  noise = estimate - target
-  return ratio_db(energy, _dot(noise, noise))
+def _blocks(*signals: np.ndarray) -> Iterator[list[np.ndarray]]:
+  """The signals in float64, a piece at a time, which stays in the cache."""
+  for start in range(0, len(signals[0]), _BLOCK):
+    yield [x[start : start + _BLOCK].astype(np.float64) for x in signals]
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,0 +1,162 @@
+"""The command: VGGish's published file to where the metric finds it."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from distortion_removal import errors
+from distortion_removal.metrics import vggish, vggish_weights
+from third_party import import_vggish
+from third_party import vggish_weights as imported
+
+NAME = "vggish-10086976.pth"
+
+
+def publish(monkeypatch, path):
+  """Lets a file be the published one, and its place the address."""
+  digest = hashlib.sha256(path.read_bytes()).hexdigest()
+  monkeypatch.setattr(import_vggish, "SHA256", digest)
+  publish_at(monkeypatch, path)
+
+
+def publish_at(monkeypatch, path):
+  monkeypatch.setattr(import_vggish, "URL", path.as_uri())
+
+
+def run(*arguments):
+  """The command's exit status: None, or its one line."""
+  try:
+    import_vggish.main([str(argument) for argument in arguments])
+  except SystemExit as error:
+    assert "\n" not in str(error)
+    return str(error)
+  return None
+
+
+@pytest.fixture
+def small(monkeypatch):
+  """A conversion of nothing, for tests of what comes before."""
+  monkeypatch.setattr(
+    import_vggish.state_dict, "load", lambda path: path.read_bytes()
+  )
+  monkeypatch.setattr(
+    imported,
+    "from_state_dict",
+    lambda state: {"x": np.frombuffer(state, np.uint8)},
+  )
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+  folder = tmp_path / "published"
+  folder.mkdir()
+  path = folder / NAME
+  path.write_bytes(b"weights")
+  publish(monkeypatch, path)
+  return path
+
+
+def test_downloads_once_and_converts(tmp_path, published, small, capsys):
+  output = tmp_path / "cache" / "vggish.safetensors"
+  assert run(f"--output={output}") is None
+  assert capsys.readouterr().out.splitlines() == [
+    f"downloading {published.as_uri()} (288 MB)",
+    f"written: {output}",
+  ]
+  assert {p.name for p in output.parent.iterdir()} == {NAME, output.name}
+  assert (output.parent / NAME).read_bytes() == b"weights"
+  # Again, without a network.
+  published.unlink()
+  assert run(f"--output={output}") is None
+  assert capsys.readouterr().out == f"written: {output}\n"
+
+
+def test_the_usual_place_is_where_the_metric_looks(
+  tmp_path, published, small, monkeypatch
+):
+  output = tmp_path / "usual.safetensors"
+  monkeypatch.setenv("VGGISH_WEIGHTS", str(output))
+  assert run(f"--weights={published}") is None
+  assert output.is_file()
+  assert not (tmp_path / NAME).exists()
+
+
+def test_without_a_network(tmp_path, small, monkeypatch):
+  publish_at(monkeypatch, tmp_path / "none.pth")
+  output = tmp_path / "cache" / "vggish.safetensors"
+  message = run(f"--output={output}")
+  assert message.startswith(f"error: cannot download {import_vggish.URL}")
+  assert f"put the file into {output.parent}" in message
+  assert list(output.parent.iterdir()) == []
+
+
+def test_another_file_at_the_address(tmp_path, published, small):
+  published.write_bytes(b"something else")
+  output = tmp_path / "cache" / "vggish.safetensors"
+  assert "is not the published file" in run(f"--output={output}")
+  assert list(output.parent.iterdir()) == []
+
+
+def test_another_file_here(tmp_path, published, small):
+  output = tmp_path / "vggish.safetensors"
+  given = tmp_path / "given.pth"
+  assert f"{given}: no such file" in run(
+    f"--weights={given}", f"--output={output}"
+  )
+  given.write_bytes(b"something else")
+  message = run(f"--weights={given}", f"--output={output}")
+  assert f"{given}: damaged, or not the published file" in message
+  assert given.read_bytes() == b"something else"
+  assert not output.exists()
+
+
+def test_unknown_option():
+  assert "--wieghts" in run("--wieghts=x")
+
+
+def test_a_published_file_becomes_the_metrics_weights(tmp_path, monkeypatch):
+  torch = pytest.importorskip("torch")
+  from experiments.benchmarks.peers.vggish import VGGish
+
+  torch.manual_seed(1)
+  peer = VGGish()
+  given = tmp_path / NAME
+  torch.save(peer.state_dict(), given)
+  publish(monkeypatch, given)
+  output = tmp_path / "vggish.safetensors"
+  assert run(f"--output={output}") is None
+  patches = np.random.default_rng(0).standard_normal((2, 96, 64), np.float32)
+  with torch.inference_mode():
+    expected = peer(torch.from_numpy(patches)).numpy()
+  found = vggish.embed_patches(vggish_weights.load.__wrapped__(output), patches)
+  np.testing.assert_allclose(found, expected, atol=1e-4 * expected.std())
+
+
+@pytest.mark.parametrize(
+  ("key", "shape", "message"),
+  [
+    ("features.3.weight", None, "no array 'features.3.weight'"),
+    ("features.3.weight", (128, 64, 3, 2), "shape"),
+    ("pproc.pca_means", (128, 1), "no place"),
+  ],
+)
+def test_other_state_dictionaries_are_refused(key, shape, message):
+  state = {
+    imported._reference_key(path): np.broadcast_to(
+      np.float32(0), leaf.shape[::-1]
+    )
+    for path, leaf in _flat_shapes().items()
+  }
+  if shape is None:
+    del state[key]
+  else:
+    state[key] = np.zeros(shape, np.float32)
+  with pytest.raises(errors.UserError, match=message):
+    imported.from_state_dict(state)
+
+
+def _flat_shapes():
+  from flax import traverse_util
+
+  return traverse_util.flatten_dict(vggish.variable_shapes())
