@@ -1,0 +1,172 @@
+"""What PEAQ measures in every frame of two signals.
+
+Spectra are `[frames, bins]`, patterns `[bands, frames]`, target and estimate
+what the standard calls reference and test signal.
+"""
+
+import numpy as np
+from scipy import fft
+
+from distortion_removal.metrics.peaq import ear_model
+from distortion_removal.metrics.peaq.patterns import Patterns
+
+# Bandwidth: the noise floor lies above 21.6 kHz, the search for the target's
+# band goes down to 8.1 kHz.
+_FLOOR = slice(921, 1024)
+_LOWEST_BANDWIDTH = 347
+
+_LAGS = 256  # of the error's autocorrelation over frequency
+_CORRELATED = 2 * _LAGS - 1  # bins
+_LEAST_FRAME_ENERGY = 8000.0
+_LAG_WINDOW = np.sqrt(8.0 / 3.0) / _LAGS * np.hanning(_LAGS)
+
+_THRESHOLD = ear_model.internal_noise(ear_model.CENTRES_HZ)[:, None]
+# 3 dB up to 12 Bark, from there 0.25 dB per Bark.
+_BAND_BARK = np.arange(ear_model.BANDS)[:, None] / 4
+_MASK_OFFSET_DB = np.where(_BAND_BARK <= 12.0, 3.0, 0.25 * _BAND_BARK)
+
+
+def bandwidth(
+  target: np.ndarray, estimate: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """The highest bins that stand out of the estimate's noise floor, plus one.
+
+  The floor is the estimate's largest bin above 21.6 kHz. The target's
+  bandwidth is where it is 10 dB above the floor, the estimate's, no higher,
+  where it is 5 dB above it.
+
+  Args:
+    target: power spectra, `[frames, bins]`.
+    estimate: likewise.
+
+  Returns:
+    Two arrays `[frames]`; -1 in frames without a bandwidth.
+  """
+  floor = estimate[:, _FLOOR].max(axis=1, keepdims=True)
+  bins = np.arange(1, _FLOOR.start + 1)
+  above = target[:, : _FLOOR.start] >= 10.0 * floor
+  above[:, :_LOWEST_BANDWIDTH] = False
+  of_target = np.max(bins * above, axis=1)
+  above = estimate[:, : _FLOOR.start] >= np.sqrt(10.0) * floor
+  of_estimate = np.max(bins * (above & (bins <= of_target[:, None])), axis=1)
+  return (
+    np.where(of_target > 0, of_target, -1),
+    np.where(of_estimate > 0, of_estimate, -1),
+  )
+
+
+def audible(frames: np.ndarray) -> np.ndarray:
+  """Which `[frames, 2048]` have enough energy in their second half."""
+  half = frames[:, ear_model.HOP :]
+  return np.einsum("ft,ft->f", half, half) >= _LEAST_FRAME_ENERGY
+
+
+def error_harmonics(target: np.ndarray, estimate: np.ndarray) -> np.ndarray:
+  """How regular the log spectrum of the error is: the peak of its cepstrum.
+
+  The autocorrelation of log(estimate / target) over 256 lags, normalised by
+  the energies of the two stretches, less its mean, through a Hann window; the
+  largest value of its power spectrum, if that is above the one at 0.
+
+  Args:
+    target: power spectra, `[frames, bins]`.
+    estimate: likewise.
+
+  Returns:
+    `[frames]`; 0 where a bin of either side is exactly 0 (digital silence),
+    which is what the comparisons of PQevalAudio make of the infinity.
+  """
+  ratio = np.log(estimate[:, :_CORRELATED] / target[:, :_CORRELATED])
+  ratio[~np.isfinite(ratio).all(axis=1)] = 0.0
+  size = 2 * _LAGS
+  spectrum = np.conj(fft.rfft(ratio[:, :_LAGS], size)) * fft.rfft(ratio, size)
+  correlation = fft.irfft(spectrum, size)[:, :_LAGS]
+  squares = np.square(ratio)
+  gained = squares[:, _LAGS:] - squares[:, : _LAGS - 1]
+  first = correlation[:, :1]
+  energy = np.concatenate([first, gained], axis=1).cumsum(axis=1)
+  product = first * energy
+  normalised = np.where(product > 0.0, correlation / np.sqrt(product), 1.0)
+  normalised[:, 0] = 1.0
+  normalised -= normalised.mean(axis=1, keepdims=True)
+  cepstrum = np.abs(fft.rfft(normalised * _LAG_WINDOW)) ** 2
+  peak = cepstrum[:, 1:].max(axis=1)
+  return np.where(peak > cepstrum[:, 0], peak, 0.0)
+
+
+def noise_to_mask(noise: np.ndarray, target: Patterns) -> np.ndarray:
+  """Energy of the error relative to what the target masks.
+
+  Args:
+    noise: energy of the error in the bands, `[bands, frames]`.
+    target: its patterns.
+  """
+  return noise / (target.excitation * 10.0 ** (-_MASK_OFFSET_DB / 10.0))
+
+
+def modulation_difference(
+  target: np.ndarray, estimate: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Differences of two modulation patterns in percent.
+
+  Returns:
+    Two arrays `[frames]`. The first is relative to 1 + target; the second to
+    0.01 + target, and a tenth as large where the estimate has less modulation.
+  """
+  difference = np.abs(estimate - target)
+  second = np.where(target > estimate, 0.1, 1.0) * difference / (0.01 + target)
+  first = difference / (1.0 + target)
+  return 100.0 * first.mean(axis=0), 100.0 * second.mean(axis=0)
+
+
+def modulation_weight(envelope: np.ndarray) -> np.ndarray:
+  """How much a frame counts in averages of those: `[frames]`."""
+  return (envelope / (envelope + 100.0 * _THRESHOLD**0.3)).sum(axis=0)
+
+
+def noise_loudness(
+  target: np.ndarray,
+  estimate: np.ndarray,
+  target_modulation: np.ndarray,
+  estimate_modulation: np.ndarray,
+) -> np.ndarray:
+  """Partial loudness of what the estimate adds: `[frames]`.
+
+  Args:
+    target: adapted excitation, `[bands, frames]`.
+    estimate: likewise.
+    target_modulation: its modulation pattern.
+    estimate_modulation: likewise.
+  """
+  target_threshold = 0.15 * target_modulation + 0.5
+  threshold = 0.15 * estimate_modulation + 0.5
+  masking = target_threshold * target
+  added = np.maximum(threshold * estimate - masking, 0.0)
+  masking *= np.exp(-1.5 * (estimate - target) / target)
+  ratio = added / (_THRESHOLD + masking)
+  scale = (_THRESHOLD / threshold) ** 0.23
+  loudness = scale * ((1.0 + ratio) ** 0.23 - 1.0)
+  return np.maximum(24.0 * loudness.mean(axis=0), 0.0)
+
+
+def detection(
+  target: np.ndarray, estimate: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """How easily the difference of two excitations is heard, band by band.
+
+  Returns:
+    Two arrays `[bands, frames]`: x, of the probability 1 - 2^-x of detection,
+    and how many steps of the just noticeable level the whole decibels are.
+  """
+  target_db, estimate_db = 10.0 * np.log10(target), 10.0 * np.log10(estimate)
+  difference_db = target_db - estimate_db
+  softer = difference_db > 0.0
+  level_db = estimate_db + np.where(softer, 0.3 * difference_db, 0.0)
+  polynomial = np.polynomial.polynomial.polyval(
+    level_db, (-0.198719, 0.0550197, -0.00102438, 5.05622e-6, 9.01033e-11)
+  )
+  step_db = 5.95072 * (6.39468 / level_db) ** 1.71332 + polynomial
+  step_db = np.where(level_db > 0.0, step_db, 1e30)
+  exponent = (difference_db / step_db) ** 2
+  exponent = exponent**2 * np.where(softer, 1.0, exponent)
+  return exponent, np.abs(np.trunc(difference_db)) / step_db

@@ -1,0 +1,134 @@
+"""PEAQ's patterns over time: smearing, level, modulation, adaptation.
+
+All are `[bands, frames]`, of the excitation that `ear_model` gives.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy.signal import lfilter
+
+from distortion_removal.metrics.peaq import ear_model
+
+FRAMES_PER_SECOND = ear_model.RATE / ear_model.HOP
+
+_LOUDNESS_EXPONENT = 0.23
+_MODULATION_EXPONENT = 0.3
+_NEIGHBOURS_BELOW, _NEIGHBOURS_ABOVE = 3, 4
+
+
+def decays(at_100_hz_s: float) -> np.ndarray:
+  """What a smoothing filter keeps from frame to frame: `[bands]`.
+
+  Args:
+    at_100_hz_s: time constant at 100 Hz; it falls to 8 ms at high frequencies.
+  """
+  time_s = 0.008 + 100.0 / ear_model.CENTRES_HZ * (at_100_hz_s - 0.008)
+  return np.exp(-1.0 / (FRAMES_PER_SECOND * time_s))
+
+
+_SMEARING = decays(0.030)
+_SMOOTHING = decays(0.050)
+
+
+def recursion(signals: np.ndarray, decay: np.ndarray) -> np.ndarray:
+  """y[n] = decay y[n-1] + x[n], from silence, along the frames.
+
+  Args:
+    signals: `[..., bands, frames]`.
+    decay: `[bands]`.
+  """
+  out = np.empty_like(signals)
+  for band, kept in enumerate(decay):
+    out[..., band, :] = lfilter([1.0], [1.0, -kept], signals[..., band, :])
+  return out
+
+
+def smooth(signals: np.ndarray, decay: np.ndarray) -> np.ndarray:
+  """`recursion` with unit gain for what does not change."""
+  return recursion(signals, decay) * (1.0 - decay)[:, None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Patterns:
+  """What the later stages need of one signal.
+
+  Attributes:
+    excitation: smeared in time, `[bands, frames]`.
+    level: the excitation, smoothed.
+    modulation: of the loudness envelope.
+    envelope: that envelope, smoothed.
+    loudness: total, in sone, `[frames]`.
+  """
+
+  excitation: np.ndarray
+  level: np.ndarray
+  modulation: np.ndarray
+  envelope: np.ndarray
+  loudness: np.ndarray
+
+
+def patterns(unsmeared: np.ndarray) -> Patterns:
+  """Patterns of one signal, from its excitation of each frame by itself.
+
+  Smeared in time it is the larger of that and its own smoothed past.
+  """
+  excitation = np.maximum(unsmeared, smooth(unsmeared, _SMEARING))
+  loudness = unsmeared**_MODULATION_EXPONENT
+  change = np.abs(np.diff(loudness, axis=1, prepend=0.0)) * FRAMES_PER_SECOND
+  level, change, envelope = smooth(
+    np.stack([excitation, change, loudness]), _SMOOTHING
+  )
+  return Patterns(
+    excitation=excitation,
+    level=level,
+    modulation=change / (1.0 + envelope / 0.3),
+    envelope=envelope,
+    loudness=total_loudness(excitation),
+  )
+
+
+def total_loudness(excitation: np.ndarray) -> np.ndarray:
+  """Loudness in sone of `[bands, frames]`: `[frames]`."""
+  khz = ear_model.CENTRES_HZ[:, None] / 1000.0
+  threshold = 10.0 ** (0.364 * khz**-0.8)
+  bend = 2.05 * np.arctan(khz / 4.0) + 0.75 * np.arctan((khz / 1.6) ** 2)
+  index = 10.0 ** (-(2.0 + bend) / 10.0)
+  scale = 1.07664 * (threshold / (index * 1e4)) ** _LOUDNESS_EXPONENT
+  ratio = 1.0 - index + index * excitation / threshold
+  specific = scale * (ratio**_LOUDNESS_EXPONENT - 1.0)
+  return 24.0 / ear_model.BANDS * np.maximum(specific, 0.0).sum(axis=0)
+
+
+def adapt(
+  target: Patterns, estimate: Patterns
+) -> tuple[np.ndarray, np.ndarray]:
+  """Excitations with differences of level and linear filtering taken out.
+
+  The louder side is brought to the level of the other; then the bands where one
+  side has more are lowered in it, by the regression of the two over time,
+  averaged over neighbouring bands.
+
+  Returns:
+    Target and estimate, each `[bands, frames]`.
+  """
+  common = np.sqrt(target.level * estimate.level).sum(axis=0)
+  ratio = (common / estimate.level.sum(axis=0)) ** 2
+  masker = target.excitation / np.maximum(ratio, 1.0)
+  levelled = np.stack([masker, estimate.excitation * np.minimum(ratio, 1.0)])
+  own, cross = recursion(levelled * masker, _SMOOTHING)
+  correction = np.minimum(np.stack([cross / own, own / cross]), 1.0)
+  adapted = levelled * smooth(_neighbourhood_mean(correction), _SMOOTHING)
+  return adapted[0], adapted[1]
+
+
+def _neighbourhood_mean(signals: np.ndarray) -> np.ndarray:
+  """Mean over three bands below to four above, as far as there are any."""
+  total = np.zeros_like(signals)
+  count = np.zeros((ear_model.BANDS, 1))
+  for shift in range(-_NEIGHBOURS_BELOW, _NEIGHBOURS_ABOVE + 1):
+    here = slice(max(-shift, 0), ear_model.BANDS - max(shift, 0))
+    there = slice(max(shift, 0), ear_model.BANDS - max(-shift, 0))
+    total[:, here] += signals[:, there]
+    count[here] += 1
+  return total / count
