@@ -29,6 +29,14 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.hint = "use a folder of clean recordings at 44.1 kHz or more"
   config.data.sample_rate = 44_100
   default.declippers.set_declippers(config, "survey")
+  # Those of the survey's tables, and the SDR itself.
+  config.metrics = (
+    "sdr",
+    "delta_sdr",
+    "delta_sdr_clipped",
+    "peaq",
+    "r_nonlin",
+  )
   # A quarter of the time of 500 iterations, and some tenths of a dB to 1.3 dB
   # less.
   config.social_sparsity.update(iterations=100, tolerance=0.0)

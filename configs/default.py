@@ -74,7 +74,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       "overlap_seconds": 1.0,  # s that neighbouring chunks share
     }
   )
-  config.metrics = ("si_sdr", "sdr")
+  # Of `distortion_removal.metrics`; "fad" needs weights, see the README.
+  config.metrics = ("si_sdr", "sdr", "peaq", "r_nonlin")
   # Scored beside the network: "ideal_ratio_mask"; for hard clipping also
   # "aspade", "sspade" and "social_sparsity", with these options.
   config.baselines = ("ideal_ratio_mask",)
@@ -108,6 +109,7 @@ def paper_run(
   config = get_config()
   tasks.set_task(config, task)
   networks.set_network(config, network)
+  config.metrics = ("si_sdr", "sdr", "peaq", "r_nonlin", "fad")
   return smoke(config) if check(arg) == "smoke" else config
 
 

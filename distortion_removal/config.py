@@ -16,6 +16,7 @@ from distortion_removal.files import write_whole
 _FILE_NAME = "config.json"
 # Training is the same run whatever these are.
 EVALUATION_FIELDS = (
+  "metrics",
   "baselines",
   "aspade",
   "sspade",

@@ -10,12 +10,11 @@ import ml_collections
 import numpy as np
 
 from distortion_removal import (
-  audio_io,
   baselines,
   datasets,
   effects,
   methods,
-  metrics,
+  scoring,
 )
 from distortion_removal import (
   config as run_config,
@@ -23,10 +22,11 @@ from distortion_removal import (
 from distortion_removal.datasets import pairs, tasks
 from distortion_removal.datasets.tasks import Task
 from distortion_removal.errors import UserError
+from distortion_removal.files import write_whole
 from distortion_removal.log import logger
-from distortion_removal.metrics.loudness import normalise_loudness
 from distortion_removal.progress import Progress
-from distortion_removal.report import plots, tables
+from distortion_removal.report import evaluation
+from distortion_removal.scoring import Scorer
 
 
 def evaluate(
@@ -35,7 +35,8 @@ def evaluate(
   """Scores a run, and methods without a network, on a test split.
 
   Writes results.jsonl, a table and a plot per metric and sounds to listen to,
-  and prints the tables.
+  and prints the tables. Metrics of sets go to systems.jsonl, a line for each
+  method and level.
 
   Args:
     workdir: of the run: its model, weights and chunking are used.
@@ -62,16 +63,22 @@ def evaluate(
   (folder / "listen").mkdir(parents=True, exist_ok=True)
 
   partial = folder / "results.jsonl.partial"
+  names = scoring.usable(config.metrics, config.data.sample_rate)
+  scorer = Scorer(names, config.data.sample_rate, task.evaluation_levels)
   rows = []
   try:
     with open(partial, "w") as file:
-      for row in _score(config, task, source, candidates, folder / "listen"):
+      for row in _score(
+        config, task, source, candidates, scorer, folder / "listen"
+      ):
         rows.append(row)
         file.write(json.dumps(row) + "\n")
     partial.replace(folder / "results.jsonl")
   finally:
     partial.unlink(missing_ok=True)
-  _report(rows, task, config, folder)
+  systems = _write_systems(config, task, scorer, folder)
+  print(evaluation.write_tables(rows, systems, names, task, folder))
+  print(f"\nlisten to {folder / 'listen'}, look at {folder}")
   return folder
 
 
@@ -123,15 +130,18 @@ def _score(
   task: Task,
   source: datasets.Source,
   candidates: Mapping[str, methods.Method],
+  scorer: Scorer,
   listen: Path,
 ) -> Iterator[dict]:
   """Yields a result row per excerpt, method and level."""
   if not len(source):
     raise UserError(f"the test split of {config.data.dataset} is empty")
-  degrade = jax.jit(effects.get(task.effect).apply)
+  effect = effects.get(task.effect)
+  degrade = jax.jit(effect.apply)
   rate = config.data.sample_rate
   longest = round(config.data.excerpt_seconds * rate)
   compiled = set()
+  method_seconds, begin = 0.0, time.perf_counter()
   for i, record in enumerate(_progress(source)):
     excerpt = pairs.scale_to_task(record, task)
     clean, degraded = _all_levels(excerpt, task, degrade, longest)
@@ -142,6 +152,7 @@ def _score(
       "audio_seconds": len(excerpt) / rate,
     }
     sounds = {}
+    scorer.watch_target(clean[:1])
     for name, method in candidates.items():
       # So that the times below are fair.
       part = methods.warm_up_part(name, degraded, rate)
@@ -150,12 +161,21 @@ def _score(
         compiled.add((name, part.stop - part.start))
       start = time.perf_counter()
       sounds[name] = method(degraded, clean)
-      seconds = (time.perf_counter() - start) / len(degraded)
-      fields = {"method": name, "compute_seconds": seconds}
-      for scores in _scores(sounds[name], clean, task, config):
-        yield excerpt_fields | fields | scores
+      seconds = time.perf_counter() - start
+      method_seconds += seconds
+      fields = {"method": name, "compute_seconds": seconds / len(degraded)}
+      scores = scorer.rows(name, sounds[name], clean[:1], degraded)
+      for level, row in zip(task.evaluation_levels, scores, strict=True):
+        yield excerpt_fields | fields | {effect.level_name: level} | row
     if i < config.listen_excerpts:
-      _write_sounds(listen, i, sounds | {"clean": clean}, task, rate)
+      evaluation.write_sounds(listen, i, sounds | {"clean": clean}, task, rate)
+  total = time.perf_counter() - begin
+  logger.info(
+    "methods took %.0f %%, metrics %.0f %% of %.0f s",
+    100.0 * method_seconds / total,
+    100.0 * scorer.seconds / total,
+    total,
+  )
 
 
 def _all_levels(
@@ -171,28 +191,20 @@ def _all_levels(
   return clean[:, : len(excerpt)], degraded[:, : len(excerpt)]
 
 
-def _scores(
-  estimate: np.ndarray,
-  clean: np.ndarray,
-  task: Task,
-  config: ml_collections.ConfigDict,
-) -> Iterator[dict]:
-  """The level and the metrics of every level's estimate."""
+def _write_systems(
+  config: ml_collections.ConfigDict, task: Task, scorer: Scorer, folder: Path
+) -> list[dict]:
+  """The rows of metrics of sets; systems.jsonl has them if there are any."""
+  fields = {"dataset": _label(config), "task": task.name}
   level_name = effects.get(task.effect).level_name
-  columns = {
-    name: metrics.get(name).function(
-      estimate, clean, sample_rate=config.data.sample_rate
-    )
-    for name in config.metrics
-  }
-  for k, level in enumerate(task.evaluation_levels):
-    scores = {name: _number(column[k]) for name, column in columns.items()}
-    yield {level_name: level, **scores}
-
-
-def _number(value: float) -> float | None:
-  """A JSON number; None where the metric is undefined."""
-  return float(value) if np.isfinite(value) else None
+  rows = [fields | row for row in scorer.systems(level_name)]
+  path = folder / "systems.jsonl"
+  if rows:
+    lines = [json.dumps(row) + "\n" for row in rows]
+    write_whole(path, "".join(lines))
+  else:
+    path.unlink(missing_ok=True)  # Of results that are no longer there.
+  return rows
 
 
 def _progress(source: datasets.Source) -> Iterator[dict]:
@@ -203,52 +215,3 @@ def _progress(source: datasets.Source) -> Iterator[dict]:
     for i in range(len(source)):
       yield source[i]
       shown.advance(1)
-
-
-def _write_sounds(
-  folder: Path,
-  index: int,
-  sounds: Mapping[str, np.ndarray],
-  task: Task,
-  sample_rate: int,
-) -> None:
-  """Writes one excerpt at the task's middle level, equally loud."""
-  level = len(task.evaluation_levels) // 2
-  label = f"{task.evaluation_levels[level]:g}dB"
-  for name, audio in sounds.items():
-    scaled, limited = normalise_loudness(
-      audio[level], sample_rate=sample_rate, loudness_lufs=task.loudness_lufs
-    )
-    path = folder / f"{index:03d}_{label}_{name}.wav"
-    if limited:
-      logger.info("%s is quieter than the others: its peak is full", path)
-    audio_io.write(path, scaled, sample_rate)
-  figure = plots.spectrogram_strip(
-    {name: audio[level] for name, audio in sounds.items()}, sample_rate
-  )
-  figure.savefig(folder / f"{index:03d}_{label}.png", dpi=120)
-
-
-def _report(
-  rows: list[dict],
-  task: Task,
-  config: ml_collections.ConfigDict,
-  folder: Path,
-) -> None:
-  """Prints and writes a table, and draws a plot, per metric."""
-  effect = effects.get(task.effect)
-  texts = []
-  for name in config.metrics:
-    metric = metrics.get(name)
-    scores = tables.collect(rows, effect.level_name, name)
-    texts.append(tables.median_table(scores, metric, effect))
-    figure = plots.score_by_level(
-      scores,
-      level_label=f"{effect.level_label} / {effect.unit}",
-      score_label=tables.heading(metric),
-    )
-    figure.savefig(folder / f"{name}.png", dpi=150)
-  text = "\n\n".join(texts)
-  (folder / "table.md").write_text(text + "\n")
-  print(text)
-  print(f"\nlisten to {folder / 'listen'}, look at {folder}")

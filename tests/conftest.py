@@ -93,6 +93,7 @@ def make_tiny_config(tiny_data):
   config.model.fields.resample = False
   config.steps = 6
   config.checkpoint_every = 3
+  config.metrics = ("si_sdr", "sdr")
   return config
 
 

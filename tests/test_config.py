@@ -30,7 +30,7 @@ def test_round_trip_leaves_no_difference(tmp_path):
   assert run_config.differences(loaded, config) == []
   # JSON has no tuples; what reads them takes any sequence.
   assert list(loaded.model.fields.lstm_features) == [64, 32, 16]
-  assert list(loaded.metrics) == ["si_sdr", "sdr"]
+  assert list(loaded.metrics) == ["si_sdr", "sdr", "peaq", "r_nonlin", "fad"]
   assert type(loaded.ema_decay) is float
   assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 

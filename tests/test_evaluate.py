@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from conftest import RATE, make_tiny_config, pluck
 
-from distortion_removal import baselines, datasets, evaluate, methods
+from distortion_removal import (
+  baselines,
+  datasets,
+  evaluate,
+  methods,
+  metrics,
+)
 from distortion_removal import config as run_config
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
@@ -98,6 +104,10 @@ def test_a_row_per_excerpt_level_and_method(evaluated, tiny_data):
       row["audio_seconds"] == {"a": 2.0, "b": 1.25, "silent": 1.0}[row["file"]]
     )
     assert 0 <= row["compute_seconds"] < 10
+    assert 0 <= row["metric_seconds"] < 10
+    assert row["settings"] == {
+      name: metrics.get(name).settings for name in ("si_sdr", "sdr")
+    }
 
 
 def test_scores_are_those_computed_by_hand(evaluated):
@@ -165,6 +175,41 @@ def test_sounds_and_pictures_lie_beside(evaluated):
     "000_35dB_distorted.wav",
     "000_35dB_ideal_ratio_mask.wav",
   ]
+
+
+def test_metrics_of_sets_and_of_the_degraded_input(evaluated, tmp_path, caplog):
+  """Written beside, and gone with the next evaluation that has none."""
+  folder, _ = evaluated
+  assert not (folder / "systems.jsonl").exists()
+  config = run_config.load(tmp_path)
+  config.metrics = ("delta_sdr", "frechet_logmel")
+  caplog.set_level("INFO")
+  assert evaluate.evaluate(tmp_path, config) == folder
+  for row in _rows(folder):
+    if row["method"] == "distorted" and row["file"] != "silent":
+      assert row["delta_sdr"] == 0.0
+    assert "frechet_logmel" not in row
+  systems = [json.loads(line) for line in (folder / "systems.jsonl").open()]
+  assert [row["method"] for row in systems] == sorted(
+    METHODS * (len(LEVELS) + 1), key=METHODS.index
+  )
+  # 2, 1.25 and 1 s are 2, 1 and 1 whole patches of 0.96 s.
+  for row in systems:
+    factor = len(LEVELS) if row["gain_db"] is None else 1
+    assert row["frechet_logmel_windows"] == [4 * factor, 4]
+    assert row["task"] == "hard_clip"
+  table = (folder / "table.md").read_text()
+  (line,) = [x for x in table.splitlines() if x.startswith("Fréchet")]
+  block = table.split(line)[1]
+  values = [row["frechet_logmel"] for row in systems[: len(LEVELS) + 1]]
+  cells = " | ".join(f"{value:.2f}" for value in values)
+  assert f"| distorted | {cells} |" in block
+  assert (folder / "frechet_logmel.png").is_file()
+  assert any(line.startswith("methods took ") for line in caplog.messages)
+
+  config.metrics = ("sdr",)
+  evaluate.evaluate(tmp_path, config)
+  assert not (folder / "systems.jsonl").exists()
 
 
 def test_a_failure_keeps_the_results_of_before(

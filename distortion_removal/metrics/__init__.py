@@ -28,6 +28,10 @@ from distortion_removal import errors
 from distortion_removal.metrics import (
   delta_sdr,
   error_to_signal,
+  fad,
+  log_mel,
+  peaq,
+  r_nonlin,
   si_sdr,
   spectral,
 )
@@ -110,6 +114,51 @@ METRICS = {
     *_DISTANCE,
     "Log-spectral distance",
     "frames of 2048 samples every 512",
+  ),
+  "peaq": Metric(
+    peaq.peaq, "", "higher", -3.98, 0.22, "PEAQ ODG", peaq.SETTINGS
+  ),
+  "r_nonlin": Metric(
+    r_nonlin.r_nonlin,
+    "",
+    "higher",
+    -1.0,
+    1.0,
+    "R_nonlin",
+    "fitted weights: 1.1 outer - 0.15 middle ear, 77.4 dB, not clipped",
+  ),
+  "r_nonlin_paper": Metric(
+    r_nonlin.r_nonlin_paper,
+    "",
+    "higher",
+    -1.0,
+    1.0,
+    "R_nonlin (paper's reading)",
+    "weights as the paper may be read: 40 dB, clipped at 0, both ears",
+  ),
+  "fad": Metric(
+    fad.fad,
+    "",
+    *_DISTANCE,
+    "FAD",
+    "Google's pipeline: VGGish after the last ReLU, peak-normalised, 0.5 s hop",
+    embed=fad.embed,
+  ),
+  "fad_pytorch": Metric(
+    fad.fad_pytorch,
+    "",
+    *_DISTANCE,
+    "FAD (PyTorch tools)",
+    "the PyTorch tools' pipeline: VGGish before the last ReLU, 0.96 s hop",
+    embed=fad.embed_pytorch,
+  ),
+  "frechet_logmel": Metric(
+    log_mel.frechet_logmel,
+    "",
+    *_DISTANCE,
+    "Fréchet distance of log-mel statistics",
+    "mean and deviation of 64 log-mel bands per 0.96 s; not FAD",
+    embed=log_mel.embed,
   ),
 }
 

@@ -70,14 +70,15 @@ def score_by_level(
   """Median score against level, a line per method, quartiles as bands.
 
   Args:
-    scores: by method, by level, one value per excerpt.
+    scores: by method, by level, one value per excerpt, or one in all; the
+      level None, all together, is not drawn.
     level_label: of the horizontal axis, with unit.
     score_label: of the vertical axis, with unit and direction.
   """
   figure = Figure(figsize=(6.0, 3.6), layout="constrained")
   axis = figure.subplots()
   for i, (method, by_level) in enumerate(scores.items()):
-    levels = sorted(by_level)
+    levels = sorted(level for level in by_level if level is not None)
     low, median, high = (
       [np.nanpercentile(by_level[level], q) for level in levels]
       for q in (25, 50, 75)

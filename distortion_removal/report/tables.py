@@ -7,7 +7,8 @@ import numpy as np
 from distortion_removal.effects import Effect
 from distortion_removal.metrics import Metric
 
-Scores = dict[str, dict[float, list[float]]]
+# By method, by level; the level None is all of them at once.
+Scores = dict[str, dict[float | None, list[float]]]
 
 
 def collect(rows: Iterable[Mapping], level_name: str, metric: str) -> Scores:
@@ -41,30 +42,47 @@ def median_table(scores: Scores, metric: Metric, effect: Effect) -> str:
 
   Undefined scores are left out, and counted below the table.
   """
-  levels = sorted({level for by in scores.values() for level in by})
-  names = [f"{level:g} {effect.unit}" for level in levels]
-  head = ["method", *names, "all"]
+  pooled = {
+    method: by_level
+    | {None: [x for column in by_level.values() for x in column]}
+    for method, by_level in scores.items()
+  }
+  undefined = sum(np.isnan(by[None]).sum() for by in pooled.values())
   lines = [
     f"Median {heading(metric)} by {effect.level_label} ({effect.label})",
-    "",
-    _line(head),
-    _line(["---"] + ["---:"] * (len(head) - 1)),
+    *_body(pooled, metric, effect),
   ]
-  undefined = 0
-  for method, by_level in scores.items():
-    columns = [by_level.get(level, []) for level in levels]
-    everything = [value for column in columns for value in column]
-    undefined += int(np.isnan(everything).sum())
-    cells = [_median(column) for column in [*columns, everything]]
-    lines.append(_line([method, *cells]))
   if undefined:
     lines += ["", f"{undefined} undefined scores are left out."]
   return "\n".join(lines)
 
 
-def _median(values: Sequence[float]) -> str:
+def system_table(scores: Scores, metric: Metric, effect: Effect) -> str:
+  """The scores of whole systems as a Markdown table.
+
+  One number for all excerpts of a level; the last column is not a mean of the
+  others but the metric of all levels' excerpts together.
+  """
+  title = f"{heading(metric)} by {effect.level_label} ({effect.label})"
+  return "\n".join([title, *_body(scores, metric, effect)])
+
+
+def _body(scores: Scores, metric: Metric, effect: Effect) -> list[str]:
+  levels = sorted({x for by in scores.values() for x in by if x is not None})
+  names = [f"{level:g} {effect.unit}" for level in levels]
+  head = ["method", *names, "all"]
+  lines = ["", _line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
+  # A fraction of one has a digit more to tell.
+  digits = 3 if metric.high - metric.low <= 2 else 2
+  for method, by_level in scores.items():
+    columns = [by_level.get(level, []) for level in [*levels, None]]
+    lines.append(_line([method, *(_median(x, digits) for x in columns)]))
+  return lines
+
+
+def _median(values: Sequence[float], digits: int) -> str:
   defined = [value for value in values if not np.isnan(value)]
-  return f"{np.median(defined):.2f}" if defined else "n/a"
+  return f"{np.median(defined):.{digits}f}" if defined else "n/a"
 
 
 def _line(cells: Sequence[str]) -> str:

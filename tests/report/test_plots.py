@@ -33,6 +33,13 @@ def test_score_by_level():
   assert (heights.min(), heights.max()) == (1.5, 5.5)
 
 
+def test_all_levels_together_are_not_a_point():
+  scores = {"distorted": {50.0: [9.0], None: [5.0], 20.0: [3.0]}}
+  figure = plots.score_by_level(scores, level_label="x", score_label="y")
+  (line,) = figure.axes[0].get_lines()
+  np.testing.assert_array_equal(line.get_xydata(), [[20, 3], [50, 9]])
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_spectrogram_strip(count):
   rate, pitch_hz = 8_000, 1_000.0

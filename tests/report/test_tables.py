@@ -61,6 +61,35 @@ def test_a_method_without_a_level_leaves_its_cell_open():
   ]
 
 
+def test_a_system_has_a_number_of_its_own_for_all_levels():
+  metric = metrics.Metric(None, "", "lower", 0.0, math.inf, "FAD", "x")
+  rows = [
+    {"method": "distorted", "gain_db": 20.0, "fad": 3.0},
+    {"method": "distorted", "gain_db": 50.0, "fad": 9.0},
+    {"method": "distorted", "gain_db": None, "fad": 5.125},
+    {"method": "demucs", "gain_db": 20.0, "fad": None},
+  ]
+  scores = tables.collect(rows, "gain_db", "fad")
+  text = tables.system_table(scores, metric, effects.get("overdrive"))
+  assert text == "\n".join(
+    [
+      "FAD ↓ by gain (SoX overdrive)",
+      "",
+      "| method | 20 dB | 50 dB | all |",
+      "| --- | ---: | ---: | ---: |",
+      "| distorted | 3.00 | 9.00 | 5.12 |",
+      "| demucs | n/a | n/a | n/a |",
+    ]
+  )
+
+
+def test_what_lies_between_zero_and_one_has_three_digits():
+  metric = metrics.Metric(None, "", "higher", 0.0, 1.0, "R", "x")
+  scores = {"a": {1.0: [0.12345], 3.0: [1.0]}}
+  text = tables.median_table(scores, metric, effects.get("hard_clip_sdr"))
+  assert text.splitlines()[-1] == "| a | 0.123 | 1.000 | 0.562 |"
+
+
 def test_heading_without_a_unit():
   metric = metrics.Metric(None, "", "lower", 0.0, 1.0, "Odd")
   assert tables.heading(metric) == "Odd ↓"

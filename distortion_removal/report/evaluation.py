@@ -1,0 +1,85 @@
+"""What an evaluation leaves for people: tables, plots and sounds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from distortion_removal import audio_io, effects, metrics
+from distortion_removal.datasets.tasks import Task
+from distortion_removal.files import write_whole
+from distortion_removal.log import logger
+from distortion_removal.metrics.loudness import normalise_loudness
+from distortion_removal.report import plots, tables
+
+
+def write_tables(
+  rows: Iterable[Mapping],
+  systems: Iterable[Mapping],
+  names: Sequence[str],
+  task: Task,
+  folder: Path,
+) -> str:
+  """Writes a table, and draws a plot, of every metric.
+
+  Args:
+    rows: a result each, as in results.jsonl.
+    systems: of the metrics of sets, as in systems.jsonl.
+    names: of the metrics.
+    task: of the results.
+    folder: gets table.md and NAME.png.
+
+  Returns:
+    The tables.
+  """
+  effect = effects.get(task.effect)
+  texts = []
+  for name in names:
+    metric = metrics.get(name)
+    if metric.embed is None:
+      scores = tables.collect(rows, effect.level_name, name)
+      texts.append(tables.median_table(scores, metric, effect))
+    else:
+      scores = tables.collect(systems, effect.level_name, name)
+      texts.append(tables.system_table(scores, metric, effect))
+    figure = plots.score_by_level(
+      scores,
+      level_label=f"{effect.level_label} / {effect.unit}",
+      score_label=tables.heading(metric),
+    )
+    figure.savefig(folder / f"{name}.png", dpi=150)
+  text = "\n\n".join(texts)
+  write_whole(folder / "table.md", text + "\n")
+  return text
+
+
+def write_sounds(
+  folder: Path,
+  index: int,
+  sounds: Mapping[str, np.ndarray],
+  task: Task,
+  sample_rate: int,
+) -> None:
+  """Writes one excerpt at the task's middle level, equally loud.
+
+  Args:
+    folder: gets a WAV file each, and a picture of their spectrograms.
+    index: of the excerpt.
+    sounds: `[levels, time, channels]` by name.
+    task: has the levels and the loudness.
+    sample_rate: in Hz.
+  """
+  level = len(task.evaluation_levels) // 2
+  label = f"{task.evaluation_levels[level]:g}dB"
+  for name, audio in sounds.items():
+    scaled, limited = normalise_loudness(
+      audio[level], sample_rate=sample_rate, loudness_lufs=task.loudness_lufs
+    )
+    path = folder / f"{index:03d}_{label}_{name}.wav"
+    if limited:
+      logger.info("%s is quieter than the others: its peak is full", path)
+    audio_io.write(path, scaled, sample_rate)
+  figure = plots.spectrogram_strip(
+    {name: audio[level] for name, audio in sounds.items()}, sample_rate
+  )
+  figure.savefig(folder / f"{index:03d}_{label}.png", dpi=120)
