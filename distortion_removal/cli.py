@@ -11,6 +11,8 @@ _COMMANDS = {
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
   "restore": "restore a recording: IN -o OUT --checkpoint=RUN_OR_MODEL_FILE, "
   "or without a network, --method=aspade",
+  "score": "score recordings: REFERENCE ESTIMATE... --metrics=si_sdr,peaq "
+  "[--json]",
 }
 
 
@@ -39,10 +41,14 @@ def main() -> None:
     from distortion_removal import model_file
 
     model_file.main(arguments)
-  else:
+  elif command == "restore":
     from distortion_removal import restore
 
     restore.main(arguments)
+  else:
+    from distortion_removal import score
+
+    score.main(arguments)
 
 
 def _usage() -> str:

@@ -10,7 +10,11 @@ from distortion_removal import metrics
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
 from distortion_removal.metrics import Metric
-from distortion_removal.metrics.frechet import Statistics, distance
+from distortion_removal.metrics.frechet import (
+  Statistics,
+  distance,
+  warn_of_rank,
+)
 
 
 def usable(names: Sequence[str], sample_rate: int) -> list[str]:
@@ -113,6 +117,8 @@ class Scorer:
       The method, the level, each metric of sets by name, the windows that it
       has been computed from on either side, and the metrics' settings.
     """
+    if self._systems:
+      warn_of_rank([*self._references.values(), *self._systems.values()])
     methods = dict.fromkeys(method for _, method, _ in self._systems)
     for method in methods:
       for level in (*self._levels, None):

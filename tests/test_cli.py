@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import ROOT
 
-from distortion_removal import cli, model_file, prepare, restore
+from distortion_removal import cli, model_file, prepare, restore, score
 
 
 def run_main(*arguments, cwd=ROOT, **kwargs):
@@ -147,7 +147,7 @@ def test_usage(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["distortion-removal", *arguments])
     cli.main()
     text = capsys.readouterr().out
-    for command in ("train", "evaluate", "prepare", "restore"):
+    for command in ("train", "evaluate", "prepare", "restore", "score"):
       assert f"\n  {command} " in text
     assert "--method=" in text
 
@@ -158,11 +158,11 @@ def test_an_unknown_command(monkeypatch):
     cli.main()
   assert caught.value.code == (
     "error: unknown command 'trian': choose from train, describe, evaluate, "
-    "prepare, model-file, restore"
+    "prepare, model-file, restore, score"
   )
 
 
-@pytest.mark.parametrize("module", [prepare, model_file, restore])
+@pytest.mark.parametrize("module", [prepare, model_file, restore, score])
 def test_commands_get_their_arguments(monkeypatch, module):
   seen = []
   monkeypatch.setattr(module, "main", seen.append)

@@ -204,6 +204,9 @@ def test_metrics_of_sets_and_of_the_degraded_input(evaluated, tmp_path, caplog):
   values = [row["frechet_logmel"] for row in systems[: len(LEVELS) + 1]]
   cells = " | ".join(f"{value:.2f}" for value in values)
   assert f"| distorted | {cells} |" in block
+  assert "From 4 (a level) to 28 (all) windows of each method; 4 of" in block
+  (warning,) = [x for x in caplog.messages if "rank-deficient" in x]
+  assert "from 4 windows of 128 dimensions" in warning
   assert (folder / "frechet_logmel.png").is_file()
   assert any(line.startswith("methods took ") for line in caplog.messages)
 

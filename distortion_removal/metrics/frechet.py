@@ -4,7 +4,7 @@ What is kept of a set are count, mean and scatter, and those of two sets merge:
 an evaluation, or every host of one, holds no more than its latest embeddings.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -78,8 +78,8 @@ def distance(first: Statistics, second: Statistics) -> float:
   the singular values of R1^T R2. Nothing is squared and rooted on the way:
   equal sets differ by rounding alone, even where the covariance is singular.
 
-  Logs a warning with N where a covariance is rank-deficient, which it is up to
-  N = dimension: the distance is then biased upwards, and much.
+  Up to N = dimension a covariance is rank-deficient, and the distance biased
+  upwards, and much: see `warn_of_rank`.
 
   Args:
     first: of one set.
@@ -91,16 +91,8 @@ def distance(first: Statistics, second: Statistics) -> float:
   Source: Dowson and Landau, "The Fréchet distance between multivariate normal
   distributions", J. Multivariate Analysis 12(3), 1982.
   """
-  count, dimension = min(first.count, second.count), len(first.mean)
-  if count < 2:
+  if min(first.count, second.count) < 2:
     return np.nan
-  if count <= dimension:
-    logger.warning(
-      "a Fréchet distance from %d windows of %d dimensions: the covariance is "
-      "rank-deficient and the distance biased; take more audio",
-      count,
-      dimension,
-    )
   covariances = first.covariance(), second.covariance()
   roots = [_factor(c) for c in covariances]
   common = np.linalg.svd(roots[0].T @ roots[1], compute_uv=False).sum()
@@ -122,14 +114,29 @@ def distance_of_audio(
     target: of the same shape, or with a batch of one.
 
   Returns:
-    `[1]` float64, one number for the whole batch; see `distance`.
+    `[1]` float64, one number for the whole batch; see `distance`. Logs a
+    warning where the windows are too few.
 
   Raises:
     ValueError: the shapes do not fit.
   """
   pair = signals.check_pair(estimate, target)
   sets = [Statistics.from_embeddings(embed(audio)) for audio in pair]
+  warn_of_rank(sets)
   return np.array([distance(*sets)])
+
+
+def warn_of_rank(sets: Iterable[Statistics]) -> None:
+  """Logs a warning if the smallest set's covariance is rank-deficient."""
+  least = min(sets, key=lambda statistics: statistics.count)
+  dimension = len(least.mean)
+  if least.count <= dimension:
+    logger.warning(
+      "a Fréchet distance from %d windows of %d dimensions: the covariance is "
+      "rank-deficient and the distance biased; take more audio",
+      least.count,
+      dimension,
+    )
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:

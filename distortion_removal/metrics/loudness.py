@@ -3,26 +3,51 @@
 import numpy as np
 
 _HEADROOM_PEAK = 0.99
-_BLOCK_SECONDS = 0.4  # BS.1770's gating block: shorter audio has no loudness
+# A gating block of BS.1770 and the step to the next, and what is too short to
+# be one: the weighting filter takes about as long to settle.
+_BLOCK_SECONDS = 0.4
+_STEP_SECONDS = 0.1
+_LEAST_SECONDS = 0.05
 
 
 def integrated_loudness(audio: np.ndarray, *, sample_rate: int) -> float:
   """Integrated loudness of one file in LUFS (BS.1770-4, gated).
 
+  Files shorter than a gating block (0.4 s), which the standard leaves out, are
+  one block of their own length, so that short excerpts can be compared, too.
+
   Args:
-    audio: `[time, channels]`, at most five channels.
+    audio: `[time, channels]`: left, right, centre, and the surrounds, which
+      count 1.41 times.
     sample_rate: Hz.
 
   Returns:
-    LUFS; −inf for silence and for audio shorter than a gating block (0.4 s).
+    LUFS; −inf for silence, for what is nowhere above the gate of −70 LUFS, and
+    for files shorter than 0.05 s; NaN where a sample is not finite.
+
+  Raises:
+    ValueError: more than five channels, for which there are no weights.
   """
-  if len(audio) <= _BLOCK_SECONDS * sample_rate:
+  if audio.shape[1] > 5:
+    raise ValueError(f"at most five channels, got {audio.shape[1]}")
+  if not np.isfinite(audio).all():
+    return np.nan
+  seconds = len(audio) / sample_rate
+  if seconds < _LEAST_SECONDS:
     return -np.inf
   import pyloudnorm  # Three seconds that only this needs.
 
+  # Half a sample more, for pyloudnorm truncates seconds to samples; and one of
+  # silence, for it wants audio that is longer than a block.
+  block_seconds = min(_BLOCK_SECONDS, seconds + 0.5 / sample_rate)
+  # It also rounds the number of blocks, where the standard leaves out one that
+  # is incomplete.
+  steps = int((seconds - block_seconds) / _STEP_SECONDS + 1e-6)
+  whole = round((block_seconds + steps * _STEP_SECONDS) * sample_rate)
+  padded = np.pad(audio[:whole].astype(np.float64), ((0, 1), (0, 0)))
+  meter = pyloudnorm.Meter(sample_rate, block_size=block_seconds)
   with np.errstate(divide="ignore", invalid="ignore"):
-    meter = pyloudnorm.Meter(sample_rate)
-    return float(meter.integrated_loudness(audio.astype(np.float64)))
+    return float(meter.integrated_loudness(padded))
 
 
 def normalise_loudness(

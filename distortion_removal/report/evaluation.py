@@ -42,6 +42,7 @@ def write_tables(
     else:
       scores = tables.collect(systems, effect.level_name, name)
       texts.append(tables.system_table(scores, metric, effect))
+      texts.append(_windows([row[f"{name}_windows"] for row in systems]))
     figure = plots.score_by_level(
       scores,
       level_label=f"{effect.level_label} / {effect.unit}",
@@ -51,6 +52,14 @@ def write_tables(
   text = "\n\n".join(texts)
   write_whole(folder / "table.md", text + "\n")
   return text
+
+
+def _windows(counts: Sequence[tuple[int, int]]) -> str:
+  estimates, references = zip(*counts, strict=True)
+  return (
+    f"From {min(estimates)} (a level) to {max(estimates)} (all) windows of "
+    f"each method; {max(references)} of the clean audio."
+  )
 
 
 def write_sounds(

@@ -111,7 +111,7 @@ def test_warns_where_the_covariance_is_rank_deficient(count, warnings, caplog):
   enough = Statistics.from_embeddings(RNG.standard_normal((40, 8)))
   tested = Statistics.from_embeddings(RNG.standard_normal((count, 8)))
   with caplog.at_level(logging.WARNING):
-    frechet.distance(tested, enough)
+    frechet.warn_of_rank([enough, tested])
   assert len(caplog.messages) == warnings
   assert (np.linalg.matrix_rank(tested.covariance()) < 8) == bool(warnings)
   if warnings:

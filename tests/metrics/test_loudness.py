@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from distortion_removal.metrics.loudness import (
   integrated_loudness,
@@ -44,10 +45,69 @@ def test_quiet_passages_are_gated_out():
   assert abs(measured + 23.0) < 0.1
 
 
-def test_silence_and_what_is_shorter_than_a_block_have_none():
-  assert integrated_loudness(_sine(0.0), sample_rate=RATE) == -np.inf
-  assert integrated_loudness(_sine(0.5, 0.3), sample_rate=RATE) == -np.inf
-  for audio in (_sine(0.0), _sine(0.5, 0.3)):
+# Table 1 and 2 of BS.1770-4, for 48 kHz.
+_SHELF = (
+  [1.53512485958697, -2.69169618940638, 1.19839281085285],
+  [1.0, -1.69065929318241, 0.73248077421585],
+)
+_HIGH_PASS = ([1.0, -2.0, 1.0], [1.0, -1.99004745483398, 0.99007225036621])
+
+
+def _standard(audio):
+  """BS.1770-4 written out, equations 1 to 7, at 48 kHz."""
+  weights = np.array([1.0, 1.0, 1.0, 1.41, 1.41])[: audio.shape[1]]
+  weighted = scipy.signal.lfilter(*_SHELF, audio.astype(float), axis=0)
+  weighted = scipy.signal.lfilter(*_HIGH_PASS, weighted, axis=0)
+  squares = weighted**2
+  starts = range(0, len(audio) - 19_200 + 1, 4_800)
+  power = np.array([squares[k : k + 19_200].mean(0) @ weights for k in starts])
+  loudness = -0.691 + 10 * np.log10(power)
+  relative = -0.691 + 10 * np.log10(power[loudness > -70].mean()) - 10
+  gated = power[(loudness > -70) & (loudness > relative)]
+  return -0.691 + 10 * np.log10(gated.mean())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("seconds", [0.4, 0.449, 0.46, 0.55, 4.07])
+def test_the_standard_written_out(seconds, channels):
+  """Bursts of noise: some below one gate, some below the other."""
+  rng = np.random.default_rng(channels)
+  audio = rng.standard_normal((round(seconds * RATE), channels))
+  audio = scipy.signal.lfilter([0.1], [1.0, -0.95], audio, axis=0)
+  time = np.arange(len(audio)) / RATE
+  level_db = np.where(time < 1.3, -20.0, np.where(time < 2.0, -40.0, -90.0))
+  audio *= 10 ** (level_db[:, None] / 20)
+  measured = integrated_loudness(audio, sample_rate=RATE)
+  assert abs(measured - _standard(audio)) < 0.1
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_111, 44_100, 48_000])
+def test_short_files_are_as_loud_as_long_ones(rate):
+  whole = integrated_loudness(_sine(0.1, 1.0, rate=rate), sample_rate=rate)
+  # Among them are lengths whose seconds do not come back as samples.
+  lengths = [*range(rate // 20 + 1, rate // 20 + 100, 9), round(0.3 * rate)]
+  for length in [*lengths, round(0.4 * rate) - 1, round(0.4 * rate)]:
+    audio = _sine(0.1, 1.0, rate=rate)[:length]
+    measured = integrated_loudness(audio, sample_rate=rate)
+    assert abs(measured - whole) < 0.05
+
+
+def test_what_has_no_loudness_comes_back_as_it_is():
+  broken = _sine(0.5)
+  broken[7] = np.nan
+  hiss = _sine(10 ** (-70 / 20))
+  cases = [
+    (_sine(0.0), -np.inf),
+    (_sine(0.0, 0.3), -np.inf),
+    (_sine(0.5, 0.049), -np.inf),
+    (_sine(0.5)[:1], -np.inf),
+    (_sine(0.5)[:0], -np.inf),
+    (hiss, -np.inf),
+    (broken, np.nan),
+  ]
+  for audio, expected in cases:
+    measured = integrated_loudness(audio, sample_rate=RATE)
+    np.testing.assert_equal(measured, expected)
     same, limited = normalise_loudness(
       audio, sample_rate=RATE, loudness_lufs=-19.0
     )
@@ -55,8 +115,14 @@ def test_silence_and_what_is_shorter_than_a_block_have_none():
     assert not limited
 
 
-def test_normalising_scales_to_the_loudness():
-  audio = _sine(0.01)
+def test_there_are_weights_for_five_channels():
+  with pytest.raises(ValueError, match="got 6"):
+    integrated_loudness(_sine(0.5, channels=6), sample_rate=RATE)
+
+
+@pytest.mark.parametrize("seconds", [5.0, 0.3])
+def test_normalising_scales_to_the_loudness(seconds):
+  audio = _sine(0.01, seconds)
   scaled, limited = normalise_loudness(
     audio, sample_rate=RATE, loudness_lufs=-19.0
   )

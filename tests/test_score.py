@@ -1,0 +1,268 @@
+"""The command `score`: its JSON against the metrics, and its mistakes."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import ROOT, pluck
+
+from distortion_removal import metrics, score
+from distortion_removal.errors import UserError
+from distortion_removal.metrics import Metric
+
+RATE = 16_000
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+  """Recordings by name, in the folder where the command runs."""
+  monkeypatch.chdir(tmp_path)
+  audio = pluck(1.0, 110.0, RATE).astype(np.float32)
+  hard = np.clip(audio, -0.3, 0.3)
+  broken = audio.copy()
+  broken[-1] = np.nan
+  found = {
+    "clean": audio,
+    "clipped": hard,
+    "better": 0.5 * (audio + hard),
+    "late": np.concatenate([np.zeros((37, 1), "f4"), audio]),
+    "stereo": np.repeat(audio, 2, axis=1),
+    "surround": np.repeat(audio, 3, axis=1),
+    "silent": 0 * audio,
+    "offset": 0 * audio + np.float32(0.5),
+    "one": audio[100:101],
+    "nan": broken,
+  }
+  for name, samples in found.items():
+    soundfile.write(f"{name}.wav", samples, RATE, subtype="FLOAT")
+  (tmp_path / "text.wav").write_text("not music")
+  return found
+
+
+def _json(capsys, *arguments):
+  score.main([*arguments, "--json"])
+  return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_an_object_for_every_estimate(files, capsys):
+  names = "si_sdr", "esr"
+  rows = _json(
+    capsys, "clean.wav", "clipped.wav", "better.wav", "--metrics=si_sdr, esr"
+  )
+  for row, name in zip(rows, ("clipped", "better"), strict=True):
+    scores = {
+      metric: metrics.get(metric).function(
+        files[name][None], files["clean"][None], sample_rate=RATE
+      )[0]
+      for metric in names
+    }
+    assert row == scores | {
+      "reference": "clean.wav",
+      "estimate": f"{name}.wav",
+      "sample_rate": RATE,
+      "channels": 1,
+      "compared_seconds": 1.0,
+      "resampled_from": None,
+      "lag_samples": 0,
+      "settings": {metric: metrics.get(metric).settings for metric in names},
+    }
+  assert rows[0]["si_sdr"] < rows[1]["si_sdr"]
+
+
+def test_what_was_done_is_reported(files, capsys):
+  audio = np.concatenate([files["clean"], files["clean"][::-1]])
+  soundfile.write("long.wav", np.repeat(audio, 2, axis=0), 2 * RATE)
+  rows = _json(capsys, "clean.wav", "late.wav", "long.wav", "--metrics=si_sdr")
+  assert rows[0]["lag_samples"] == 37
+  assert rows[0]["si_sdr"] == 100.0
+  assert rows[1]["resampled_from"] == 2 * RATE
+  assert rows[1]["compared_seconds"] == 1.0
+  (row,) = _json(
+    capsys, "clean.wav", "late.wav", "--metrics=si_sdr", "--no-align"
+  )
+  assert row["lag_samples"] == 0
+  assert row["si_sdr"] < 10.0
+  (row,) = _json(
+    capsys,
+    "clean.wav",
+    "late.wav",
+    "--metrics=si_sdr",
+    "--max-lag-seconds=0.002",
+  )
+  assert abs(row["lag_samples"]) <= 32
+
+
+def test_the_same_file_is_perfect(files, capsys):
+  (row,) = _json(capsys, "clean.wav", "clean.wav", "--metrics=all")
+  expected = {
+    "si_sdr": 100.0,
+    "sdr": 100.0,
+    "esr": 0.0,
+    "log_spectral_distance": 0.0,
+    "multi_resolution_stft": 0.0,
+    "r_nonlin": 1.0,
+  }
+  for name, value in expected.items():
+    assert row[name] == pytest.approx(value, abs=0.02), name
+  assert row["peaq"] == pytest.approx(0.2, abs=0.1)
+  assert {*expected, "peaq"} <= set(row["settings"])
+  assert not {"delta_sdr", "fad"} & set(row["settings"])
+
+
+def test_the_metrics_that_are_computed_unasked(files, capsys):
+  (row,) = _json(capsys, "clean.wav", "clipped.wav")
+  assert list(row["settings"]) == ["si_sdr", "sdr", "peaq", "r_nonlin"]
+  assert -4.0 < row["peaq"] < 0.2
+  assert 0.0 < row["r_nonlin"] < 1.0
+
+
+def test_metrics_that_need_the_degraded_input(files, capsys):
+  """Which is as late as the estimate, or not."""
+  (row,) = _json(
+    capsys, "late.wav", "better.wav", "--degraded=clipped.wav", "--metrics=all"
+  )
+  audio = {name: files[name][None] for name in files}
+  for name in ("delta_sdr", "sdr_clipped", "delta_sdr_clipped"):
+    expected = metrics.get(name).function(
+      audio["better"],
+      audio["clean"],
+      sample_rate=RATE,
+      degraded=audio["clipped"],
+    )
+    assert row[name] == pytest.approx(expected[0], abs=1e-4)
+  # Halving the error, where a sample is clipped and everywhere.
+  assert row["delta_sdr"] == pytest.approx(20 * np.log10(2), abs=1e-3)
+  assert row["degraded"] == {
+    "file": "clipped.wav",
+    "resampled_from": None,
+    "lag_samples": -37,
+  }
+  assert row["lag_samples"] == -37
+
+
+def test_details_are_peaqs_variables(files, capsys):
+  arguments = "clean.wav", "clipped.wav", "--metrics=peaq"
+  (row,) = _json(capsys, *arguments, "--details")
+  (plain,) = _json(capsys, *arguments)
+  assert row["peaq"] == plain["peaq"]
+  assert len(row["peaq_movs"]) == 11
+  assert row.keys() - plain.keys() == {"peaq_movs"}
+  score.main([*arguments, "--details"])
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.split("  ")[0] for line in lines[-11:]] == list(row["peaq_movs"])
+
+
+def test_the_table(files, capsys):
+  score.main(["clean.wav", "clean.wav", "clipped.wav", "--metrics=sdr"])
+  captured = capsys.readouterr()
+  lines = captured.out.splitlines()
+  assert lines[0] == "estimate     SDR / dB ↑"
+  assert lines[1] == "clean.wav        100.00"
+  assert lines[2].startswith("clipped.wav  ")
+  assert lines[-1].startswith("SDR: ")
+  assert "scored 100 % of the estimates" in captured.err
+
+
+@pytest.mark.parametrize(
+  ("reference", "estimate", "expected"),
+  [
+    ("silent", "clean", None),
+    ("silent", "silent", None),
+    ("clean", "silent", 0.0),
+    ("offset", "offset", 100.0),
+    ("clean", "one", None),
+    ("one", "one", 100.0),
+  ],
+)
+def test_odd_audio_has_stated_values(
+  files, capsys, reference, estimate, expected
+):
+  (row,) = _json(capsys, f"{reference}.wav", f"{estimate}.wav", "--metrics=all")
+  if (reference, estimate) == ("clean", "one"):
+    assert row["compared_seconds"] == 1 / RATE
+    assert row["peaq"] is None
+    assert row["log_spectral_distance"] is None
+  else:
+    assert row["sdr"] == expected
+  assert row["lag_samples"] == 0
+
+
+@pytest.mark.parametrize(
+  ("arguments", "parts"),
+  [
+    (["clean"], ["required: estimate"]),
+    (["clean", "missing"], ["missing.wav: no such file"]),
+    (["text", "clean"], ["text.wav: not audio"]),
+    (["clean", "nan"], ["nan.wav", "NaN"]),
+    (["clean", "stereo"], ["stereo.wav", "2 here and 1 in", "--mono"]),
+    (["surround", "surround", "--metrics=peaq"], ["peaq", "got 3"]),
+    (["clean", "clean", "--metrics=pesq"], ["'pesq'", "si_sdr"]),
+    (["clean", "clean", "--metrics=,"], ["--metrics", "none"]),
+    (["clean", "clean", "--metrics=delta_sdr"], ["--degraded=FILE"]),
+    (["clean", "clean", "--metrics=sdr", "--details"], ["add peaq"]),
+    (["clean", "clean", "--max-lag-seconds=-1"], ["--max-lag-seconds"]),
+    (["clean", "clean", "--max-lag-seconds=nan"], ["--max-lag-seconds"]),
+    (["clean", "clean", "--det"], ["--det"]),
+  ],
+)
+def test_mistakes_are_one_line(files, capsys, arguments, parts):
+  words = [x if x.startswith("-") else f"{x}.wav" for x in arguments]
+  with pytest.raises(SystemExit) as caught:
+    score.main(words)
+  message = caught.value.code
+  assert message.startswith("error: ")
+  assert "\n" not in message
+  for part in parts:
+    assert part in message
+  assert capsys.readouterr().out == ""
+
+
+def test_all_is_checked_before_any_work(files, monkeypatch):
+  def never(estimate, target, *, sample_rate):
+    raise AssertionError("scored")
+
+  without_weights = Metric(
+    never, "", "lower", 0.0, 1.0, "Lacking", "", embed=never
+  )
+  monkeypatch.setitem(metrics.METRICS, "lacking", without_weights)
+  rows = score.score_files("clean.wav", ["clean.wav", "nan.wav"], ["lacking"])
+  with pytest.raises(UserError, match="NaN"):
+    next(rows)
+
+
+def test_a_metric_that_cannot_be_used_is_told_before_any_work(
+  files, monkeypatch
+):
+  def lacking(estimate, target, *, sample_rate):
+    assert not estimate.any()
+    raise UserError("no weights; run x")
+
+  metric = Metric(lacking, "", "lower", 0.0, 1.0, "Lacking", "")
+  monkeypatch.setitem(metrics.METRICS, "lacking", metric)
+  rows = score.score_files("clean.wav", ["clean.wav"], ["sdr", "lacking"])
+  with pytest.raises(UserError, match="no weights; run x"):
+    next(rows)
+
+
+def test_channels_are_averaged_on_demand(files, capsys):
+  (row,) = _json(capsys, "clean.wav", "stereo.wav", "--metrics=sdr", "--mono")
+  assert (row["sdr"], row["channels"]) == (100.0, 1)
+
+
+def test_the_module_is_a_command(files, tmp_path):
+  result = subprocess.run(
+    [sys.executable, "-m", "distortion_removal.score", "--metrics=sdr"]
+    + [str(tmp_path / name) for name in ("clean.wav", "text.wav")],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 1
+  assert result.stdout == ""
+  assert result.stderr == (
+    f"error: {tmp_path / 'text.wav'}: not audio in a known format\n"
+  )
