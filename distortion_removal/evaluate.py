@@ -13,8 +13,8 @@ from distortion_removal import (
   baselines,
   datasets,
   effects,
+  evaluation_scores,
   methods,
-  scoring,
 )
 from distortion_removal import (
   config as run_config,
@@ -22,11 +22,11 @@ from distortion_removal import (
 from distortion_removal.datasets import pairs, tasks
 from distortion_removal.datasets.tasks import Task
 from distortion_removal.errors import UserError
+from distortion_removal.evaluation_scores import Scorer
 from distortion_removal.files import write_whole
 from distortion_removal.log import logger
 from distortion_removal.progress import Progress
 from distortion_removal.report import evaluation
-from distortion_removal.scoring import Scorer
 
 
 def evaluate(
@@ -63,7 +63,11 @@ def evaluate(
   (folder / "listen").mkdir(parents=True, exist_ok=True)
 
   partial = folder / "results.jsonl.partial"
-  names = scoring.usable(config.metrics, config.data.sample_rate)
+  names = evaluation_scores.usable(
+    config.metrics,
+    sample_rate=config.data.sample_rate,
+    channels=config.data.channels,
+  )
   scorer = Scorer(names, config.data.sample_rate, task.evaluation_levels)
   rows = []
   try:

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from distortion_removal import log, metrics, tracks
+from distortion_removal.alignment import common_part
 from distortion_removal.errors import (
   OneLineParser,
   UserError,
   one_line_errors,
 )
+from distortion_removal.evaluation_scores import number
 from distortion_removal.metrics import peaq
 from distortion_removal.progress import Progress
 from distortion_removal.report import score_table
@@ -51,7 +53,8 @@ def score_files(
   Yields:
     Of every estimate, ready for JSON: the files, the rate and what was done to
     make them comparable, each metric by name (None where undefined), their
-    settings, and on demand `peaq_movs`, the model output variables by name.
+    settings, for metrics of sets `NAME_windows`, of estimate and reference, and
+    on demand `peaq_movs`, the model output variables by name.
 
   Raises:
     UserError: a file cannot be used, or a metric not for these files.
@@ -90,68 +93,73 @@ def compare(
     UserError: they have nothing in common.
   """
   others = [degraded] if degraded else []
-  parts = tracks.compared_parts(reference, estimate, *others)
+  aligned = tracks.compared_parts(reference, estimate, *others)
   rate = reference.sample_rate
   result = {
     "reference": str(reference.path),
     "estimate": str(estimate.path),
     "sample_rate": rate,
-    "channels": parts[0].shape[1],
-    "compared_seconds": len(parts[0]) / rate,
+    "channels": aligned[0].shape[1],
+    "compared_seconds": len(aligned[0]) / rate,
     **estimate.done(),
   }
   if degraded:
     result["degraded"] = {"file": str(degraded.path), **degraded.done()}
-  target, scored, *rest = (part[None] for part in parts)
-  movs = {}
   for name in names:
-    if name == "peaq" and details:
-      # The grade once more would take as long again.
-      found = peaq.analyse(scored, target, sample_rate=rate)
-      result[name] = _number(found.odg)
-      movs = {"peaq_movs": {k: _number(x) for k, x in found.movs.items()}}
-    else:
-      result[name] = _score(name, rate, target, scored, *rest)
+    metric, parts = metrics.get(name), aligned
+    if abs(estimate.lag_samples) <= metric.tolerated_lag_seconds * rate:
+      parts = _as_they_are(reference, estimate, *others)
+    result |= _scores(name, rate, details, *(part[None] for part in parts))
   settings = {name: metrics.get(name).settings for name in names}
-  return result | movs | {"settings": settings}
+  return result | {"settings": settings}
 
 
-def _score(
+def _as_they_are(
+  reference: Track, estimate: Track, *others: Track
+) -> list[np.ndarray]:
+  """What all have in common, with the lag of the estimate."""
+  everything = (reference, estimate, *others)
+  lags = [0, 0, *(track.lag_samples for track in others)]
+  return common_part([track.audio for track in everything], lags)
+
+
+def _scores(
   name: str,
   sample_rate: int,
+  details: bool,
   target: np.ndarray,
   estimate: np.ndarray,
-  *degraded: np.ndarray,
-) -> float | None:
+  degraded: np.ndarray | None = None,
+) -> dict:
+  """A metric by its name, and what is told along with it."""
   metric = metrics.get(name)
-  options = {"degraded": degraded[0]} if metric.needs_degraded else {}
-  return _number(
-    metric.function(estimate, target, sample_rate=sample_rate, **options)
-  )
-
-
-def _number(value: np.ndarray) -> float | None:
-  """A JSON number of `[1]`; None where the metric is undefined."""
-  return value.item() if np.isfinite(value.item()) else None
+  options = {"sample_rate": sample_rate}
+  if name == "peaq" and details:
+    # The grade once more would take as long again.
+    found = peaq.analyse(estimate, target, **options)
+    movs = {key: number(x.item()) for key, x in found.movs.items()}
+    return {name: number(found.odg.item()), "peaq_movs": movs}
+  score = metric.score(estimate, target, degraded, **options)
+  result = {name: number(score.item())}
+  if metric.embed is not None:
+    sets = (metric.embed(audio, **options) for audio in (estimate, target))
+    result[f"{name}_windows"] = [len(windows) for windows in sets]
+  return result
 
 
 def _check_metrics(
   names: Sequence[str], channels: int, sample_rate: int, has_degraded: bool
 ) -> None:
-  """Tries the metrics on a second of silence.
-
-  One may not be for so many channels, or lack the weights of its network.
-  """
-  silence = np.zeros((1, sample_rate, channels), np.float32)
   for name in names:
-    if metrics.get(name).needs_degraded and not has_degraded:
+    metric = metrics.get(name)
+    if metric.needs_degraded and not has_degraded:
       raise UserError(
         f"{name} needs what the estimates were made of; add --degraded=FILE"
       )
     try:
-      _score(name, sample_rate, silence, silence, silence)
-    except ValueError as error:
-      raise UserError(f"{name} cannot score these files: {error}") from error
+      metric.check(sample_rate=sample_rate, channels=channels)
+    except UserError as error:
+      raise UserError(f"{name}: {error}") from error
 
 
 def chosen_metrics(text: str, has_degraded: bool) -> list[str]:

@@ -7,8 +7,10 @@ The rules hold for all metrics, and what was done is logged:
 * Channels: as many on both sides, for whether mono stands for the left, the
   right or both is not for a program to guess; `mono` averages the channels of
   all files.
-* Lag: one of whole samples is found and removed, see `alignment`. Level and
-  sign stay as they are; whether they count is a metric's own business.
+* Lag: one of whole samples is found and removed, see `alignment`. Metrics that
+  hardly notice one get the signals as they are if it is small: what a filter
+  does to the phase looks like a lag. Level and sign stay as they are; whether
+  they count is a metric's own business.
 * Length: what all files have in common is compared, and a warning told where
   that leaves out more than 5 % of the reference.
 """
@@ -148,12 +150,19 @@ def compared_parts(
   parts = common_part(
     [track.audio for track in tracks], [track.lag_samples for track in tracks]
   )
-  common, whole = len(parts[0]), len(reference.audio)
-  if not common:
+  if not len(parts[0]):
     raise UserError(
       f"{estimate.path}: too short to compare with {reference.path}: no "
       "sample of it has a counterpart"
     )
+  _tell_of_parts(reference, estimate, parts)
+  return parts
+
+
+def _tell_of_parts(
+  reference: Track, estimate: Track, parts: Sequence[np.ndarray]
+) -> None:
+  common, whole = len(parts[0]), len(reference.audio)
   if common < _COMPLETE * whole:
     logger.warning(
       "%s: only %.1f %% of the reference has a counterpart",
@@ -169,4 +178,7 @@ def compared_parts(
   for track, part in zip((reference, estimate), parts, strict=False):
     if not part.any():
       logger.warning("%s: only silence where it is compared", track.path)
-  return parts
+    elif not part.any(axis=0).all():
+      logger.warning(
+        "%s: a silent channel, which counts as a perfect one", track.path
+      )

@@ -134,6 +134,16 @@ def test_silence_is_told(store, caplog, silent):
   )
 
 
+def test_a_silent_channel_is_told(store, caplog):
+  audio = _audio()
+  half = audio * [1.0, 0.0]
+  tracks.compared_parts(*_pair(store, half, audio))
+  (message,) = caplog.messages
+  assert message.endswith(
+    "reference.wav: a silent channel, which counts as a perfect one"
+  )
+
+
 def test_means_of_channels(store):
   audio = _audio()
   path = store("a.wav", audio)

@@ -25,6 +25,7 @@ from typing import Literal
 import numpy as np
 
 from distortion_removal import errors
+from distortion_removal.errors import UserError
 from distortion_removal.metrics import (
   delta_sdr,
   error_to_signal,
@@ -55,6 +56,8 @@ class Metric:
       time, channels]` to `[windows, dimension]`.
     needs_degraded: whether the function also takes `degraded=`, what the
       estimate was made of.
+    tolerated_lag_seconds: a lag up to which the metric had better have the
+      signals as they are: the phase of a filter looks like one.
   """
 
   function: Callable[..., np.ndarray]
@@ -66,6 +69,34 @@ class Metric:
   settings: str = ""
   embed: Callable[..., np.ndarray] | None = None
   needs_degraded: bool = False
+  tolerated_lag_seconds: float = 0.0
+
+  def score(
+    self,
+    estimate: np.ndarray,
+    target: np.ndarray,
+    degraded: np.ndarray | None,
+    *,
+    sample_rate: int,
+  ) -> np.ndarray:
+    """Calls `function`, with the degraded input if it needs that."""
+    options = {"degraded": degraded} if self.needs_degraded else {}
+    return self.function(estimate, target, sample_rate=sample_rate, **options)
+
+  def check(self, *, sample_rate: int, channels: int) -> None:
+    """Tries the metric on a second of silence, before any work.
+
+    Raises:
+      UserError: it is not for so many channels, or lacks its network's weights.
+    """
+    silence = np.zeros((1, sample_rate, channels), np.float32)
+    try:
+      if self.embed is None:
+        self.score(silence, silence, silence, sample_rate=sample_rate)
+      else:
+        self.embed(silence, sample_rate=sample_rate)
+    except ValueError as error:
+      raise UserError(f"not for this audio: {error}") from error
 
 
 _SDR_DB = ("dB", "higher", -si_sdr.LIMIT_DB, si_sdr.LIMIT_DB)
@@ -116,7 +147,14 @@ METRICS = {
     "frames of 2048 samples every 512",
   ),
   "peaq": Metric(
-    peaq.peaq, "", "higher", -3.98, 0.22, "PEAQ ODG", peaq.SETTINGS
+    peaq.peaq,
+    "",
+    "higher",
+    -3.98,
+    0.22,
+    "PEAQ ODG",
+    peaq.SETTINGS,
+    tolerated_lag_seconds=1e-3,
   ),
   "r_nonlin": Metric(
     r_nonlin.r_nonlin,

@@ -1,6 +1,6 @@
 """What an evaluation leaves for people: tables, plots and sounds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from distortion_removal.report import plots, tables
 
 
 def write_tables(
-  rows: Iterable[Mapping],
-  systems: Iterable[Mapping],
+  rows: Sequence[Mapping],
+  systems: Sequence[Mapping],
   names: Sequence[str],
   task: Task,
   folder: Path,

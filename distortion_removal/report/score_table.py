@@ -1,10 +1,9 @@
 """Scores of files as a table for a terminal."""
 
-import math
 from collections.abc import Sequence
 
 from distortion_removal import metrics
-from distortion_removal.report.tables import heading
+from distortion_removal.report.tables import heading, text
 
 
 def table(results: Sequence[dict], names: Sequence[str]) -> str:
@@ -18,7 +17,7 @@ def table(results: Sequence[dict], names: Sequence[str]) -> str:
   listed = {name: metrics.get(name) for name in names}
   rows = [["estimate", *map(heading, listed.values())]]
   for result in results:
-    scores = (_text(result[name], listed[name]) for name in names)
+    scores = (text(result[name], listed[name]) for name in names)
     rows.append([result["estimate"], *scores])
   lines = _aligned(rows)
   lines += ["", *(f"{m.label}: {m.settings}" for m in listed.values())]
@@ -30,15 +29,6 @@ def table(results: Sequence[dict], names: Sequence[str]) -> str:
       rows.append([name, *("n/a" if x is None else f"{x:.4f}" for x in values)])
     lines += ["", *_aligned(rows)]
   return "\n".join(lines)
-
-
-def _text(value: float | None, metric: metrics.Metric) -> str:
-  if value is None:
-    return "n/a"
-  span = metric.high - metric.low
-  if math.isinf(span):
-    return f"{value:.4g}"
-  return f"{value:.{3 if span <= 2 else 2}f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

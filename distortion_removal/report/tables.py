@@ -1,5 +1,6 @@
 """Tables of scores: a row per method, a column per level."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -37,6 +38,15 @@ def heading(metric: Metric) -> str:
   return f"{metric.label}{unit} {arrow}"
 
 
+def text(value: float | None, metric: Metric) -> str:
+  """A score with as many digits as it is worth."""
+  if value is None or math.isnan(value):
+    return "n/a"
+  if math.isinf(metric.high) and abs(value) < 1:
+    return f"{value:.3g}"
+  return f"{value:.{3 if metric.high - metric.low <= 2 else 2}f}"
+
+
 def median_table(scores: Scores, metric: Metric, effect: Effect) -> str:
   """Median scores as a Markdown table; the last column is over all levels.
 
@@ -72,17 +82,15 @@ def _body(scores: Scores, metric: Metric, effect: Effect) -> list[str]:
   names = [f"{level:g} {effect.unit}" for level in levels]
   head = ["method", *names, "all"]
   lines = ["", _line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
-  # A fraction of one has a digit more to tell.
-  digits = 3 if metric.high - metric.low <= 2 else 2
   for method, by_level in scores.items():
     columns = [by_level.get(level, []) for level in [*levels, None]]
-    lines.append(_line([method, *(_median(x, digits) for x in columns)]))
+    lines.append(_line([method, *(text(_median(x), metric) for x in columns)]))
   return lines
 
 
-def _median(values: Sequence[float], digits: int) -> str:
+def _median(values: Sequence[float]) -> float | None:
   defined = [value for value in values if not np.isnan(value)]
-  return f"{np.median(defined):.{digits}f}" if defined else "n/a"
+  return float(np.median(defined)) if defined else None
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ def test_columns_are_aligned_and_settings_follow():
   assert table(results, ["grade", "ratio", "error"]).splitlines() == [
     "estimate    Grade ↑  Ratio / dB ↑   Error ↓",
     "a.wav         0.988         -1.00  0.000123",
-    "longer.wav      n/a          8.13      12.5",
+    "longer.wav      n/a          8.13     12.50",
     "",
     "Grade: of toys",
     "Ratio: plain",

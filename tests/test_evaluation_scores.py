@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from distortion_removal import metrics, scoring
+from distortion_removal import evaluation_scores, metrics
 from distortion_removal.errors import UserError
 from distortion_removal.metrics import Metric
 from distortion_removal.metrics.frechet import Statistics, distance
@@ -46,15 +46,25 @@ def _excerpt(seed, seconds=1.0):
 def test_what_cannot_be_used_is_left_out_and_says_why(caplog):
   caplog.set_level(logging.WARNING)
   names = ["si_sdr", "lacking", "toy"]
-  assert scoring.usable(names, RATE) == ["si_sdr", "toy"]
+  assert evaluation_scores.usable(names, sample_rate=RATE, channels=1) == [
+    "si_sdr",
+    "toy",
+  ]
   assert caplog.messages == ["lacking is left out: no weights; run x"]
+
+
+def test_a_metric_of_two_channels_is_left_out_of_three(caplog):
+  caplog.set_level(logging.WARNING)
+  options = {"sample_rate": 48_000, "channels": 3}
+  assert evaluation_scores.usable(["peaq", "sdr"], **options) == ["sdr"]
+  assert "peaq is left out: not for this audio: PEAQ takes" in caplog.text
 
 
 def test_rows_are_the_metrics_of_each_level():
   clean, estimate = _excerpt(0)
   degraded = np.clip(estimate, -0.5, 0.5)
   names = ("si_sdr", "delta_sdr", "toy")
-  scorer = scoring.Scorer(names, RATE, LEVELS)
+  scorer = evaluation_scores.Scorer(names, RATE, LEVELS)
   scorer.watch_target(clean)
   rows = list(scorer.rows("a", estimate, clean, degraded))
   assert len(rows) == 2
@@ -75,7 +85,7 @@ def test_rows_are_the_metrics_of_each_level():
 
 def test_undefined_scores_are_none():
   clean, estimate = _excerpt(0)
-  scorer = scoring.Scorer(("sdr",), RATE, LEVELS)
+  scorer = evaluation_scores.Scorer(("sdr",), RATE, LEVELS)
   rows = scorer.rows("a", estimate, 0 * clean, estimate)
   assert [row["sdr"] for row in rows] == [None, None]
   assert list(scorer.systems("gain_db")) == []
@@ -84,7 +94,7 @@ def test_undefined_scores_are_none():
 def test_a_system_is_all_its_excerpts():
   """Against the distance of all windows at once, in one array."""
   excerpts = [_excerpt(0), _excerpt(1, 1.5), _excerpt(2)]
-  scorer = scoring.Scorer(("toy",), RATE, LEVELS)
+  scorer = evaluation_scores.Scorer(("toy",), RATE, LEVELS)
   for clean, estimate in excerpts:
     scorer.watch_target(clean)
     for method, scale in (("a", 1.0), ("b", 0.5)):
@@ -112,7 +122,7 @@ def test_a_broken_estimate_is_left_out_of_its_level_alone():
   clean, estimate = _excerpt(0)
   broken = estimate.copy()
   broken[1, 3] = np.nan
-  scorer = scoring.Scorer(("toy",), RATE, LEVELS)
+  scorer = evaluation_scores.Scorer(("toy",), RATE, LEVELS)
   scorer.watch_target(clean)
   list(scorer.rows("a", broken, clean, estimate))
   first, second, whole = scorer.systems("gain_db")

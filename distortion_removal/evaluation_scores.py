@@ -17,19 +17,14 @@ from distortion_removal.metrics.frechet import (
 )
 
 
-def usable(names: Sequence[str], sample_rate: int) -> list[str]:
-  """The metrics that can be computed here; says why others are left out.
-
-  A metric of sets may lack the weights of its network.
-  """
+def usable(
+  names: Sequence[str], *, sample_rate: int, channels: int
+) -> list[str]:
+  """The metrics that can be computed here; says why others are left out."""
   found = []
   for name in names:
-    embed = metrics.get(name).embed
     try:
-      if embed is not None:
-        embed(
-          np.zeros((1, sample_rate, 1), np.float32), sample_rate=sample_rate
-        )
+      metrics.get(name).check(sample_rate=sample_rate, channels=channels)
       found.append(name)
     except UserError as error:
       logger.warning("%s is left out: %s", name, error)
@@ -90,9 +85,8 @@ class Scorer:
     start = time.perf_counter()
     columns = {}
     for name, metric in self._items.items():
-      options = {"degraded": degraded} if metric.needs_degraded else {}
-      columns[name] = metric.function(
-        estimate, clean, sample_rate=self._rate, **options
+      columns[name] = metric.score(
+        estimate, clean, degraded, sample_rate=self._rate
       )
     for name, metric in self._sets.items():
       found = _statistics(metric, estimate, self._rate)
@@ -101,7 +95,7 @@ class Scorer:
     seconds = time.perf_counter() - start
     self.seconds += seconds
     for k in range(len(self._levels)):
-      scores = {name: _number(column[k]) for name, column in columns.items()}
+      scores = {name: number(column[k]) for name, column in columns.items()}
       yield scores | {
         "metric_seconds": seconds / len(self._levels),
         "settings": self._settings,
@@ -127,7 +121,7 @@ class Scorer:
           levels = self._levels if level is None else (level,)
           parts = [self._systems[name, method, x] for x in levels]
           whole = functools.reduce(Statistics.merge, parts)
-          row[name] = _number(distance(whole, reference))
+          row[name] = number(distance(whole, reference))
           row[f"{name}_windows"] = [whole.count, reference.count]
         yield row | {"settings": self._settings}
 
@@ -149,6 +143,6 @@ def _add(table: dict, key: Hashable, statistics: Statistics) -> None:
   table[key] = table[key].merge(statistics) if key in table else statistics
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
   """A JSON number; None where the metric is undefined."""
   return float(value) if np.isfinite(value) else None
