@@ -178,7 +178,10 @@ def _tell_of_parts(
   for track, part in zip((reference, estimate), parts, strict=False):
     if not part.any():
       logger.warning("%s: only silence where it is compared", track.path)
-    elif not part.any(axis=0).all():
-      logger.warning(
-        "%s: a silent channel, which counts as a perfect one", track.path
-      )
+  silent = np.flatnonzero(~parts[0].any(axis=0))
+  if 0 < len(silent) < parts[0].shape[1]:
+    logger.warning(
+      "%s: channel %d is silent; PEAQ finds it perfect where it stays so",
+      reference.path,
+      silent[0] + 1,
+    )

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 from conftest import ROOT, pluck
 
@@ -245,6 +246,39 @@ def test_a_metric_that_cannot_be_used_is_told_before_any_work(
   rows = score.score_files("clean.wav", ["clean.wav"], ["sdr", "lacking"])
   with pytest.raises(UserError, match="no weights; run x"):
     next(rows)
+
+
+def test_a_filters_phase_is_no_lag_to_peaq(files, capsys):
+  """A minimum-phase low-pass: ratios gain by a shift, PEAQ hears the files."""
+  rng = np.random.default_rng(0)
+  clean = files["clean"] + 0.01 * rng.standard_normal(files["clean"].shape)
+  low = scipy.signal.butter(8, 1_500, fs=RATE, output="sos")
+  filtered = scipy.signal.sosfilt(low, clean, axis=0)
+  for name, audio in (("clean", clean), ("low", filtered)):
+    soundfile.write(f"{name}.wav", audio, RATE, subtype="FLOAT")
+  names = "sdr,peaq,r_nonlin"
+  (row,) = _json(capsys, "clean.wav", "low.wav", f"--metrics={names}")
+  (stays,) = _json(
+    capsys, "clean.wav", "low.wav", f"--metrics={names}", "--no-align"
+  )
+  assert 0 < row["lag_samples"] <= 1e-3 * RATE
+  assert row["sdr"] > stays["sdr"] + 3.0
+  assert (row["peaq"], row["r_nonlin"]) == (stays["peaq"], stays["r_nonlin"])
+  late = np.concatenate([np.zeros((37, 1)), filtered])
+  soundfile.write("low.wav", late, RATE, subtype="FLOAT")
+  (row,) = _json(capsys, "clean.wav", "low.wav", "--metrics=peaq")
+  assert row["lag_samples"] > 37
+  assert row["peaq"] == pytest.approx(stays["peaq"], abs=0.3)
+
+
+def test_a_metric_of_sets_tells_of_how_many_windows(files, caplog):
+  soundfile.write("long.wav", np.tile(files["clean"], (3, 1)), RATE)
+  (row,) = score.score_files("long.wav", ["long.wav"], ["frechet_logmel"])
+  assert row["frechet_logmel_windows"] == [3, 3]
+  assert row["frechet_logmel"] == pytest.approx(0.0, abs=1e-6)
+  # One warning, of these files and not of what was tried beforehand.
+  (message,) = [x for x in caplog.messages if "rank-deficient" in x]
+  assert "from 3 windows" in message
 
 
 def test_channels_are_averaged_on_demand(files, capsys):

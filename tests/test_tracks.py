@@ -140,7 +140,8 @@ def test_a_silent_channel_is_told(store, caplog):
   tracks.compared_parts(*_pair(store, half, audio))
   (message,) = caplog.messages
   assert message.endswith(
-    "reference.wav: a silent channel, which counts as a perfect one"
+    "reference.wav: channel 2 is silent; PEAQ finds it perfect where it stays "
+    "so"
   )
 
 

@@ -164,6 +164,7 @@ METRICS = {
     1.0,
     "R_nonlin",
     "fitted weights: 1.1 outer - 0.15 middle ear, 77.4 dB, not clipped",
+    tolerated_lag_seconds=0.01,
   ),
   "r_nonlin_paper": Metric(
     r_nonlin.r_nonlin_paper,
@@ -173,6 +174,7 @@ METRICS = {
     1.0,
     "R_nonlin (paper's reading)",
     "weights as the paper may be read: 40 dB, clipped at 0, both ears",
+    tolerated_lag_seconds=0.01,
   ),
   "fad": Metric(
     fad.fad,

@@ -39,12 +39,13 @@ def esr(
   del sample_rate
   estimate, target = check_pair(estimate, target)
   scores = np.full(len(estimate), np.nan)
-  for k in np.flatnonzero(defined(estimate, target)):
-    wanted = target[k % len(target)].astype(np.float64)
-    error = _emphasise(estimate[k] - wanted, pre_emphasis)
-    energy = np.sum(_emphasise(wanted, pre_emphasis) ** 2)
-    scores[k] = np.sum(error**2) / energy
-  return scores
+  with np.errstate(over="ignore", invalid="ignore"):
+    for k in np.flatnonzero(defined(estimate, target)):
+      wanted = target[k % len(target)].astype(np.float64)
+      error = _emphasise(estimate[k] - wanted, pre_emphasis)
+      energy = np.sum(_emphasise(wanted, pre_emphasis) ** 2)
+      scores[k] = np.sum(error**2) / energy
+  return np.where(np.isfinite(scores), scores, np.nan)
 
 
 def _emphasise(signal: np.ndarray, coefficient: float) -> np.ndarray:

@@ -112,7 +112,7 @@ def _item(estimate: np.ndarray, target: np.ndarray, is_scaled: bool) -> float:
   for e, t in _blocks(estimate, target):
     noise = e - scale * t
     noise_energy += _dot(noise, noise)
-  return ratio_db(scale**2 * energy, noise_energy)
+  return ratio_db(scale * scale * energy, noise_energy)
 
 
 def _blocks(*signals: np.ndarray) -> Iterator[list[np.ndarray]]:

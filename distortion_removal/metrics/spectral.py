@@ -142,21 +142,26 @@ def _over_frames(
   scored = defined(estimate, target)
   estimate = np.where(scored[:, None, None], estimate, 0.0)
   target = np.where(np.isfinite(target), target, 0.0)
-  cut = [_frames(audio, size, hop) for audio in (estimate, target)]
+  with np.errstate(over="ignore"):
+    cut = [_frames(audio, size, hop) for audio in (estimate, target)]
   hann = stft.window(length, size)
 
+  @np.errstate(all="ignore")
   def block(start: int) -> np.ndarray:
     part = np.s_[:, :, start : start + _BLOCK_FRAMES]
     return sums(*(_powers(frames[part], hann) for frames in cut))
 
   _, channels, count, _ = cut[0].shape
   totals = sum(map_items(block, range(0, count, _BLOCK_FRAMES)))
+  scored = scored & np.isfinite(totals)
   return np.where(scored, totals, np.nan), channels * count
 
 
 def _frames(audio: np.ndarray, size: int, hop: int) -> np.ndarray:
   """A view of the frames, `[batch, channels, frames, size]` float32."""
   signal = audio.astype(np.float32).swapaxes(1, 2)
+  if not signal.shape[2]:  # There is nothing to reflect.
+    signal = np.pad(signal, ((0, 0), (0, 0), (0, 1)))
   signal = np.pad(signal, ((0, 0), (0, 0), (size // 2,) * 2), "reflect")
   frames = np.lib.stride_tricks.sliding_window_view(signal, size, axis=2)
   return frames[:, :, ::hop]

@@ -21,6 +21,7 @@ from distortion_removal.datasets import tasks
 from distortion_removal.datasets.plucked_strings.synthesis import render
 from distortion_removal.effects.clipping import clip_to_sdr
 from distortion_removal.metrics import fad, log_mel, vggish
+from distortion_removal.metrics.loudness import integrated_loudness
 from experiments.benchmarks.networks import NETWORKS
 from experiments.benchmarks.peers import vggish as peer
 from third_party import vggish_weights
@@ -30,7 +31,7 @@ _RATE = 16_000
 # Where the literature has them, beside the project's rate.
 _OTHER_RATES = {"peaq": 48_000, "r_nonlin": 44_100}
 # They cost what those of which they are another reading do.
-_LEFT_OUT = ("r_nonlin_paper", "fad_pytorch", "frechet_logmel")
+_LEFT_OUT = ("r_nonlin_paper", "fad_pytorch")
 
 Run = Callable[[], Any]
 
@@ -53,8 +54,7 @@ def metric_run(
     return lambda: fad.embed(estimate, sample_rate=rate, variables=weights)
   if metric.embed is not None:
     return lambda: metric.embed(estimate, sample_rate=rate)
-  options = {"degraded": estimate} if metric.needs_degraded else {}
-  return lambda: metric.function(estimate, clean, sample_rate=rate, **options)
+  return lambda: metric.score(estimate, clean, estimate, sample_rate=rate)
 
 
 def si_sdr_as_written(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -149,6 +149,18 @@ def main() -> None:
         sums[batch] += ms_per_s if rate == _RATE else 0.0
         if name == "fad":
           measure(rate, batch, vggish_runs(part, weights, network))
+  for batch in sums:
+    _, degraded = excerpt(_RATE, options.seconds)
+    audio = list(degraded[:batch])
+    measure(
+      _RATE,
+      batch,
+      {
+        "loudness": lambda audio=audio: [
+          integrated_loudness(x, sample_rate=_RATE) for x in audio
+        ]
+      },
+    )
   for batch, total in sums.items():
     show("all metrics", _RATE, batch, total)
   _, degraded = excerpt(_RATE, options.seconds)

@@ -92,23 +92,55 @@ def test_a_silent_estimate_has_a_score_far_from_perfect(name):
   assert metric.low <= silent <= metric.high
 
 
+SIX_DB = 20 * np.log10(2)
+PERCEPTUAL = ("peaq", "r_nonlin", "r_nonlin_paper")
+
+
 @pytest.mark.parametrize("name", OF_ITEMS)
-@pytest.mark.parametrize("samples", [1, 2, 300])
-def test_short_audio_has_a_score_or_none_but_never_fails(name, samples):
+@pytest.mark.parametrize("samples", [0, 1, 2, 300])
+def test_what_is_shorter_than_a_frame_of_hearing_has_no_grade(name, samples):
   _, target = _pair()
   target = target[:, 100 : 100 + samples]
-  estimate = np.clip(target, -0.1, 0.1)
-  score = _score(name, estimate, target)
-  assert score.shape == (1,)
-  assert np.isnan(score) or metrics.get(name).low <= score
+  with np.errstate(all="raise", under="ignore"):
+    score = _score(name, 0.5 * target, target)
+  # No sample is clipped among so few.
+  none = not samples or name in PERCEPTUAL or "clipped" in name
+  assert np.isnan(score) == none
+  expected = {"si_sdr": 100.0, "esr": 0.25, "delta_sdr": 0.0, "sdr": SIX_DB}
+  if not none and name in expected:
+    np.testing.assert_allclose(score, expected[name], rtol=1e-6)
+  elif not none:  # Of the spectra, whose quietest bins are at the floor.
+    assert 0.0 < score < SIX_DB + 1e-6
 
 
 @pytest.mark.parametrize("name", OF_ITEMS)
-def test_dc_has_a_score_or_none_but_never_fails(name):
+def test_dc(name):
   dc = np.full((1, RATE, 1), 0.25, np.float32)
   score = _score(name, 0.5 * dc, dc)
-  assert score.shape == (1,)
-  assert np.isnan(score) or metrics.get(name).low <= score
+  expected = {"si_sdr": 100.0, "esr": 0.25, "delta_sdr": 0.0, "sdr": SIX_DB}
+  # All of it is a plateau, and the degraded signal is the estimate.
+  expected |= {"sdr_clipped": SIX_DB, "delta_sdr_clipped": 0.0}
+  if name in expected:
+    np.testing.assert_allclose(score, expected[name], rtol=1e-6)
+  else:
+    assert metrics.get(name).low <= score <= metrics.get(name).high
+
+
+@pytest.mark.parametrize("name", OF_ITEMS)
+@pytest.mark.parametrize("size", [1e30, 1e200])
+def test_samples_beyond_all_bounds_do_no_harm(name, size):
+  clipped, target = _pair()
+  huge = np.float64(clipped)
+  huge[0, 50] = size
+  with np.errstate(all="raise", under="ignore"):
+    scores = _score(
+      name,
+      np.concatenate([huge, clipped]),
+      np.float64(target),
+      np.float64(np.concatenate([clipped, clipped])),
+    )
+  assert np.isfinite(scores[1])
+  assert np.isnan(scores[0]) or scores[0] <= metrics.get(name).high
 
 
 @pytest.mark.parametrize("name", OF_ITEMS)

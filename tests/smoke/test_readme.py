@@ -63,10 +63,11 @@ def test_python_commands_run_in_this_order_in_small(tmp_path):
     decay = np.exp(-np.linspace(0.0, 4.0, 4 * 22_050))[:, None]
     audio = 0.3 * decay * rng.standard_normal((4 * 22_050, 1))
     soundfile.write(tmp_path / "MY_GUITAR" / f"{i}.wav", audio, 22_050)
+  soundfile.write(tmp_path / "CLEAN.wav", audio, 22_050)
   clipped = np.clip(audio, -0.25, 0.25)
   soundfile.write(tmp_path / "IN.wav", clipped, 22_050)
   commands = _python_commands()
-  assert len(commands) == 11
+  assert len(commands) == 12
   for command in commands:
     words = shlex.split(command)
     words[0] = sys.executable

@@ -53,10 +53,12 @@ def peaq(
 
   PEAQ does not hear polarity and is mild on what is missing: a silent estimate
   gets about -1.3, less than most distortion costs. Frames that are silent on
-  both sides count as perfect, with all of the bandwidth; those before the first
-  and after the last loud sample of the target (five magnitudes that sum to more
-  than 200 of 32768) do not count. Within half a second of the file's start
-  modulation and noise loudness do not count: shorter audio is graded too well.
+  both sides count as perfect, with all of the bandwidth, and so does a channel
+  that is (a pair graded -3.8 gets +0.2 with a silent second channel). Those
+  before the first and after the last loud sample of the target (five magnitudes
+  that sum to more than 200 of 32768) do not count. Within half a second of the
+  file's start modulation and noise loudness do not count: shorter audio is
+  graded too well.
 
   PEAQ is defined at 48 kHz. Other rates are resampled (soxr, VHQ), and then
   nothing but noise is above their Nyquist frequency. The bandwidths are of what
