@@ -44,10 +44,15 @@ def delayed(samples, count):
   return np.pad(samples, ((count, 0), (0, 0)))[: len(samples)]
 
 
-def with_gap(samples):
-  gap = np.array(samples)
-  gap[12_000:24_000] = 0
-  return gap
+def with_gap(samples, filling=0):
+  time = np.arange(len(samples))[:, None]
+  return np.where((time >= 12_000) & (time < 24_000), filling, samples)
+
+
+def faded_in(samples):
+  """From -100 dB over 20000 samples."""
+  gain_db = np.minimum(np.arange(len(samples)) / 200 - 100, 0)
+  return np.round(samples * 10 ** (gain_db / 20)[:, None])
 
 
 def pairs():
@@ -56,6 +61,8 @@ def pairs():
   T = clipped(R)
   late = delayed(R, 11_000)
   ends = R * (np.arange(LENGTH) < 31_000)[:, None]
+  sooner = np.concatenate([R, ends], axis=1)
+  faint = noise(R, 1.5)  # not silent, yet too soft to have error harmonics
   left = left_right * [1, 0]
   found = {
     "clipped": (R, T),
@@ -70,11 +77,14 @@ def pairs():
     "silence before": (late, clipped(late)),
     "silence before, noise": (late, clipped(late) + noise(R, 2)),
     "silence after": (ends, clipped(ends)),
+    "fade-in": (faded_in(R), clipped(faded_in(R))),
     "gap in both": (with_gap(R), with_gap(T)),
+    "faint gap in both": (with_gap(R, faint), with_gap(T, faint)),
     "gap in the reference": (with_gap(R), T),
     "gap in the test": (R, with_gap(T)),
     "silent test": (R, 0 * R),
     "stereo": (left_right, clipped(left_right)),
+    "one channel ends sooner": (sooner, clipped(sooner)),
     "one silent channel": (left, clipped(left)),
     "one silent in the reference": (left, clipped(left_right)),
     "one silent in the test": (left_right, clipped(left)),
