@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from distortion_removal import errors
+from distortion_removal import download, errors
 from distortion_removal.metrics import vggish, vggish_weights
 from third_party import import_vggish
 from third_party import vggish_weights as imported
@@ -60,10 +60,7 @@ def published(tmp_path, monkeypatch):
 def test_downloads_once_and_converts(tmp_path, published, small, capsys):
   output = tmp_path / "cache" / "vggish.safetensors"
   assert run(f"--output={output}") is None
-  assert capsys.readouterr().out.splitlines() == [
-    f"downloading {published.as_uri()} (288 MB)",
-    f"written: {output}",
-  ]
+  assert capsys.readouterr().out == f"written: {output}\n"
   assert {p.name for p in output.parent.iterdir()} == {NAME, output.name}
   assert (output.parent / NAME).read_bytes() == b"weights"
   # Again, without a network.
@@ -83,6 +80,7 @@ def test_the_usual_place_is_where_the_metric_looks(
 
 
 def test_without_a_network(tmp_path, small, monkeypatch):
+  monkeypatch.setattr(download, "_WAITS_SECONDS", ())
   publish_at(monkeypatch, tmp_path / "none.pth")
   output = tmp_path / "cache" / "vggish.safetensors"
   message = run(f"--output={output}")
