@@ -1,4 +1,4 @@
-"""The tasks of the paper: what is degraded, how strongly, at which scale."""
+"""Tasks, the paper's and more: what is degraded, how strongly, how loud."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,26 @@ from distortion_removal.errors import UserError
 
 @dataclass(frozen=True)
 class Task:
-  """One task of Imort et al. 2022, section 4.
+  """One task: the first three are those of Imort et al. 2022, section 4.
 
   Attributes:
     name: as on the command line and in configurations.
-    effect: which degradation, see `distortion_removal.effects`.
-    train_levels: bounds of the levels drawn in training, in dB, uniform.
-    evaluation_levels: levels of validation and test, in dB.
+    effect: which degradation, see `distortion_removal.effects`; "recorded"
+      stands for pairs that come with their degraded audio.
+    train_levels: bounds of the levels drawn in training, uniform.
+    evaluation_levels: levels of validation and test.
     clean_peak: the peak of a whole excerpt that the effect expects; None keeps
       the recording's own scale.
     degraded_peak: the peak of a whole degraded excerpt, which hardly depends on
       the level (SoX overdrive: median 0.84, 90 % within 0.76 ... 0.96 over all
-      gains, on real direct-input guitar); None where it can be anything. It
-      tells how to scale a recording for a network that expects the task's own.
+      gains, on real direct-input guitar; the diode 0.87 ... 1.25); None where
+      it can be anything. It tells how to scale a recording for a network that
+      expects the task's own.
     loudness_lufs: of listening excerpts (ITU-R BS.1770-4).
     label: for tables and plots.
 
-  A level is the gain for `overdrive` and `hard_clip`, the input SDR for
-  `hard_clip_sdr`.
+  What a level is, its effect says: mostly the gain in dB, the input SDR in dB
+  for `hard_clip_sdr`, bits for `bit_crush`, and nothing (0) for `recorded`.
   """
 
   name: str
@@ -72,6 +74,77 @@ TASKS: dict[str, Task] = {
       degraded_peak=None,
       loudness_lufs=-23.0,
       label="SignalTrain-HC",
+    ),
+    Task(
+      name="tanh",
+      effect="tanh",
+      train_levels=(20.0, 50.0),
+      evaluation_levels=_GAINS_DB,
+      clean_peak=0.5,
+      degraded_peak=1.0,
+      loudness_lufs=-19.0,
+      label="tanh soft clip",
+    ),
+    Task(
+      name="arctan",
+      effect="arctan",
+      train_levels=(20.0, 50.0),
+      evaluation_levels=_GAINS_DB,
+      clean_peak=0.5,
+      degraded_peak=0.98,
+      loudness_lufs=-19.0,
+      label="arctan soft clip",
+    ),
+    Task(
+      name="diode",
+      effect="diode",
+      train_levels=(20.0, 50.0),
+      evaluation_levels=_GAINS_DB,
+      clean_peak=0.5,
+      degraded_peak=1.08,
+      loudness_lufs=-19.0,
+      label="diode clip",
+    ),
+    Task(
+      name="foldback",
+      effect="foldback",
+      # Nothing folds below 6 dB; of 30 dB nothing is left to recognise.
+      train_levels=(10.0, 25.0),
+      evaluation_levels=(10.0, 13.0, 16.0, 19.0, 22.0, 25.0),
+      clean_peak=0.5,
+      degraded_peak=1.0,
+      loudness_lufs=-19.0,
+      label="foldback",
+    ),
+    Task(
+      name="bit_crush",
+      effect="bit_crush",
+      train_levels=(3.0, 10.0),
+      evaluation_levels=(3.0, 4.0, 5.0, 6.0, 8.0, 10.0),
+      clean_peak=0.5,
+      degraded_peak=0.5,
+      loudness_lufs=-19.0,
+      label="bit crush",
+    ),
+    Task(
+      name="random_distortion",
+      effect="random_distortion",
+      train_levels=(10.0, 50.0),
+      evaluation_levels=(10.0, 20.0, 30.0, 40.0, 50.0),
+      clean_peak=0.5,
+      degraded_peak=None,
+      loudness_lufs=-19.0,
+      label="random distortion",
+    ),
+    Task(
+      name="recorded",
+      effect="recorded",
+      train_levels=(0.0, 0.0),
+      evaluation_levels=(0.0,),
+      clean_peak=None,
+      degraded_peak=None,
+      loudness_lufs=-19.0,
+      label="recorded distortion",
     ),
   )
 }

@@ -6,7 +6,13 @@ from collections.abc import Callable
 import jax
 
 from distortion_removal import errors
-from distortion_removal.effects import clipping, overdrive
+from distortion_removal.effects import (
+  bit_crush,
+  clipping,
+  overdrive,
+  random_distortion,
+  waveshaping,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +26,20 @@ class Effect:
     level_label: the same for people, as tables and axes name it.
     unit: the level's unit.
     label: the effect's name for people.
+    takes_seed: whether it is `apply(audio, level, seed)`, with a uint32 of
+      each item, scalar or `[batch]`, that all its draws come from.
   """
 
-  apply: Callable[[jax.Array, jax.Array | float], jax.Array]
+  apply: Callable[..., jax.Array]
   level_name: str
   level_label: str
   unit: str
   label: str
+  takes_seed: bool = False
+
+
+def _recorded(*_) -> jax.Array:
+  raise ValueError("pairs that were recorded have their degraded audio already")
 
 
 EFFECTS = {
@@ -36,6 +49,33 @@ EFFECTS = {
   "hard_clip": Effect(clipping.hard_clip, "gain_db", "gain", "dB", "hard clip"),
   "hard_clip_sdr": Effect(
     clipping.clip_to_sdr, "input_sdr_db", "input SDR", "dB", "hard clip"
+  ),
+  "tanh": Effect(
+    waveshaping.tanh_clip, "gain_db", "gain", "dB", "tanh soft clip"
+  ),
+  "arctan": Effect(
+    waveshaping.arctan_clip, "gain_db", "gain", "dB", "arctan soft clip"
+  ),
+  "diode": Effect(
+    waveshaping.diode_clip, "gain_db", "gain", "dB", "asymmetric diode clip"
+  ),
+  "foldback": Effect(
+    waveshaping.foldback, "gain_db", "gain", "dB", "wave folding"
+  ),
+  "bit_crush": Effect(
+    bit_crush.bit_crush, "bits", "resolution", "bit", "bit crush"
+  ),
+  "random_distortion": Effect(
+    random_distortion.random_distortion,
+    "gain_db",
+    "drive",
+    "dB",
+    "random distortion",
+    takes_seed=True,
+  ),
+  # Of pairs from a real device, whose level nobody knows: it is always 0.
+  "recorded": Effect(
+    _recorded, "gain_db", "level", "dB", "recorded distortion"
   ),
 }
 
@@ -47,3 +87,25 @@ def get(name: str) -> Effect:
     UserError: no effect has that name; the message lists those there are.
   """
   return errors.look_up(EFFECTS, "effect", name)
+
+
+def apply(
+  effect: Effect,
+  audio: jax.Array,
+  level: jax.Array | float,
+  seed: jax.Array | int,
+) -> jax.Array:
+  """Applies an effect, whether or not it takes a seed.
+
+  Args:
+    effect: of `EFFECTS`; not "recorded", which raises ValueError.
+    audio: `[batch, time, channels]`.
+    level: scalar or `[batch]`.
+    seed: uint32, scalar or `[batch]`.
+
+  Returns:
+    `[batch, time, channels]` float32.
+  """
+  if effect.takes_seed:
+    return effect.apply(audio, level, seed)
+  return effect.apply(audio, level)

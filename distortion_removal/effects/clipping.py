@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from distortion_removal.effects import level
+from distortion_removal.effects.oversampling import oversampled
 
 # On real recordings five steps leave 0.0001 dB at 20 dB, eight leave
 # 0.00001 dB at 30 dB.
@@ -11,7 +12,11 @@ _NEWTON_STEPS = 8
 
 
 def hard_clip(
-  audio: jax.Array, gain_db: jax.Array | float, *, rail: float = 1.0
+  audio: jax.Array,
+  gain_db: jax.Array | float,
+  *,
+  rail: float = 1.0,
+  oversample: int = 1,
 ) -> jax.Array:
   """Amplifies and cuts off: y = clip(10^(gain / 20) x, -rail, rail).
 
@@ -22,12 +27,15 @@ def hard_clip(
     audio: `[batch, time, channels]`, 1.0 is full scale.
     gain_db: gain in dB, scalar or `[batch]`.
     rail: the largest magnitude that passes.
+    oversample: how many times the sample rate it clips at, see `oversampling`.
 
   Returns:
     `[batch, time, channels]` float32.
   """
   amplified = level.gain_factor(gain_db) * jnp.asarray(audio, jnp.float32)
-  return jnp.clip(amplified, -rail, rail)
+  return oversampled(
+    lambda driven: jnp.clip(driven, -rail, rail), amplified, oversample
+  )
 
 
 def sdr_clip_threshold(

@@ -79,7 +79,8 @@ def write_sounds(
     sample_rate: in Hz.
   """
   level = len(task.evaluation_levels) // 2
-  label = f"{task.evaluation_levels[level]:g}dB"
+  unit = effects.get(task.effect).unit
+  label = f"{task.evaluation_levels[level]:g}{unit}"
   for name, audio in sounds.items():
     scaled, limited = normalise_loudness(
       audio[level], sample_rate=sample_rate, loudness_lufs=task.loudness_lufs

@@ -1,10 +1,12 @@
-"""The tasks hold what the paper's table states."""
+"""The paper's tasks hold what its table states; the others fit their effect."""
 
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from distortion_removal import effects
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
 
@@ -25,6 +27,36 @@ def test_signaltrain_task_keeps_the_original_scale():
   assert task.evaluation_levels == (1, 3, 5, 7, 10, 15, 20)
   assert task.clean_peak is None
   assert task.loudness_lufs == -23
+
+
+def test_a_task_for_each_effect():
+  assert list(tasks.TASKS) == list(effects.EFFECTS)
+  for name, task in tasks.TASKS.items():
+    assert task.effect == task.name == name
+    levels = task.evaluation_levels
+    assert task.train_levels == (min(levels), max(levels))
+    assert sorted(set(levels)) == list(levels)
+
+
+@pytest.mark.parametrize(
+  "name", [n for n, t in tasks.TASKS.items() if t.degraded_peak is not None]
+)
+def test_the_degraded_peak_is_about_what_the_effect_makes(name):
+  task = tasks.get(name)
+  n = np.arange(8000)
+  audio = np.sin(0.05 * n) * np.exp(-n / 2000)
+  audio = np.float32(task.clean_peak / np.abs(audio).max() * audio)
+  levels = np.float32(task.evaluation_levels)
+  clean = np.broadcast_to(audio[None, :, None], (len(levels), 8000, 1))
+  degraded = effects.apply(effects.get(task.effect), clean, levels, 0)
+  peaks = np.abs(degraded).max((1, 2))
+  np.testing.assert_allclose(peaks, task.degraded_peak, rtol=0.15)
+
+
+def test_recorded_pairs_have_no_level_and_keep_their_scale():
+  task = tasks.get("recorded")
+  assert task.evaluation_levels == (0,)
+  assert task.clean_peak is task.degraded_peak is None
 
 
 def test_unknown_task_names_the_known_ones():
