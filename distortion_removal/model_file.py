@@ -20,7 +20,7 @@ import ml_collections
 import numpy as np
 from flax import traverse_util
 
-from distortion_removal import __version__, checkpoint, models
+from distortion_removal import __version__, checkpoint, effects, models
 from distortion_removal import config as run_config
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import (
@@ -198,11 +198,13 @@ def _source(
   if origin is not None:
     return {"origin": origin}
   task = tasks.get(config.data.task)
+  effect = effects.get(task.effect)
   return {
     "origin": "trained",
     "task": task.name,
     "task_label": task.label,
-    "trained_levels_db": list(task.train_levels),
+    "level": f"{effect.level_label} / {effect.unit}",
+    "trained_levels": list(task.train_levels),
     "trained_on": config.data.dataset,
   }
 
