@@ -52,7 +52,8 @@ def test_the_card_tells_what_it_is(tiny_run, exported):
   expected = {
     "network": "demucs",
     "task": "hard_clip",
-    "trained_levels_db": [20.0, 50.0],
+    "level": "gain / dB",
+    "trained_levels": [20.0, 50.0],
     "sample_rate": 8_000,
     "channels": 1,
     "parameters": count,
@@ -133,7 +134,7 @@ def test_an_origin_takes_the_place_of_task_and_data(tiny_run, tmp_path):
   model_file.save(target, weights, config, 0, origin="imported from x.th")
   card = json.loads(target.with_suffix(".json").read_text())
   assert card["origin"] == "imported from x.th"
-  assert not {"task", "trained_on", "trained_levels_db"} & card.keys()
+  assert not {"task", "trained_on", "trained_levels"} & card.keys()
 
 
 def test_names_and_places_that_cannot_be(tiny_run, exported, tmp_path):
