@@ -3,6 +3,7 @@
 python -m distortion_removal.prepare --dataset=audio_folder --path=FOLDER
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -12,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distortion_removal import datasets
-from distortion_removal.datasets import tasks
+from distortion_removal import datasets, log
+from distortion_removal.datasets import description, tasks
 from distortion_removal.errors import (
   OneLineParser,
   UserError,
@@ -25,18 +26,27 @@ if TYPE_CHECKING:
 
 
 def prepare(
-  builder: "CleanAudioBuilder", *, overwrite: bool = False
+  builder: "CleanAudioBuilder",
+  *,
+  overwrite: bool = False,
+  jobs: int = 1,
+  beam_options: Sequence[str] = (),
 ) -> "CleanAudioBuilder":
   """Stores a data set; one that lies there already is taken as it is.
 
   The statistics that some networks scale their input by are stored along.
 
   The data set is written to a folder of another name and renamed once it is
-  complete; a failure removes that folder.
+  complete; a failure removes that folder. The recordings that were read by then
+  stay in a folder `parts` beside it, and the next preparation goes on there.
 
   Args:
     builder: from `datasets.open_builder`.
     overwrite: replace what lies there, once the new one is complete.
+    jobs: processes that read recordings; 0 for as many as are worth it. What is
+      stored does not depend on it.
+    beam_options: Apache Beam's, `--runner=DirectRunner` and the like; with any,
+      Beam's workers read the recordings.
 
   Returns:
     The builder, ready to read.
@@ -53,18 +63,32 @@ def prepare(
     return builder
   with _set_aside(folder):
     builder = _reopen(builder)
+    builder.jobs = jobs
     try:
-      builder.download_and_prepare()
+      builder.download_and_prepare(**_beam(beam_options))
     except OSError:
       # Another process of the same run may have been faster.
       if not datasets.is_prepared(builder):
         raise
+  shutil.rmtree(folder.with_name(datasets.PARTS), ignore_errors=True)
   builder = _reopen(builder)
   from distortion_removal.datasets import statistics  # needs JAX: seconds
 
   rate = builder.builder_config.sample_rate
   statistics.spectrum_statistics(builder, **statistics.usual_transform(rate))
   return builder
+
+
+def _beam(options: Sequence[str]) -> dict:
+  """What tells TFDS to use Beam, which is how other builders are told, too."""
+  if not options:
+    return {}
+  import tensorflow_datasets as tfds
+
+  from distortion_removal.datasets import beam_pipeline
+
+  parsed = beam_pipeline.parse_options(options)
+  return {"download_config": tfds.download.DownloadConfig(beam_options=parsed)}
 
 
 @contextlib.contextmanager
@@ -116,6 +140,11 @@ def summary(builder: "CleanAudioBuilder") -> str:
   for key in ("silent_excerpts", "short_remainders"):
     if report.get(key):
       lines.append(f"  left out {report[key]} {key.replace('_', ' ')}")
+  if leaks := report.get("leaks"):
+    lines.append(
+      f"  left out {len(leaks)} excerpts that are also in a split to test on: "
+      "see report.json"
+    )
   lines += [f"in {folder}", "train on it with", f"  {train_command(builder)}"]
   return "\n".join(lines)
 
@@ -154,19 +183,57 @@ def _parser() -> OneLineParser:
   add("--channels", type=int, default=1, help="1 or 2 (1)")
   add("--excerpt-seconds", type=float, default=10.0, help="(10)")
   add("--overwrite", action="store_true", help="replace what lies there")
+  add("--jobs", type=_count, default=0, help="processes (as many as pay)")
+  add(
+    "--beam-options",
+    metavar="OPTIONS",
+    default="",
+    help="read the recordings with Apache Beam ('--runner=DirectRunner')",
+  )
+  add(
+    "--describe",
+    action="store_true",
+    help="show what a prepared data set is like, and draw it",
+  )
   return parser
+
+
+def _count(text: str) -> int:
+  """A number of processes, for argparse."""
+  if not text.isdigit():
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of processes")
+  return int(text)
+
+
+def describe(builder: "CleanAudioBuilder") -> str:
+  """What a prepared data set is like, and where the picture of it lies.
+
+  Raises:
+    UserError: it is not prepared.
+  """
+  folder = Path(builder.data_dir)
+  facts = description.read(folder)
+  picture = folder / description.PLOT
+  description.plot(facts).savefig(picture, dpi=150)
+  return f"{description.to_text(facts)}\n{picture}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
   """The command line, see `--help`."""
   with one_line_errors():
     options = vars(_parser().parse_args(argv))
-    overwrite = options.pop("overwrite")
+    how = {name: options.pop(name) for name in ("overwrite", "jobs")}
+    how["beam_options"] = shlex.split(options.pop("beam_options"))
+    is_described = options.pop("describe")
     given = {
       key: value for key, value in options.items() if value not in (None, "")
     }
-    builder = prepare(datasets.open_builder(**given), overwrite=overwrite)
-    print(summary(builder))
+    builder = datasets.open_builder(**given)
+    if is_described:
+      print(describe(builder))
+      return
+    log.setup()
+    print(summary(prepare(builder, **how)))
 
 
 if __name__ == "__main__":

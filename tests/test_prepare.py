@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from distortion_removal import datasets, prepare
-from distortion_removal.datasets import audio_folder
+from distortion_removal.datasets import splits
 from distortion_removal.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -168,15 +168,15 @@ def test_reading_before_preparing_says_how_to_prepare(folder, tmp_path):
 
 def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
   """Two processes of one run prepare the same data set at the same time."""
-  assign_splits = audio_folder.assign_splits
+  assign = splits.assign
   builder = open_folder(folder, tmp_path)
 
-  def overtaken(names):
+  def overtaken(*arguments):
     monkeypatch.undo()
     prepare.prepare(open_folder(folder, tmp_path))
-    return assign_splits(names)
+    return assign(*arguments)
 
-  monkeypatch.setattr(audio_folder, "assign_splits", overtaken)
+  monkeypatch.setattr(splits, "assign", overtaken)
   builder = prepare.prepare(builder)
   assert len(datasets.read_split(builder, "train")) == 4
   version = Path(builder.data_dir)
@@ -193,3 +193,60 @@ def test_a_failed_overwrite_keeps_what_was_there(folder, tmp_path):
   )
   assert result.returncode == 1
   assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
+def data_files(folder):
+  """The files of a prepared data set but for TFDS's, which hold the date."""
+  return {
+    path.name: path.read_bytes()
+    for path in folder.glob("audio_folder/*/1.0.0/*")
+    if path.name not in ("dataset_info.json", "features.json")
+  }
+
+
+def test_any_number_of_processes_stores_the_same(folder, tmp_path):
+  for jobs in ("1", "3"):
+    data_dir = f"--data-dir={tmp_path / jobs}"
+    prepare.main([f"--path={folder}", data_dir, f"--jobs={jobs}"])
+  one, three = data_files(tmp_path / "1"), data_files(tmp_path / "3")
+  assert one == three
+  assert sum(".array_record-" in name for name in one) == 3
+
+
+def test_apache_beam_stores_the_same(folder, tmp_path):
+  """TFDS's own way to many machines, here in this process."""
+  pytest.importorskip("apache_beam")
+  beam = "--beam-options=--runner=DirectRunner"
+  for options in ([], [beam]):
+    data_dir = f"--data-dir={tmp_path / str(len(options))}"
+    prepare.main([f"--path={folder}", data_dir, "--jobs=1", *options])
+  assert data_files(tmp_path / "0") == data_files(tmp_path / "1")
+
+
+def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
+  folder, tmp_path
+):
+  """Killed while it reads its third recording; the next one reads the rest."""
+  program = (
+    "import os, sys; from distortion_removal import audio_io, prepare\n"
+    "whole, names = audio_io.open_reader, []\n"
+    "def fatal(path):\n"
+    "  names.append(path.name)\n"
+    "  len(names) == 3 and os.kill(os.getpid(), 9)\n"
+    "  return whole(path)\n"
+    "audio_io.open_reader = fatal\n"
+    "prepare.main(sys.argv[1:])"
+  )
+  data_dir = f"--data-dir={tmp_path / 'out'}"
+  killed = subprocess.run(
+    [sys.executable, "-c", program, f"--path={folder}", data_dir, "--jobs=1"],
+    cwd=ROOT,
+  )
+  assert killed.returncode == -9
+  assert not datasets.is_prepared(open_folder(folder, tmp_path))
+  stored = list((tmp_path / "out").rglob("parts/*.json"))
+  assert len(stored) == 2
+  prepare.main([f"--path={folder}", data_dir, "--jobs=1"])
+  prepare.main([f"--path={folder}", f"--data-dir={tmp_path / 'new'}"])
+  assert data_files(tmp_path / "out") == data_files(tmp_path / "new")
+  assert not (tmp_path / "out/audio_folder/overdrive/parts").exists()

@@ -12,6 +12,9 @@ from distortion_removal.errors import UserError
 
 Source = Sequence[dict[str, Any]]  # records by index
 
+# Beside a data set while it is prepared: what an interruption does not lose.
+PARTS = "parts"
+
 if TYPE_CHECKING:
   # TFDS takes seconds to import; only what reads or writes a data set needs it.
   from distortion_removal.datasets.builder import CleanAudioBuilder
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 # Name on the command line, which is also TFDS's, to module and class.
 DATASETS = {
   "audio_folder": ("audio_folder", "AudioFolder"),
+  "ceg": ("ceg", "Ceg"),
   "plucked_strings": ("plucked_strings", "PluckedStrings"),
   "plucked_strings_smoke": ("plucked_strings", "PluckedStringsSmoke"),
 }

@@ -1,45 +1,31 @@
 """Any folder of recordings as a data set.
 
-Splits: a file below a folder called `train`, `valid` (`val`, `validation`) or
-`test`, in any case, belongs to that split, and every other file to `train`. A
-split without such a folder takes a tenth of the training files, those whose
-path hashes into its tenth, so a file keeps its split when others come or go.
-Of very few files it takes at least one, the one with the highest hash, as long
-as one remains to train on.
+Splits: by folders called `train`, `valid` and `test`, by a `splits.csv`, and
+otherwise by a hash of the path, see `splits.py`; each file is its own group.
 
 Channels: mono is the mean of all channels; stereo is the first two, or one
 channel twice.
 
-Each file is decoded twice, once to examine it to its end, since a damaged one
-is left out as a whole, and once to store it. No more than an excerpt of it is
-in memory at a time.
+Each file is decoded once, and left out as a whole if it turns out damaged. No
+more than an excerpt of it is in memory at a time.
 """
 
-import collections
 import dataclasses
+import functools
 import hashlib
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from tqdm import tqdm
 
 from distortion_removal import audio_io, resampling
-from distortion_removal.datasets import builder
+from distortion_removal.datasets import builder, splits
+from distortion_removal.datasets.parts import Part
 from distortion_removal.errors import UserError
 
 SILENCE_DBFS = -60.0  # RMS, on the recording's own scale
 MIN_SECONDS = 1.0
-_FOLDERS = {
-  "train": "train",
-  "valid": "valid",
-  "val": "valid",
-  "validation": "valid",
-  "test": "test",
-}
-_HASH_RANGES = {"valid": (0.8, 0.9), "test": (0.9, 1.0)}
 
 
 @dataclasses.dataclass(eq=False)
@@ -63,72 +49,84 @@ class AudioFolder(builder.CleanAudioBuilder):
   BUILDER_CONFIGS = builder.task_configs(AudioFolderConfig)
   builder_config: AudioFolderConfig
 
+  def root(self) -> Path:
+    """The folder of recordings.
+
+    Raises:
+      UserError: there is none.
+    """
+    path = self.builder_config.path
+    root = Path(path).expanduser().absolute()
+    if not path or not root.is_dir():
+      raise UserError(f"{path or '--path'}: not a folder of recordings")
+    return root
+
+  def recording_group(self, name: str) -> str:
+    """The group of a recording that `splits.csv` gives none: itself."""
+    return name
+
   def source(self) -> dict:
-    """The folder, the pattern, and a digest of the files' names and sizes."""
-    config = self.builder_config
-    root = _root(config.path)
+    """The folder, the pattern, and digests of what lies there.
+
+    `files` is one of the files' names and sizes, `splits` of `splits.csv`.
+    """
+    root, include = self.root(), self.builder_config.include
     digest = hashlib.sha256()
-    for name in list_files(root, config.include):
+    for name in list_files(root, include):
       size = (root / name).stat().st_size
       digest.update(os.fsencode(f"{name}\0{size}\n"))
+    pins = root / splits.CSV
     return {
       "path": str(root),
-      "include": config.include,
+      "include": include,
       "files": digest.hexdigest(),
+      "splits": hashlib.sha256(pins.read_bytes()).hexdigest()
+      if pins.is_file()
+      else None,
     }
 
-  def excerpts(self) -> dict[str, Iterator[tuple[str, np.ndarray]]]:
-    """The excerpts of every split, after a look at all files (`report`)."""
-    config = self.builder_config
-    root = _root(config.path)
-    self.report = {"skipped": [], "silent_excerpts": 0, "short_remainders": 0}
-    names = list_files(root, config.include)
-    usable = [
-      name
-      for name in builder.track(names, "checking")
-      if self._is_usable(root, name)
+  def parts(self) -> list[Part]:
+    """One for each file, good or bad."""
+    root = self.root()
+    return [
+      self._part(root, name)
+      for name in list_files(root, self.builder_config.include)
     ]
-    if not usable:
+
+  def _part(self, root: Path, name: str) -> Part:
+    status = (root / name).stat()
+    return Part(
+      name,
+      functools.partial(read, root / name, name, self.builder_config),
+      version=f"{self.VERSION} {status.st_size} {status.st_mtime_ns}",
+      size=status.st_size,
+    )
+
+  @functools.cached_property
+  def _pins(self) -> splits.Pins:
+    root = self.root()
+    names = list_files(root, self.builder_config.include)
+    return splits.read_pins(root / splits.CSV, names, self.recording_group)
+
+  def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
+    """Sorts usable files into splits, see `splits.assign`."""
+    if not names:
+      config = self.builder_config
       raise UserError(
-        f"{root}: none of {len(names)} files matching {config.include!r} is "
-        "usable audio"
+        f"{self.root()}: none of {len(self._pins.groups)} files matching "
+        f"{config.include!r} is usable audio"
       )
-    return {
-      split: self._split_excerpts(root, split, members)
-      for split, members in assign_splits(usable).items()
-    }
+    return splits.assign(names, self._pins)
 
-  def _is_usable(self, root: Path, name: str) -> bool:
-    try:
-      fates = examine(root / name, self.builder_config)
-    except audio_io.AudioFileError as error:
-      self.report["skipped"].append({"file": name, "reason": error.reason})
-      tqdm.write(f"skipped {name}: {error.reason}", file=sys.stderr)
-      return False
-    self.report["silent_excerpts"] += fates["silent"]
-    self.report["short_remainders"] += fates["short"]
-    return True
-
-  def _split_excerpts(
-    self, root: Path, split: str, names: list[str]
-  ) -> Iterator[tuple[str, np.ndarray]]:
-    for name in builder.track(names, split):
-      for index, audio in enumerate(cut(root / name, self.builder_config)):
-        if fate(audio, self.builder_config.sample_rate) == "kept":
-          yield f"{name}#{index:03d}", audio
-
-
-def _root(path: str) -> Path:
-  root = Path(path).expanduser().absolute()
-  if not path or not root.is_dir():
-    raise UserError(f"{path or '--path'}: not a folder of recordings")
-  return root
+  def group(self, identity: str) -> str:
+    """The group of an excerpt's recording."""
+    return self._pins.groups[identity.rpartition("#")[0]]
 
 
 def list_files(root: Path, include: str) -> list[str]:
   """The files below `root` that match `include`, as sorted relative paths.
 
-  Hidden files and folders are passed over.
+  Hidden files and folders are passed over, and so is `splits.csv`.
   """
   names = [
     PurePosixPath(path.relative_to(root).as_posix())
@@ -139,12 +137,18 @@ def list_files(root: Path, include: str) -> list[str]:
     str(name)
     for name in names
     if name.match(include)
+    and str(name) != splits.CSV
     and not any(part.startswith(".") for part in name.parts)
   )
 
 
-def examine(path: Path, config: builder.TaskConfig) -> collections.Counter:
-  """Decodes a file to its end and counts its excerpts by their `fate`.
+def read(
+  path: Path, name: str, config: builder.TaskConfig
+) -> Iterator[dict | str]:
+  """The examples of a recording, called `name#000`, `name#001` and so on.
+
+  Yields:
+    An example, or the `fate` of an excerpt that is left out.
 
   Raises:
     AudioFileError: it is not audio, damaged, too short, or silent throughout.
@@ -153,14 +157,18 @@ def examine(path: Path, config: builder.TaskConfig) -> collections.Counter:
     raise audio_io.AudioFileError(
       path, f"not an audio format read here ({path.suffix or 'no suffix'})"
     )
-  fates = collections.Counter(
-    fate(audio, config.sample_rate) for audio in cut(path, config)
-  )
-  if not fates["kept"]:
+  fates = set()
+  for index, audio in enumerate(cut(path, config)):
+    end = fate(audio, config.sample_rate)
+    fates.add(end)
+    if end == "kept":
+      yield builder.to_example(f"{name}#{index:03d}", audio)
+    else:
+      yield end
+  if "kept" not in fates:
     silent = f"silent: nowhere above {SILENCE_DBFS:g} dBFS RMS"
     short = f"shorter than {MIN_SECONDS:g} s"
-    raise audio_io.AudioFileError(path, silent if fates["silent"] else short)
-  return fates
+    raise audio_io.AudioFileError(path, silent if "silent" in fates else short)
 
 
 def fate(audio: np.ndarray, sample_rate: int) -> str:
@@ -169,46 +177,6 @@ def fate(audio: np.ndarray, sample_rate: int) -> str:
     return "short"
   power = np.mean(np.square(audio, dtype=np.float64))
   return "kept" if power >= 10 ** (SILENCE_DBFS / 10) else "silent"
-
-
-def assign_splits(names: list[str]) -> dict[str, list[str]]:
-  """Sorts files into `train`, `valid` and `test`, see the module's text.
-
-  Args:
-    names: relative paths.
-
-  Returns:
-    Split to its files, sorted; a split may be empty.
-  """
-  splits = {split: [] for split in builder.SPLITS}
-  for name in names:
-    splits[_folder_split(name) or "train"].append(name)
-  pool = sorted(splits["train"], key=_hash_fraction)
-  taken = {
-    split: [name for name in pool if low <= _hash_fraction(name) < high]
-    for split, (low, high) in _HASH_RANGES.items()
-    if not splits[split]
-  }
-  moved = {name for members in taken.values() for name in members}
-  train = [name for name in pool if name not in moved]
-  if not train:
-    train, taken = pool, {split: [] for split in taken}
-  for split in taken:
-    if not taken[split] and len(train) > 1:
-      taken[split] = [train.pop()]
-  splits |= taken | {"train": train}
-  return {split: sorted(members) for split, members in splits.items()}
-
-
-def _folder_split(name: str) -> str | None:
-  folders = (part.lower() for part in PurePosixPath(name).parts[:-1])
-  return next((_FOLDERS[f] for f in folders if f in _FOLDERS), None)
-
-
-def _hash_fraction(name: str) -> float:
-  """A number in [0, 1) that only depends on the path."""
-  digest = hashlib.sha256(os.fsencode(name)).digest()
-  return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def cut(path: Path, config: builder.TaskConfig) -> Iterator[np.ndarray]:

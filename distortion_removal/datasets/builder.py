@@ -8,25 +8,24 @@ fly, hence only clean audio is stored.
 
 import abc
 import dataclasses
-import json
+import functools
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from distortion_removal.datasets import preparation
 from distortion_removal.datasets.features import Int16Audio
-from distortion_removal.datasets.shards import write_shards
+from distortion_removal.datasets.parts import Part
+from distortion_removal.datasets.splits import SPLITS as SPLITS
 from distortion_removal.datasets.tasks import TASKS, Task
 from distortion_removal.errors import UserError
 
-SPLITS = ("train", "valid", "test")
-_SHARD_BYTES = 256 << 20
 _PROGRESS_SECONDS = 10.0
 T = TypeVar("T")
 
@@ -84,8 +83,13 @@ def task_configs(config: type[TaskConfig]) -> list[TaskConfig]:
 class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   """Base of the builders: a subclass only delivers excerpts.
 
+  Either `excerpts`, one split after the other in this process, or `parts`,
+  which several processes or machines can read, and `assign`, which sorts them
+  into splits. Either way what two splits hold is left out of training, see
+  `leaks.without_leaks`.
+
   `report` collects what preparing met; it lies beside the records as
-  `report.json`.
+  `report.json`, and `description.json` says what the set is like.
   """
 
   VERSION = tfds.core.Version("1.0.0")
@@ -93,6 +97,7 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   NEEDS_RECORDINGS: ClassVar[bool] = False
   report: dict
   builder_config: TaskConfig
+  jobs: int = 1  # processes to prepare with; 0: as many as are worth it
 
   def __init__(self, **kwargs):
     super().__init__(**{"file_format": "array_record", **kwargs})
@@ -102,12 +107,27 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   def source(self) -> dict:
     """Where the audio comes from, as JSON types; the same, the same data."""
 
-  @abc.abstractmethod
   def excerpts(self) -> dict[str, Iterable[tuple[str, np.ndarray]]]:
     """The splits, each as excerpts `(id, audio [time, channels])`, in order.
 
     The iterables are consumed one after the other.
     """
+    raise NotImplementedError("a builder has `excerpts`, or `parts`")
+
+  def parts(self) -> list[Part]:
+    """What is read on its own, in the order of the records."""
+    return [
+      Part(split, functools.partial(_without_keys, examples))
+      for split, examples in self._split_generators(None).items()
+    ]
+
+  def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
+    """Sorts parts, by name, into splits; of `excerpts`, a part is a split."""
+    return {name: [name] for name in names}
+
+  def group(self, identity: str) -> str:
+    """What an excerpt stays on one side with: by default, its recording."""
+    return identity.partition("#")[0]
 
   def _log_download_bytes(self) -> None:
     """Says nothing: TFDS would print that it downloads."""
@@ -151,54 +171,12 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   def _generate_splits(self, dl_manager, download_config) -> list:
     # TFDS's own writer holds a whole split in memory, and beyond 1 GB spills
     # to disk through TensorFlow. The order is fixed, so records can just flow.
-    del download_config
-    infos = []
-    for split, examples in self._split_generators(dl_manager).items():
-      template = self._get_filename_template(split)
-      lengths, size = write_shards(
-        self._serialize(split, examples), template, self._records_per_shard()
-      )
-      if not lengths and split == "train":
-        raise UserError(f"{self.name}: not a single excerpt to train on")
-      if lengths:
-        infos.append(
-          tfds.core.SplitInfo(
-            name=split,
-            shard_lengths=lengths,
-            num_bytes=size,
-            filename_template=template,
-          )
-        )
-    self._write_report()
-    return infos
+    del dl_manager
+    return preparation.write(self, download_config)
 
-  def _records_per_shard(self) -> int:
-    config = self.builder_config
-    return max(1, _SHARD_BYTES // (2 * config.excerpt_frames * config.channels))
 
-  def _serialize(self, split: str, examples) -> Iterator[bytes]:
-    """Encodes and counts; the same example gives the same bytes."""
-    features = self.info.features
-    serializer = tfds.core.ExampleSerializer(features.get_serialized_info())
-    excerpts = frames = 0
-    for _, example in examples:
-      proto = serializer.get_tf_example(features.encode_example(example))
-      yield proto.SerializeToString(deterministic=True)
-      excerpts += 1
-      frames += len(example["clean"])
-    self.report.setdefault("splits", {})[split] = {
-      "excerpts": excerpts,
-      "minutes": round(frames / self.builder_config.sample_rate / 60, 3),
-    }
-
-  def _write_report(self) -> None:
-    self.info.metadata.update(
-      task=dataclasses.asdict(self.builder_config.task),
-      source=self.source(),
-      splits=self.report["splits"],
-    )
-    text = json.dumps(self.report, indent=2)
-    (Path(self.data_dir) / "report.json").write_text(text + "\n")
+def _without_keys(examples: Iterable[tuple[int, dict]]) -> Iterator[dict]:
+  return (example for _, example in examples)
 
 
 def to_example(identity: str, audio: np.ndarray) -> dict:

@@ -1,7 +1,5 @@
 """A folder of every kind of file, good and bad, through TFDS and back."""
 
-import hashlib
-import itertools
 import json
 import os
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 import soundfile
 import tensorflow_datasets as tfds
 
-from distortion_removal import datasets
+from distortion_removal import audio_io, datasets
 from distortion_removal.datasets import audio_folder
 from distortion_removal.errors import UserError
 from distortion_removal.prepare import prepare
@@ -170,9 +168,9 @@ def test_channels(tmp_path):
 def test_folders_give_the_splits_and_include_chooses(tmp_path):
   """SignalTrain's layout: only the inputs are used."""
   folder = tmp_path / "in" / "SignalTrain"
-  for split in ("Train", "Val", "Test"):
-    for name in ("input_1_.wav", "input_2_.wav", "target_1_.wav"):
-      put(folder / split / name, sine(1.5))
+  for i, split in enumerate(("Train", "Val", "Test")):
+    for j, name in enumerate(("input_1_.wav", "input_2_.wav", "target_1_.wav")):
+      put(folder / split / name, sine(1.5, frequency_hz=300 + 30 * i + 10 * j))
   put(folder / "Effects" / "input_9_.wav", sine(1.5))
   builder = build(tmp_path / "in", tmp_path / "out", include="input_*")
   found = {key: record["split"] for key, record in records(builder).items()}
@@ -193,41 +191,6 @@ def test_include_may_hold_a_folder(tmp_path):
     put(tmp_path / name, sine(1.0))
   assert audio_folder.list_files(tmp_path, "b/*") == ["b/x.wav"]
   assert audio_folder.list_files(tmp_path, "*.flac") == []
-
-
-def test_hash_splits_follow_the_documented_rule():
-  names = [f"song {i}.wav" for i in range(300)]
-  splits = audio_folder.assign_splits(names)
-  for split, members in splits.items():
-    for name in members:
-      digest = hashlib.sha256(name.encode()).hexdigest()
-      tenth = int(digest, 16) / 2**256
-      expected = "train" if tenth < 0.8 else "valid" if tenth < 0.9 else "test"
-      assert split == expected
-  assert 210 < len(splits["train"]) < 270
-  fewer = audio_folder.assign_splits(names[:200])
-  for split in splits:
-    assert set(fewer[split]) <= set(splits[split])
-
-
-@pytest.mark.parametrize("count", range(1, 20))
-def test_few_files_fill_every_split_they_can(count):
-  for start in range(20):
-    names = [f"{start + i}.wav" for i in range(count)]
-    splits = audio_folder.assign_splits(names)
-    filled = [split for split, members in splits.items() if members]
-    assert sorted(itertools.chain(*splits.values())) == sorted(names)
-    assert splits["train"]
-    assert len(filled) == min(count, 3)
-
-
-def test_missing_split_is_taken_from_train_only():
-  names = [f"train/{i}.wav" for i in range(100)]
-  names += [f"test/{i}.wav" for i in range(10)]
-  splits = audio_folder.assign_splits(names)
-  assert splits["test"] == sorted(names[100:])
-  assert 0 < len(splits["valid"]) < 25
-  assert all(name.startswith("train/") for name in splits["valid"])
 
 
 def test_preparing_again_gives_the_same_bytes(tmp_path):
@@ -304,24 +267,67 @@ def test_nothing_usable(tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "full")])
-def test_interrupted_preparation_leaves_nothing(tmp_path, monkeypatch, error):
-  for name in ("a.wav", "b.wav", "c.wav", "d.wav"):
-    put(tmp_path / "in" / name, sine(2.0))
-  remix = audio_folder.remix
-  calls = []
+def test_interrupted_preparation_resumes(tmp_path, monkeypatch, error):
+  """What was read is not read again, unless it is another file by then."""
+  for i, name in enumerate(("a.wav", "b.wav", "c.wav", "d.wav")):
+    put(tmp_path / "in" / name, sine(2.0, frequency_hz=200.0 + i))
+  (tmp_path / "in/0.wav").write_text("no audio")
+  open_reader = audio_io.open_reader
+  opened = []
 
-  def fail_late(audio, channels):
-    calls.append(audio)
-    if len(calls) == 6:  # the second file to be stored
+  def fail_late(path):
+    opened.append(path.name)
+    if opened[-1] == "c.wav" and opened.count("c.wav") == 1:
       raise error
-    return remix(audio, channels)
+    return open_reader(path)
 
-  monkeypatch.setattr(audio_folder, "remix", fail_late)
+  monkeypatch.setattr(audio_io, "open_reader", fail_late)
   with pytest.raises(type(error) if isinstance(error, OSError) else error):
     build(tmp_path / "in", tmp_path / "out")
   assert not [p for p in (tmp_path / "out").rglob("*") if "1.0.0" in p.name]
+  (tmp_path / "out/audio_folder/overdrive_2s/parts/x.records").write_text(
+    "half"
+  )
+  put(tmp_path / "in/b.wav", sine(2.0, frequency_hz=250.0))
+  found = records(build(tmp_path / "in", tmp_path / "out"))
+  assert opened == [
+    "0.wav",
+    "a.wav",
+    "b.wav",
+    "c.wav",
+    "b.wav",
+    "c.wav",
+    "d.wav",
+  ]
+  assert not (tmp_path / "out/audio_folder/overdrive_2s/parts").exists()
   monkeypatch.undo()
-  assert len(records(build(tmp_path / "in", tmp_path / "out"))) == 4
+  untroubled = records(build(tmp_path / "in", tmp_path / "other"))
+  assert found.keys() == untroubled.keys()
+  for key, record in found.items():
+    np.testing.assert_array_equal(record["clean"], untroubled[key]["clean"])
+
+
+def test_the_same_recording_under_two_names_is_not_trained_on(tmp_path):
+  for name in ("train/a.wav", "train/b.wav", "valid/c.wav"):
+    put(tmp_path / "in" / name, sine(4.0, frequency_hz=100.3 + ord(name[-5])))
+  audio, _ = soundfile.read(tmp_path / "in/train/a.wav")
+  other = sine(2.0, frequency_hz=90.0)[:, 0]
+  put(
+    tmp_path / "in/test/copy.flac", np.concatenate([other, audio[: 2 * RATE]])
+  )
+  builder = build(tmp_path / "in", tmp_path / "out")
+  found = {key: record["split"] for key, record in records(builder).items()}
+  assert "train/a.wav#000" not in found
+  assert found["train/a.wav#001"] == "train"
+  assert found["test/copy.flac#001"] == "test"
+  assert report(builder)["leaks"] == [
+    {
+      "excerpt": "train/a.wav#000",
+      "split": "train",
+      "same_as": "test/copy.flac#001",
+      "in": "test",
+    }
+  ]
 
 
 def test_file_names_that_are_not_unicode(tmp_path):

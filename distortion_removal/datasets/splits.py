@@ -1,0 +1,209 @@
+"""Which recording is for training, for validation, or for test.
+
+Recordings are kept or moved by groups: what shares a player, an instrument or
+a song stays on one side. A recording without a group is one of its own.
+
+A file below a folder called `train`, `valid` (`val`, `validation`) or `test`,
+in any case, belongs to that split, and every other file to `train`. A split
+without such a folder takes a tenth of the training groups, those whose name
+hashes into its tenth, so a group keeps its split when others come or go. Of
+very few groups it takes at least one, the one with the highest hash, as long
+as one remains to train on.
+
+A `splits.csv` beside the recordings has the last word. Its columns are `file`
+(a path or glob), `group` and `split`; the last two may be left empty, and so
+may `file` in a row that pins a group:
+
+  file,group,split
+  anna/*.wav,anna,
+  duo/*.wav,anna,
+  ,anna,test
+  song 1.wav,,train
+
+The first row that fits a file counts. A pin holds for the group as a whole,
+and what is pinned to `train` is never taken by another split.
+"""
+
+import collections
+import csv
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from distortion_removal.errors import UserError
+
+SPLITS = ("train", "valid", "test")
+CSV = "splits.csv"
+_FOLDERS = {
+  "train": "train",
+  "valid": "valid",
+  "val": "valid",
+  "validation": "valid",
+  "test": "test",
+}
+_HASH_RANGES = {"valid": (0.8, 0.9), "test": (0.9, 1.0)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pins:
+  """What `splits.csv` says: file to group, and group to split."""
+
+  groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  sides: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def top_folder(name: str) -> str:
+  """The group of a file by its place: the first folder not named as a split.
+
+  A file that lies in no such folder is a group of its own.
+  """
+  folders = PurePosixPath(name).parts[:-1]
+  return next((f for f in folders if f.lower() not in _FOLDERS), name)
+
+
+def read_pins(
+  path: Path, names: Sequence[str], group: Callable[[str], str]
+) -> Pins:
+  """Reads `splits.csv`; without one, the groups are those of `group` alone.
+
+  Args:
+    path: of the file.
+    names: relative paths of all recordings.
+    group: of a recording that no row gives one.
+
+  Raises:
+    UserError: a row is not understood, fits no file, or pins a group to two
+      sides.
+  """
+  rows = list(_rows(path)) if path.is_file() else []
+  groups, used, sides = {}, set(), {}
+  for name in names:
+    fits = (row for row in rows if _fits(name, row["file"]))
+    row = next(fits, {"file": "", "group": "", "split": ""})
+    groups[name] = row["group"] or group(name)
+    used.add(row["file"])
+    _pin(sides, groups[name], row["split"], path)
+  for row in rows:
+    if row["file"] and row["file"] not in used:
+      raise UserError(
+        f"{path}: no recording is left for {row['file']!r}; correct the path, "
+        "or move the row above the one that takes its files"
+      )
+    if not row["file"] and row["group"] not in groups.values():
+      raise UserError(f"{path}: no recording has the group {row['group']!r}")
+    if not row["file"]:
+      _pin(sides, row["group"], row["split"], path)
+  return Pins(groups, sides)
+
+
+def _rows(path: Path) -> Iterable[dict[str, str]]:
+  """The rows, each with all three columns, checked one by one."""
+  with path.open(newline="", encoding="utf-8-sig") as file:
+    reader = csv.DictReader(file)
+    columns = {(column or "").strip() for column in reader.fieldnames or ()}
+    if not columns <= {"file", "group", "split"} or len(columns) < 2:
+      raise UserError(f"{path}: the first line must be file,group,split")
+    for raw in reader:
+      row = dict.fromkeys(("file", "group", "split"), "")
+      row |= {k.strip(): (v or "").strip() for k, v in raw.items() if k}
+      side = row["split"].lower()
+      row["split"] = _FOLDERS.get(side, side)
+      if row["split"] not in ("", *SPLITS) or not (row["file"] or row["group"]):
+        raise UserError(
+          f"{path}: line {reader.line_num} needs a file or a group, and a "
+          f"split of {', '.join(SPLITS)} or none"
+        )
+      yield row
+
+
+def _fits(name: str, pattern: str) -> bool:
+  """Whether a path is `pattern`, or its end matches it as a glob."""
+  return bool(pattern) and (
+    name == pattern or PurePosixPath(name).match(pattern)
+  )
+
+
+def _pin(sides: dict[str, str], group: str, side: str, path: Path) -> None:
+  if side and sides.setdefault(group, side) != side:
+    raise UserError(
+      f"{path}: {group!r} is pinned to {sides[group]} and to {side}; a group "
+      "stays on one side"
+    )
+
+
+def assign(
+  names: Iterable[str], pins: Pins | None = None
+) -> dict[str, list[str]]:
+  """Sorts recordings into `train`, `valid` and `test`, see the module's text.
+
+  Args:
+    names: relative paths.
+    pins: their groups, and the split of some of those.
+
+  Returns:
+    Split to its recordings, sorted; a split may be empty.
+
+  Raises:
+    UserError: the folders put one group on two sides.
+  """
+  pins = pins or Pins()
+  members = collections.defaultdict(list)
+  for name in names:
+    members[pins.groups.get(name, name)].append(name)
+  sides = {
+    group: pins.sides.get(group) or _folder_side(group, files)
+    for group, files in members.items()
+  }
+  splits = {
+    split: [group for group, side in sides.items() if side == split]
+    for split in SPLITS
+  }
+  splits |= _taken(splits, [g for g in splits["train"] if g in pins.sides])
+  return {
+    split: sorted(name for group in groups for name in members[group])
+    for split, groups in splits.items()
+  }
+
+
+def _taken(
+  splits: Mapping[str, list[str]], kept: Sequence[str]
+) -> dict[str, list[str]]:
+  """What `train` is, and every empty split, once those took their tenths."""
+  pool = sorted(set(splits["train"]) - set(kept), key=_hash_fraction)
+  taken = {
+    split: [group for group in pool if low <= _hash_fraction(group) < high]
+    for split, (low, high) in _HASH_RANGES.items()
+    if not splits[split]
+  }
+  moved = {group for groups in taken.values() for group in groups}
+  train = [group for group in pool if group not in moved]
+  if not train and not kept:
+    train, taken = pool, {split: [] for split in taken}
+  for split in taken:
+    if not taken[split] and train and len(train) + len(kept) > 1:
+      taken[split] = [train.pop()]
+  return taken | {"train": [*train, *kept]}
+
+
+def _folder_side(group: str, names: Sequence[str]) -> str:
+  """The split that the folders of a group name; `train` where none does."""
+  sides = {}
+  for name in names:
+    folders = (part.lower() for part in PurePosixPath(name).parts[:-1])
+    side = next((_FOLDERS[f] for f in folders if f in _FOLDERS), "train")
+    sides.setdefault(side, name)
+  if len(sides) > 1:
+    (one, first), (other, second), *_ = sides.items()
+    raise UserError(
+      f"group {group!r}: {first} is for {one} and {second} for {other}; move "
+      f"it to one side, or give them groups of their own in {CSV}"
+    )
+  return next(iter(sides))
+
+
+def _hash_fraction(name: str) -> float:
+  """A number in [0, 1) that only depends on the name."""
+  digest = hashlib.sha256(os.fsencode(name)).digest()
+  return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,139 @@
+"""Groups stay together, hashes decide, and `splits.csv` has the last word."""
+
+import hashlib
+import itertools
+
+import pytest
+
+from distortion_removal.datasets import splits
+from distortion_removal.errors import UserError
+
+
+def test_hash_splits_follow_the_documented_rule():
+  names = [f"song {i}.wav" for i in range(300)]
+  sides = splits.assign(names)
+  for split, members in sides.items():
+    for name in members:
+      digest = hashlib.sha256(name.encode()).hexdigest()
+      tenth = int(digest, 16) / 2**256
+      expected = "train" if tenth < 0.8 else "valid" if tenth < 0.9 else "test"
+      assert split == expected
+  assert 210 < len(sides["train"]) < 270
+  fewer = splits.assign(names[:200])
+  for split in sides:
+    assert set(fewer[split]) <= set(sides[split])
+
+
+@pytest.mark.parametrize("count", range(1, 20))
+def test_few_files_fill_every_split_they_can(count):
+  for start in range(20):
+    names = [f"{start + i}.wav" for i in range(count)]
+    sides = splits.assign(names)
+    filled = [split for split, members in sides.items() if members]
+    assert sorted(itertools.chain(*sides.values())) == sorted(names)
+    assert sides["train"]
+    assert len(filled) == min(count, 3)
+
+
+def test_missing_split_is_taken_from_train_only():
+  names = [f"train/{i}.wav" for i in range(100)]
+  names += [f"test/{i}.wav" for i in range(10)]
+  sides = splits.assign(names)
+  assert sides["test"] == sorted(names[100:])
+  assert 0 < len(sides["valid"]) < 25
+  assert all(name.startswith("train/") for name in sides["valid"])
+
+
+def test_groups_move_as_one():
+  """The hash is the group's, so a split is that of the groups' names."""
+  names = [
+    f"player {i}/{kind}/{j}.wav"
+    for i in range(40)
+    for j in "ab"
+    for kind in ("clean", "lead")
+  ]
+  groups = {name: splits.top_folder(name) for name in names}
+  sides = splits.assign(names, splits.Pins(groups))
+  expected = splits.assign([f"player {i}" for i in range(40)])
+  for split, members in sides.items():
+    assert {groups[name] for name in members} == set(expected[split])
+    assert len(members) == 4 * len(expected[split])
+  assert all(sides.values())
+
+
+@pytest.mark.parametrize(
+  ("name", "group"),
+  [
+    ("anna/take.wav", "anna"),
+    ("anna/song/take.wav", "anna"),
+    ("Test/anna/take.wav", "anna"),
+    ("test/take.wav", "test/take.wav"),
+    ("take.wav", "take.wav"),
+  ],
+)
+def test_top_folder(name, group):
+  assert splits.top_folder(name) == group
+
+
+def pins(tmp_path, text, names):
+  (tmp_path / "splits.csv").write_text(text)
+  return splits.read_pins(tmp_path / "splits.csv", names, splits.top_folder)
+
+
+NAMES = ["anna/1.wav", "anna/2.wav", "bob/1.wav", "carl/1.wav", "duo/1.wav"]
+
+
+def test_csv_pins_files_and_groups(tmp_path):
+  text = "\ufefffile, group, split\nduo/*.wav,anna,\n,anna,Test\n"
+  found = pins(tmp_path, text + "carl/1.wav,,val\n", NAMES)
+  assert found.groups["duo/1.wav"] == "anna"
+  assert found.sides == {"anna": "test", "carl": "valid"}
+  assert splits.assign(NAMES, found) == {
+    "train": ["bob/1.wav"],
+    "valid": ["carl/1.wav"],
+    "test": ["anna/1.wav", "anna/2.wav", "duo/1.wav"],
+  }
+
+
+def test_a_pin_to_train_holds(tmp_path):
+  """The splits without a pin are filled from the others only."""
+  text = "group,split\nanna,train\nbob,train\ncarl,train\n"
+  sides = splits.assign(NAMES, pins(tmp_path, text, NAMES))
+  assert sides["train"] == NAMES[:4]
+  assert sorted(sides["valid"] + sides["test"]) == NAMES[4:]
+
+
+def test_a_pin_beats_a_folder(tmp_path):
+  names = ["test/anna/1.wav", "train/bob/1.wav", "train/carl/1.wav"]
+  sides = splits.assign(names, pins(tmp_path, "group,split\nanna,train", names))
+  assert "test/anna/1.wav" in sides["train"]
+
+
+def test_without_a_csv_the_places_are_the_groups(tmp_path):
+  found = splits.read_pins(tmp_path / "splits.csv", NAMES, splits.top_folder)
+  assert found.groups == {name: name.split("/")[0] for name in NAMES}
+  assert found.sides == {}
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ("name,side\na,b", "the first line must be file,group,split"),
+    ("file,split\nanna/1.wav,tset", "line 2 needs .* a split of train"),
+    ("file,split\n,test", "line 2 needs a file or a group"),
+    ("file,split\nanna/3.wav,test", "no recording is left for 'anna/3.wav'"),
+    ("file,split\n*,test\nanna/1.wav,train", "left for 'anna/1.wav'"),
+    ("group,split\neve,test", "no recording has the group 'eve'"),
+    ("file,split\nanna/1.wav,test\nanna/2.wav,train", "'anna' is pinned to t"),
+  ],
+)
+def test_mistakes_in_the_csv(tmp_path, text, message):
+  with pytest.raises(UserError, match=message):
+    pins(tmp_path, text, NAMES)
+
+
+def test_a_group_in_two_folders_is_refused():
+  names = ["train/anna/1.wav", "test/anna/2.wav"]
+  groups = {name: splits.top_folder(name) for name in names}
+  with pytest.raises(UserError, match="group 'anna': train/anna"):
+    splits.assign(names, splits.Pins(groups))
