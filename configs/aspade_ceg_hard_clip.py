@@ -4,7 +4,7 @@ Imort et al. 2022, section 4 (published medians: SI-SDR 8.1 dB against 2.4 dB
 distorted). There is nothing to train. The authors' guitar is internal: point
 this at your own clean, direct-input electric guitar.
 
-    python -m distortion_removal.prepare --dataset=audio_folder \
+    python -m distortion_removal.prepare --dataset=ceg \
         --path=MY_GUITAR --task=hard_clip --data-dir=data/ceg
     python -m distortion_removal.main --config=configs/aspade_ceg_hard_clip.py \
         --mode=evaluate

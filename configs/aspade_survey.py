@@ -25,6 +25,7 @@ default = sibling(__file__, "default")
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """Returns the evaluation; `arg` is '' or 'smoke'."""
   config = default.paper_run("signaltrain", "")
+  config.data.dataset = "audio_folder"
   config.data.data_dir = "data/survey"
   config.data.hint = "use a folder of clean recordings at 44.1 kHz or more"
   config.data.sample_rate = 44_100

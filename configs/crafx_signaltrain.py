@@ -1,13 +1,11 @@
 """CRAFx on SignalTrain-HC: music, hard-clipped to an input SDR of 1 to 20 dB.
 
 Imort et al. 2022 leave this pair out (distorted, their median SI-SDR is 8.6
-dB). Only the set's `input` recordings are used.
+dB). Only the set's `input` recordings are used;
+preparing downloads it (20 GB) unless `--path` names the archive or its folder.
 
-    curl -LO https://zenodo.org/records/3824876/files/SignalTrain_LA2A_Dataset_1.1.tgz
-    tar xzf SignalTrain_LA2A_Dataset_1.1.tgz
-    python -m distortion_removal.prepare --dataset=audio_folder \
-        --path=SignalTrain_LA2A_Dataset_1.1 --include='input_*' \
-        --task=hard_clip_sdr --data-dir=data/signaltrain
+    python -m distortion_removal.prepare --dataset=signaltrain \
+        --data-dir=data/signaltrain
     python -m distortion_removal.main --config=configs/crafx_signaltrain.py
 
 Time and score: not yet run.

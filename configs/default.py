@@ -35,6 +35,17 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       "segment_seconds": 5.0,  # s of the crop that one training example is
       "workers": 0,  # data-loading processes; 0: threads in this process
       "hint": "",  # what to tell a user who lacks the data set
+      # What to train on instead of the data set, which then only validates and
+      # tests: (("audio_folder", "data_dir", weight), ...), prepared alike.
+      "sources": (),
+      # Of clean takes, in training; see datasets/augmentation.py.
+      "augment": {
+        "gain_db": 0.0,  # uniform within ±; 0: none
+        "polarity": False,  # invert half of the examples
+        "swap_channels": False,  # of half of the examples
+        "speeds": (),  # such as (0.9, 1.0, 1.1): pitch changes along
+        "sums": 0.0,  # share of examples that are sums of two takes
+      },
     }
   )
 

@@ -4,7 +4,7 @@ Imort et al. 2022, section 4 (published medians: SI-SDR 7.8 dB against 2.4 dB
 distorted). The authors' guitar is internal: point this at your own clean,
 direct-input electric guitar.
 
-    python -m distortion_removal.prepare --dataset=audio_folder \
+    python -m distortion_removal.prepare --dataset=ceg \
         --path=MY_GUITAR --task=hard_clip --data-dir=data/ceg
     python -m distortion_removal.main \
         --config=configs/wave_unet_ceg_hard_clip.py

@@ -4,7 +4,7 @@ Imort et al. 2022, section 4 (published medians: SI-SDR 32.7 dB against 3.3 dB
 distorted). The authors' guitar is internal: point this at your own clean,
 direct-input electric guitar.
 
-    python -m distortion_removal.prepare --dataset=audio_folder \
+    python -m distortion_removal.prepare --dataset=ceg \
         --path=MY_GUITAR --task=overdrive --data-dir=data/ceg
     python -m distortion_removal.main \
         --config=configs/wave_unet_ceg_overdrive.py

@@ -112,7 +112,8 @@ def _baselines(
 
 def _label(config: ml_collections.ConfigDict) -> str:
   """Names a data set; folders of recordings by where they were prepared."""
-  if config.data.dataset == "audio_folder" and config.data.data_dir:
+  folders = ("audio_folder", "ceg", "paired_folder")
+  if config.data.dataset in folders and config.data.data_dir:
     return Path(config.data.data_dir).name
   return config.data.dataset
 
@@ -140,20 +141,19 @@ def _score(
   """Yields a result row per excerpt, method and level."""
   if not len(source):
     raise UserError(f"the test split of {config.data.dataset} is empty")
-  effect = effects.get(task.effect)
-  degrade = jax.jit(effect.apply)
+  level_name = effects.get(task.effect).level_name
+  degrade = jax.jit(pairs.degrader(task))
   rate = config.data.sample_rate
   longest = round(config.data.excerpt_seconds * rate)
   compiled = set()
   method_seconds, begin = 0.0, time.perf_counter()
   for i, record in enumerate(_progress(source)):
-    excerpt = pairs.scale_to_task(record, task)
-    clean, degraded = _all_levels(excerpt, task, degrade, longest)
+    clean, degraded = _all_levels(record, task, degrade, longest)
     excerpt_fields = {
       "dataset": _label(config),
       "task": task.name,
       "file": pairs.record_name(record),
-      "audio_seconds": len(excerpt) / rate,
+      "audio_seconds": clean.shape[1] / rate,
     }
     sounds = {}
     scorer.watch_target(clean[:1])
@@ -170,7 +170,7 @@ def _score(
       fields = {"method": name, "compute_seconds": seconds / len(degraded)}
       scores = scorer.rows(name, sounds[name], clean[:1], degraded)
       for level, row in zip(task.evaluation_levels, scores, strict=True):
-        yield excerpt_fields | fields | {effect.level_name: level} | row
+        yield excerpt_fields | fields | {level_name: level} | row
     if i < config.listen_excerpts:
       evaluation.write_sounds(listen, i, sounds | {"clean": clean}, task, rate)
   total = time.perf_counter() - begin
@@ -183,16 +183,25 @@ def _score(
 
 
 def _all_levels(
-  excerpt: np.ndarray, task: Task, degrade: Callable, longest: int
+  record: dict, task: Task, degrade: Callable, longest: int
 ) -> tuple[np.ndarray, np.ndarray]:
   """Clean and degraded `[levels, time, channels]` of one excerpt."""
-  levels = np.asarray(task.evaluation_levels, np.float32)
+  sides = pairs.sides(record, task)
+  length, levels = len(sides["clean"]), task.evaluation_levels
   # One static length for the effect: zeros at the end change nothing before
   # them, nor the threshold of an SDR clip.
-  padded = np.pad(excerpt, ((0, longest - len(excerpt)), (0, 0)))
-  clean = np.repeat(padded[None], len(levels), axis=0)
-  degraded = np.asarray(degrade(clean, levels))
-  return clean[:, : len(excerpt)], degraded[:, : len(excerpt)]
+  batch = {
+    name: np.repeat(
+      np.pad(side, ((0, longest - length), (0, 0)))[None], len(levels), axis=0
+    )
+    for name, side in sides.items()
+  }
+  batch["level"] = np.asarray(levels, np.float32)
+  batch["seed"] = np.stack(
+    [pairs.fixed_seed(record, i) for i in range(len(levels))]
+  )
+  degraded = np.asarray(degrade(batch))
+  return batch["clean"][:, :length], degraded[:, :length]
 
 
 def _write_systems(

@@ -177,11 +177,17 @@ def _parser() -> OneLineParser:
   add("--dataset", default="audio_folder", help=", ".join(datasets.DATASETS))
   add("--path", help="folder of recordings: WAV, FLAC, AIFF, Ogg or MP3")
   add("--include", metavar="GLOB", help="only files so named ('input_*')")
-  add("--task", default="overdrive", help=", ".join(tasks.TASKS))
+  add("--task", help=f"{', '.join(tasks.TASKS)} (the data set's own)")
   add("--data-dir", help="where data sets lie (~/tensorflow_datasets)")
   add("--sample-rate", type=int, default=16_000, help="Hz (16000)")
   add("--channels", type=int, default=1, help="1 or 2 (1)")
   add("--excerpt-seconds", type=float, default=10.0, help="(10)")
+  add(
+    "--offline",
+    action="store_true",
+    default=None,
+    help="never download (signaltrain)",
+  )
   add("--overwrite", action="store_true", help="replace what lies there")
   add("--jobs", type=_count, default=0, help="processes (as many as pay)")
   add(

@@ -115,7 +115,7 @@ def train_step(
   state: TrainState,
   batch: Batch,
   *,
-  degrade: Callable[[jax.Array, jax.Array], jax.Array],
+  degrade: Callable[[Batch], jax.Array],
   objective: Objective,
   ema_decay: float,
   seed: int,
@@ -124,8 +124,10 @@ def train_step(
 
   Args:
     state: replicated.
-    batch: `clean` `[batch, time, channels]` and `level` `[batch]`.
-    degrade: the effect, `(clean, level)` to degraded.
+    batch: `clean` `[batch, time, channels]` and what `degrade` needs, such as
+      `level` and `seed` `[batch]`.
+    degrade: a batch's degraded side `[batch, time, channels]`, see
+      `pairs.degrader`.
     objective: see `objectives`.
     ema_decay: of the averaged variables, per step. Early steps forget
       faster, (1 + step) / (10 + step), so that the average soon leaves the
@@ -135,7 +137,7 @@ def train_step(
   Returns:
     The new state, and the scalars `loss` and `gradient_norm`.
   """
-  degraded = degrade(batch["clean"], batch["level"])
+  degraded = degrade(batch)
   key = jax.random.fold_in(jax.random.key(seed), state.step)
   key = jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS))
 
@@ -163,9 +165,9 @@ def eval_step(
   variables: Variables,
   batch: Batch,
   *,
-  degrade: Callable[[jax.Array, jax.Array], jax.Array],
+  degrade: Callable[[Batch], jax.Array],
   apply_fn: Callable[..., jax.Array],
 ) -> dict[str, jax.Array]:
   """Degrades and restores one device's share of a batch."""
-  degraded = degrade(batch["clean"], batch["level"])
+  degraded = degrade(batch)
   return {"degraded": degraded, "estimate": apply_fn(variables, degraded)}

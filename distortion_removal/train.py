@@ -16,14 +16,13 @@ from tqdm import tqdm
 from distortion_removal import (
   checkpoint,
   datasets,
-  effects,
   models,
   objectives,
   parallel,
   steps,
 )
 from distortion_removal import config as run_config
-from distortion_removal.datasets import pairs, tasks
+from distortion_removal.datasets import augmentation, mixing, pairs, tasks
 from distortion_removal.datasets.statistics import spectrum_statistics
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
@@ -47,7 +46,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   """
   run_config.check(config)
   task = tasks.get(config.data.task)
-  degrade = effects.get(task.effect).apply
+  degrade = pairs.degrader(task)
   model = models.from_config(config)
   step = _training_step(config, model, degrade)
   dataset = datasets.open_dataset(config.data)
@@ -153,12 +152,13 @@ def _batches(
   """The stream of training batches, and the fixed validation pairs."""
   segment = round(config.data.segment_seconds * config.data.sample_rate)
   batches = pairs.training_batches(
-    datasets.read_split(dataset, "train"),
+    mixing.training_source(config.data, dataset),
     task,
     segment=segment,
     batch_size=config.batch_size,
     seed=config.seed,
     workers=config.data.workers,
+    options=augmentation.from_config(config.data),
   )
   held_out = pairs.validation_batch(
     datasets.read_split(dataset, "valid"),

@@ -21,7 +21,8 @@ def validate(
 
   Args:
     variables: replicated weights and what belongs to them.
-    batch: `clean` `[pairs, time, channels]` and `level` `[pairs]`.
+    batch: from `pairs.validation_batch`: `clean` `[pairs, time, channels]`,
+      `level` `[pairs]` and what else degrading needs.
     step: `steps.eval_step`, compiled over all devices.
     batch_size: how many pairs go through the devices at a time.
     sample_rate: Hz.

@@ -9,12 +9,13 @@ from conftest import RATE, make_tiny_config, pluck
 from distortion_removal import (
   baselines,
   datasets,
+  effects,
   evaluate,
   methods,
   metrics,
 )
 from distortion_removal import config as run_config
-from distortion_removal.datasets import tasks
+from distortion_removal.datasets import pairs, tasks
 from distortion_removal.errors import UserError
 
 METHODS = ("distorted", "demucs", "ideal_ratio_mask")
@@ -271,12 +272,12 @@ def without_network(tiny_config, monkeypatch):
   """A configuration for the baselines alone, and two of those."""
   tiny_config.model = {"name": "", "fields": {}}
   tiny_config.baselines = ("ideal_ratio_mask", "overdrive_only")
-  for name, effects in (
+  for name, undone in (
     ("ideal_ratio_mask", None),
     ("overdrive_only", ("overdrive",)),
   ):
     monkeypatch.setitem(
-      baselines.BASELINES, name, baselines.Baseline(_three_quarters, effects)
+      baselines.BASELINES, name, baselines.Baseline(_three_quarters, undone)
     )
   monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
   monkeypatch.setattr(
@@ -358,3 +359,61 @@ def test_an_empty_test_split_is_told(tiny_config, tmp_path, monkeypatch):
 def test_no_run_is_told(tmp_path):
   with pytest.raises(UserError, match="no trained run here"):
     evaluate.evaluate(tmp_path)
+
+
+def test_recorded_pairs_are_scored_as_they_were_recorded(
+  without_network, tmp_path, monkeypatch
+):
+  """At one level, against the clean side on the recording's own scale."""
+  (record, short) = _records()[:2]
+  for each in (record, short):
+    each["degraded"] = np.clip(4 * each["clean"], -1, 1)
+    each["degraded_peak"] = np.float32(0.3)
+  monkeypatch.setattr(datasets, "read_split", lambda *_: [record, short])
+  monkeypatch.setitem(
+    baselines.BASELINES,
+    "ideal_ratio_mask",
+    baselines.Baseline(lambda degraded, clean, **_: (degraded + clean) / 2),
+  )
+  without_network.data.task = "recorded"
+  without_network.baselines = ("ideal_ratio_mask",)
+  folder = evaluate.evaluate(tmp_path / "run", without_network)
+  rows = _rows(folder)
+  assert len(rows) == 4
+  for row in rows:
+    source = {"a": record, "b": short}[row["file"]]
+    clean = 0.8 * source["clean"].astype(float)
+    degraded = 0.3 * source["degraded"].astype(float)
+    half = row["method"] != "distorted"
+    estimate = (degraded + clean) / 2 if half else degraded
+    assert row["gain_db"] == 0.0
+    assert row["audio_seconds"] == len(clean) / RATE
+    assert row["si_sdr"] == pytest.approx(_si_sdr(estimate, clean), abs=1e-3)
+    assert row["sdr"] == pytest.approx(_sdr(estimate, clean), abs=1e-3)
+  assert "distorted" in (folder / "table.md").read_text()
+  assert (folder / "si_sdr.png").is_file()
+
+
+def test_random_effects_are_the_same_in_every_evaluation(
+  without_network, tmp_path
+):
+  """And are not those of another record."""
+  without_network.data.task = "random_distortion"
+  without_network.baselines = ()
+  without_network.metrics = ("sdr",)
+  runs = [
+    _rows(evaluate.evaluate(tmp_path / name, without_network))
+    for name in ("one", "two")
+  ]
+  scores = [[row["sdr"] for row in run] for run in runs]
+  assert scores[0] == scores[1]
+  clean = np.float32(0.5 * _records()[0]["clean"])
+  effect = effects.get("random_distortion")
+  levels = tasks.get("random_distortion").evaluation_levels
+  for i, level in enumerate(levels):
+    seed = pairs.fixed_seed({"id": b"a"}, i)
+    degraded = np.asarray(
+      effects.apply(effect, clean[None], np.float32([level]), seed[None])
+    )[0]
+    expected = _sdr(degraded.astype(float), clean.astype(float))
+    assert scores[0][i] == pytest.approx(expected, abs=2e-2)

@@ -13,8 +13,16 @@ import numpy as np
 import pytest
 from conftest import ROOT, shipped_config
 
-from distortion_removal import losses, models, objectives, parallel, steps
+from distortion_removal import (
+  effects,
+  losses,
+  models,
+  objectives,
+  parallel,
+  steps,
+)
 from distortion_removal import train as training
+from distortion_removal.datasets import pairs, tasks
 from distortion_removal.effects import clipping
 from distortion_removal.errors import UserError
 
@@ -27,6 +35,10 @@ class Cubic(nn.Module):
     a = self.param("a", nn.initializers.constant(0.5), ())
     b = self.param("b", nn.initializers.constant(-1.0), ())
     return a * audio + b * audio**3
+
+
+def _clip(batch):
+  return clipping.hard_clip(batch["clean"], batch["level"])
 
 
 def _cubic_config(**optimizer):
@@ -55,7 +67,7 @@ def _start(config, model, loss, *, ema_decay):
   """The first state and the compiled step of a model against a hard clip."""
   step = functools.partial(
     steps.train_step,
-    degrade=clipping.hard_clip,
+    degrade=_clip,
     objective=objectives.waveform(model, loss),
     ema_decay=ema_decay,
     seed=0,
@@ -170,7 +182,7 @@ def test_dropout_differs_by_step_and_device():
   step = jax.vmap(
     functools.partial(
       steps.train_step,
-      degrade=clipping.hard_clip,
+      degrade=_clip,
       objective=objective,
       ema_decay=0.9,
       seed=7,
@@ -242,7 +254,7 @@ def _train_umx(outputs):
   config.model.fields.dropout = 0.0  # differs by device
   model = models.from_config(config)
   state = parallel.replicate(steps.create_state(config, model))
-  step = training._training_step(config, model, clipping.hard_clip)
+  step = training._training_step(config, model, _clip)
   rng = np.random.default_rng(1)
   for number in (1, 2):
     batch = {
@@ -284,7 +296,7 @@ def test_bfloat16_computes_but_does_not_store():
     )
     step = functools.partial(
       steps.train_step,
-      degrade=clipping.hard_clip,
+      degrade=_clip,
       objective=objectives.waveform(model, losses.l1),
       ema_decay=0.9,
       seed=0,
@@ -310,3 +322,38 @@ def test_bfloat16_computes_but_does_not_store():
   exact, rounded = (float(values[d]["loss"]) for d in ("float32", "bfloat16"))
   assert exact != rounded
   assert abs(rounded / exact - 1) < 0.02
+
+
+def test_recorded_pairs_are_taken_as_they_are():
+  """The loss is that of the recorded side; no effect could give it."""
+  config = _cubic_config()
+  step = functools.partial(
+    steps.train_step,
+    degrade=pairs.degrader(tasks.get("recorded")),
+    objective=objectives.waveform(Cubic(), losses.l2),
+    ema_decay=0.9,
+    seed=0,
+  )
+  state = parallel.replicate(steps.create_state(config, Cubic()))
+  rng = np.random.default_rng(0)
+  clean, degraded = np.float32(rng.uniform(-0.5, 0.5, (2, 4, 8, 1)))
+  batch = {"clean": clean, "degraded": degraded, "level": np.zeros(4)}
+  _, scalars = parallel.map_train(step)(state, parallel.split_batch(batch))
+  error = 0.5 * degraded - degraded**3 - clean
+  np.testing.assert_allclose(scalars["loss"], np.mean(error**2), rtol=1e-5)
+
+
+def test_the_seed_of_an_example_decides_what_an_effect_draws():
+  task = tasks.get("random_distortion")
+  degrade = pairs.degrader(task)
+  clean = np.float32(np.sin(np.arange(256.0)))[None, :, None].repeat(3, 0)
+  batch = {"clean": clean, "level": np.full(3, 20, np.float32)}
+  found = np.asarray(degrade(batch | {"seed": np.uint32([5, 6, 5])}))
+  np.testing.assert_array_equal(found[0], found[2])
+  assert np.abs(found[0] - found[1]).max() > 1e-3
+  apply = effects.get(task.effect).apply
+  np.testing.assert_allclose(
+    found[1:2],
+    apply(clean[:1], np.float32([20]), np.uint32([6])),
+    atol=1e-5,
+  )

@@ -8,14 +8,18 @@ import jax
 import numpy as np
 import pytest
 from conftest import (
+  RATE,
   files_of,
   make_tiny_config,
+  pluck,
   read_checkpoint,
   read_metrics,
 )
 
-from distortion_removal import checkpoint
+from distortion_removal import checkpoint, datasets
 from distortion_removal import train as training
+from distortion_removal.datasets import augmentation, pairs, tasks
+from distortion_removal.datasets.mixing import Mixture
 from distortion_removal.errors import UserError
 from distortion_removal.metric_writer import MetricWriter
 from distortion_removal.stop_request import StopRequest
@@ -189,3 +193,76 @@ def test_the_best_weights_are_what_evaluation_reads(tiny_run):
     read_checkpoint(tiny_run, "best", best, "ema"),
   )
   assert checkpoint.restore_weights(tiny_run, shapes)[1] == best
+
+
+def _pairs(count):
+  """Records of plucks through a quiet clipper, which no effect here is."""
+  for i in range(count):
+    clean = np.float32(pluck(1.0, 110.0 + 20 * i) / 0.8)
+    degraded = np.clip(4 * clean, -1, 1)
+    sides = {"clean": clean, "degraded": np.float32(degraded)}
+    peaks = {"peak": np.float32(0.8), "degraded_peak": np.float32(0.2)}
+    yield sides | peaks | {"id": b"%d" % i}
+
+
+def test_a_run_on_recorded_pairs_scores_them(
+  tiny_config, tmp_path, monkeypatch
+):
+  """What is validated is the recorded side, as quiet as it is."""
+  records = list(_pairs(8))
+  monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
+  monkeypatch.setattr(datasets, "read_split", lambda builder, split: records)
+  config = tiny_config
+  config.data.task = "recorded"
+  config.data.augment.polarity = True
+  config.data.augment.gain_db = 3.0
+  config.steps = config.checkpoint_every = 2
+  train(config, tmp_path)
+  score = read_metrics(tmp_path)[-1]
+  held_out = pairs.validation_batch(
+    records, tasks.get("recorded"), segment=RATE // 4, pairs=4
+  )
+  before = score["validation/si_sdr"] - score["validation/si_sdr_improvement"]
+  clean, degraded = (held_out[key][..., 0] for key in ("clean", "degraded"))
+  scale = np.sum(clean * degraded, 1) / np.sum(clean**2, 1)
+  noise = degraded - scale[:, None] * clean
+  ratio = scale**2 * np.sum(clean**2, 1) / np.sum(noise**2, 1)
+  assert before == pytest.approx(np.mean(10 * np.log10(ratio)), abs=1e-3)
+
+
+def test_sources_and_augmentation_reach_the_batches(
+  tiny_config, tmp_path, monkeypatch
+):
+  """Trained on the mixture; validated on the run's own data set."""
+  monkeypatch.setattr(
+    datasets, "open_dataset", lambda data: (data.dataset, data.data_dir)
+  )
+  read = []
+
+  def read_split(builder, split):
+    read.append((builder, split))
+    return list(_pairs(3))
+
+  monkeypatch.setattr(datasets, "read_split", read_split)
+  seen = {}
+
+  def training_batches(source, task, **options):
+    seen.update(options, source=source)
+    raise StopIteration
+
+  monkeypatch.setattr(pairs, "training_batches", training_batches)
+  tiny_config.data.sources = (("ceg", "here", 2.0), ("audio_folder", "", 1))
+  tiny_config.data.augment.sums = 0.25
+  with pytest.raises(StopIteration):
+    train(tiny_config, tmp_path)
+  assert read == [(("ceg", "here"), "train"), (("audio_folder", ""), "train")]
+  assert isinstance(seen["source"], Mixture)
+  assert seen["source"].weights == (2.0, 1.0)
+  assert seen["options"] == augmentation.Augmentation(sums=0.25)
+
+
+def test_what_the_task_does_not_allow_claims_no_folder(tiny_config, tmp_path):
+  tiny_config.data.augment.gain_db = 3.0
+  with pytest.raises(UserError, match="hard_clip fixes the clean peak"):
+    train(tiny_config, tmp_path)
+  assert not (tmp_path / "config.json").exists()

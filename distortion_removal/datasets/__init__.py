@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 DATASETS = {
   "audio_folder": ("audio_folder", "AudioFolder"),
   "ceg": ("ceg", "Ceg"),
+  "paired_folder": ("paired_folder", "PairedFolder"),
   "plucked_strings": ("plucked_strings", "PluckedStrings"),
   "plucked_strings_smoke": ("plucked_strings", "PluckedStringsSmoke"),
+  "signaltrain": ("signaltrain", "SignalTrain"),
+  "signaltrain_sounds": ("signaltrain_sounds", "SignalTrainSounds"),
 }
 
 
 def open_builder(
   dataset: str,
   *,
-  task: str,
+  task: str | None = None,
   data_dir: str | None = None,
   sample_rate: int = 16_000,
   channels: int = 1,
@@ -42,7 +45,7 @@ def open_builder(
 
   Args:
     dataset: one of `DATASETS`.
-    task: one of `tasks.TASKS`.
+    task: one of `tasks.TASKS`; None: the data set's own.
     data_dir: where data sets lie; None or '' for TFDS's own folder
       (`TFDS_DATA_DIR`, else `~/tensorflow_datasets`).
     sample_rate: of the stored audio, in Hz.
@@ -63,8 +66,9 @@ def open_builder(
   fields = {field.name for field in dataclasses.fields(builder.CONFIG)}
   if unknown := source.keys() - fields:
     raise UserError(f"{dataset} takes no {', '.join(sorted(unknown))}")
+  if task:
+    source["task"] = tasks.get(task)
   config = builder.CONFIG(
-    task=tasks.get(task),
     sample_rate=sample_rate,
     channels=channels,
     excerpt_seconds=excerpt_seconds,
@@ -148,6 +152,6 @@ def prepare_command(builder: "CleanAudioBuilder") -> str:
     "excerpt-seconds": f"{config.excerpt_seconds:g}",
   }
   words = [f"--{name}={value}" for name, value in options.items()]
-  if builder.NEEDS_RECORDINGS:
+  if builder.NEEDS_RECORDINGS and builder.name != "signaltrain":
     words.append("--path=FOLDER")
   return shlex.join(["python", "-m", "distortion_removal.prepare", *words])

@@ -1,25 +1,48 @@
 """Pairs on the fly: what to degrade, by how much; the devices do the rest.
 
-The input pipeline delivers clean crops and levels. The effect itself runs
-jitted on the device, in training and in evaluation alike, so the host only
-reads and copies. A crop and its level come from the record's own generator
-(grain derives it from the seed and the record's position in the run), hence
-batches do not depend on the number of workers, and a pipeline restored from
-its state goes on exactly where it was.
+The input pipeline delivers clean crops, levels and seeds, of recorded pairs the
+degraded crops as well. An effect runs jitted on the device, in training and in
+evaluation alike, so the host only reads and copies.
+
+What is drawn for a record comes from its own generator (grain derives it from
+the seed and the record's position in the run). Hence batches do not depend on
+the number of workers, a pipeline restored from its state goes on exactly where
+it was, and all processes together see what a single one would.
 """
 
-from collections.abc import Sequence
+import os
+import zlib
+from collections.abc import Callable, Sequence
 
 import grain
 import jax
 import numpy as np
 
-from distortion_removal import parallel
+from distortion_removal import effects, parallel
+from distortion_removal.datasets import augmentation
+from distortion_removal.datasets.augmentation import Augmentation
+from distortion_removal.datasets.mixing import Mixture
 from distortion_removal.datasets.tasks import Task
 from distortion_removal.errors import UserError
 
+RECORDED = "recorded"  # the effect of tasks whose pairs were recorded
 _CROP_TRIES = 4
 _SILENCE_RMS = 1e-3  # relative to the excerpt's peak: −60 dB
+
+
+def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
+  """The degraded side of a batch as a function of the batch.
+
+  Args:
+    task: its effect is applied to `clean` at `level` with `seed`; of recorded
+      pairs `degraded` is taken.
+  """
+  if task.effect == RECORDED:
+    return lambda batch: batch["degraded"]
+  effect = effects.get(task.effect)
+  return lambda batch: effects.apply(
+    effect, batch["clean"], batch["level"], batch["seed"]
+  )
 
 
 def scale_to_task(record: dict, task: Task) -> np.ndarray:
@@ -37,6 +60,36 @@ def scale_to_task(record: dict, task: Task) -> np.ndarray:
   """
   peak = record["peak"] if task.clean_peak is None else task.clean_peak
   return np.asarray(record["clean"], np.float32) * np.float32(peak)
+
+
+def sides(record: dict, task: Task) -> dict[str, np.ndarray]:
+  """The sides of a pair that are stored, scaled by one factor.
+
+  Args:
+    record: `clean` and `peak`, of a recorded pair also `degraded` and
+      `degraded_peak`.
+    task: as for `scale_to_task`.
+
+  Returns:
+    `clean` `[time, channels]` float32; of a task of recorded pairs `degraded`
+    alike.
+
+  Raises:
+    UserError: the task is one of recorded pairs, and the record none.
+  """
+  found = {"clean": scale_to_task(record, task)}
+  if task.effect == RECORDED:
+    if "degraded" not in record:
+      raise UserError(
+        f"{record_name(record)}: not a recorded pair, which the task "
+        f"{task.name} needs; prepare paired_folder, or choose another task"
+      )
+    scale = record["degraded_peak"]
+    if task.clean_peak is not None:
+      scale = scale * (task.clean_peak / record["peak"])
+    degraded = np.asarray(record["degraded"], np.float32)
+    found["degraded"] = degraded * np.float32(scale)
+  return found
 
 
 def crop(
@@ -67,53 +120,73 @@ def crop(
 
 
 class _DrawPair(grain.transforms.RandomMap):
-  """Record → clean crop and level."""
+  """Record → crops of the sides, level and seed."""
 
-  def __init__(self, task: Task, segment: int):
+  def __init__(
+    self, task: Task, segment: int, options: Augmentation, takes: Mixture
+  ):
     self._task = task
     self._segment = segment
+    self._options = options
+    self._takes = takes
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict:
-    clean = crop(scale_to_task(record, self._task), self._segment, rng)
-    level = rng.uniform(*self._task.train_levels)
-    return {"clean": clean, "level": np.float32(level)}
+    options = self._options
+    if options.sums and rng.random() < options.sums:
+      record = augmentation.add_take(record, self._takes.draw(rng), rng)
+    whole = sides(record, self._task)
+    speed = augmentation.speed_of(options, rng)
+    gain, order = augmentation.factors(options, rng)
+    audio = whole["clean"]
+    if len(whole) > 1:  # Side by side, both are cut and resampled alike.
+      audio = np.concatenate(list(whole.values()), axis=1)
+    length = augmentation.source_length(self._segment, speed)
+    piece = augmentation.play(crop(audio, length, rng), speed, self._segment)
+    level = np.float32(rng.uniform(*self._task.train_levels))
+    seed = rng.integers(1 << 32, dtype=np.uint32)
+    parts = zip(whole, np.split(piece, len(whole), axis=1), strict=True)
+    example = {name: gain * part[:, order] for name, part in parts}
+    return example | {"level": level, "seed": seed}
 
 
 def training_batches(
-  source: Sequence[dict],
+  source: Sequence[dict] | Mixture,
   task: Task,
   *,
   segment: int,
   batch_size: int,
   seed: int,
   workers: int = 0,
+  options: Augmentation | None = None,
 ) -> grain.DatasetIterator:
   """Endless training batches, already on the devices.
 
   Args:
-    source: random-access records with `clean` and `peak`.
+    source: random-access records with `clean` and `peak`, or several such.
     task: what the levels are drawn for, uniformly within `train_levels`.
     segment: samples of a crop.
     batch_size: examples of a batch over all processes and devices.
-    seed: of shuffling, crops and levels.
+    seed: of shuffling, crops, levels and all else.
     workers: processes that load; 0 loads in threads of this one.
+    options: changes of the clean takes; None for none.
 
   Returns:
-    Iterator of `clean` `[devices, batch, time, channels]` and `level`
-    `[devices, batch]` float32, whose state can be saved and restored.
+    Iterator of `clean` `[devices, batch, time, channels]` float32, `level`
+    `[devices, batch]` float32 and `seed` `[devices, batch]` uint32, of recorded
+    pairs also `degraded`, shaped as `clean`. Its state can be saved and
+    restored. The batches of all processes are, together, those of one.
 
   Raises:
-    UserError: there are fewer records than processes.
+    UserError: a data set is empty, or the task does not allow the options.
   """
-  if len(source) < jax.process_count():
-    raise UserError(
-      f"{len(source)} training excerpts cannot feed {jax.process_count()} "
-      "processes; use more audio or fewer processes"
-    )
-  dataset = grain.MapDataset.source(source).seed(seed)
+  if not isinstance(source, Mixture):
+    source = Mixture((source,), (1.0,))
+  options = options or Augmentation()
+  channels = source.sources[0][0]["clean"].shape[1]
+  augmentation.check(options, task, channels)
+  draw = _DrawPair(task, segment, options, source)
+  dataset = source.stream(seed).random_map(draw)
   dataset = dataset[jax.process_index() :: jax.process_count()]
-  dataset = dataset.shuffle().repeat()
-  dataset = dataset.random_map(_DrawPair(task, segment))
   dataset = dataset.batch(parallel.local_batch_size(batch_size))
   dataset = dataset.map(parallel.split_batch)
   stream = dataset.to_iter_dataset(
@@ -147,17 +220,28 @@ def validation_batch(
     pairs: how many.
 
   Returns:
-    `clean` `[pairs, segment, channels]` and `level` `[pairs]` float32.
+    `clean` `[pairs, segment, channels]` and `level` `[pairs]` float32, `seed`
+    `[pairs]` uint32, and of recorded pairs `degraded`, shaped as `clean`.
   """
-  clean, levels = [], []
+  levels = task.evaluation_levels
+  examples = []
   for i in range(pairs):
     record = source[i * len(source) // pairs]
-    audio = scale_to_task(record, task)
-    start = max(0, (len(audio) - segment) // 2)
-    piece = audio[start : start + segment]
-    clean.append(np.pad(piece, ((0, segment - len(piece)), (0, 0))))
-    levels.append(task.evaluation_levels[i % len(task.evaluation_levels)])
-  return {"clean": np.stack(clean), "level": np.asarray(levels, np.float32)}
+    whole = sides(record, task)
+    start = max(0, (len(whole["clean"]) - segment) // 2)
+    example = {}
+    for name, audio in whole.items():
+      piece = audio[start : start + segment]
+      example[name] = np.pad(piece, ((0, segment - len(piece)), (0, 0)))
+    example["level"] = np.float32(levels[i % len(levels)])
+    example["seed"] = fixed_seed(record, i % len(levels))
+    examples.append(example)
+  return {key: np.stack([e[key] for e in examples]) for key in examples[0]}
+
+
+def fixed_seed(record: dict, level_index: int) -> np.uint32:
+  """The seed of a record at one of the evaluation levels, the same always."""
+  return np.uint32(zlib.crc32(os.fsencode(record["id"]), level_index))
 
 
 def record_name(record: dict) -> str:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal import datasets, effects
+from distortion_removal import datasets
 from distortion_removal.datasets import pairs
 from distortion_removal.datasets.tasks import Task
 from distortion_removal.files import write_whole
@@ -61,12 +61,12 @@ def _compute(
 ) -> tuple[np.ndarray, np.ndarray]:
   config = builder.builder_config
   task: Task = config.task
-  degrade = effects.get(task.effect).apply
+  degrade = pairs.degrader(task)
 
   @jax.jit
-  def sums(clean: jax.Array, level: jax.Array, length: jax.Array) -> jax.Array:
+  def sums(pair: dict[str, jax.Array], length: jax.Array) -> jax.Array:
     """Sums of the magnitudes and of their squares over an excerpt's frames."""
-    degraded = degrade(clean[None], level[None])
+    degraded = degrade({key: value[None] for key, value in pair.items()})
     magnitude = jnp.abs(stft(degraded, size=size, hop=hop))[0].mean(0)
     inside = jnp.arange(len(magnitude)) <= length // hop
     magnitude *= inside[:, None]
@@ -77,11 +77,15 @@ def _compute(
   for i in range(len(source)):
     if i and i % 1_000 == 0:
       logger.info("spectrum of excerpt %d of %d", i, len(source))
-    clean = pairs.scale_to_task(source[i], task)
-    length = len(clean)
-    clean = np.pad(clean, ((0, config.excerpt_frames - length), (0, 0)))
-    level = np.float32(np.random.default_rng(i).uniform(*task.train_levels))
-    total += sums(clean, level, length)
+    record = source[i]
+    sides = pairs.sides(record, task)
+    length = len(sides["clean"])
+    spare = ((0, config.excerpt_frames - length), (0, 0))
+    pair = {name: np.pad(side, spare) for name, side in sides.items()}
+    level = np.random.default_rng(i).uniform(*task.train_levels)
+    pair["level"] = np.float32(level)
+    pair["seed"] = pairs.fixed_seed(record, 0)
+    total += sums(pair, length)
     count += 1 + length // hop
   mean, square = total / count
   return mean, np.sqrt(np.maximum(square - mean**2, 0.0))

@@ -25,7 +25,6 @@ import numpy as np
 
 from distortion_removal import (
   datasets,
-  effects,
   models,
   objectives,
   parallel,
@@ -111,7 +110,7 @@ def training_step(
   config: ml_collections.ConfigDict,
 ) -> tuple[Callable, steps.TrainState]:
   """The compiled step of a config and its first state."""
-  effect = effects.get(tasks.get(config.data.task).effect)
+  degrade = pairs.degrader(tasks.get(config.data.task))
   model = models.from_config(config)
   objective = objectives.get(config.objective, model, config.loss)
 
@@ -119,7 +118,7 @@ def training_step(
     return steps.train_step(
       state,
       batch,
-      degrade=effect.apply,
+      degrade=degrade,
       objective=objective,
       ema_decay=config.ema_decay,
       seed=config.seed,

@@ -1,5 +1,6 @@
 """Pairs on the fly: what is drawn, and that it is drawn the same again."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -7,12 +8,21 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from distortion_removal.datasets import pairs, tasks
+from distortion_removal.datasets import augmentation, mixing, pairs, tasks
 from distortion_removal.errors import UserError
 
 SEGMENT = 64
 HARD_CLIP = tasks.get("hard_clip")
+RECORDED = tasks.get("recorded")
+# Of a run with everything on; none keeps to a mono task with a fixed peak.
+CHANGES = augmentation.Augmentation(
+  polarity=True, speeds=(0.9, 1.0, 1.1), sums=0.5
+)
 ORIGINAL_SCALE = tasks.get("hard_clip_sdr")
+
+GOLDEN_CLEAN = [0.48985577, 0.34721002, 0.4320747, 0.41812867]
+GOLDEN_LEVELS = [47.246418, 37.314365, 42.651432, 49.340561]
+GOLDEN_SEEDS = [817705422, 1461257110, 4206816206, 692372941]
 
 
 def _records(count, length=400):
@@ -42,8 +52,18 @@ def _take(batches, count):
 def _assert_same(batches, others):
   assert len(batches) == len(others)
   for batch, other in zip(batches, others, strict=True):
-    np.testing.assert_array_equal(batch["clean"], other["clean"])
-    np.testing.assert_array_equal(batch["level"], other["level"])
+    assert batch.keys() == other.keys()
+    for key in batch:
+      np.testing.assert_array_equal(batch[key], other[key])
+
+
+def _recorded(records):
+  """Pairs whose degraded side is twice the clean one, and a hundred off."""
+  for record in records:
+    degraded = 2.0 * record["clean"] * record["peak"] + 100.0
+    peak = np.float32(np.abs(degraded).max())
+    record |= {"degraded": np.float32(degraded / peak), "degraded_peak": peak}
+    yield record
 
 
 def test_scale_is_the_whole_excerpts_or_the_recordings_own():
@@ -108,13 +128,14 @@ def test_a_silent_excerpt_ends_the_search():
   np.testing.assert_array_equal(piece, np.zeros((SEGMENT, 1)))
 
 
-def test_levels_are_uniform_over_the_tasks_range():
-  batches = _take(_batches(_records(8), batch_size=50), 40)
-  levels = np.concatenate([batch["level"] for batch in batches])
+def test_levels_and_seeds_are_uniform_over_their_ranges():
+  batches = _take(_batches(_records(8), batch_size=50), 20)
   low, high = HARD_CLIP.train_levels
-  test = scipy.stats.kstest(levels, "uniform", (low, high - low))
-  assert test.pvalue > 0.01
-  assert len(np.unique(levels)) > 1_990
+  for key, start, width in (("level", low, high - low), ("seed", 0, 2**32)):
+    drawn = np.concatenate([batch[key] for batch in batches])
+    assert scipy.stats.kstest(drawn, "uniform", (start, width)).pvalue > 0.01
+    assert len(np.unique(drawn)) > 990
+    assert drawn.dtype == {"level": np.float32, "seed": np.uint32}[key]
 
 
 def test_batches_have_an_axis_of_devices():
@@ -143,50 +164,122 @@ def test_the_seed_decides():
   assert not np.array_equal(one[0]["clean"], other[0]["clean"])
 
 
-def test_workers_change_nothing():
-  source = _records(8)
-  alone = _take(_batches(source), 6)
+def _kinds(seed=1, **options):
+  """Streams of each kind; the mixed one has all changes on."""
+  mixture = mixing.Mixture((_records(8), _records(3)), (2.0, 1.0))
+  recorded = list(_recorded(_records(8)))
+  options |= {"seed": seed}
+  return {
+    "plain": lambda: _batches(_records(8), **options),
+    "recorded": lambda: _batches(recorded, task=RECORDED, **options),
+    "mixed": lambda: _batches(mixture, options=CHANGES, **options),
+  }
+
+
+@pytest.mark.parametrize("kind", _kinds())
+def test_workers_change_nothing(kind):
+  alone = _take(_kinds()[kind](), 6)
   for workers in (1, 2):
-    batches = _batches(source, workers=workers)
+    batches = _kinds(workers=workers)[kind]()
     _assert_same(_take(batches, 6), alone)
     batches.close()
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_restored_state_goes_on_exactly_there(workers):
-  source = _records(8)
-  straight = _take(_batches(source), 8)
-  batches = _batches(source, workers=workers)
+@pytest.mark.parametrize("kind", ["plain", "mixed"])
+def test_a_restored_state_goes_on_exactly_there(kind, workers):
+  """In the middle of an epoch of four batches."""
+  start = _kinds(workers=workers)[kind]
+  straight = _take(_kinds()[kind](), 8)
+  batches = start()
   _take(batches, 3)
   state = batches.get_state()
   _assert_same(_take(batches, 5), straight[3:])
   batches.close()
-  resumed = _batches(source, workers=workers)
+  resumed = start()
   _take(resumed, 1)
   resumed.set_state(state)
   _assert_same(_take(resumed, 5), straight[3:])
   resumed.close()
 
 
-def test_processes_share_the_records_among_them(monkeypatch):
+@pytest.mark.parametrize("kind", _kinds())
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_see_together_what_one_sees(kind, count, monkeypatch):
+  """To the bit, batch by batch; record by record in turn."""
+  alone = _take(_kinds()[kind](), 3)
+  monkeypatch.setattr(jax, "process_count", lambda: count)
+  share = 4 // count
+  monkeypatch.setattr(pairs.parallel, "local_batch_size", lambda size: share)
+  parts = []
+  for process in range(count):
+    monkeypatch.setattr(jax, "process_index", lambda process=process: process)
+    parts.append(_take(_kinds()[kind](), 3))
+  together = [
+    {
+      key: np.stack([b[key] for b in batches], 1).reshape(4, *shape[1:])
+      for key, shape in ((k, v.shape) for k, v in alone[0].items())
+    }
+    for batches in zip(*parts, strict=True)
+  ]
+  _assert_same(together, alone)
+
+
+def test_an_epoch_is_shared_among_processes(monkeypatch):
   source = _records(9)
   monkeypatch.setattr(jax, "process_count", lambda: 3)
+  monkeypatch.setattr(pairs.parallel, "local_batch_size", lambda size: 3)
   seen = []
   for process in range(3):
     monkeypatch.setattr(jax, "process_index", lambda process=process: process)
-    # Three examples are this process's share of nine; it has three records.
-    monkeypatch.setattr(pairs.parallel, "local_batch_size", lambda size: 3)
     (batch,) = _take(_batches(source, segment=400, batch_size=9), 1)
-    seen.append(np.sort(batch["clean"][:, 0, 0]))
+    seen.append(batch["clean"][:, 0, 0])
   first = np.sort([0.5 * record["clean"][0, 0] for record in source])
   np.testing.assert_allclose(np.sort(np.concatenate(seen)), first, rtol=1e-6)
-  assert len(np.unique(np.concatenate(seen))) == 9
 
 
-def test_fewer_records_than_processes_are_refused(monkeypatch):
-  monkeypatch.setattr(jax, "process_count", lambda: 3)
-  with pytest.raises(UserError, match="2 training excerpts cannot feed 3"):
-    _batches(_records(2))
+def test_the_draws_are_the_same_on_every_version():
+  """Crop, level and seed of a run, as they were when this was written."""
+  (batch,) = _take(_batches(_records(8)), 1)
+  steps = np.diff(batch["clean"][:, :2, 0], axis=1)
+  assert np.all(steps > 0)
+  np.testing.assert_allclose(batch["clean"][:, 0, 0], GOLDEN_CLEAN, rtol=1e-6)
+  np.testing.assert_allclose(batch["level"], GOLDEN_LEVELS, rtol=1e-6)
+  np.testing.assert_array_equal(batch["seed"], GOLDEN_SEEDS)
+
+
+def test_both_sides_of_a_recorded_pair_are_cut_alike():
+  """And scaled alike: the degraded side stays a function of the clean one."""
+  source = list(_recorded(_records(8)))
+  options = augmentation.Augmentation(gain_db=6.0, polarity=True)
+  gains = set()
+  for batch in _take(_batches(source, task=RECORDED, options=options), 4):
+    # degraded = 2 clean + 100 gain, whatever the gain and the sign are.
+    offset = batch["degraded"] - 2.0 * batch["clean"]
+    gain = offset.mean(axis=(1, 2))
+    np.testing.assert_allclose(
+      offset, np.broadcast_to(gain[:, None, None], offset.shape), rtol=1e-5
+    )
+    gains |= set(np.round(gain / 100.0, 4).tolist())
+    np.testing.assert_array_equal(batch["level"], 0.0)
+  assert len(gains) > 10
+  assert max(map(abs, gains)) <= 10 ** (6.0 / 20)
+  assert min(gains) < 0 < max(gains)
+
+
+def test_a_task_with_a_fixed_peak_scales_recorded_sides_together():
+  (record,) = _recorded(_records(1))
+  task = dataclasses.replace(RECORDED, clean_peak=0.5)
+  sides = pairs.sides(record, task)
+  assert sides["clean"].max() == pytest.approx(0.5)
+  own = pairs.sides(record, RECORDED)
+  ratio = sides["degraded"] / own["degraded"]
+  np.testing.assert_allclose(ratio, 0.5 / record["peak"], rtol=1e-5)
+
+
+def test_a_recorded_task_needs_recorded_pairs():
+  with pytest.raises(UserError, match="7: not a recorded pair"):
+    pairs.sides(_records(8)[7], RECORDED)
 
 
 def test_the_validation_set_is_middles_at_levels_in_turn():
@@ -202,3 +295,25 @@ def test_the_validation_set_is_middles_at_levels_in_turn():
   short = 0.5 * source[3]["clean"]
   np.testing.assert_allclose(batch["clean"][6, :40], short, rtol=1e-6)
   assert not np.any(batch["clean"][6:, 40:])
+
+
+def test_the_validation_set_has_fixed_seeds_and_recorded_sides():
+  source = list(_recorded(_records(3)))
+  batch = pairs.validation_batch(source, HARD_CLIP, segment=SEGMENT, pairs=6)
+  expected = [pairs.fixed_seed(source[i // 2], i) for i in range(6)]
+  np.testing.assert_array_equal(batch["seed"], expected)
+  assert batch["seed"].dtype == np.uint32
+  assert len(set(expected)) == 6
+  assert "degraded" not in batch
+  batch = pairs.validation_batch(source, RECORDED, segment=SEGMENT, pairs=3)
+  np.testing.assert_array_equal(batch["level"], 0.0)
+  np.testing.assert_allclose(
+    batch["degraded"], 2.0 * batch["clean"] + 100.0, rtol=1e-5
+  )
+
+
+def test_a_fixed_seed_is_that_of_the_name_and_the_level():
+  """CRC-32 from the level's index on; of b"123456789" its check value."""
+  assert pairs.fixed_seed({"id": b"123456789"}, 0) == 0xCBF43926
+  assert pairs.fixed_seed({"id": "123456789"}, 0) == 0xCBF43926
+  assert pairs.fixed_seed({"id": b"123456789"}, 1) != 0xCBF43926

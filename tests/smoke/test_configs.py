@@ -238,10 +238,10 @@ def test_signaltrain_without_its_data_says_where_to_get_it(tmp_path):
   message = str(caught.value)
   assert "\n" not in message
   for part in (
-    "https://zenodo.org/records/3824876/files/SignalTrain_LA2A_Dataset_1.1.tgz",
-    "SignalTrain_LA2A_Dataset_1.1/",
-    "--include='input_*'",
-    "python -m distortion_removal.prepare --dataset=audio_folder",
+    "https://zenodo.org/records/3824876",
+    "SignalTrain_LA2A_Dataset_1.1.tgz (about 20 GB)",
+    "--path=PLACE",
+    "python -m distortion_removal.prepare --dataset=signaltrain",
     "--task=hard_clip_sdr",
     f"--data-dir={tmp_path / 'data'}",
   ):

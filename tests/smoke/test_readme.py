@@ -67,7 +67,7 @@ def test_python_commands_run_in_this_order_in_small(tmp_path):
   clipped = np.clip(audio, -0.25, 0.25)
   soundfile.write(tmp_path / "IN.wav", clipped, 22_050)
   commands = _python_commands()
-  assert len(commands) == 12
+  assert len(commands) == 13
   for command in commands:
     words = shlex.split(command)
     words[0] = sys.executable

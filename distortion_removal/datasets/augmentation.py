@@ -1,0 +1,157 @@
+"""What training does to a clean take so that it counts as another one.
+
+Only what keeps a pair a pair. Where an effect is applied on the fly, it is
+applied afterwards, so anything goes; of a recorded pair both sides get the
+same, and no sum is made, for a device's output of a sum is not the sum of its
+outputs. Everything is drawn from the record's own generator, and what is off
+draws nothing.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from distortion_removal.datasets.tasks import Task
+from distortion_removal.errors import UserError
+from distortion_removal.resampling import resample
+
+_LOWEST_SPEED, _HIGHEST_SPEED = 0.5, 2.0
+_EDGE = 128  # samples of the result that the resampler has no past for
+_SECOND_TAKE_DB = (-12.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+  """Which changes are drawn; the defaults are none.
+
+  Attributes:
+    gain_db: of both sides, uniform within plus and minus. Only for tasks on
+      the recording's own scale: where the task fixes the clean peak, the gain
+      before the effect is the level, which is drawn anyway.
+    polarity: whether half the examples are inverted. Of an effect that is not
+      symmetric it is the input that is.
+    swap_channels: whether half the examples swap left and right.
+    speeds: each as likely; speed and pitch change together, as of a tape.
+      Resampling is of linear phase and delays nothing.
+    sums: share of examples that are sums of two takes: a second one, from any
+      place of it, up to 12 dB below the first.
+  """
+
+  gain_db: float = 0.0
+  polarity: bool = False
+  swap_channels: bool = False
+  speeds: tuple[float, ...] = ()
+  sums: float = 0.0
+
+
+def from_config(data: Any) -> Augmentation:
+  """The augmentation of `config.data`; none if that is of an older version."""
+  fields = dict(data.get("augment", {}))
+  return Augmentation(**fields | {"speeds": tuple(fields.get("speeds", ()))})
+
+
+def check(options: Augmentation, task: Task, channels: int) -> None:
+  """Checks that a task allows an augmentation.
+
+  Args:
+    options: what is to be drawn.
+    task: of the training.
+    channels: of the audio.
+
+  Raises:
+    UserError: a number cannot work, or the pairs would not be the task's.
+  """
+  field = "config.data.augment"
+  if not 0 <= options.gain_db < math.inf:
+    raise UserError(f"{field}.gain_db is {options.gain_db}; it must be >= 0")
+  if options.gain_db and task.clean_peak is not None:
+    raise UserError(
+      f"{field}.gain_db: {task.name} fixes the clean peak at "
+      f"{task.clean_peak:g}, so that a gain would be a change of its level; "
+      "set 0"
+    )
+  if options.swap_channels and channels != 2:
+    raise UserError(f"{field}.swap_channels: the audio is mono; set False")
+  for speed in options.speeds:
+    if not _LOWEST_SPEED <= speed <= _HIGHEST_SPEED:
+      raise UserError(
+        f"{field}.speeds: {speed}; choose from {_LOWEST_SPEED:g} to "
+        f"{_HIGHEST_SPEED:g}"
+      )
+  if not 0 <= options.sums <= 1:
+    raise UserError(f"{field}.sums is {options.sums}; it is a share, 0 to 1")
+  if options.sums and task.effect == "recorded":
+    raise UserError(
+      f"{field}.sums: no sum of recorded pairs is a pair of the device; set 0"
+    )
+
+
+def add_take(record: dict, other: dict, rng: np.random.Generator) -> dict:
+  """A record with another take in it, again at a peak of 1.
+
+  Args:
+    record: decides the length and the original `peak`.
+    other: shorter, it is set in somewhere; longer, a part of it is used.
+    rng: the record's own generator.
+
+  Returns:
+    `clean` `[time, channels]`, `peak` and what else the record has.
+  """
+  clean = np.asarray(record["clean"], np.float32)
+  second = np.asarray(other["clean"], np.float32)
+  gain = 10 ** (rng.uniform(*_SECOND_TAKE_DB) / 20)
+  spare = len(second) - len(clean)
+  start = int(rng.integers(abs(spare) + 1))
+  if spare >= 0:
+    second = second[start : start + len(clean)]
+  else:
+    second = np.pad(second, ((start, -spare - start), (0, 0)))
+  total = clean + np.float32(gain) * second
+  peak = np.abs(total).max()
+  return record | {"clean": total / peak if peak else total}
+
+
+def factors(
+  options: Augmentation, rng: np.random.Generator
+) -> tuple[np.float32, slice]:
+  """A gain, inversion included, and an order of the channels, drawn."""
+  gain, swapped = 1.0, False
+  if options.gain_db:
+    gain *= 10 ** (rng.uniform(-options.gain_db, options.gain_db) / 20)
+  if options.polarity:
+    gain *= rng.choice((-1.0, 1.0))
+  if options.swap_channels:
+    swapped = rng.integers(2) == 1
+  return np.float32(gain), slice(None, None, -1 if swapped else 1)
+
+
+def speed_of(options: Augmentation, rng: np.random.Generator) -> float:
+  """The speed of an example, drawn if there are several."""
+  return float(rng.choice(options.speeds)) if options.speeds else 1.0
+
+
+def source_length(length: int, speed: float) -> int:
+  """Samples to give to `play` for `length` samples of it."""
+  if speed == 1.0:
+    return length
+  return math.ceil((length + 2 * _EDGE) * speed) + 1
+
+
+def play(audio: np.ndarray, speed: float, length: int) -> np.ndarray:
+  """Plays at another speed, pitch along with it.
+
+  Args:
+    audio: `[source_length(length, speed), channels]`.
+    speed: twice plays an octave higher.
+    length: wanted, in samples.
+
+  Returns:
+    `[length, channels]`, from 128 samples after the beginning, which the
+    resampler has no past for; its delay is compensated.
+  """
+  if speed == 1.0:
+    return audio
+  faster = resample(np.ascontiguousarray(audio), speed, 1.0)
+  return faster[_EDGE : _EDGE + length]

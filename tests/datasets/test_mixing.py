@@ -1,0 +1,73 @@
+"""Mixtures: ratios, epochs, and that every record has its turn."""
+
+import numpy as np
+import pytest
+
+from distortion_removal.datasets.mixing import Mixture
+from distortion_removal.errors import UserError
+
+ONE = [{"set": 0, "record": i} for i in range(7)]
+TWO = [{"set": 1, "record": i} for i in range(3)]
+THREE = [{"set": 2, "record": i} for i in range(50)]
+
+
+def _stream(mixture, seed, count):
+  stream = mixture.stream(seed)
+  return [(stream[i]["set"], stream[i]["record"]) for i in range(count)]
+
+
+def test_any_stretch_has_the_ratios_whatever_the_sizes():
+  mixture = Mixture((ONE, TWO, THREE), (5.0, 3.0, 2.0))
+  sets = np.array([number for number, _ in _stream(mixture, 0, 120)])
+  for start in range(0, 80, 13):
+    counts = np.bincount(sets[start : start + 40], minlength=3)
+    assert np.all(np.abs(counts - 40 * np.array([0.5, 0.3, 0.2])) <= 2)
+
+
+def test_only_the_ratios_of_weights_count():
+  small = _stream(Mixture((ONE, TWO), (0.3, 0.1)), 4, 30)
+  assert small == _stream(Mixture((ONE, TWO), (6.0, 2.0)), 4, 30)
+
+
+def test_each_data_set_has_epochs_of_its_own():
+  found = _stream(Mixture((ONE, TWO), (1.0, 1.0)), 0, 84)
+  for number, source in enumerate((ONE, TWO)):
+    records = [record for origin, record in found if origin == number]
+    size = len(source)
+    epochs = [records[i : i + size] for i in range(0, 42, size)]
+    assert all(sorted(epoch) == list(range(size)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_equal_data_sets_are_not_shuffled_alike():
+  found = _stream(Mixture((THREE, THREE), (1.0, 1.0)), 0, 100)
+  records = [record for _, record in found]
+  first, second = records[::2], records[1::2]
+  assert sorted(first) == sorted(second)
+  assert np.sum(np.equal(first, second)) < 10
+
+
+def test_the_seed_decides():
+  mixture = Mixture((ONE, THREE), (1.0, 2.0))
+  assert _stream(mixture, 3, 30) == _stream(mixture, 3, 30)
+  assert _stream(mixture, 3, 30) != _stream(mixture, 4, 30)
+
+
+def test_records_by_chance_have_the_ratios():
+  mixture = Mixture((ONE, TWO), (3.0, 1.0))
+  rng = np.random.default_rng(0)
+  drawn = [mixture.draw(rng) for _ in range(2_000)]
+  share = np.mean([record["set"] for record in drawn])
+  assert abs(share - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2_000)
+  assert len({(r["set"], r["record"]) for r in drawn}) == 10
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_weights_that_cannot_be_are_told(weight):
+  with pytest.raises(UserError, match="sources: a weight is"):
+    Mixture((ONE, TWO), (1.0, weight))
+
+
+def test_an_empty_data_set_is_told():
+  with pytest.raises(UserError, match="is empty"):
+    Mixture((ONE, []), (1.0, 1.0))
