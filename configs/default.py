@@ -26,8 +26,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
   config.data = ml_collections.ConfigDict(
     {
-      "dataset": "plucked_strings",  # or "audio_folder"
-      "task": "overdrive",  # "overdrive", "hard_clip" or "hard_clip_sdr"
+      "dataset": "plucked_strings",  # or another of datasets.DATASETS
+      "task": "overdrive",  # or another of datasets/tasks.py
       "data_dir": "",  # where data sets lie; "": TFDS's own folder
       "sample_rate": 16_000,  # Hz
       "channels": 1,

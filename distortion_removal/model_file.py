@@ -205,8 +205,14 @@ def _source(
     "task_label": task.label,
     "level": f"{effect.level_label} / {effect.unit}",
     "trained_levels": list(task.train_levels),
-    "trained_on": config.data.dataset,
+    "trained_on": _data_sets(config),
   }
+
+
+def _data_sets(config: ml_collections.ConfigDict) -> str | list[str]:
+  """The data set, or those of a mixture."""
+  sources = config.data.get("sources", ())
+  return [name for name, *_ in sources] or config.data.dataset
 
 
 def _parser() -> OneLineParser:

@@ -55,7 +55,8 @@ def open_builder(
       `CONFIG`, such as `path` and `include` of `audio_folder`.
 
   Raises:
-    UserError: an unknown data set or task, or a form that cannot be stored.
+    UserError: an unknown data set or task, two that do not go together, or a
+      form that cannot be stored.
   """
   if dataset not in DATASETS:
     known = ", ".join(DATASETS)
@@ -75,7 +76,15 @@ def open_builder(
     **source,
   )
   folder = Path(data_dir).expanduser() if data_dir else None
-  return builder(config=config, data_dir=folder)
+  opened = builder(config=config, data_dir=folder)
+  if (
+    config.task.effect == "recorded" and "degraded" not in opened.info.features
+  ):
+    raise UserError(
+      f"{dataset} has no recorded degraded side for the task "
+      f"{config.task.name}; use paired_folder, or another task"
+    )
+  return opened
 
 
 def open_dataset(data: Any) -> "CleanAudioBuilder":
@@ -152,6 +161,6 @@ def prepare_command(builder: "CleanAudioBuilder") -> str:
     "excerpt-seconds": f"{config.excerpt_seconds:g}",
   }
   words = [f"--{name}={value}" for name, value in options.items()]
-  if builder.NEEDS_RECORDINGS and builder.name != "signaltrain":
+  if builder.NEEDS_PATH:
     words.append("--path=FOLDER")
   return shlex.join(["python", "-m", "distortion_removal.prepare", *words])

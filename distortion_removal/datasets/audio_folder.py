@@ -46,6 +46,7 @@ class AudioFolder(builder.CleanAudioBuilder):
 
   CONFIG = AudioFolderConfig
   NEEDS_RECORDINGS = True
+  NEEDS_PATH = True
   BUILDER_CONFIGS = builder.task_configs(AudioFolderConfig)
   builder_config: AudioFolderConfig
 

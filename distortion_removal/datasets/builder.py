@@ -95,6 +95,7 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   VERSION = tfds.core.Version("1.0.0")
   CONFIG: ClassVar[type[TaskConfig]] = TaskConfig
   NEEDS_RECORDINGS: ClassVar[bool] = False
+  NEEDS_PATH: ClassVar[bool] = False  # of them, from the user
   report: dict
   builder_config: TaskConfig
   jobs: int = 1  # processes to prepare with; 0: as many as are worth it

@@ -1,10 +1,18 @@
 """No excerpt, and no group of recordings, is both trained and tested on."""
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from distortion_removal.datasets.splits import SPLITS
 from distortion_removal.errors import UserError
+
+if TYPE_CHECKING:
+  from distortion_removal.datasets.builder import CleanAudioBuilder
+
+# Beside the records: a digest of every excerpt, by split.
+FILE = "digests.json"
 
 
 class Identified(Protocol):
@@ -62,3 +70,44 @@ def _check_disjoint(members: Mapping[str, Sequence[E]], kind: str) -> None:
           f"{kind} {value!r} is in {sides[value]} and in {split}: what is "
           "tested on would be trained on; keep it on one side"
         )
+
+
+def digests(members: Mapping[str, Sequence[E]]) -> dict[str, list[str]]:
+  """What `check_apart` needs to know of every split, as JSON types."""
+  return {
+    split: [excerpt.digest for excerpt in excerpts]
+    for split, excerpts in members.items()
+  }
+
+
+def check_apart(
+  source: "CleanAudioBuilder", held_out: "CleanAudioBuilder"
+) -> None:
+  """Checks that one data set's training is not another's validation or test.
+
+  Args:
+    source: prepared, to be trained on.
+    held_out: prepared, to be validated and tested on.
+
+  Raises:
+    UserError: they share excerpts, to the sample, or one of them was prepared
+      before digests were stored.
+  """
+  folders = Path(source.data_dir), Path(held_out.data_dir)
+  trained, held = (_read(folder) for folder in folders)
+  tested = {x for split in ("valid", "test") for x in held.get(split, ())}
+  shared = tested.intersection(trained.get("train", ()))
+  if shared:
+    raise UserError(
+      f"{folders[0]}: trains on {len(shared)} excerpts that {folders[1]} holds "
+      "out; pin their groups in a splits.csv and prepare it with --overwrite"
+    )
+
+
+def _read(folder: Path) -> dict[str, list[str]]:
+  path = folder / FILE
+  if not path.is_file():
+    raise UserError(
+      f"{path}: missing; prepare the data set again, with --overwrite"
+    )
+  return json.loads(path.read_text())

@@ -8,6 +8,7 @@ import grain
 import numpy as np
 
 from distortion_removal import datasets
+from distortion_removal.datasets import leaks
 from distortion_removal.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def training_source(
     builder: of its data set, whose training split it is without `sources`.
 
   Raises:
-    UserError: one of the data sets is missing or empty, or a weight wrong.
+    UserError: one of the data sets is missing or empty, or has in training
+      what the run's own has in validation or test; or a weight is wrong.
   """
   if not data.get("sources"):
     return datasets.read_split(builder, "train")
@@ -87,6 +89,8 @@ def training_source(
   for name, folder, weight in data.sources:
     own = data.copy_and_resolve_references()
     own.update(dataset=name, data_dir=folder)
-    sources.append(datasets.read_split(datasets.open_dataset(own), "train"))
+    source = datasets.open_dataset(own)
+    leaks.check_apart(source, builder)
+    sources.append(datasets.read_split(source, "train"))
     weights.append(float(weight))
   return Mixture(tuple(sources), tuple(weights))

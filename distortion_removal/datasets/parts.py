@@ -17,12 +17,14 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from distortion_removal.completeness import AudioFileError
+from distortion_removal.errors import UserError
 from distortion_removal.files import write_whole
 
 
@@ -216,6 +218,7 @@ def store_all(
     The size of each part, as soon as it is stored, in any order.
 
   Raises:
+    UserError: a process was killed.
     OSError: as `store`; what is stored so far stays.
   """
   work = functools.partial(store, folder=folder, encoder=encoder)
@@ -231,5 +234,10 @@ def store_all(
       order = sorted(elsewhere, key=lambda part: part.size, reverse=True)
       for future in futures.as_completed(pool.submit(work, p) for p in order):
         yield future.result()
+    except BrokenProcessPool:
+      raise UserError(
+        "a process that read recordings was killed, perhaps for its memory; "
+        "run this again with --jobs=1, it goes on where it was"
+      ) from None
     finally:
       pool.shutdown(wait=False, cancel_futures=True)

@@ -195,6 +195,7 @@ def _report(
   for name, content in (
     ("report.json", builder.report),
     (description.FILE, described),
+    (leaks.FILE, leaks.digests(kept)),
   ):
     text = json.dumps(content, indent=2) + "\n"
     (Path(builder.data_dir) / name).write_text(text)

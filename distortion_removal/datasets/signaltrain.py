@@ -57,6 +57,7 @@ class SignalTrain(audio_folder.AudioFolder):
   """Excerpts of the clean recordings of the SignalTrain LA2A data set."""
 
   name = "signaltrain"
+  NEEDS_PATH = False
   CONFIG = SignalTrainConfig
   BUILDER_CONFIGS = builder.task_configs(SignalTrainConfig)
   builder_config: SignalTrainConfig

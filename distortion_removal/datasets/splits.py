@@ -28,6 +28,7 @@ import collections
 import csv
 import dataclasses
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -100,7 +101,11 @@ def read_pins(
 
 def _rows(path: Path) -> Iterable[dict[str, str]]:
   """The rows, each with all three columns, checked one by one."""
-  with path.open(newline="", encoding="utf-8-sig") as file:
+  try:
+    text = path.read_text(encoding="utf-8-sig")
+  except UnicodeDecodeError:
+    raise UserError(f"{path}: not in UTF-8; save it so") from None
+  with io.StringIO(text, newline="") as file:
     reader = csv.DictReader(file)
     columns = {(column or "").strip() for column in reader.fieldnames or ()}
     if not columns <= {"file", "group", "split"} or len(columns) < 2:

@@ -137,3 +137,10 @@ def test_a_group_in_two_folders_is_refused():
   groups = {name: splits.top_folder(name) for name in names}
   with pytest.raises(UserError, match="group 'anna': train/anna"):
     splits.assign(names, splits.Pins(groups))
+
+
+def test_a_csv_of_another_encoding_is_told(tmp_path):
+  path = tmp_path / "splits.csv"
+  path.write_bytes("file,split\nJäger.wav,test\n".encode("latin-1"))
+  with pytest.raises(UserError, match=r"splits\.csv: not in UTF-8"):
+    splits.read_pins(path, ["Jäger.wav"], splits.top_folder)
