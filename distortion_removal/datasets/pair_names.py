@@ -15,13 +15,17 @@ is then the input:
 import csv
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from distortion_removal.errors import UserError
 
 CSV = "pairs.csv"
 ALONE = "no partner: names must differ in the word 'input' alone, or use " + CSV
+NO_PAIR = (
+  "no two names pair; they must differ in the word 'input' alone, as "
+  f"riff_input.wav and riff_amp.wav do, or stand in {CSV}"
+)
 _INPUT = re.compile(r"(?<![^\W_])input(?![^\W_])", re.IGNORECASE)
 
 
@@ -87,24 +91,35 @@ def read_csv(path: Path) -> Pairs:
   """Reads a `pairs.csv`.
 
   Raises:
-    UserError: it is not understood, names a file that is not there, or an
-      output twice.
+    UserError: it is not understood, names a file that is not there, an output
+      twice, or an input as its own output.
   """
   inputs, groups = {}, {}
-  with path.open(newline="", encoding="utf-8-sig") as file:
-    reader = csv.DictReader(file)
-    if not {"input", "output"} <= set(reader.fieldnames or ()):
-      raise UserError(f"{path}: the first line must be input,output[,group]")
-    for row in reader:
-      where = f"{path}: line {reader.line_num}"
-      name, output = row["input"] or "", row["output"] or ""
-      for each in (name, output):
-        if not (path.parent / each).is_file():
-          raise UserError(f"{where} names {each!r}, which is not there")
-      if output in inputs:
-        raise UserError(f"{where} names the output {output!r} again")
-      inputs[output] = name
-      groups[output] = row.get("group") or name
+  for where, row in _rows(path):
+    name, output = row["input"], row["output"]
+    for each in (name, output):
+      if not (path.parent / each).is_file():
+        raise UserError(f"{where} names {each!r}, which is not there")
+    if output == name:
+      raise UserError(f"{where} names {name!r} as its own output")
+    if output in inputs:
+      raise UserError(f"{where} names the output {output!r} again")
+    inputs[output] = name
+    groups[output] = row.get("group") or name
   if not inputs:
     raise UserError(f"{path}: names no pair")
   return Pairs(inputs, groups)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+  """Where each row stands, and its cells by column, without blanks around."""
+  try:
+    text = path.read_text(encoding="utf-8-sig")
+  except UnicodeDecodeError:
+    raise UserError(f"{path}: not UTF-8; save it as UTF-8") from None
+  reader = csv.DictReader(text.splitlines())
+  if not {"input", "output"} <= {k.strip() for k in reader.fieldnames or ()}:
+    raise UserError(f"{path}: the first line must be input,output[,group]")
+  for raw in reader:
+    row = {k.strip(): (v or "").strip() for k, v in raw.items() if k}
+    yield f"{path}: line {reader.line_num}", row

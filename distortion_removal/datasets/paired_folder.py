@@ -16,7 +16,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,9 +41,18 @@ _FACTS = {
   "lag_samples": np.int32,
   "polarity": np.int32,
   "gain_db": np.float32,
+  "clarity": np.float32,
+  "rival": np.float32,
   "drift_ppm": np.float32,
   "residual_db": np.float32,
 }
+
+
+@dataclasses.dataclass(eq=False)
+class PairedFolderConfig(audio_folder.AudioFolderConfig):
+  """Which recordings to prepare; nothing is applied to them on the fly."""
+
+  task: tasks.Task = tasks.TASKS["recorded"]
 
 
 class PairedFolder(audio_folder.AudioFolder):
@@ -52,12 +61,13 @@ class PairedFolder(audio_folder.AudioFolder):
   A record has, besides `clean` and `peak`, `degraded`, of the same length, at a
   peak of 1, and `degraded_peak`: multiplied, it has the input's energy over the
   whole recording. `lag_samples`, `polarity` and `gain_db` are what was undone,
-  `drift_ppm` and `residual_db` what was not, see `pairing.Pairing`.
+  `drift_ppm` and `residual_db` what was not; `clarity` and `rival` tell how
+  sure the lag is, see `pairing.Pairing`.
   """
 
-  BUILDER_CONFIGS: ClassVar = [
-    audio_folder.AudioFolderConfig(task=tasks.get("recorded"))
-  ]
+  CONFIG = PairedFolderConfig
+  BUILDER_CONFIGS: ClassVar = [PairedFolderConfig()]
+  builder_config: PairedFolderConfig
 
   def source(self) -> dict:
     """As of `audio_folder`, and a digest of which file belongs to which."""
@@ -98,6 +108,12 @@ class PairedFolder(audio_folder.AudioFolder):
     return pair_names.find_pairs(
       audio_folder.list_files(root, self.builder_config.include)
     )
+
+  def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
+    """As of `audio_folder`; without any pair, the rule of names is told."""
+    if not self._pairs.inputs:
+      raise UserError(f"{self.root()}: {pair_names.NO_PAIR}")
+    return super().assign(names)
 
   def recording_group(self, name: str) -> str:
     """The group of an output: that of `pairs.csv`, else its input."""

@@ -2,9 +2,12 @@
 
 import dataclasses
 import functools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from distortion_removal import datasets
 from distortion_removal.datasets import builder as base
@@ -95,3 +98,80 @@ def test_every_builder_is_checked(tmp_path, monkeypatch, dataset):
   again = kind(config=builder.builder_config, data_dir=tmp_path / "again")
   with pytest.raises(UserError, match="id 'c1#000' is in train and in valid"):
     prepare(again)
+
+
+def put(path, seed):
+  """Two seconds of noise as a file."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  audio = np.random.default_rng(seed).uniform(-0.5, 0.5, 32_000)
+  soundfile.write(path, audio, 16_000)
+
+
+def build(dataset, folder, out="out"):
+  """Prepares a folder; returns the builder, and the ids of each split."""
+  builder = datasets.open_builder(
+    dataset, data_dir=str(folder.parent / out), path=str(folder)
+  )
+  builder = prepare(builder)
+  ids = {
+    split: [r["id"].decode() for r in datasets.read_split(builder, split)]
+    for split in builder.info.splits
+  }
+  return builder, ids
+
+
+def test_a_file_copied_into_test_is_not_trained_on(tmp_path):
+  folder = tmp_path / "in"
+  for name, seed in (("train/a", 0), ("train/b", 1), ("valid/c", 2)):
+    put(folder / f"{name}.wav", seed)
+  put(folder / "test/other name.wav", 0)
+  builder, ids = build("audio_folder", folder)
+  assert ids == {
+    "train": ["train/b.wav#000"],
+    "valid": ["valid/c.wav#000"],
+    "test": ["test/other name.wav#000"],
+  }
+  report = json.loads((Path(builder.data_dir) / "report.json").read_text())
+  assert report["leaks"] == [
+    {
+      "excerpt": "train/a.wav#000",
+      "split": "train",
+      "same_as": "test/other name.wav#000",
+      "in": "test",
+    }
+  ]
+
+
+@pytest.mark.parametrize(
+  ("rows", "message"),
+  [
+    ("anna/1.wav,,train\nanna/2.wav,,test\n", "'anna' is pinned to train and"),
+    ("ben/1.wav,anna,\n,anna,test\n,ben,valid\n", "no recording has .*'ben'"),
+  ],
+)
+def test_a_player_is_not_on_two_sides(tmp_path, rows, message):
+  folder = tmp_path / "in"
+  for seed, name in enumerate(("anna/1", "anna/2", "ben/1", "cleo/1")):
+    put(folder / f"{name}.wav", seed)
+  (folder / "splits.csv").write_text("file,group,split\n" + rows)
+  with pytest.raises(UserError, match=message):
+    build("ceg", folder)
+
+
+def test_outputs_of_an_input_are_not_on_two_sides(tmp_path):
+  folder = tmp_path / "in"
+  lines = ["input,output"]
+  for seed in range(4):
+    for name in ("di", "amp", "box"):
+      put(folder / name / f"{seed}.wav", seed)
+    lines += [f"di/{seed}.wav,{name}/{seed}.wav" for name in ("amp", "box")]
+  (folder / "pairs.csv").write_text("\n".join(lines))
+  _, ids = build("paired_folder", folder)
+  takes = [{name.partition("/")[2] for name in side} for side in ids.values()]
+  assert [len(side) for side in ids.values()] == [2 * len(t) for t in takes]
+  assert sum(len(t) for t in takes) == len(set.union(*takes)) == 4
+  put(folder / "test/0.wav", 0)
+  lines.append("di/0.wav,test/0.wav")
+  (folder / "pairs.csv").write_text("\n".join(lines))
+  with pytest.raises(UserError, match=r"'di/0\.wav': .* test/0\.wav for test"):
+    build("paired_folder", folder, "again")

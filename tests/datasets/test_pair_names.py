@@ -66,8 +66,9 @@ def test_a_table_names_pairs_and_groups(tmp_path):
   found = pair_names.read_csv(path)
   assert found.inputs == {"b.wav": "a.wav", "c.wav": "a.wav"}
   assert found.groups == {"b.wav": "anna", "c.wav": "a.wav"}
-  without = _table(tmp_path, "output,input", "b.wav,a.wav")
-  assert pair_names.read_csv(without).groups == {"b.wav": "a.wav"}
+  without = _table(tmp_path, "output, input", " b.wav, a.wav ")
+  found = pair_names.read_csv(without)
+  assert found.inputs == found.groups == {"b.wav": "a.wav"}
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,7 @@ def test_a_table_names_pairs_and_groups(tmp_path):
     (["input,output"], "names no pair"),
     (["input,output", "a.wav,d.wav"], "line 2 names 'd.wav', which is not"),
     (["input,output", "a.wav"], "line 2 names '', which is not there"),
+    (["input,output", "a.wav,a.wav"], "line 2 names 'a.wav' as its own output"),
     (
       ["input,output", "a.wav,b.wav", "c.wav,b.wav"],
       "line 3 names the output 'b.wav' again",
@@ -89,3 +91,10 @@ def test_mistakes_in_a_table_are_told(tmp_path, lines, message):
   with pytest.raises(UserError, match=message) as caught:
     pair_names.read_csv(path)
   assert str(caught.value).startswith(str(path))
+
+
+def test_a_table_that_is_not_utf_8_is_told(tmp_path):
+  path = tmp_path / pair_names.CSV
+  path.write_bytes("input,output\ndi.wav,verstärker.wav\n".encode("cp1252"))
+  with pytest.raises(UserError, match=r"pairs\.csv: not UTF-8; save it as"):
+    pair_names.read_csv(path)

@@ -10,9 +10,6 @@ import soundfile
 import soxr
 
 from distortion_removal import datasets
-from distortion_removal.datasets import tasks
-from distortion_removal.datasets.audio_folder import AudioFolderConfig
-from distortion_removal.datasets.paired_folder import PairedFolder
 from distortion_removal.errors import UserError
 from distortion_removal.prepare import prepare
 
@@ -39,15 +36,15 @@ def put(folder, name, audio, rate=RATE):
   soundfile.write(path, audio, rate, subtype="FLOAT")
 
 
-def build(folder, data_dir, **options):
-  config = AudioFolderConfig(
-    task=tasks.get("recorded"),
+def build(folder, data_dir):
+  builder = datasets.open_builder(
+    "paired_folder",
+    data_dir=str(data_dir),
     sample_rate=RATE,
     excerpt_seconds=2.0,
     path=str(folder),
-    **options,
   )
-  return prepare(PairedFolder(config=config, data_dir=data_dir))
+  return prepare(builder)
 
 
 def records(builder):
@@ -102,6 +99,31 @@ def test_pairs_are_stored_aligned_upright_and_as_loud(tmp_path):
   assert (amp["lag_samples"], amp["polarity"]) == (-100, 1)
   assert amp["gain_db"] == pytest.approx(20 * np.log10(2), abs=0.01)
   assert amp["residual_db"] < -60
+  assert amp["clarity"] > 30
+  assert amp["rival"] < 0.5
+
+
+def test_without_a_task_nothing_is_applied_on_the_fly(tmp_path):
+  builder = datasets.open_builder("paired_folder", data_dir=str(tmp_path))
+  assert builder.builder_config.task.effect == "recorded"
+  assert "--task=recorded" in datasets.prepare_command(builder)
+
+
+def test_a_folder_without_pairs_tells_how_names_pair(tmp_path):
+  for name in ("dry.wav", "wet.wav"):
+    put(tmp_path / "in", name, take(0))
+  with pytest.raises(UserError, match=r"no two names pair; .*riff_input\.wav"):
+    build(tmp_path / "in", tmp_path / "out")
+
+
+def test_a_lag_beyond_the_limit_names_it(tmp_path):
+  clean = take(0)
+  put(tmp_path / "in", "good_input.wav", clean)
+  put(tmp_path / "in", "good_amp.wav", clean)
+  put(tmp_path / "in", "good_late.wav", np.pad(clean, (RATE, 0)))
+  reasons = skipped(build(tmp_path / "in", tmp_path / "out"))
+  assert list(reasons) == ["good_late.wav"]
+  assert "no lag fits, of up to 0.5 s" in reasons["good_late.wav"]
 
 
 def test_what_cannot_be_mended_is_listed_and_not_stored(tmp_path, capsys):
