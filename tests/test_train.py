@@ -18,7 +18,7 @@ from conftest import (
 
 from distortion_removal import checkpoint, datasets
 from distortion_removal import train as training
-from distortion_removal.datasets import augmentation, pairs, tasks
+from distortion_removal.datasets import augmentation, leaks, pairs, tasks
 from distortion_removal.datasets.mixing import Mixture
 from distortion_removal.errors import UserError
 from distortion_removal.metric_writer import MetricWriter
@@ -237,7 +237,8 @@ def test_sources_and_augmentation_reach_the_batches(
   monkeypatch.setattr(
     datasets, "open_dataset", lambda data: (data.dataset, data.data_dir)
   )
-  read = []
+  read, compared = [], []
+  monkeypatch.setattr(leaks, "check_apart", lambda *sets: compared.append(sets))
 
   def read_split(builder, split):
     read.append((builder, split))
@@ -256,6 +257,8 @@ def test_sources_and_augmentation_reach_the_batches(
   with pytest.raises(StopIteration):
     train(tiny_config, tmp_path)
   assert read == [(("ceg", "here"), "train"), (("audio_folder", ""), "train")]
+  own = (tiny_config.data.dataset, tiny_config.data.data_dir)
+  assert compared == [(("ceg", "here"), own), (("audio_folder", ""), own)]
   assert isinstance(seen["source"], Mixture)
   assert seen["source"].weights == (2.0, 1.0)
   assert seen["options"] == augmentation.Augmentation(sums=0.25)
