@@ -5,6 +5,7 @@ sample rates, lags and lengths are made comparable, and every result says what
 was done to them.
 """
 
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from distortion_removal.errors import (
   one_line_errors,
 )
 from distortion_removal.evaluation_scores import number
-from distortion_removal.metrics import peaq
+from distortion_removal.metrics import frechet, peaq
 from distortion_removal.progress import Progress
 from distortion_removal.report import score_table
 from distortion_removal.tracks import Track, load_beside
@@ -139,12 +140,14 @@ def _scores(
     found = peaq.analyse(estimate, target, **options)
     movs = {key: number(x.item()) for key, x in found.movs.items()}
     return {name: number(found.odg.item()), "peaq_movs": movs}
-  score = metric.score(estimate, target, degraded, **options)
-  result = {name: number(score.item())}
   if metric.embed is not None:
-    sets = (metric.embed(audio, **options) for audio in (estimate, target))
-    result[f"{name}_windows"] = [len(windows) for windows in sets]
-  return result
+    embed = functools.partial(metric.embed, **options)
+    sets = frechet.statistics_of_audio(embed, estimate, target)
+    score = frechet.distance(*sets)
+    windows = [statistics.count for statistics in sets]
+    return {name: number(score), f"{name}_windows": windows}
+  score = metric.score(estimate, target, degraded, **options)
+  return {name: number(score.item())}
 
 
 def _check_metrics(

@@ -108,14 +108,30 @@ def distance_of_audio(
 ) -> np.ndarray:
   """Fréchet distance of the embeddings of two batches, as a metric gives it.
 
+  Arguments and errors as of `statistics_of_audio`.
+
+  Returns:
+    `[1]` float64, one number for the whole batch; see `distance`.
+  """
+  return np.array([distance(*statistics_of_audio(embed, estimate, target))])
+
+
+def statistics_of_audio(
+  embed: Callable[[np.ndarray], np.ndarray],
+  estimate: np.ndarray,
+  target: np.ndarray,
+) -> list[Statistics]:
+  """Statistics of the embeddings of two batches.
+
+  Logs a warning where the windows are too few.
+
   Args:
     embed: maps `[batch, time, channels]` to `[windows, dimension]`.
     estimate: `[batch, time, channels]`.
     target: of the same shape, or with a batch of one.
 
   Returns:
-    `[1]` float64, one number for the whole batch; see `distance`. Logs a
-    warning where the windows are too few.
+    Of the estimate and of the target.
 
   Raises:
     ValueError: the shapes do not fit.
@@ -123,7 +139,7 @@ def distance_of_audio(
   pair = signals.check_pair(estimate, target)
   sets = [Statistics.from_embeddings(embed(audio)) for audio in pair]
   warn_of_rank(sets)
-  return np.array([distance(*sets)])
+  return sets
 
 
 def warn_of_rank(sets: Iterable[Statistics]) -> None:
