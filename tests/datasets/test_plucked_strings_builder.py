@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distortion_removal import datasets
-from distortion_removal.datasets import plucked_strings
+from distortion_removal.datasets import rendered
 from distortion_removal.errors import UserError
 from distortion_removal.prepare import prepare
 
@@ -65,7 +65,7 @@ def test_sizes_and_arguments(tmp_path, fake_render):
 
 def test_splits_stay_disjoint_at_any_size(tmp_path, fake_render):
   """A split's excerpts are those of a smaller one, and never another's."""
-  first = plucked_strings._FIRST_INDEX
+  first = rendered.FIRST_INDEX
   starts = sorted(first.values())
   hours = np.diff(starts).min() * 10 / 3600
   assert hours > 100_000  # of excerpts of 10 s between two splits
