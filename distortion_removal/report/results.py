@@ -63,6 +63,7 @@ class Results:
     systems: rows of metrics of sets, one per method and level; level None is
       all levels together.
     left_out: methods that do not apply, and why.
+    metrics_left_out: metrics that could not be computed, and why.
     failures: methods that failed on excerpts, and how many rows are lost.
     sounds: to listen to; may be empty.
     sample_rate: in Hz; None of old results.
@@ -82,6 +83,7 @@ class Results:
   rows: tuple[dict, ...]
   systems: tuple[dict, ...]
   left_out: Mapping[str, str]
+  metrics_left_out: Mapping[str, str]
   failures: Mapping[str, int]
   sounds: tuple[Sound, ...]
   sample_rate: int | None
@@ -231,6 +233,11 @@ def _merge(group: Sequence[Evaluation]) -> Results:
     rows=tuple(rows.values()),
     systems=tuple(systems.values()),
     left_out=_left_out(group, methods),
+    metrics_left_out={
+      name: why
+      for name, why in _told(group, "metrics_left_out").items()
+      if name not in columns
+    },
     failures=dict(
       Counter(r["method"] for r in rows.values() if r.get("error"))
     ),
@@ -300,11 +307,17 @@ def _labels(found: Evaluation) -> dict[str, str]:
 def _left_out(
   group: Sequence[Evaluation], methods: Sequence[str]
 ) -> dict[str, str]:
-  found: dict[str, str] = {}
-  for evaluation in group:
-    found = dict(evaluation.card.get("left_out") or {}) | found
+  found = _told(group, "left_out")
   listed = names.in_order(name for name in found if name not in methods)
   return {name: found[name] for name in listed}
+
+
+def _told(group: Sequence[Evaluation], field: str) -> dict[str, str]:
+  """A field of evaluation.json; where several tell, the first is believed."""
+  found: dict[str, str] = {}
+  for evaluation in group:
+    found = dict(evaluation.card.get(field) or {}) | found
+  return found
 
 
 def _sample_rate(group: Sequence[Evaluation]) -> int | None:

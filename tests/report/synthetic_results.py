@@ -39,6 +39,7 @@ def make_results(
   levels=None,
   scores=None,
   left_out=None,
+  metrics_left_out=None,
   failures=None,
   sounds_folder=None,
   seed=0,
@@ -55,6 +56,7 @@ def make_results(
     scores: by metric, by method, `[files, levels]`, in place of made-up ones;
       NaN is an undefined score.
     left_out: methods that do not apply, and why.
+    metrics_left_out: metrics that could not be computed, and why.
     failures: methods and the rows they lost.
     sounds_folder: where sounds of the first excerpt go, at every level; None
       makes none.
@@ -104,6 +106,7 @@ def make_results(
     rows=tuple(rows),
     systems=tuple(systems) if sets else (),
     left_out=left_out or {},
+    metrics_left_out=metrics_left_out or {},
     failures=failures or {},
     sounds=_sounds(sounds_folder, file_names[0], methods, levels, seed),
     sample_rate=RATE,

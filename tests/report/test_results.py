@@ -101,6 +101,8 @@ def test_the_card_says_what_rows_do_not(tmp_path):
     "level_name": "gain_db",
     "sample_rate": 16_000,
     "left_out": {"sspade": "does not undo it", "aspade": "nor does it"},
+    # Of the former there are scores: another run could compute it.
+    "metrics_left_out": {"si_sdr": "too short", "fad": "no weights"},
   }
   write_evaluation(tmp_path, make_rows(SCORES), card=card)
   found = _load(tmp_path)
@@ -110,6 +112,7 @@ def test_the_card_says_what_rows_do_not(tmp_path):
     "sspade": "does not undo it",
   }
   assert list(found.left_out) == ["aspade", "sspade"]
+  assert found.metrics_left_out == {"fad": "no weights"}
 
 
 def test_rows_of_failed_excerpts_are_counted(tmp_path):
