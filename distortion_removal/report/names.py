@@ -42,6 +42,11 @@ def is_network(method: str) -> bool:
   return key not in known
 
 
+def is_oracle(method: str) -> bool:
+  """Whether it is told the clean signal."""
+  return family(method) in ORACLES
+
+
 def method_label(method: str) -> str:
   """A method's name for people; keys that nobody knows stay as they are."""
   key = family(method)

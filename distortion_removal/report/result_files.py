@@ -185,7 +185,11 @@ def _is_number(value: object) -> bool:
 
 def _read_card(path: Path) -> dict:
   card = _read_json(path, {})
-  if not isinstance(card, dict):
+  is_card = isinstance(card, dict) and all(
+    isinstance(card.get(field) or {}, dict)
+    for field in ("left_out", "metrics_left_out")
+  )
+  if not is_card:
     raise UserError(f"{path}: not a description; delete it or evaluate again")
   return card
 

@@ -4,7 +4,14 @@ import dataclasses
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+  Callable,
+  Hashable,
+  Iterable,
+  Iterator,
+  Mapping,
+  Sequence,
+)
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +20,13 @@ from distortion_removal import effects
 from distortion_removal import metrics as metric_list
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
-from distortion_removal.log import logger
-from distortion_removal.report import names, result_files
+from distortion_removal.report import merging, names, result_files
 from distortion_removal.report.result_files import Evaluation
 
 # Those of the paper come first.
 _METRICS = tuple(
   dict.fromkeys(("si_sdr", "peaq", "r_nonlin", "fad", *metric_list.METRICS))
 )
-# Copies of a row that differ by less are the same but for rounding.
-_TOLERANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +101,17 @@ class Results:
     table[self._places] = np.where(np.isfinite(values), values, np.nan)
     return dict(zip(self.methods, table, strict=True))
 
+  def where(self, holds: Callable[[dict], bool]) -> dict[str, np.ndarray]:
+    """Every method's `[files, levels]` bool: it has a row for which it holds.
+
+    Args:
+      holds: what to ask of a row.
+    """
+    shape = (len(self.methods), len(self.files), len(self.levels))
+    table = np.zeros(shape, bool)
+    table[self._places] = [holds(row) for row in self.rows]
+    return dict(zip(self.methods, table, strict=True))
+
   def system_scores(self, metric: str) -> dict[str, dict[float | None, float]]:
     """A metric of sets by method, by level; None: all levels together."""
     found: dict[str, dict[float | None, float]] = {}
@@ -167,11 +182,11 @@ def load_timings(folders: Sequence[Path]) -> list[dict]:
     UserError: a file is damaged.
   """
   rows = []
-  groups: dict[tuple, _Keys] = {}
+  groups: dict[tuple, merging.Keys] = {}
   for run in _once(map(result_files.run_folder, folders)):
     for row in result_files.read_timings(run):
       group = (row.get("task"), row.get("dataset"))
-      keys = groups.setdefault(group, _Keys())
+      keys = groups.setdefault(group, merging.Keys())
       rows.append(row | {"method": keys.key(row["method"], run)})
   return rows
 
@@ -180,30 +195,9 @@ def _once(folders: Iterable[Path]) -> Iterator[Path]:
   return iter(dict.fromkeys(folder.resolve() for folder in folders))
 
 
-class _Keys:
-  """Gives networks of one name from several runs keys of their own."""
-
-  def __init__(self):
-    self.runs: dict[str, Path] = {}
-
-  def key(self, method: str, run: Path) -> str:
-    if not names.is_network(method):
-      return method
-    for candidate in self._candidates(method, run):
-      if self.runs.setdefault(candidate, run) == run:
-        return candidate
-    raise AssertionError("no two runs have the same path")
-
-  @staticmethod
-  def _candidates(method: str, run: Path) -> Iterator[str]:
-    yield method
-    for start in range(len(run.parts) - 1, -1, -1):
-      yield f"{method} ({'/'.join(run.parts[start:])})"
-
-
 def _merge(group: Sequence[Evaluation]) -> Results:
   """One or more evaluations of the same task and data set."""
-  first, keys = group[0], _Keys()
+  first, keys = group[0], merging.Keys()
   rows: dict[Hashable, dict] = {}
   systems: dict[Hashable, dict] = {}
   sounds: dict[Hashable, Sound] = {}
@@ -214,8 +208,8 @@ def _merge(group: Sequence[Evaluation]) -> Results:
         f"{first.folder} has {first.level_name!r} and {found.folder} {name!r} "
         "as the level of one task; report them one by one"
       )
-    _add(rows, found.rows, found, keys, ("file", "method", name))
-    _add(systems, found.systems, found, keys, ("method", name))
+    merging.add(rows, found.rows, found, keys, ("file", "method", name))
+    merging.add(systems, found.systems, found, keys, ("method", name))
     for sound in found.sounds:
       method = keys.key(sound["method"], found.run)
       place = (sound["file"], method, sound["level"])
@@ -232,60 +226,19 @@ def _merge(group: Sequence[Evaluation]) -> Results:
     metrics=tuple(name for name in _METRICS if name in columns),
     rows=tuple(rows.values()),
     systems=tuple(systems.values()),
-    left_out=_left_out(group, methods),
+    left_out=merging.left_out(group, methods),
     metrics_left_out={
       name: why
-      for name, why in _told(group, "metrics_left_out").items()
+      for name, why in merging.told(group, "metrics_left_out").items()
       if name not in columns
     },
     failures=dict(
       Counter(r["method"] for r in rows.values() if r.get("error"))
     ),
     sounds=tuple(sounds.values()),
-    sample_rate=_sample_rate(group),
+    sample_rate=merging.sample_rate(group),
     runs=keys.runs,
   )
-
-
-def _add(
-  table: dict[Hashable, dict],
-  rows: Sequence[dict],
-  found: Evaluation,
-  keys: _Keys,
-  columns: tuple[str, ...],
-) -> None:
-  """Adds rows; a copy only fills in what the first one lacks."""
-  own_keys = {m: keys.key(m, found.run) for m in {r["method"] for r in rows}}
-  differences: dict[str, float] = {}
-  for row in rows:
-    row["method"] = own_keys[row["method"]]
-    place = tuple(row[name] for name in columns)
-    if place in table:
-      kept, other = table[place], row
-      if kept.get("error") and not other.get("error"):
-        kept, other = other, kept
-      _compare(kept, other, differences)
-      row = {**other, **kept}
-      if not kept.get("error"):
-        row.pop("error", None)
-    table[place] = row
-  for method, difference in differences.items():
-    logger.warning(
-      "%s: its scores of %s differ from those of another run, or of an excerpt "
-      "of the same name, by up to %.3g; the first are used",
-      found.folder,
-      names.method_label(method),
-      difference,
-    )
-
-
-def _compare(a: dict, b: dict, differences: dict[str, float]) -> None:
-  """Notes by how much two rows' scores differ, by method."""
-  for name in _METRICS:
-    x, y = a.get(name), b.get(name)
-    if x is not None and y is not None and abs(x - y) > _TOLERANCE:
-      method = a["method"]
-      differences[method] = max(abs(x - y), differences.get(method, 0.0))
 
 
 def _labels(found: Evaluation) -> dict[str, str]:
@@ -302,34 +255,3 @@ def _labels(found: Evaluation) -> dict[str, str]:
     "level_label": effect.level_label if effect else found.level_name,
     "level_unit": effect.unit if effect else "",
   }
-
-
-def _left_out(
-  group: Sequence[Evaluation], methods: Sequence[str]
-) -> dict[str, str]:
-  found = _told(group, "left_out")
-  listed = names.in_order(name for name in found if name not in methods)
-  return {name: found[name] for name in listed}
-
-
-def _told(group: Sequence[Evaluation], field: str) -> dict[str, str]:
-  """A field of evaluation.json; where several tell, the first is believed."""
-  found: dict[str, str] = {}
-  for evaluation in group:
-    found = dict(evaluation.card.get(field) or {}) | found
-  return found
-
-
-def _sample_rate(group: Sequence[Evaluation]) -> int | None:
-  rates: dict[int, Path] = {}
-  for found in group:
-    rate = found.card.get("sample_rate")
-    if rate:
-      rates.setdefault(int(rate), found.folder)
-  if len(rates) > 1:
-    told = ", ".join(f"{path} at {rate} Hz" for rate, path in rates.items())
-    raise UserError(
-      f"evaluations of {group[0].task!r} on {group[0].dataset!r} have several "
-      f"sample rates: {told}; report them one by one"
-    )
-  return next(iter(rates), None)

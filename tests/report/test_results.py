@@ -9,7 +9,7 @@ import pytest
 from made_results import SETTINGS, make_rows, write_evaluation, write_lines
 
 from distortion_removal.errors import UserError
-from distortion_removal.report import results
+from distortion_removal.report import merging, results
 
 SCORES = {
   "demucs": {50.0: [9.0, 8.0], 20.0: [3.0, None]},
@@ -24,8 +24,8 @@ def _load(*folders):
 
 @pytest.fixture
 def warnings(caplog, monkeypatch):
-  monkeypatch.setattr(results.logger, "propagate", True)
-  caplog.set_level(logging.WARNING, logger=results.logger.name)
+  monkeypatch.setattr(merging.logger, "propagate", True)
+  caplog.set_level(logging.WARNING, logger=merging.logger.name)
   return caplog
 
 
@@ -122,6 +122,9 @@ def test_rows_of_failed_excerpts_are_counted(tmp_path):
   found = _load(tmp_path)
   assert found.failures == {"demucs": 1}
   assert np.isnan(found.scores("si_sdr")["demucs"][0, 1])
+  failed = found.where(lambda row: "error" in row)
+  np.testing.assert_array_equal(failed["demucs"], [[False, True], [False] * 2])
+  assert not failed["distorted"].any()
 
 
 def test_an_unknown_task_is_called_by_its_name(tmp_path):
@@ -271,6 +274,7 @@ def test_damaged_lines_are_named(tmp_path, line, message):
   [
     ("evaluation.json", "{"),
     ("evaluation.json", "[]"),
+    ("evaluation.json", '{"left_out": ["aspade"]}'),
     ("sounds.json", "{"),
     ("sounds.json", '[{"file": "a"}]'),
     ("systems.jsonl", '{"method": "demucs"}'),

@@ -1,0 +1,215 @@
+"""Statistics of scores `[files, levels]`; excerpts are the unit.
+
+The scores of one excerpt at several levels are not independent. So the
+bootstrap draws excerpts, with all their levels, and a test of all levels
+together sees one number per excerpt.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from distortion_removal.report import names
+
+RESAMPLES = 2_000
+CONFIDENCE = 0.95
+_SEED = 0
+_BLOCK = 100  # resamples at a time: bounds the memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+  """Of the scores of a method, at one level or at all; NaN without scores.
+
+  Attributes:
+    count: scores that are defined.
+    excerpts: that have any.
+    q1: the lower quartile, linear between scores as NumPy has it.
+    median: over scores.
+    q3: the upper quartile.
+    mean: over scores.
+    low: end of the mean's 95 % interval; NaN for less than two excerpts.
+    high: the other end.
+  """
+
+  count: int
+  excerpts: int
+  q1: float
+  median: float
+  q3: float
+  mean: float
+  low: float
+  high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+  """A Wilcoxon signed-rank test of a method against another, two-sided.
+
+  Attributes:
+    reference: key of the other method.
+    count: excerpts on which both have scores.
+    difference: median over these of the method's score less the other's.
+    p: as it comes; NaN without an excerpt.
+    p_holm: corrected for the number of tests in the table.
+  """
+
+  reference: str
+  count: int
+  difference: float
+  p: float
+  p_holm: float
+
+
+def summaries(
+  scores: Mapping[str, np.ndarray],
+) -> dict[str, tuple[Summary, ...]]:
+  """Summaries at each level and, last, of all levels together.
+
+  Args:
+    scores: by method, `[files, levels]`, NaN where there is none.
+  """
+  cells = {
+    method: [*(table[:, [k]] for k in range(table.shape[1])), table]
+    for method, table in scores.items()
+  }
+  flat = [cell for columns in cells.values() for cell in columns]
+  intervals = iter(mean_intervals(flat))
+  return {
+    method: tuple(_summary(cell, *next(intervals)) for cell in columns)
+    for method, columns in cells.items()
+  }
+
+
+def _summary(cell: np.ndarray, low: float, high: float) -> Summary:
+  is_defined = ~np.isnan(cell)
+  values = cell[is_defined]
+  if not len(values):
+    return Summary(0, 0, *[np.nan] * 6)
+  q1, median, q3 = np.percentile(values, (25, 50, 75))
+  excerpts = int(is_defined.any(axis=1).sum())
+  numbers = (q1, median, q3, values.mean(), low, high)
+  return Summary(len(values), excerpts, *map(float, numbers))
+
+
+def mean_intervals(
+  tables: Sequence[np.ndarray], resamples: int = RESAMPLES
+) -> list[tuple[float, float]]:
+  """95 % intervals of means by the percentile bootstrap over excerpts.
+
+  A draw takes as many excerpts as there are, with repetition, each with its
+  scores at all levels. It is the same draw for all tables, always of one seed.
+
+  Args:
+    tables: of the same excerpts, `[files, levels]` each; NaN where undefined.
+    resamples: draws.
+
+  Returns:
+    The ends of each table's interval; NaN if less than two excerpts have any
+    score.
+  """
+  if not tables:
+    return []
+  counts = np.stack([(~np.isnan(x)).sum(axis=1) for x in tables], axis=1)
+  sums = np.stack([np.nansum(x, axis=1) for x in tables], axis=1)
+  random = np.random.default_rng(_SEED)
+  means = []
+  for start in range(0, resamples, _BLOCK):
+    weights = _draws(random, min(_BLOCK, resamples - start), len(sums))
+    with np.errstate(invalid="ignore"):
+      means.append((weights @ sums) / (weights @ counts))
+  means = np.concatenate(means)
+  tail = (1.0 - CONFIDENCE) / 2.0
+  is_known = (counts > 0).sum(axis=0) > 1
+  return [
+    tuple(np.nanquantile(column, (tail, 1.0 - tail)).tolist())
+    if known
+    else (np.nan, np.nan)
+    for column, known in zip(means.T, is_known, strict=True)
+  ]
+
+
+def _draws(random: np.random.Generator, count: int, files: int) -> np.ndarray:
+  """How often each draw has each file, `[count, files]`."""
+  indices = random.integers(0, files, (count, files))
+  indices += files * np.arange(count)[:, None]
+  hits = np.bincount(indices.ravel(), minlength=count * files)
+  return hits.reshape(count, files).astype(float)
+
+
+def comparisons(
+  scores: Mapping[str, np.ndarray], *, is_higher_better: bool
+) -> dict[str, Comparison]:
+  """Tests every method against the best of the others.
+
+  The best has the best median over all scores, among those that are no oracle
+  and not the method itself: the best method is tested against the second best.
+  An excerpt counts with its mean difference over the levels at which both have
+  a score. Differences of zero are left out, as Wilcoxon did; if all are zero, p
+  is 1.
+
+  Args:
+    scores: by method, `[files, levels]`, NaN where there is none.
+    is_higher_better: of the metric.
+
+  Returns:
+    By method; none for methods without scores, or without another one.
+  """
+  sign = 1.0 if is_higher_better else -1.0
+  medians = {
+    method: sign * np.nanmedian(table)
+    for method, table in scores.items()
+    if not np.isnan(table).all()
+  }
+  found = {}
+  for method in medians:
+    others = [m for m in medians if m != method and not names.is_oracle(m)]
+    if others:
+      reference = max(others, key=lambda other: medians[other])
+      difference = _by_excerpt(scores[method], scores[reference])
+      found[method] = (reference, difference, wilcoxon(difference))
+  corrected = holm([p for _, _, p in found.values()])
+  return {
+    method: Comparison(
+      reference=reference,
+      count=len(difference),
+      difference=float(np.median(difference)) if len(difference) else np.nan,
+      p=p,
+      p_holm=p_holm,
+    )
+    for (method, (reference, difference, p)), p_holm in zip(
+      found.items(), corrected, strict=True
+    )
+  }
+
+
+def _by_excerpt(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+  """The mean difference of each excerpt that has any, `[excerpts]`."""
+  difference = a - b
+  is_defined = ~np.isnan(difference)
+  count = is_defined.sum(axis=1)
+  total = np.where(is_defined, difference, 0.0).sum(axis=1)
+  return total[count > 0] / count[count > 0]
+
+
+def wilcoxon(difference: np.ndarray) -> float:
+  """Two-sided p of the signed-rank test; 1 if all are 0, NaN if none are."""
+  from scipy import stats
+
+  if not len(difference):
+    return np.nan
+  if not difference.any():
+    return 1.0
+  return float(stats.wilcoxon(difference).pvalue)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+  """Holm's (1979) step-down correction; NaNs stay and do not count."""
+  ps = np.asarray(ps, float)
+  corrected = np.full(ps.shape, np.nan)
+  order = np.argsort(ps)[: np.count_nonzero(~np.isnan(ps))]
+  factors = len(order) - np.arange(len(order))
+  steps = np.maximum.accumulate(factors * ps[order])
+  corrected[order] = np.minimum(steps, 1.0)
+  return corrected.tolist()

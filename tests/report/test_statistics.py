@@ -1,0 +1,184 @@
+"""Statistics against SciPy, closed forms and direct computation."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from distortion_removal.report import statistics
+
+NAN = np.nan
+
+
+def _normal(shape, seed=0):
+  return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_quartiles_and_counts_by_hand():
+  table = np.array([[1.0, 10.0], [2.0, NAN], [3.0, 30.0], [NAN, NAN], [5, 50]])
+  first, second, every = statistics.summaries({"a": table})["a"]
+  assert (first.count, first.excerpts) == (4, 4)
+  assert (first.q1, first.median, first.q3) == (1.75, 2.5, 3.5)
+  assert first.mean == 2.75
+  assert (second.count, second.median, second.mean) == (3, 30.0, 30.0)
+  # Of 1, 2, 3, 5, 10, 30 and 50 from four excerpts.
+  assert (every.count, every.excerpts) == (7, 4)
+  assert (every.q1, every.median, every.q3) == (2.5, 5.0, 20.0)
+  assert every.mean == pytest.approx(101 / 7)
+  assert every.low < every.mean < every.high
+
+
+def test_without_scores_there_are_no_numbers():
+  for cell in statistics.summaries({"a": np.full((3, 1), NAN)})["a"]:
+    assert (cell.count, cell.excerpts) == (0, 0)
+    numbers = (cell.q1, cell.median, cell.q3, cell.mean, cell.low, cell.high)
+    assert all(map(math.isnan, numbers))
+  assert statistics.summaries({}) == {}
+
+
+def test_one_excerpt_has_no_interval():
+  table = np.array([[1.0, 2.0], [NAN, NAN]])
+  every = statistics.summaries({"a": table})["a"][-1]
+  assert (every.mean, every.excerpts) == (1.5, 1)
+  assert math.isnan(every.low)
+  assert math.isnan(every.high)
+
+
+def test_interval_is_that_of_scipy():
+  values = _normal(60) ** 2
+  ((low, high),) = statistics.mean_intervals([values[:, None]], 20_000)
+  theirs = stats.bootstrap(
+    (values,), np.mean, n_resamples=20_000, method="percentile", rng=1
+  ).confidence_interval
+  width = theirs.high - theirs.low
+  assert low == pytest.approx(theirs.low, abs=0.03 * width)
+  assert high == pytest.approx(theirs.high, abs=0.03 * width)
+
+
+def test_interval_of_a_large_sample_is_the_normal_one():
+  values = _normal(2_000)
+  ((low, high),) = statistics.mean_intervals([values[:, None]])
+  half = 1.96 * values.std() / np.sqrt(len(values))
+  assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
+  assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_excerpts_are_drawn_not_rows():
+  column = _normal((40, 1))
+  repeated = np.repeat(column, 7, axis=1)
+  one, seven, rows = statistics.mean_intervals(
+    [column, repeated, np.column_stack([column, _normal((40, 6), seed=1)])]
+  )
+  # Seven copies of what is known are no more than one.
+  assert seven == pytest.approx(one)
+  assert rows[1] - rows[0] < 0.6 * (one[1] - one[0])
+
+
+def test_interval_with_gaps_by_direct_computation():
+  table = _normal((9, 3))
+  table[table > 0.8] = NAN
+  table[4] = NAN
+  random = np.random.default_rng(0)
+  means = []
+  for draw in random.integers(0, 9, (100, 9)):
+    values = np.concatenate([table[i] for i in draw])
+    means.append(values[~np.isnan(values)].mean())
+  (found,) = statistics.mean_intervals([table], 100)
+  assert found == pytest.approx(np.quantile(means, (0.025, 0.975)))
+
+
+def test_intervals_are_the_same_each_time():
+  table = _normal((20, 2))
+  once = statistics.mean_intervals([table])
+  assert statistics.mean_intervals([table]) == once
+  for again in statistics.mean_intervals([table, table]):
+    assert again == pytest.approx(once[0], rel=1e-12)
+  assert statistics.mean_intervals([]) == []
+
+
+def test_interval_covers_the_mean_as_often_as_it_says():
+  tables = _normal((500, 30, 1), seed=3)
+  hits = 0
+  for table in tables:
+    ((low, high),) = statistics.mean_intervals([table], 200)
+    hits += low <= 0.0 <= high
+  # The percentile bootstrap of 30 is a little narrow: 93 %.
+  assert 0.89 < hits / len(tables) < 0.97
+
+
+def test_comparison_is_scipys_of_the_excerpts_means():
+  ours = _normal((30, 4)) + 0.3
+  theirs = _normal((30, 4), seed=1)
+  ours[:3, 1], theirs[5, 2], ours[7] = NAN, NAN, NAN
+  found = statistics.comparisons(
+    {"a": ours, "b": theirs}, is_higher_better=True
+  )
+  difference = np.nanmean(np.delete(ours - theirs, 7, axis=0), axis=1)
+  p = stats.wilcoxon(difference).pvalue
+  assert found["a"].reference == "b"
+  assert found["b"].reference == "a"
+  for method, sign in (("a", 1), ("b", -1)):
+    assert found[method].count == 29
+    assert found[method].p == pytest.approx(p)
+    assert found[method].p_holm == pytest.approx(min(1.0, 2 * p))
+    median = sign * np.median(difference)
+    assert found[method].difference == pytest.approx(median)
+
+
+def test_reference_is_the_best_that_is_no_oracle():
+  levels = {"distorted": 0, "demucs": 3, "umx": 2, "ideal_ratio_mask": 9}
+  scores = {name: _normal((9, 1)) / 99 + x for name, x in levels.items()}
+  found = statistics.comparisons(scores, is_higher_better=True)
+  assert {name: test.reference for name, test in found.items()} == {
+    "distorted": "demucs",
+    "demucs": "umx",
+    "umx": "demucs",
+    "ideal_ratio_mask": "demucs",
+  }
+  found = statistics.comparisons(scores, is_higher_better=False)
+  assert found["umx"].reference == "distorted"
+  assert found["distorted"].reference == "umx"
+
+
+def test_nothing_to_compare_with():
+  nothing = np.full((4, 1), NAN)
+  alone = {"a": _normal((4, 1)), "b": nothing, "ideal_ratio_mask": nothing}
+  assert statistics.comparisons(alone, is_higher_better=True) == {}
+  apart = {"a": np.array([[1.0], [NAN]]), "b": np.array([[NAN], [1.0]])}
+  found = statistics.comparisons(apart, is_higher_better=True)
+  assert found["a"].count == 0
+  assert math.isnan(found["a"].p)
+  assert math.isnan(found["a"].p_holm)
+  assert math.isnan(found["a"].difference)
+
+
+@pytest.mark.parametrize(
+  ("difference", "p"),
+  [
+    # All of one sign: two of the 2^n equally likely signs are so extreme.
+    ([1, 2, 3, 4, 5], 2 / 2**5),
+    ([-1, -2, -3, -4, -5, -6, -7, -8], 2 / 2**8),
+    ([0, 0, 0], 1.0),
+    ([5], 1.0),
+  ],
+)
+def test_p_in_closed_form(difference, p):
+  assert statistics.wilcoxon(np.array(difference, float)) == pytest.approx(p)
+
+
+def test_holm_by_hand():
+  found = statistics.holm([0.01, 0.04, NAN, 0.03, 0.9])
+  # 4 p, then 3, 2 and 1 times, and never less than the one before.
+  np.testing.assert_allclose(found, [0.04, 0.09, NAN, 0.09, 0.9])
+  assert statistics.holm([]) == []
+  assert statistics.holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+def test_ten_thousand_excerpts_take_seconds():
+  scores = {f"method {i}": _normal((10_000, 7), seed=i) for i in range(7)}
+  start = time.process_time()
+  statistics.summaries(scores)
+  statistics.comparisons(scores, is_higher_better=True)
+  assert time.process_time() - start < 15.0
