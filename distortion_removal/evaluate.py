@@ -22,6 +22,7 @@ from distortion_removal import (
 from distortion_removal.datasets import pairs, tasks
 from distortion_removal.datasets.tasks import Task
 from distortion_removal.errors import UserError
+from distortion_removal.evaluation import sounds as sound_files
 from distortion_removal.evaluation_scores import Scorer
 from distortion_removal.files import write_whole
 from distortion_removal.log import logger
@@ -58,22 +59,24 @@ def evaluate(
   candidates = {"distorted": methods.distorted}
   if run.model.name:
     candidates[run.model.name] = methods.network(workdir, run)
-  candidates |= _baselines(config, task)
+  found, left_out = _baselines(config, task)
+  candidates |= found
   folder = workdir / "evaluation" / f"{_label(config)}_{task.name}"
-  (folder / "listen").mkdir(parents=True, exist_ok=True)
+  for name in ("listen", "sounds"):
+    (folder / name).mkdir(parents=True, exist_ok=True)
 
   partial = folder / "results.jsonl.partial"
-  names = evaluation_scores.usable(
+  names, unusable = evaluation_scores.usable(
     config.metrics,
     sample_rate=config.data.sample_rate,
     channels=config.data.channels,
   )
   scorer = Scorer(names, config.data.sample_rate, task.evaluation_levels)
-  rows = []
+  rows, entries = [], []
   try:
     with open(partial, "w") as file:
       for row in _score(
-        config, task, source, candidates, scorer, folder / "listen"
+        config, task, source, candidates, scorer, folder, entries
       ):
         rows.append(row)
         file.write(json.dumps(row) + "\n")
@@ -81,6 +84,22 @@ def evaluate(
   finally:
     partial.unlink(missing_ok=True)
   systems = _write_systems(config, task, scorer, folder)
+  _write_json(folder / "sounds.json", entries)
+  description = {
+    "dataset": _label(config),
+    "task": task.name,
+    "level_name": effects.get(task.effect).level_name,
+    "levels": task.evaluation_levels,
+    "sample_rate": config.data.sample_rate,
+    "channels": config.data.channels,
+    "excerpts": len(source),
+    "network": run.model.name,
+    "methods": list(candidates),
+    "left_out": left_out,
+    "metrics": names,
+    "metrics_left_out": unusable,
+  }
+  _write_json(folder / "evaluation.json", description)
   print(evaluation.write_tables(rows, systems, names, task, folder))
   print(f"\nlisten to {folder / 'listen'}, look at {folder}")
   return folder
@@ -99,15 +118,20 @@ def _run(
 
 def _baselines(
   config: ml_collections.ConfigDict, task: Task
-) -> dict[str, methods.Method]:
-  """The methods of `config.baselines` that can undo the task's effect."""
-  found = {}
+) -> tuple[dict[str, methods.Method], dict[str, str]]:
+  """The methods of `config.baselines`, and why others are left out."""
+  found, left_out = {}, {}
   for name in config.baselines:
     if baselines.get(name).applies_to(task.effect):
       found[name] = methods.baseline(name, config)
     else:
-      logger.info("%s is left out: it does not undo %s", name, task.effect)
-  return found
+      left_out[name] = f"does not undo {effects.get(task.effect).label}"
+      logger.info("%s is left out: it %s", name, left_out[name])
+  return found, left_out
+
+
+def _write_json(path: Path, content: object) -> None:
+  write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def _label(config: ml_collections.ConfigDict) -> str:
@@ -136,7 +160,8 @@ def _score(
   source: datasets.Source,
   candidates: Mapping[str, methods.Method],
   scorer: Scorer,
-  listen: Path,
+  folder: Path,
+  entries: list[dict],
 ) -> Iterator[dict]:
   """Yields a result row per excerpt, method and level."""
   if not len(source):
@@ -172,7 +197,18 @@ def _score(
       for level, row in zip(task.evaluation_levels, scores, strict=True):
         yield excerpt_fields | fields | {level_name: level} | row
     if i < config.listen_excerpts:
+      listen = folder / "listen"
       evaluation.write_sounds(listen, i, sounds | {"clean": clean}, task, rate)
+      for name, audio in (sounds | {sound_files.CLEAN: clean[:1]}).items():
+        levels = task.evaluation_levels[: len(audio)]
+        if name == sound_files.CLEAN:
+          levels = (None,)
+        for entry in sound_files.write(
+          folder / "sounds", i, name, audio, levels, rate
+        ):
+          path = f"sounds/{entry['path']}"
+          file = {"file": excerpt_fields["file"]}
+          entries.append(file | entry | {"path": path})
   total = time.perf_counter() - begin
   logger.info(
     "methods took %.0f %%, metrics %.0f %% of %.0f s",

@@ -19,16 +19,17 @@ from distortion_removal.metrics.frechet import (
 
 def usable(
   names: Sequence[str], *, sample_rate: int, channels: int
-) -> list[str]:
-  """The metrics that can be computed here; says why others are left out."""
-  found = []
+) -> tuple[list[str], dict[str, str]]:
+  """The metrics that can be computed here, and why others are left out."""
+  found, left_out = [], {}
   for name in names:
     try:
       metrics.get(name).check(sample_rate=sample_rate, channels=channels)
       found.append(name)
     except UserError as error:
       logger.warning("%s is left out: %s", name, error)
-  return found
+      left_out[name] = str(error)
+  return found, left_out
 
 
 class Scorer:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 from conftest import RATE, make_tiny_config, pluck
 
 from distortion_removal import (
@@ -162,10 +163,13 @@ def test_the_tables_are_medians_of_the_rows(evaluated):
 def test_sounds_and_pictures_lie_beside(evaluated):
   folder, _ = evaluated
   assert sorted(path.name for path in folder.iterdir()) == [
+    "evaluation.json",
     "listen",
     "results.jsonl",
     "sdr.png",
     "si_sdr.png",
+    "sounds",
+    "sounds.json",
     "table.md",
   ]
   # One listening excerpt in the smoke configuration, at the middle level.
@@ -176,6 +180,50 @@ def test_sounds_and_pictures_lie_beside(evaluated):
     "000_35dB_distorted.wav",
     "000_35dB_ideal_ratio_mask.wav",
   ]
+
+
+def test_what_was_evaluated_lies_beside(evaluated, tiny_data):
+  folder, _ = evaluated
+  found = json.loads((folder / "evaluation.json").read_text())
+  expected = {
+    "dataset": tiny_data.name,
+    "task": "hard_clip",
+    "level_name": "gain_db",
+    "levels": list(LEVELS),
+    "sample_rate": RATE,
+    "channels": 1,
+    "excerpts": 3,
+    "network": "demucs",
+    "methods": list(METHODS),
+    "left_out": {},
+    "metrics": ["si_sdr", "sdr"],
+    "metrics_left_out": {},
+  }
+  assert {key: found.get(key) for key in expected} == expected
+
+
+def test_every_level_of_the_first_excerpt_can_be_heard(evaluated):
+  """As it is: what exceeds full scale is a file times its scale."""
+  folder, _ = evaluated
+  entries = json.loads((folder / "sounds.json").read_text())
+  keys = [(e["file"], e["method"], e["level"]) for e in entries]
+  expected = [("a", method, x) for method in METHODS for x in LEVELS]
+  assert sorted(keys, key=str) == sorted(
+    [*expected, ("a", "clean", None)], key=str
+  )
+  clean = 0.5 * _records()[0]["clean"].astype(float)
+  for entry in entries:
+    audio, rate = soundfile.read(folder / entry["path"], always_2d=True)
+    assert rate == RATE
+    assert soundfile.info(folder / entry["path"]).subtype == "PCM_24"
+    degraded = _hard_clip(clean, entry["level"] or 0.0)
+    expected = {
+      "clean": clean,
+      "distorted": degraded,
+      "demucs": 0.25 * (degraded + clean),
+      "ideal_ratio_mask": 0.25 * degraded + 0.75 * clean,
+    }[entry["method"]]
+    np.testing.assert_allclose(entry["scale"] * audio, expected, atol=1e-6)
 
 
 def test_metrics_of_sets_and_of_the_degraded_input(evaluated, tmp_path, caplog):
@@ -292,7 +340,7 @@ def test_no_run_is_needed_without_a_network(without_network, tmp_path, caplog):
   assert {row["method"] for row in rows} == {"distorted", "ideal_ratio_mask"}
   assert len(rows) == 2 * len(LEVELS)
   (line,) = [line for line in caplog.messages if "left out" in line]
-  assert line == "overdrive_only is left out: it does not undo hard_clip"
+  assert line == "overdrive_only is left out: it does not undo hard clip"
 
 
 @pytest.mark.parametrize(

@@ -46,17 +46,19 @@ def _excerpt(seed, seconds=1.0):
 def test_what_cannot_be_used_is_left_out_and_says_why(caplog):
   caplog.set_level(logging.WARNING)
   names = ["si_sdr", "lacking", "toy"]
-  assert evaluation_scores.usable(names, sample_rate=RATE, channels=1) == [
-    "si_sdr",
-    "toy",
-  ]
+  assert evaluation_scores.usable(names, sample_rate=RATE, channels=1) == (
+    ["si_sdr", "toy"],
+    {"lacking": "no weights; run x"},
+  )
   assert caplog.messages == ["lacking is left out: no weights; run x"]
 
 
 def test_a_metric_of_two_channels_is_left_out_of_three(caplog):
   caplog.set_level(logging.WARNING)
   options = {"sample_rate": 48_000, "channels": 3}
-  assert evaluation_scores.usable(["peaq", "sdr"], **options) == ["sdr"]
+  found, left_out = evaluation_scores.usable(["peaq", "sdr"], **options)
+  assert found == ["sdr"]
+  assert list(left_out) == ["peaq"]
   assert "peaq is left out: not for this audio: PEAQ takes" in caplog.text
 
 
