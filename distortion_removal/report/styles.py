@@ -40,6 +40,8 @@ _KNOWN = {
   "social_sparsity": Style("#5D3A00", "<", _DASH_DOT),
   "ideal_ratio_mask": Style("#666666", "P", _DOTTED),
 }
+# Of curves that are not of methods.
+COLOURS = tuple(look.colour for look in _KNOWN.values())
 _SPARE_COLOURS = ("#332288", "#882255", "#999933", "#44AA99")
 _SPARE_MARKERS = ("*", "p", "h", "X", "d")
 _SPARE_DASHES = (_SOLID, _LONG, _DASH_DOT, _SHORT)
