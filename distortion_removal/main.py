@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from distortion_removal import flag_errors, log
+from distortion_removal import cores, flag_errors, log
 from distortion_removal.errors import UserError, one_line_errors
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -89,6 +89,7 @@ def _describe() -> None:
 def run() -> None:
   """Entry point of `python -m distortion_removal.main`."""
   log.setup()
+  cores.allow_processes()
   for flag in (_CONFIG, _WORKDIR, _MODE, _TABLE, _DISTRIBUTED):
     # Whatever program this is part of, --help lists them.
     flags.FLAGS.register_key_flag_for_module(

@@ -182,6 +182,10 @@ def _parser() -> OneLineParser:
   add("--sample-rate", type=int, default=16_000, help="Hz (16000)")
   add("--channels", type=int, default=1, help="1 or 2 (1)")
   add("--excerpt-seconds", type=float, default=10.0, help="(10)")
+  for split, default in (("train", 40), ("valid", 2), ("test", 3)):
+    help = f"to make, of a synthetic data set ({default})"
+    add(f"--{split}-minutes", type=float, metavar="MINUTES", help=help)
+  add("--seed", type=int, help="of a synthetic data set (0)")
   add(
     "--offline",
     action="store_true",

@@ -12,6 +12,7 @@ import soundfile
 
 from distortion_removal import datasets, prepare
 from distortion_removal.datasets import splits
+from distortion_removal.datasets.signaltrain_sounds import sounds
 from distortion_removal.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -116,6 +117,12 @@ def test_a_write_that_fails_leaves_nothing(folder, tmp_path):
       ["--dataset=plucked_strings", "--path=/tmp"],
       "plucked_strings takes no path",
     ),
+    (["--seed=1"], "audio_folder takes no seed"),
+    (["--dataset=plucked_strings", "--seed=x"], "--seed: invalid int value"),
+    (
+      ["--dataset=plucked_strings", "--train-minutes=-1"],
+      "train_minutes -1: choose more than 0",
+    ),
   ],
 )
 def test_mistakes(tmp_path, arguments, message):
@@ -124,6 +131,33 @@ def test_mistakes(tmp_path, arguments, message):
   assert caught.value.code.startswith("error: ")
   assert message in caught.value.code
   assert "\n" not in caught.value.code
+
+
+def test_how_much_to_make_of_a_synthetic_set(tmp_path, capsys):
+  prepare.main(
+    [
+      "--dataset=signaltrain_sounds",
+      f"--data-dir={tmp_path}",
+      "--train-minutes=0.5",
+      "--valid-minutes=0.25",
+      "--test-minutes=1",
+      "--excerpt-seconds=5",
+      "--seed=7",
+    ]
+  )
+  assert capsys.readouterr().out.splitlines()[1:4] == [
+    "  train       6 excerpts      0.5 min",
+    "  valid       3 excerpts      0.2 min",
+    "  test       12 excerpts      1.0 min",
+  ]
+  builder = datasets.open_builder(
+    "signaltrain_sounds", data_dir=str(tmp_path), excerpt_seconds=5.0
+  )
+  record = datasets.read_split(builder, "test")[11]
+  expected = sounds.render(2_000_000_011, seed=7, sample_rate=RATE, seconds=5.0)
+  np.testing.assert_allclose(
+    record["clean"] * record["peak"], expected, rtol=0, atol=1 / 32767
+  )
 
 
 def test_default_folder_is_the_one_of_tfds(folder, tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distortion_removal import cores
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
 
@@ -113,7 +114,7 @@ def open_dataset(data: Any) -> "CleanAudioBuilder":
     )
   from distortion_removal.prepare import prepare
 
-  return prepare(builder)
+  return prepare(builder, jobs=cores.default_jobs())
 
 
 def is_prepared(builder: "CleanAudioBuilder") -> bool:

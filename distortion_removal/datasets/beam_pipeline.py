@@ -44,7 +44,7 @@ def store_all(
   """Stores parts with Beam and waits until all are there.
 
   Args:
-    work: the parts; those without a `version` are stored in this process.
+    work: the parts.
     folder: where parts lie, on every machine.
     encoder: of their examples.
     runner: Beam's; None leaves it to the options.
@@ -53,13 +53,10 @@ def store_all(
   import apache_beam as beam
 
   store = functools.partial(parts.store, folder=folder, encoder=encoder)
-  for part in work:
-    if part.version is None:
-      store(part)
   with beam.Pipeline(runner=runner, options=options) as pipeline:
     _ = (
       pipeline
-      | "parts" >> beam.Create([part for part in work if part.version])
+      | "parts" >> beam.Create(work)
       # Otherwise one worker gets them all.
       | "spread" >> beam.Reshuffle()
       | "store" >> beam.Map(store)

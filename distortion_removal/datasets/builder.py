@@ -8,16 +8,12 @@ fly, hence only clean audio is stored.
 
 import abc
 import dataclasses
-import functools
 import os
-import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, TypeVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from distortion_removal.datasets import preparation
 from distortion_removal.datasets.features import Int16Audio
@@ -25,9 +21,6 @@ from distortion_removal.datasets.parts import Part
 from distortion_removal.datasets.splits import SPLITS as SPLITS
 from distortion_removal.datasets.tasks import TASKS, Task
 from distortion_removal.errors import UserError
-
-_PROGRESS_SECONDS = 10.0
-T = TypeVar("T")
 
 
 @dataclasses.dataclass(eq=False)
@@ -81,12 +74,11 @@ def task_configs(config: type[TaskConfig]) -> list[TaskConfig]:
 
 
 class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
-  """Base of the builders: a subclass only delivers excerpts.
+  """Base of the builders: a subclass says where the audio comes from.
 
-  Either `excerpts`, one split after the other in this process, or `parts`,
-  which several processes or machines can read, and `assign`, which sorts them
-  into splits. Either way what two splits hold is left out of training, see
-  `leaks.without_leaks`.
+  It delivers `parts`, which several processes or machines can read, and sorts
+  them into splits by `assign`. What two splits hold is left out of training,
+  see `leaks.without_leaks`.
 
   `report` collects what preparing met; it lies beside the records as
   `report.json`, and `description.json` says what the set is like.
@@ -96,6 +88,8 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   CONFIG: ClassVar[type[TaskConfig]] = TaskConfig
   NEEDS_RECORDINGS: ClassVar[bool] = False
   NEEDS_PATH: ClassVar[bool] = False  # of them, from the user
+  # Of parts, for one more process to be worth its start.
+  BYTES_PER_PROCESS: ClassVar[int] = 64 << 20
   report: dict
   builder_config: TaskConfig
   jobs: int = 1  # processes to prepare with; 0: as many as are worth it
@@ -108,23 +102,13 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   def source(self) -> dict:
     """Where the audio comes from, as JSON types; the same, the same data."""
 
-  def excerpts(self) -> dict[str, Iterable[tuple[str, np.ndarray]]]:
-    """The splits, each as excerpts `(id, audio [time, channels])`, in order.
-
-    The iterables are consumed one after the other.
-    """
-    raise NotImplementedError("a builder has `excerpts`, or `parts`")
-
+  @abc.abstractmethod
   def parts(self) -> list[Part]:
     """What is read on its own, in the order of the records."""
-    return [
-      Part(split, functools.partial(_without_keys, examples))
-      for split, examples in self._split_generators(None).items()
-    ]
 
+  @abc.abstractmethod
   def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
-    """Sorts parts, by name, into splits; of `excerpts`, a part is a split."""
-    return {name: [name] for name in names}
+    """Sorts parts, by name, into splits."""
 
   def group(self, identity: str) -> str:
     """What an excerpt stays on one side with: by default, its recording."""
@@ -158,16 +142,8 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
       disable_shuffling=True,
     )
 
-  def _split_generators(self, dl_manager) -> dict[str, Iterator]:
-    del dl_manager
-    return {
-      split: self._generate_examples(excerpts)
-      for split, excerpts in self.excerpts().items()
-    }
-
-  def _generate_examples(self, excerpts) -> Iterator[tuple[int, dict]]:
-    for index, (identity, audio) in enumerate(excerpts):
-      yield index, to_example(identity, audio)
+  # What TFDS would generate splits by; `_generate_splits` has parts instead.
+  _split_generators = _generate_examples = None
 
   def _generate_splits(self, dl_manager, download_config) -> list:
     # TFDS's own writer holds a whole split in memory, and beyond 1 GB spills
@@ -176,24 +152,7 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
     return preparation.write(self, download_config)
 
 
-def _without_keys(examples: Iterable[tuple[int, dict]]) -> Iterator[dict]:
-  return (example for _, example in examples)
-
-
 def to_example(identity: str, audio: np.ndarray) -> dict:
   """The record of an excerpt `[time, channels]` that is not all zero."""
   peak = np.abs(audio).max()
   return {"clean": audio / peak, "peak": peak, "id": os.fsencode(identity)}
-
-
-def track(items: Sequence[T], label: str) -> Iterator[T]:
-  """Iterates and shows how far it is: a bar on a terminal, else lines."""
-  if sys.stderr.isatty():
-    yield from tqdm(items, desc=label, unit="file", leave=False)
-    return
-  shown = time.monotonic()
-  for index, item in enumerate(items):
-    if time.monotonic() - shown > _PROGRESS_SECONDS:
-      print(f"{label}: {index} of {len(items)}", file=sys.stderr)
-      shown = time.monotonic()
-    yield item

@@ -30,20 +30,19 @@ from distortion_removal.files import write_whole
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-  """A recording, or whatever else is read on its own.
+  """A recording, or whatever else is read, or made, on its own.
 
   Attributes:
     name: what the splits know it by.
     read: yields its examples in order, or, in place of one that is left out,
-      why: "silent" or "short". It can be pickled where `version` is given.
-    version: changes when what is read does. Without one, a part is read in
-      this process, every time.
-    size: of the file in bytes; a measure of the work.
+      why: "silent" or "short". It can be pickled.
+    version: changes when what is read does.
+    size: of the file, or of what is made, in bytes; a measure of the work.
   """
 
   name: str
   read: Callable[[], Iterable[dict | str]]
-  version: str | None = None
+  version: str
   size: int = 0
 
   @property
@@ -148,7 +147,7 @@ def store(part: Part, *, folder: Path, encoder: Encoder) -> int:
   """
   records = folder / f"{part.file_name}.records"
   facts = folder / f"{part.file_name}.json"
-  if part.version and facts.is_file():
+  if facts.is_file():
     return part.size
   # A name of its own: another process may be storing the same part.
   partial = records.with_name(f".{records.name}.{os.getpid()}.partial")
@@ -165,8 +164,6 @@ def store(part: Part, *, folder: Path, encoder: Encoder) -> int:
           excerpts.append(encoder.describe(example, file.tell(), len(record)))
           file.write(record)
       except AudioFileError as error:
-        if part.version is None:
-          raise
         excerpts, reason = [], error.reason
     partial.replace(records)
   finally:
@@ -209,7 +206,7 @@ def records(excerpts: Iterable[Excerpt], folder: Path) -> Iterator[bytes]:
 def store_all(
   parts: Sequence[Part], jobs: int, *, folder: Path, encoder: Encoder
 ) -> Iterator[int]:
-  """Stores parts, those that can be in `jobs` processes.
+  """Stores parts, in `jobs` processes.
 
   Processes are spawned, for JAX's threads do not survive a fork: a script that
   gets here needs its `if __name__ == "__main__"`.
@@ -222,16 +219,14 @@ def store_all(
     OSError: as `store`; what is stored so far stays.
   """
   work = functools.partial(store, folder=folder, encoder=encoder)
-  here = [part for part in parts if jobs == 1 or part.version is None]
-  yield from map(work, here)
-  if len(here) == len(parts):
+  if jobs == 1:
+    yield from map(work, parts)
     return
-  elsewhere = [part for part in parts if part.version is not None]
   context = multiprocessing.get_context("spawn")
   with futures.ProcessPoolExecutor(jobs, context) as pool:
     try:
       # The long ones first, so that no process ends up alone with one.
-      order = sorted(elsewhere, key=lambda part: part.size, reverse=True)
+      order = sorted(parts, key=lambda part: part.size, reverse=True)
       for future in futures.as_completed(pool.submit(work, p) for p in order):
         yield future.result()
     except BrokenProcessPool:

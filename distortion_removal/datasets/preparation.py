@@ -38,8 +38,6 @@ if TYPE_CHECKING:
   from distortion_removal.datasets.builder import CleanAudioBuilder
 
 _SHARD_BYTES = 256 << 20
-# Of recordings, for another process to be worth its start, and for progress.
-_LONG_BYTES = 64 << 20
 
 
 def write(
@@ -100,9 +98,10 @@ def _store(
     beam_pipeline.store_all(work, **place, **beam)
     return
   size = sum(part.size for part in work)
-  jobs = builder.jobs or min(cores.available(), 1 + size // _LONG_BYTES)
+  long = builder.BYTES_PER_PROCESS
+  jobs = builder.jobs or min(cores.available(), 1 + size // long)
   with Progress(
-    max(1, size), "prepared %.0f %%", unit="B", is_shown=size > _LONG_BYTES
+    max(1, size), "prepared %.0f %%", unit="B", is_shown=size > long
   ) as progress:
     for done in store_all(work, jobs, **place):
       progress.advance(done)

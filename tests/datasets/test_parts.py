@@ -107,9 +107,6 @@ def test_a_damaged_recording_is_left_out_as_a_whole(tmp_path):
   parts.store(part, folder=tmp_path, encoder=ENCODER)
   content = parts.load(part, tmp_path)
   assert (content.excerpts, content.reason) == ([], "no more")
-  unversioned = parts.Part("y", functools.partial(damaged, "y.wav"))
-  with pytest.raises(AudioFileError, match=r"y\.wav: no more"):
-    parts.store(unversioned, folder=tmp_path, encoder=ENCODER)
   assert len(files(tmp_path)) == 2
 
 
@@ -120,12 +117,9 @@ def test_a_stored_part_is_taken_while_its_version_stays(tmp_path):
   same = parts.Part("0", functools.partial(read, 7), version="1")
   parts.store(same, folder=tmp_path, encoder=ENCODER)
   assert files(tmp_path) == kept
-  for other in (
-    parts.Part("0", functools.partial(read, 7), version="2"),
-    parts.Part("0", functools.partial(read, 7)),
-  ):
-    parts.store(other, folder=tmp_path, encoder=ENCODER)
-    assert parts.load(other, tmp_path).excerpts[0].id == "7#0"
+  other = parts.Part("0", functools.partial(read, 7), version="2")
+  parts.store(other, folder=tmp_path, encoder=ENCODER)
+  assert parts.load(other, tmp_path).excerpts[0].id == "7#0"
 
 
 def test_half_a_part_is_none(tmp_path):

@@ -1,12 +1,20 @@
 """The synthetic set: disjoint splits, stable, and rendered when first asked."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from distortion_removal import datasets
-from distortion_removal.datasets import rendered
+from distortion_removal import cores, datasets
+from distortion_removal.datasets import (
+  parts,
+  plucked_strings,
+  preparation,
+  rendered,
+)
+from distortion_removal.datasets.plucked_strings import synthesis
 from distortion_removal.errors import UserError
 from distortion_removal.prepare import prepare
 
@@ -22,8 +30,6 @@ def fake_render(monkeypatch):
     audio = np.full((round(seconds * sample_rate), 1), value, np.float32)
     audio[0] *= 1 - (index % 1_000 + index / 1e10) / 2_000  # no two are alike
     return audio
-
-  from distortion_removal.datasets.plucked_strings import synthesis
 
   monkeypatch.setattr(synthesis, "render", render)
   return calls
@@ -69,13 +75,97 @@ def test_splits_stay_disjoint_at_any_size(tmp_path, fake_render):
   starts = sorted(first.values())
   hours = np.diff(starts).min() * 10 / 3600
   assert hours > 100_000  # of excerpts of 10 s between two splits
-  small = open_set(tmp_path, train_minutes=0.1, excerpt_seconds=1.0)
-  large = open_set(tmp_path, train_minutes=0.2, excerpt_seconds=1.0)
-  ids = [[key for key, _ in b.excerpts()["train"]] for b in (small, large)]
-  assert ids[1][:6] == ids[0]
-  assert [call[0] for call in fake_render[6:12]] == [
-    call[0] for call in fake_render[:6]
-  ]
+  small = open_set(tmp_path / "small", train_minutes=0.1, excerpt_seconds=1.0)
+  large = open_set(tmp_path / "large", train_minutes=3.1, excerpt_seconds=1.0)
+  trained = [datasets.read_split(prepare(b), "train") for b in (small, large)]
+  ids = [[record["id"] for record in records] for records in trained]
+  assert ids[0] == [f"train#{i:05d}".encode() for i in range(6)]
+  assert ids[1] == [f"train#{i:05d}".encode() for i in range(186)]
+  for one, other in zip(*trained, strict=False):
+    np.testing.assert_array_equal(one["clean"], other["clean"])
+  assert len({call[0] for call in fake_render}) == 186 + 120 + 180
+
+
+def contents(builder):
+  """The bytes of the records."""
+  files = Path(builder.data_dir).glob("*.array_record*")
+  return {file.name: file.read_bytes() for file in files}
+
+
+def test_what_was_rendered_is_not_rendered_again(tmp_path, monkeypatch):
+  """Of an interrupted preparation, the whole parts; one has two minutes."""
+  sizes = {"excerpt_seconds": 5.0, "sample_rate": 8_000, "seed": 2}
+  sizes |= {"valid_minutes": 0.1, "test_minutes": 0.1}
+  render, calls = synthesis.render, []
+
+  def fail_late(index, **options):
+    calls.append(index)
+    if len(calls) == 30:
+      raise KeyboardInterrupt
+    return render(index, **options)
+
+  monkeypatch.setattr(synthesis, "render", fail_late)
+  with pytest.raises(KeyboardInterrupt):
+    prepare(open_set(tmp_path / "one", train_minutes=3.0, **sizes))
+  assert calls == list(range(30))
+  again = open_set(tmp_path / "one", train_minutes=2.5, **sizes)
+  resumed = contents(prepare(again))
+  assert calls[30:36] == list(range(24, 30))
+  monkeypatch.undo()
+  fresh = open_set(tmp_path / "two", train_minutes=2.5, **sizes)
+  fresh = prepare(fresh, jobs=2)
+  assert contents(fresh) == resumed
+  assert len(resumed) == 3
+  assert len(datasets.read_split(fresh, "train")) == 30
+  reseeded = open_set(tmp_path, train_minutes=2.5, **sizes | {"seed": 3})
+  names = [{p.file_name for p in b.parts()} for b in (fresh, reseeded)]
+  assert not names[0] & names[1]
+
+
+@pytest.fixture
+def asked_jobs(monkeypatch):
+  """The numbers of processes that were asked for; one renders."""
+  asked = []
+
+  def store_all(work, jobs, **place):
+    asked.append(jobs)
+    return parts.store_all(work, 1, **place)
+
+  monkeypatch.setattr(preparation, "store_all", store_all)
+  return asked
+
+
+@pytest.mark.parametrize(
+  ("is_command", "cores_here", "processes"),
+  [(False, 16, 1), (True, 16, 3), (True, 2, 2)],
+)
+def test_only_a_command_renders_in_several_processes(
+  tmp_path, monkeypatch, asked_jobs, is_command, cores_here, processes
+):
+  """A script of the user's might lack the guard that spawning needs."""
+  monkeypatch.setattr(cores, "_can_spawn", False)
+  monkeypatch.setattr(cores, "available", lambda: cores_here)
+  if is_command:
+    cores.allow_processes()
+  size = 4 * 8_000 * 2 * 18  # of all samples
+  kind = plucked_strings.PluckedStringsSmoke
+  monkeypatch.setattr(kind, "BYTES_PER_PROCESS", size // 2)
+  datasets.open_dataset(run_data(tmp_path))
+  assert asked_jobs == [processes]
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("train_minutes", 0.0, "train_minutes 0: choose more than 0 and at most"),
+    ("valid_minutes", float("nan"), "valid_minutes nan: choose"),
+    ("test_minutes", 2e6, "test_minutes 2e+06: choose"),
+    ("seed", -1, "seed -1: choose 0 or more"),
+  ],
+)
+def test_mistakes(tmp_path, field, value, message):
+  with pytest.raises(UserError, match=re.escape(message)):
+    open_set(tmp_path, **{field: value})
 
 
 def test_other_sizes_or_seed_are_another_source(tmp_path, fake_render):

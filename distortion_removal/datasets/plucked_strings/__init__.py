@@ -27,7 +27,8 @@ class PluckedStrings(rendered.RenderedBuilder):
   CONFIG = PluckedStringsConfig
   BUILDER_CONFIGS = builder.task_configs(PluckedStringsConfig)
 
-  def render(self, index: int, **options) -> np.ndarray:
+  @staticmethod
+  def render(index: int, **options) -> np.ndarray:
     """One excerpt of playing, see `synthesis.render`."""
     from distortion_removal.datasets.plucked_strings.synthesis import render
 

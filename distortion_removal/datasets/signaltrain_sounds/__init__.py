@@ -22,7 +22,8 @@ class SignalTrainSounds(rendered.RenderedBuilder):
   CONFIG = SignalTrainSoundsConfig
   BUILDER_CONFIGS = builder.task_configs(SignalTrainSoundsConfig)
 
-  def render(self, index: int, **options) -> np.ndarray:
+  @staticmethod
+  def render(index: int, **options) -> np.ndarray:
     """One excerpt of consecutive sounds, see `sounds.render`."""
     from distortion_removal.datasets.signaltrain_sounds.sounds import render
 
