@@ -1,0 +1,71 @@
+"""Writes the tables of a report: Markdown to read, LaTeX to print, CSV."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from distortion_removal.files import write_whole
+from distortion_removal.report import (
+  analysis,
+  formats,
+  score_csv,
+  task_tables,
+  timing_table,
+)
+from distortion_removal.report.formats import Table
+from distortion_removal.report.results import Results
+
+
+def write_tables(
+  results: Sequence[Results],
+  folder: Path,
+  timings: Sequence[Mapping] = (),
+) -> list[str]:
+  """Writes every table as Markdown, LaTeX and CSV.
+
+  Args:
+    results: of a task on a data set each.
+    folder: gets, for each of these, TASK_DATASET.md with all tables,
+      TASK_DATASET.csv with all numbers in full and a .tex file per table;
+      likewise timing.md, timing.csv and timing.tex.
+    timings: as of `results.load_timings`.
+
+  Returns:
+    The texts of the Markdown files, in this order.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  texts, stems = [], set()
+  for found in results:
+    stem = _stem(found, stems)
+    study = analysis.study(found, stem)
+    title = f"{found.task_label} on {found.dataset}"
+    tables = task_tables.all_tables(study)
+    texts.append(_write(folder, stem, title, tables, score_csv.text(study)))
+  if timings:
+    table = timing_table.timing_table(timings)
+    numbers = timing_table.csv_text(timings)
+    texts.append(_write(folder, table.name, "Timing", [table], numbers))
+  return texts
+
+
+def _stem(results: Results, taken: set[str]) -> str:
+  """A file name of the task and data set that nothing else has."""
+  letters = unicodedata.normalize("NFKD", f"{results.task}_{results.dataset}")
+  stem = re.sub(r"[^A-Za-z0-9_-]+", "-", letters).strip("-").lower()
+  number = 1
+  while (unique := stem if number == 1 else f"{stem}_{number}") in taken:
+    number += 1
+  taken.add(unique)
+  return unique
+
+
+def _write(
+  folder: Path, stem: str, title: str, tables: Sequence[Table], numbers: str
+) -> str:
+  for table in tables:
+    write_whole(folder / f"{table.name}.tex", formats.latex(table) + "\n")
+  write_whole(folder / f"{stem}.csv", numbers)
+  text = formats.markdown_page(title, tables)
+  write_whole(folder / f"{stem}.md", text)
+  return text
