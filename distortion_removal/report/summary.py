@@ -10,8 +10,8 @@ from distortion_removal.report import (
   analysis,
   formats,
   score_csv,
+  speed_table,
   task_tables,
-  timing_table,
 )
 from distortion_removal.report.formats import Table
 from distortion_removal.report.results import Results
@@ -43,10 +43,19 @@ def write_tables(
     tables = task_tables.all_tables(study)
     texts.append(_write(folder, stem, title, tables, score_csv.text(study)))
   if timings:
-    table = timing_table.timing_table(timings)
-    numbers = timing_table.csv_text(timings)
+    table = speed_table.speed_table(timings)
+    numbers = speed_table.csv_text(timings)
     texts.append(_write(folder, table.name, "Timing", [table], numbers))
   return texts
+
+
+def timing_table(timings: Sequence[Mapping]) -> str:
+  """How fast the methods are, in Markdown.
+
+  Args:
+    timings: as of `results.load_timings`, at least one.
+  """
+  return formats.markdown(speed_table.speed_table(timings))
 
 
 def _stem(results: Results, taken: set[str]) -> str:

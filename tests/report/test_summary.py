@@ -353,3 +353,19 @@ def test_ten_thousand_excerpts_take_seconds(tmp_path):
   start = time.process_time()
   summary.write_tables([given], tmp_path)
   assert time.process_time() - start < 30.0
+
+
+def test_timings_are_written_too(tmp_path):
+  rows = [
+    {"method": method, "device": "cpu", "batch": 1, "seconds_per_second": s}
+    for method, s in (("demucs", 0.5), ("aspade", 2.0))
+  ]
+  (text,) = summary.write_tables([], tmp_path, rows)
+  assert "| Demucs | 0.5 | 0.5 | 1 | \N{EN DASH} | 4 |" in text
+  assert summary.timing_table(rows) in text
+  assert (tmp_path / "timing.md").read_text(encoding="utf-8") == text
+  assert (tmp_path / "timing.tex").is_file()
+  assert [row["method"] for row in _csv(tmp_path / "timing.csv")] == [
+    "demucs",
+    "aspade",
+  ]

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from distortion_removal.report import formats
-from distortion_removal.report.timing_table import csv_text, timing_table
+from distortion_removal.report.speed_table import csv_text, speed_table
 
 GAP, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 
@@ -28,7 +28,7 @@ def _row(method, batch, seconds, *, best=False, device="cpu", **others):
 
 
 def _lines(rows):
-  return formats.markdown(timing_table(rows)).splitlines()
+  return formats.markdown(speed_table(rows)).splitlines()
 
 
 def test_a_row_for_each_method_and_device():

@@ -18,14 +18,13 @@ _SAME = ("task", "dataset", "device", "hardware", "sample_rate")
 Rows = Sequence[Mapping]
 
 
-def timing_table(timings: Sequence[Mapping], name: str = "timing") -> Table:
+def speed_table(timings: Sequence[Mapping]) -> Table:
   """Seconds per second of audio: one excerpt at a time, and the best batch.
 
   What several runs timed (baselines) is the median of them.
 
   Args:
     timings: as of `results.load_timings`, at least one.
-    name: of the table.
   """
   sections = []
   for group in _grouped(timings, _SAME):
@@ -40,7 +39,7 @@ def timing_table(timings: Sequence[Mapping], name: str = "timing") -> Table:
     sections.append(Section(_title(group[0]), rows))
   label = method_label(_REFERENCE)
   return Table(
-    name=name,
+    name="timing",
     caption="Time to restore audio, in seconds per second of audio",
     header=[
       "method",
