@@ -43,7 +43,7 @@ class Table:
 def markdown(table: Table) -> str:
   """The table in GitHub's Markdown."""
   width = len(table.header)
-  lines = [_markdown_escape(table.caption), ""]
+  lines = [f"**{_markdown_escape(table.caption)}**", ""]
   lines.append(_markdown_line(table.header))
   lines.append(f"| {' | '.join(['---', *['---:'] * (width - 1)])} |")
   for section in table.sections:

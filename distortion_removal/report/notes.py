@@ -30,9 +30,9 @@ INTERVALS = (
 )
 COMPARISONS = (
   "Wilcoxon signed-rank tests, two-sided, of each method against the one with "
-  "the best median that is no oracle and not itself; the pairs are excerpts, "
-  "with their mean over the levels at which both have scores; p corrected "
-  "after Holm for the methods of a metric."
+  "the best median, by these scores, that is no oracle and not itself; the "
+  "pairs are excerpts, each with its mean over the levels at which both have "
+  "scores; p corrected after Holm for the methods of a metric."
 )
 
 

@@ -25,7 +25,7 @@ TABLE = Table(
 
 def test_markdown():
   assert formats.markdown(TABLE).splitlines() == [
-    r"SI-SDR / dB ↑: 100 % of \<b>",
+    r"**SI-SDR / dB ↑: 100 % of \<b>**",
     "",
     "| method | 20 dB | all |",
     "| --- | ---: | ---: |",
@@ -50,8 +50,8 @@ def test_markdown_of_what_means_something_there():
 def test_a_page_says_what_its_tables_share_once():
   other = Table("b", "other", ["method"], [], ["p < 0.05", "new"])
   page = formats.markdown_page("Title", [TABLE, other])
-  assert page.startswith("## Title\n\nSI-SDR")
-  assert page.endswith("other\n\n| method |\n| --- |\n\n- new\n")
+  assert page.startswith("## Title\n\n**SI-SDR")
+  assert page.endswith("**other**\n\n| method |\n| --- |\n\n- new\n")
   assert page.count("p < 0.05") == 1
 
 

@@ -42,7 +42,7 @@ def test_a_row_for_each_method_and_device():
     _row("umx", 8, 0.5, peak_memory_bytes=None),
   ]
   assert _lines(rows) == [
-    "Time to restore audio, in seconds per second of audio",
+    "**Time to restore audio, in seconds per second of audio**",
     "",
     "| method | batch 1 | best batch | its size | peak memory / MiB "
     f"| {TIMES} as fast as A-SPADE |",

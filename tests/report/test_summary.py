@@ -65,7 +65,8 @@ def test_overview_beside_the_paper(tmp_path):
   table = overview(found)
   assert table.name == "x_overview"
   assert _lines(table)[:12] == [
-    f"Scores over all levels: CEG-OD on guitar, 8 excerpts {TIMES} 2 levels",
+    "**Scores over all levels: CEG-OD on guitar, "
+    f"8 excerpts {TIMES} 2 levels**",
     "",
     "| method | excerpts | SI-SDR / dB ↑ | FAD ↓ |",
     "| --- | ---: | ---: | ---: |",
@@ -102,8 +103,8 @@ def test_medians_by_level(tmp_path):
   table = median_table(found, "si_sdr")
   assert table.name == "x_si_sdr_median"
   assert _lines(table)[:8] == [
-    "Median SI-SDR / dB ↑ by gain: CEG-OD on guitar, "
-    f"8 excerpts {TIMES} 2 levels",
+    "**Median SI-SDR / dB ↑ by gain: CEG-OD on guitar, "
+    f"8 excerpts {TIMES} 2 levels**",
     "",
     "| method | 20 dB | 50 dB | all |",
     "| --- | ---: | ---: | ---: |",
@@ -142,8 +143,8 @@ def test_means_beside_the_papers(tmp_path):
   (found,) = results.load([tmp_path])
   table = mean_table(study(found, "x"), "si_sdr")
   assert _lines(table)[:9] == [
-    "Mean SI-SDR / dB ↑ by input SDR: SignalTrain-HC on signaltrain, "
-    f"2 excerpts {TIMES} 2 levels",
+    "**Mean SI-SDR / dB ↑ by input SDR: SignalTrain-HC on signaltrain, "
+    f"2 excerpts {TIMES} 2 levels**",
     "",
     "| method | 1 dB | 2 dB | all |",
     "| --- | ---: | ---: | ---: |",
