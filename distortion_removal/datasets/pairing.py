@@ -22,8 +22,8 @@ import math
 import numpy as np
 import scipy.stats
 
+from distortion_removal import whitened
 from distortion_removal.alignment import common_part
-from distortion_removal.datasets import whitened
 
 MAX_LAG_SECONDS = 0.5
 MAX_DEVIATION_SECONDS = 125e-6

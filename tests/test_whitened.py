@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distortion_removal.datasets import whitened
+from distortion_removal import whitened
 
 
 def _direct(clean, output, start, length, lag, reach):
