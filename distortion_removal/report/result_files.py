@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,8 @@ def _check(
       if name not in row:
         raise _damaged(path, number, f"it has no {name!r}")
     level = row.get(level_name, "")
-    if not _is_number(level) and (level is not None or needed):
+    is_level = _is_number(level) and math.isfinite(level)
+    if not is_level and (level is not None or needed):
       raise _damaged(path, number, f"{level_name!r} is not a number")
     for name in names:
       if name in row and row[name] is not None and not _is_number(row[name]):

@@ -118,6 +118,7 @@ class Results:
     for row in self.systems:
       if metric in row:
         value = np.nan if row[metric] is None else float(row[metric])
+        value = value if np.isfinite(value) else np.nan
         found.setdefault(row["method"], {})[row[self.level_name]] = value
     return {name: found[name] for name in self.methods if name in found}
 

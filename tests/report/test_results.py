@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 
 import numpy as np
@@ -81,6 +82,7 @@ def test_metrics_come_in_order_and_unknown_columns_are_kept(tmp_path):
     for method, level, fad in [
       ("demucs", 20.0, 1.5),
       ("demucs", None, None),
+      ("demucs", 50.0, math.inf),
       ("distorted", None, 9.0),
     ]
   ]
@@ -92,7 +94,7 @@ def test_metrics_come_in_order_and_unknown_columns_are_kept(tmp_path):
   assert list(fad) == ["distorted", "demucs"]
   assert fad["distorted"] == {None: 9.0}
   assert fad["demucs"][20.0] == 1.5
-  assert np.isnan(fad["demucs"][None])
+  assert np.isnan([fad["demucs"][None], fad["demucs"][50.0]]).all()
   assert found.system_scores("frechet_logmel") == {}
 
 
@@ -258,6 +260,7 @@ def test_sounds_that_are_not_there_are_left_out(tmp_path, warnings):
     ('{"method": "a", "task": "tanh"}', "line 9: .*not of 'overdrive'"),
     (json.dumps(make_rows(SCORES)[0] | {"gain_db": "x"}), "'gain_db' is not"),
     (json.dumps(make_rows(SCORES)[0] | {"gain_db": None}), "'gain_db' is not"),
+    (json.dumps(make_rows(SCORES)[0] | {"gain_db": math.nan}), "'gain_db' is"),
     (json.dumps(make_rows(SCORES)[0] | {"si_sdr": "x"}), "'si_sdr' is not"),
   ],
 )

@@ -188,6 +188,16 @@ def test_comparisons(tmp_path):
   ]
 
 
+def test_metrics_that_could_not_be_computed_are_named():
+  given = make_results(
+    metric_names=("si_sdr",),
+    metrics_left_out={"fad": "there are no weights", "new": "unknown"},
+  )
+  notes = overview(study(given, "x")).notes
+  assert "FAD is left out: there are no weights." in notes
+  assert "new is left out: unknown." in notes
+
+
 def test_what_is_lacking_is_counted(tmp_path):
   rows = make_rows(SCORES)
   by_method = {
