@@ -1,0 +1,111 @@
+"""Scores against the level: means, their intervals, who is who."""
+
+import numpy as np
+import pytest
+from synthetic_results import make_results
+
+from distortion_removal.report.figures import by_level
+from distortion_removal.report.statistics import mean_intervals
+from distortion_removal.report.styles import style, styles
+
+
+def _draw(**options):
+  results = make_results(**options)
+  figure = by_level.draw(results, styles(results.methods))
+  if figure is not None:
+    figure.draw_without_rendering()
+  return figure
+
+
+def test_lines_are_means_and_bands_their_intervals():
+  scores = np.array([[1.0, 7.0], [2.0, np.nan], [6.0, 8.0]])
+  figure = _draw(
+    methods=("distorted", "demucs"),
+    files=3,
+    levels=(20.0, 50.0),
+    scores={"si_sdr": {"demucs": scores}},
+  )
+  axis = figure.axes[0]
+  _, line = axis.get_lines()
+  np.testing.assert_array_equal(line.get_xydata(), [[20, 3.0], [50, 7.5]])
+  corners = axis.collections[1].get_paths()[0].vertices
+  for level, column in zip((20.0, 50.0), scores.T, strict=True):
+    heights = corners[corners[:, 0] == level, 1]
+    (interval,) = mean_intervals([column[:, None]])
+    assert (heights.min(), heights.max()) == pytest.approx(interval)
+    assert heights.min() < np.nanmean(column) < heights.max()
+
+
+def test_methods_have_their_styles_and_the_input_is_dashed():
+  figure = _draw()
+  (legend,) = figure.legends
+  labels = [text.get_text() for text in legend.get_texts()]
+  assert labels[0] == "distorted"
+  assert labels[-1] == "ideal ratio mask"
+  lines = figure.axes[1].get_lines()
+  assert lines[0].get_color() == "#000000"
+  assert lines[0].get_linestyle() == "--"
+  assert lines[1].get_color() == style("demucs").colour
+  assert lines[1].get_marker() == style("demucs").marker
+  for handle, line in zip(legend.get_lines(), lines, strict=True):
+    assert handle.get_color() == line.get_color()
+    assert handle.get_marker() == line.get_marker()
+
+
+def test_axes_say_what_is_better_and_what_the_level_is():
+  figure = _draw(task="hard_clip_sdr", dataset="signaltrain")
+  assert [axis.get_ylabel() for axis in figure.axes] == [
+    "SI-SDR / dB ↑",
+    "PEAQ ODG ↑",
+    r"R$_\mathrm{nonlin}$ ↑",
+  ]
+  for axis in figure.axes:
+    assert axis.get_xlabel() == "input SDR / dB"
+    ticks = [label.get_text() for label in axis.get_xticklabels()]
+    assert ticks == ["1", "3", "5", "7", "10", "15", "20"]
+  title = "SignalTrain-HC, signaltrain (12 excerpts at 7 levels)"
+  assert figure.get_suptitle() == title
+
+
+def test_a_level_without_scores_is_a_gap_and_one_excerpt_has_no_band():
+  scores = np.array([[1.0, np.nan, 3.0]])
+  figure = _draw(
+    methods=("distorted",),
+    files=1,
+    levels=(20.0, 30.0, 40.0),
+    scores={"si_sdr": {"distorted": scores}},
+  )
+  axis = figure.axes[0]
+  np.testing.assert_array_equal(axis.get_lines()[0].get_ydata(), scores[0])
+  assert axis.collections[0].get_paths() == []
+
+
+def test_missing_metrics_leave_a_panel_that_says_why():
+  figure = _draw(
+    metric_names=("si_sdr",), metrics_left_out={"peaq": "too short"}
+  )
+  (words,) = figure.axes[1].texts
+  assert words.get_text() == "no PEAQ ODG: too short"
+  assert not figure.axes[1].get_lines()
+
+
+@pytest.mark.parametrize(
+  "options", [{"task": "recorded"}, {"metric_names": ("sdr", "fad")}]
+)
+def test_no_figure_without_levels_or_metrics(options):
+  assert _draw(**options) is None
+
+
+def test_many_levels_do_not_crowd_the_axis():
+  figure = _draw(levels=np.arange(20.0, 51.0), files=2)
+  ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+  assert 2 <= len(ticks) <= 9
+
+
+def test_a_long_legend_has_rows_within_the_figure():
+  names = [f"demucs (run_with_a_long_name_{i:02d})" for i in range(20)]
+  figure = _draw(methods=("distorted", *names), files=2)
+  box = figure.legends[0].get_window_extent()
+  assert box.x0 >= 0
+  assert box.x1 <= figure.bbox.x1
+  assert figure.axes[0].get_window_extent().height > 100

@@ -1,0 +1,102 @@
+"""2-D histograms: every pair of scores is counted once, where it belongs."""
+
+import numpy as np
+import pytest
+from synthetic_results import make_results
+
+from distortion_removal.report.figures import histograms
+
+
+def _results(si_sdr, peaq, **options):
+  """One method, a file for each pair of scores, one level."""
+  columns = {"si_sdr": si_sdr, "peaq": peaq}
+  return make_results(
+    methods=("demucs",),
+    files=len(si_sdr),
+    levels=(20.0,),
+    metric_names=("si_sdr", "peaq"),
+    scores={
+      name: {"demucs": np.array(column)[:, None]}
+      for name, column in columns.items()
+    },
+    **options,
+  )
+
+
+def _counts(axis):
+  (image,) = axis.get_images()
+  return image.get_array(), image.get_extent()
+
+
+def test_scores_of_all_tasks_and_methods_are_counted():
+  results = [make_results(files=4), make_results(task="tanh", files=5)]
+  figure = histograms.draw(results)
+  for axis in figure.axes[:2]:
+    counts, _ = _counts(axis)
+    # Nothing of the made-up scores lies far out.
+    assert counts.sum() == (4 + 5) * 7 * 7
+    assert axis.get_title(loc="left") == "441 scores"
+  assert [axis.get_ylabel() for axis in figure.axes[:2]] == [
+    "PEAQ ODG ↑",
+    r"R$_\mathrm{nonlin}$ ↑",
+  ]
+  assert figure.axes[0].get_xlabel() == "SI-SDR / dB ↑"
+  assert figure.axes[2].get_ylabel() == "scores in a bin"
+  title = "All methods and levels of CEG-OD, tanh soft clip"
+  assert figure.get_suptitle() == title
+
+
+def test_a_bin_lies_where_its_scores_are():
+  # Three at (0, -4), one at (30, 0), and undefined ones.
+  nan = np.nan
+  found = _results([0.0, 0.0, 0.0, 30.0, nan, 7.0], [-4, -4, -4, 0, -1, nan])
+  figure = histograms.draw([found])
+  counts, (left, right, bottom, top) = _counts(figure.axes[0])
+  assert figure.axes[0].get_title(loc="left") == "4 scores"
+  assert np.ma.count(counts) == 2  # all others are empty, and white
+  for x, y, count in ((0.0, -4.0, 3), (30.0, 0.0, 1)):
+    column = int((x - left) / (right - left) * counts.shape[1])
+    row = int((y - bottom) / (top - bottom) * counts.shape[0])
+    assert counts[row, column] == count
+  (words,) = figure.axes[1].texts
+  assert "R_nonlin" in words.get_text()
+
+
+def test_counts_are_logarithmic_and_one_score_is_not_white():
+  figure = histograms.draw([make_results()])
+  (image,) = figure.axes[0].get_images()
+  assert image.norm(1.0) == 0.0
+  assert image.norm(10.0) == pytest.approx(np.log(10) / np.log(image.norm.vmax))
+  lightness = image.cmap(np.linspace(0, 1, 20))[:, :3] @ [
+    0.2126,
+    0.7152,
+    0.0722,
+  ]
+  assert (np.diff(lightness) < 0).all()
+  assert lightness[0] < 0.85
+
+
+def test_scores_far_out_do_not_take_the_room():
+  random = np.random.default_rng(0)
+  si_sdr = np.append(random.uniform(0, 20, 500), [100.0, -90.0])
+  peaq = np.append(random.uniform(-3, -1, 500), [-2.0, -2.0])
+  figure = histograms.draw([_results(si_sdr, peaq)])
+  counts, (left, right, _, _) = _counts(figure.axes[0])
+  assert counts.sum() == 500
+  assert left > -50 and right < 60
+  title = "502 scores, 2 beyond the axes"
+  assert figure.axes[0].get_title(loc="left") == title
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_scores_are_drawn(count):
+  figure = histograms.draw([_results([5.0, 6.0][:count], [-1.0, -1.0][:count])])
+  figure.draw_without_rendering()
+  counts, _ = _counts(figure.axes[0])
+  assert counts.sum() == count
+
+
+def test_without_pairs_there_is_no_figure():
+  assert histograms.draw([]) is None
+  assert histograms.draw([make_results(metric_names=("si_sdr",))]) is None
+  assert histograms.draw([_results([np.nan], [1.0])]) is None
