@@ -10,6 +10,7 @@ Time and score: not yet run at this size.
 """
 
 import ml_collections
+from ml_collections.config_dict import placeholder
 
 from distortion_removal.config import sibling
 from distortion_removal.errors import UserError
@@ -45,6 +46,19 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         "swap_channels": False,  # of half of the examples
         "speeds": (),  # such as (0.9, 1.0, 1.1): pitch changes along
         "sums": 0.0,  # share of examples that are sums of two takes
+      },
+      # Of the task's effect; None: as it is. See datasets/effect_options.py.
+      "effect": {
+        "colour": placeholder(float),  # 0 to 100, of overdrive; SoX's own: 20
+        "rail": placeholder(float),  # where hard_clip cuts off
+        "rails": placeholder(tuple),  # of diode, above and below zero
+        "knees": placeholder(tuple),  # of diode, alike
+        "hold": placeholder(int),  # samples, of bit_crush
+        "oversample": placeholder(int),  # 2, 4 or 8 against aliasing
+        # Tone filters: ((kind, corner in Hz, gain in dB, Q), ...), such as
+        # (("low_shelf", 200.0, -6.0, 0.7071),); kinds: effects/tone.py.
+        "before": (),
+        "after": (),
       },
     }
   )

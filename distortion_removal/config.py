@@ -1,5 +1,6 @@
 """Reading, storing and comparing the configuration of a run."""
 
+import dataclasses
 import importlib.util
 import json
 from collections.abc import Callable, Collection
@@ -10,6 +11,8 @@ import ml_collections
 
 from distortion_removal import baselines, metrics, models, objectives
 from distortion_removal.datasets import tasks
+from distortion_removal.datasets.augmentation import Augmentation
+from distortion_removal.datasets.effect_options import EffectOptions
 from distortion_removal.errors import UserError
 from distortion_removal.files import write_whole
 
@@ -23,6 +26,15 @@ EVALUATION_FIELDS = (
   "social_sparsity",
   "listen_excerpts",
 )
+
+# What a run of an earlier version does that lacks these fields.
+_ADDED = {
+  "data": {
+    "sources": (),
+    "augment": dataclasses.asdict(Augmentation()),
+    "effect": dataclasses.asdict(EffectOptions()),
+  }
+}
 
 
 def sibling(file: str, name: str) -> ModuleType:
@@ -112,7 +124,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       f"config.compute_dtype is {config.compute_dtype!r}; choose 'float32' or "
       "'bfloat16'"
     )
-  tasks.get(config.data.task)
+  tasks.from_config(config.data)
   if config.model.name:  # "": evaluation without a network
     model = models.from_config(config)
     objectives.get(config.objective, model, config.loss)
@@ -190,12 +202,15 @@ def differences(
 ) -> list[str]:
   """The fields in which two configurations differ, a phrase for each.
 
+  One of an earlier version, which lacks a field, is as it was without.
+
   Args:
     stored: one of them.
     given: the other.
     ignored: top fields that may differ.
   """
-  old, new = _flatten(to_dict(stored)), _flatten(to_dict(given))
+  added = to_dict(ml_collections.ConfigDict(_ADDED))
+  old, new = (_flatten(added) | _flatten(to_dict(x)) for x in (stored, given))
   missing = "(absent)"
   return [
     f"{key}: {old.get(key, missing)!r} there, {new.get(key, missing)!r} given"

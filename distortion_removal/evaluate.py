@@ -19,7 +19,7 @@ from distortion_removal import (
 from distortion_removal import (
   config as run_config,
 )
-from distortion_removal.datasets import pairs, tasks
+from distortion_removal.datasets import effect_options, pairs, tasks
 from distortion_removal.datasets.tasks import Task
 from distortion_removal.errors import UserError
 from distortion_removal.evaluation import sounds as sound_files
@@ -54,7 +54,7 @@ def evaluate(
   run = _run(workdir, config)
   config = run if config is None else config
   _check_same_format(run, config)
-  task = tasks.get(config.data.task)
+  task = tasks.from_config(config.data)
   source = datasets.read_split(datasets.open_dataset(config.data), "test")
   candidates = {"distorted": methods.distorted}
   if run.model.name:
@@ -122,10 +122,10 @@ def _baselines(
   """The methods of `config.baselines`, and why others are left out."""
   found, left_out = {}, {}
   for name in config.baselines:
-    if baselines.get(name).applies_to(task.effect):
+    if baselines.get(name).applies_to(task):
       found[name] = methods.baseline(name, config)
     else:
-      left_out[name] = f"does not undo {effects.get(task.effect).label}"
+      left_out[name] = f"does not undo {effect_options.effect_of(task).label}"
       logger.info("%s is left out: it %s", name, left_out[name])
   return found, left_out
 

@@ -98,7 +98,7 @@ def baseline(name: str, config: ml_collections.ConfigDict) -> Method:
   """
   function = baselines.get(name).function
   options = dict(config.get(name, {}))
-  options["effect"] = tasks.get(config.data.task).effect
+  options["task"] = tasks.from_config(config.data)
   options["sample_rate"] = config.data.sample_rate
 
   def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:

@@ -197,7 +197,7 @@ def _source(
   """What the network has been trained on."""
   if origin is not None:
     return {"origin": origin}
-  task = tasks.get(config.data.task)
+  task = tasks.from_config(config.data)
   effect = effects.get(task.effect)
   return {
     "origin": "trained",

@@ -110,7 +110,7 @@ def input_scale(run: ml_collections.ConfigDict, peak: float) -> np.float32:
     run: configuration of the trained run.
     peak: of the recording, above 0.
   """
-  expected = tasks.get(run.data.task).degraded_peak
+  expected = tasks.from_config(run.data).degraded_peak
   if run.model.fields.get("normalize", False) or expected is None:
     return np.float32(1.0)
   return np.float32(expected / peak)

@@ -45,7 +45,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
       run, the data set is missing, or the loss stopped being a number.
   """
   run_config.check(config)
-  task = tasks.get(config.data.task)
+  task = tasks.from_config(config.data)
   degrade = pairs.degrader(task)
   model = models.from_config(config)
   step = _training_step(config, model, degrade)
@@ -54,7 +54,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
   batches, held_out = _batches(config, dataset, task)
   score = _scoring(config, model, degrade, held_out)
-  state = _first_state(config, model, dataset)
+  state = _first_state(config, model, dataset, task)
   checkpoints = checkpoint.Checkpoints(workdir)
   if checkpoints.are_imported():
     raise UserError(
@@ -116,13 +116,16 @@ def _training_step(
 
 
 def _first_state(
-  config: ml_collections.ConfigDict, model: nn.Module, dataset: Any
+  config: ml_collections.ConfigDict,
+  model: nn.Module,
+  dataset: Any,
+  task: tasks.Task,
 ) -> steps.TrainState:
   """The state before training, scaled by the data if the network is."""
   statistics = None
   if hasattr(model, "scaled"):
     statistics = spectrum_statistics(
-      dataset, size=model.stft_size, hop=model.stft_hop
+      dataset, size=model.stft_size, hop=model.stft_hop, task=task
     )
   return steps.create_state(config, model, statistics)
 

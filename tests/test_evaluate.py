@@ -47,9 +47,9 @@ def _halfway(degraded, clean):
   return np.float32(0.25 * (degraded + clean))
 
 
-def _three_quarters(degraded, clean, *, effect, sample_rate):
+def _three_quarters(degraded, clean, *, task, sample_rate):
   """Takes the place of a baseline: a quarter of the error stays."""
-  assert (effect, sample_rate) == ("hard_clip", RATE)
+  assert (task.name, sample_rate) == ("hard_clip", RATE)
   return np.float32(0.25 * degraded + 0.75 * clean)
 
 
@@ -465,3 +465,41 @@ def test_random_effects_are_the_same_in_every_evaluation(
     )[0]
     expected = _sdr(degraded.astype(float), clean.astype(float))
     assert scores[0][i] == pytest.approx(expected, abs=2e-2)
+
+
+def test_options_of_the_effect_reach_the_results_and_declippers(
+  without_network, tmp_path, monkeypatch, caplog
+):
+  """A declipper is told the rail, and is left out where it cannot work."""
+  seen = []
+
+  def declip(degraded, rail):
+    seen.append(rail)
+    return degraded, None
+
+  monkeypatch.setattr(baselines, "declipper", lambda name: declip)
+  del without_network.aspade
+  without_network.baselines = ("aspade",)
+  without_network.metrics = ("sdr",)
+  folders = []
+  for oversample in (None, 4):
+    effect = without_network.data.effect
+    effect.update(rail=0.25, oversample=oversample)
+    folders.append(evaluate.evaluate(tmp_path / "run", without_network))
+  plain, oversampled = (path.name for path in folders)
+  assert plain.endswith("hard_clip_rail0.25")
+  assert oversampled == f"{plain}_oversample4"
+  table = (folders[0] / "table.md").read_text()
+  assert table.startswith("Median SDR / dB ↑ by gain (hard clip (rail 0.25))")
+  rows = _rows(folders[0])
+  assert {row["task"] for row in rows} == {"hard_clip_rail0.25"}
+  clean = 0.5 * _records()[0]["clean"].astype(float)
+  for row, level in zip(rows, LEVELS, strict=False):
+    degraded = np.clip(10 ** (level / 20) * clean, -0.25, 0.25)
+    assert row["sdr"] == pytest.approx(_sdr(degraded, clean), abs=1e-3)
+  assert {row["method"] for row in rows} == {"distorted", "aspade"}
+  np.testing.assert_array_equal(np.concatenate(seen), 0.25)
+  assert {row["method"] for row in _rows(folders[1])} == {"distorted"}
+  assert (
+    "aspade is left out: it does not undo CEG-HC (rail 0.25, oversample 4)"
+  ) in caplog.messages

@@ -6,6 +6,7 @@ from conftest import read_checkpoint, read_metrics
 
 from distortion_removal import baselines, methods, models
 from distortion_removal import config as run_config
+from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
 
 
@@ -67,9 +68,9 @@ def test_a_network_as_a_method_takes_any_length(tiny_run):
 def test_a_baseline_gets_its_options_and_the_sample_rate(
   tiny_config, monkeypatch
 ):
-  def scale(degraded, clean, *, effect, sample_rate, factor=1.0, shift=0.0):
+  def scale(degraded, clean, *, task, sample_rate, factor=1.0, shift=0.0):
     assert clean is None
-    assert effect == "hard_clip"
+    assert task is tasks.get("hard_clip")
     return factor * degraded + shift + sample_rate
 
   tiny_config.scale = {"factor": 2.0, "shift": 0.5}
@@ -110,9 +111,27 @@ def test_declippers_are_told_the_level_and_undo_hard_clipping(
     np.testing.assert_array_equal(level[:2], np.abs(degraded[:2]).max((1, 2)))
     assert level[2] > 0
   baseline = baselines.get(name)
-  assert baseline.applies_to("hard_clip")
-  assert baseline.applies_to("hard_clip_sdr")
-  assert not baseline.applies_to("overdrive")
+  assert baseline.applies_to(tasks.get("hard_clip"))
+  assert baseline.applies_to(tasks.get("hard_clip_sdr"))
+  assert not baseline.applies_to(tasks.get("overdrive"))
+
+
+@pytest.mark.parametrize(
+  "fields",
+  [
+    {"oversample": 2},
+    {"after": (("low_shelf", 200.0, -6.0),)},
+    {"rail": 0.5, "before": (("low_shelf", 200.0, -6.0),)},
+  ],
+)
+def test_declippers_do_not_undo_what_is_more_than_clipping(tiny_config, fields):
+  tiny_config.data.effect.rail = 0.5
+  baseline = baselines.get("aspade")
+  assert baseline.applies_to(tasks.from_config(tiny_config.data))
+  tiny_config.data.effect.update(fields)
+  task = tasks.from_config(tiny_config.data)
+  assert not baseline.applies_to(task)
+  assert baselines.get("ideal_ratio_mask").applies_to(task)
 
 
 def test_a_hard_clip_that_clips_nothing_is_left(tiny_config):
@@ -123,7 +142,7 @@ def test_a_hard_clip_that_clips_nothing_is_left(tiny_config):
 
 
 def test_an_oracle_undoes_anything():
-  assert baselines.get("ideal_ratio_mask").applies_to("overdrive")
+  assert baselines.get("ideal_ratio_mask").applies_to(tasks.get("overdrive"))
 
 
 def test_another_models_weights_are_refused(tiny_run):

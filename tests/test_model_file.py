@@ -171,3 +171,15 @@ def test_command_line_both_ways(tiny_run, tmp_path):
   assert result.stderr.startswith("error: ")
   assert "no trained run here" in result.stderr
   assert result.stderr.count("\n") == 1
+
+
+def test_the_card_tells_the_options_of_the_effect(tiny_config, tmp_path):
+  tiny_config.data.effect.rail = 0.5
+  tiny_config.data.effect.after = (("low_pass", 2000.0),)
+  target = tmp_path / "model.safetensors"
+  weights = {"params": {"kernel": np.zeros(3, np.float32)}}
+  model_file.save(target, weights, tiny_config, 1)
+  card = json.loads(target.with_suffix(".json").read_text())
+  assert card["task_label"] == "CEG-HC (rail 0.5, low pass at 2000 Hz after)"
+  loaded, _ = model_file.load_card(target)
+  assert run_config.differences(loaded, tiny_config) == []

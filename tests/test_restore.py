@@ -164,6 +164,9 @@ def test_input_scale(tiny_config):
     fields.normalize = normalize
     scale = restore.input_scale(tiny_config, 0.25)
     assert scale == np.float32(expected)
+  fields.normalize = False
+  tiny_config.data.effect.rail = 0.5  # Who knows what peak then?
+  assert restore.input_scale(tiny_config, 0.25) == 1.0
 
 
 def test_a_network_without_normalisation_sees_the_tasks_level(

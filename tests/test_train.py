@@ -5,6 +5,7 @@ import shutil
 import signal
 
 import jax
+import ml_collections
 import numpy as np
 import pytest
 from conftest import (
@@ -17,6 +18,7 @@ from conftest import (
 )
 
 from distortion_removal import checkpoint, datasets
+from distortion_removal import config as run_config
 from distortion_removal import train as training
 from distortion_removal.datasets import augmentation, leaks, pairs, tasks
 from distortion_removal.datasets.mixing import Mixture
@@ -269,3 +271,40 @@ def test_what_the_task_does_not_allow_claims_no_folder(tiny_config, tmp_path):
   with pytest.raises(UserError, match="hard_clip fixes the clean peak"):
     train(tiny_config, tmp_path)
   assert not (tmp_path / "config.json").exists()
+
+
+def test_options_of_the_effect_reach_validation_and_training(
+  tiny_config, tmp_path, monkeypatch
+):
+  """Both degrade by the same function, which training is compiled with."""
+  tiny_config.data.effect.rail = 0.25
+  degraders, degraded = [], []
+  compile_step = training._training_step
+
+  def training_step(config, model, degrade):
+    degraders.append(degrade)
+    return compile_step(config, model, degrade)
+
+  def loop(config, state, step, batches, score, *_):
+    _, examples = score(state.ema)
+    degraded.append(examples["degraded"])
+    batch = {name: value[0] for name, value in next(batches).items()}
+    degraded.append(degraders[0](batch))
+
+  monkeypatch.setattr(training, "_training_step", training_step)
+  monkeypatch.setattr(training, "_loop", loop)
+  train(tiny_config, tmp_path)
+  assert [np.abs(audio).max() for audio in degraded] == [0.25, 0.25]
+
+
+def test_a_run_from_before_the_options_of_effects_resumes(
+  tiny_run, tiny_config, tmp_path
+):
+  tree = run_config.to_dict(run_config.load(tiny_run))
+  for name in ("effect", "augment", "sources"):
+    tree["data"].pop(name)
+  run_config.save(ml_collections.ConfigDict(tree), tmp_path)
+  training._check_same_run(tiny_config, tmp_path)
+  tiny_config.data.effect.rail = 0.5
+  with pytest.raises(UserError, match=r"effect\.rail: None there, 0\.5 given"):
+    training._check_same_run(tiny_config, tmp_path)

@@ -1,9 +1,9 @@
 """Methods without training that networks are held against, listed by name.
 
-A baseline is a function `(degraded, clean, *, effect, sample_rate, **options)`
-to the estimate: two arrays `[batch, time, channels]` float32, the name of the
-effect that made one of the other and a rate in Hz to an array of the same
-shape. An oracle uses the clean signal, any other method ignores it.
+A baseline is a function `(degraded, clean, *, task, sample_rate, **options)`
+to the estimate: two arrays `[batch, time, channels]` float32, the task whose
+effect made one of the other and a rate in Hz to an array of the same shape. An
+oracle uses the clean signal, any other method ignores it.
 
 A declipper is what such a method is made of and what `restore` uses:
 `(audio, clip_level=None, **options)` to the restored audio and a record of the
@@ -20,24 +20,37 @@ import numpy as np
 
 from distortion_removal import errors
 from distortion_removal.baselines import ideal_ratio_mask
+from distortion_removal.datasets.tasks import Task
 
 
 class Baseline(NamedTuple):
-  """A method and the effects that it can undo; None for any effect."""
+  """A method and the effects that it can undo; None for any effect.
+
+  One that is made for some effects knows them as plain as they are by default,
+  of their options only those of `options`.
+  """
 
   function: Callable[..., jax.Array | np.ndarray]
   effects: tuple[str, ...] | None = None
+  options: tuple[str, ...] = ()
 
-  def applies_to(self, effect: str) -> bool:
-    """Whether the method is made for what `effect` does."""
-    return self.effects is None or effect in self.effects
+  def applies_to(self, task: Task) -> bool:
+    """Whether the method is made for what the task's effect does."""
+    if self.effects is None:
+      return True
+    is_filtered = task.options.before or task.options.after
+    return (
+      task.effect in self.effects
+      and not is_filtered
+      and all(name in self.options for name in task.options.settings)
+    )
 
 
 def _ideal_ratio_mask(
-  degraded: jax.Array, clean: jax.Array, *, effect: str, sample_rate: int
+  degraded: jax.Array, clean: jax.Array, *, task: Task, sample_rate: int
 ) -> jax.Array:
   """The paper's mask; its frames are 1024 samples at any rate."""
-  del effect, sample_rate
+  del task, sample_rate
   return ideal_ratio_mask.ideal_ratio_mask(degraded, clean)
 
 
@@ -48,21 +61,22 @@ def _declip(name: str) -> Baseline:
     degraded: np.ndarray,
     clean: np.ndarray,
     *,
-    effect: str,
+    task: Task,
     sample_rate: int,
     **options: Any,
   ) -> np.ndarray:
     del clean, sample_rate
     audio = np.asarray(degraded)
-    rail = np.ones(len(audio))  # of `hard_clip`, which may pass all
-    if effect == "hard_clip_sdr":
+    # Of `hard_clip`, which may pass all.
+    rail = np.full(len(audio), task.options.settings.get("rail", 1.0))
+    if task.effect == "hard_clip_sdr":
       # It always clips, at the peak. Any level will do for silence.
       peak = np.abs(audio).max(axis=(1, 2), initial=0.0)
       rail = np.where(peak, peak, 1.0)
     restored, _ = declipper(name)(audio, rail, **options)
     return np.asarray(restored, np.float32)
 
-  return Baseline(function, effects=("hard_clip", "hard_clip_sdr"))
+  return Baseline(function, ("hard_clip", "hard_clip_sdr"), ("rail",))
 
 
 DECLIPPERS = ("aspade", "sspade", "social_sparsity")

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from distortion_removal import effects, parallel
-from distortion_removal.datasets import augmentation
+from distortion_removal.datasets import augmentation, effect_options
 from distortion_removal.datasets.augmentation import Augmentation
 from distortion_removal.datasets.mixing import Mixture
 from distortion_removal.datasets.tasks import Task
@@ -34,12 +34,12 @@ def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
   """The degraded side of a batch as a function of the batch.
 
   Args:
-    task: its effect is applied to `clean` at `level` with `seed`; of recorded
-      pairs `degraded` is taken.
+    task: its effect, set as its options say, is applied to `clean` at `level`
+      with `seed`; of recorded pairs `degraded` is taken.
   """
   if task.effect == RECORDED:
     return lambda batch: batch["degraded"]
-  effect = effects.get(task.effect)
+  effect = effect_options.effect_of(task)
   return lambda batch: effects.apply(
     effect, batch["clean"], batch["level"], batch["seed"]
   )

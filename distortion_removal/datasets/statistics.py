@@ -3,7 +3,8 @@
 What Open-Unmix scales its input by. They depend on the training split, the
 task and the transform, not on a run: `prepare` computes them once and stores
 them beside the records, as `spectrum_SIZE_HOP.json`; a transform it did not
-think of is added the first time a run asks for it.
+think of is added the first time a run asks for it. So are those of an effect
+with options, as `spectrum_SIZE_HOP_OPTIONS.json`.
 """
 
 import json
@@ -33,7 +34,11 @@ def usual_transform(sample_rate: int) -> dict[str, int]:
 
 
 def spectrum_statistics(
-  builder: "CleanAudioBuilder", *, size: int, hop: int
+  builder: "CleanAudioBuilder",
+  *,
+  size: int,
+  hop: int,
+  task: Task | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Mean and deviation of the degraded magnitudes of the training split.
 
@@ -41,15 +46,18 @@ def spectrum_statistics(
     builder: of a prepared data set.
     size: of the transform, in samples.
     hop: of the transform, in samples.
+    task: the data set's own, with options of its effect; None: without.
 
   Returns:
     Two arrays `[size // 2 + 1]`, float32: over all frames of every excerpt,
     the channels' magnitudes averaged, degraded at a level drawn for it within
     the task's training levels, the same ones every time.
   """
-  path = Path(builder.data_dir) / f"spectrum_{size}_{hop}.json"
+  task = task or builder.builder_config.task
+  words = filter(None, (f"spectrum_{size}_{hop}", task.options.suffix))
+  path = Path(builder.data_dir) / f"{'_'.join(words)}.json"
   if not path.is_file():
-    mean, deviation = _compute(builder, size, hop)
+    mean, deviation = _compute(builder, task, size, hop)
     values = {"mean": mean.tolist(), "deviation": deviation.tolist()}
     write_whole(path, json.dumps(values) + "\n")
   stored = json.loads(path.read_text())
@@ -57,10 +65,9 @@ def spectrum_statistics(
 
 
 def _compute(
-  builder: "CleanAudioBuilder", size: int, hop: int
+  builder: "CleanAudioBuilder", task: Task, size: int, hop: int
 ) -> tuple[np.ndarray, np.ndarray]:
   config = builder.builder_config
-  task: Task = config.task
   degrade = pairs.degrader(task)
 
   @jax.jit

@@ -1,16 +1,20 @@
 """Tasks, the paper's and more: what is degraded, how strongly, how loud."""
 
-from dataclasses import dataclass
+import dataclasses
+from typing import Any
 
+from distortion_removal.datasets import effect_options
+from distortion_removal.datasets.effect_options import EffectOptions
 from distortion_removal.errors import UserError
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Task:
   """One task: the first three are those of Imort et al. 2022, section 4.
 
   Attributes:
-    name: as on the command line and in configurations.
+    name: as on the command line and in configurations; with options, these
+      are appended, so that results of one do not pass for another's.
     effect: which degradation, see `distortion_removal.effects`; "recorded"
       stands for pairs that come with their degraded audio.
     train_levels: bounds of the levels drawn in training, uniform.
@@ -24,6 +28,9 @@ class Task:
       expects the task's own.
     loudness_lufs: of listening excerpts (ITU-R BS.1770-4).
     label: for tables and plots.
+    options: of the effect, see `effect_options`.
+    sample_rate: in Hz, that the corners of tone filters are meant at; 0
+      where there are none.
 
   What a level is, its effect says: mostly the gain in dB, the input SDR in dB
   for `hard_clip_sdr`, bits for `bit_crush`, and nothing (0) for `recorded`.
@@ -37,6 +44,8 @@ class Task:
   degraded_peak: float | None
   loudness_lufs: float
   label: str
+  options: EffectOptions = effect_options.NONE
+  sample_rate: int = 0
 
 
 _GAINS_DB = (20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
@@ -159,3 +168,30 @@ def get(name: str) -> Task:
   if name not in TASKS:
     raise UserError(f"unknown task {name!r}: choose from {', '.join(TASKS)}")
   return TASKS[name]
+
+
+def from_config(data: Any) -> Task:
+  """The task of a run, with the options of its effect.
+
+  Args:
+    data: `config.data` of a run, see `configs/default.py`.
+
+  Returns:
+    The task called `data.task`; with options its name and label tell them, and
+    `degraded_peak` is None, for it is not known.
+
+  Raises:
+    UserError: there is no such task, or its effect cannot be set like that.
+  """
+  task = get(data.task)
+  options = effect_options.from_config(data, task.effect)
+  if options == effect_options.NONE:
+    return task
+  return dataclasses.replace(
+    task,
+    name=f"{task.name}_{options.suffix}",
+    degraded_peak=None,
+    label=f"{task.label} ({options.label})",
+    options=options,
+    sample_rate=data.sample_rate,
+  )

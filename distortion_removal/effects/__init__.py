@@ -1,7 +1,9 @@
 """Distortion effects: pure functions of audio and a level, listed by name."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -36,6 +38,12 @@ class Effect:
   unit: str
   label: str
   takes_seed: bool = False
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """What else `apply` takes, by keyword, and the defaults."""
+    parameters = inspect.signature(self.apply).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _recorded(*_) -> jax.Array:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from distortion_removal import audio_io, effects, metrics
+from distortion_removal.datasets import effect_options
 from distortion_removal.datasets.tasks import Task
 from distortion_removal.files import write_whole
 from distortion_removal.log import logger
@@ -32,7 +33,7 @@ def write_tables(
   Returns:
     The tables.
   """
-  effect = effects.get(task.effect)
+  effect = effect_options.effect_of(task)
   texts = []
   for name in names:
     metric = metrics.get(name)

@@ -110,7 +110,7 @@ def training_step(
   config: ml_collections.ConfigDict,
 ) -> tuple[Callable, steps.TrainState]:
   """The compiled step of a config and its first state."""
-  degrade = pairs.degrader(tasks.get(config.data.task))
+  degrade = pairs.degrader(tasks.from_config(config.data))
   model = models.from_config(config)
   objective = objectives.get(config.objective, model, config.loss)
 
@@ -174,7 +174,7 @@ def main() -> None:
   config.batch_size = options.batch
   config.data.segment_seconds = options.seconds
   segment = round(options.seconds * config.data.sample_rate)
-  task = tasks.get(config.data.task)
+  task = tasks.from_config(config.data)
   print(
     f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
     f"load {os.getloadavg()[0]:.1f}, {jax.devices()[0].device_kind}, "

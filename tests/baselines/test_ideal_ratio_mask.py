@@ -6,6 +6,7 @@ import scipy.signal
 
 from distortion_removal import baselines
 from distortion_removal.baselines.ideal_ratio_mask import ideal_ratio_mask
+from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
 
 VARIANTS = ("unclipped", "clipped", "power")
@@ -133,7 +134,7 @@ def test_mistakes_are_refused():
 def test_by_name():
   degraded, clean = signals((1, 3000, 1))
   found = baselines.get("ideal_ratio_mask").function(
-    degraded, clean, effect="overdrive", sample_rate=16_000
+    degraded, clean, task=tasks.get("overdrive"), sample_rate=16_000
   )
   np.testing.assert_array_equal(found, ideal_ratio_mask(degraded, clean))
   with pytest.raises(UserError, match=r"baseline 'irm'.*ideal_ratio_mask"):

@@ -16,12 +16,12 @@ def builder(tiny_data):
   return datasets.open_dataset(make_tiny_config(tiny_data).data)
 
 
-def _magnitudes(record, index, size, hop):
+def _magnitudes(record, index, size, hop, rail=1.0):
   """Hard-clipped at the excerpt's own level, transformed by SciPy."""
   task = tasks.get("hard_clip")
   level = np.random.default_rng(index).uniform(*task.train_levels)
   clean = pairs.scale_to_task(record, task)[:, 0]
-  degraded = np.clip(10 ** (level / 20) * clean, -1.0, 1.0)
+  degraded = np.clip(10 ** (level / 20) * clean, -rail, rail)
   _, _, spectrum = scipy.signal.stft(
     np.pad(degraded, size // 2, "reflect"),
     window="hann",
@@ -61,3 +61,23 @@ def test_what_is_stored_is_not_computed_again(builder):
 def test_preparing_stores_the_usual_ones(builder):
   assert (builder.data_path / "spectrum_1024_256.json").is_file()
   assert statistics.usual_transform(44_100) == {"size": 4096, "hop": 1024}
+
+
+def test_those_of_an_effect_with_options_are_others(builder, tiny_config):
+  size, hop = 128, 64
+  plain = statistics.spectrum_statistics(builder, size=size, hop=hop)
+  tiny_config.data.effect.rail = 0.25
+  mean, _ = statistics.spectrum_statistics(
+    builder, size=size, hop=hop, task=tasks.from_config(tiny_config.data)
+  )
+  source = datasets.read_split(builder, "train")
+  frames = np.concatenate(
+    [_magnitudes(source[i], i, size, hop, 0.25) for i in range(len(source))], 1
+  )
+  np.testing.assert_allclose(mean, frames.mean(1), rtol=1e-3, atol=1e-3)
+  stored = json.loads(
+    (builder.data_path / "spectrum_128_64_rail0.25.json").read_text()
+  )
+  np.testing.assert_array_equal(np.float32(stored["mean"]), mean)
+  again = statistics.spectrum_statistics(builder, size=size, hop=hop)
+  np.testing.assert_array_equal(again, plain)

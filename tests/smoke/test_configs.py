@@ -82,7 +82,7 @@ def test_what_has_no_network():
 def test_full_size(name):
   config = shipped_config(name)
   run_config.check(config)
-  task = tasks.get(config.data.task)
+  task = tasks.from_config(config.data)
   effects.get(task.effect)
   losses.get(config.loss)
   assert config.data.dataset in datasets.DATASETS
@@ -94,7 +94,7 @@ def test_full_size(name):
   assert config.data.segment_seconds <= config.data.excerpt_seconds
   # A baseline that cannot undo the task's effect would be left out.
   for baseline in config.baselines:
-    assert baselines.get(baseline).applies_to(task.effect)
+    assert baselines.get(baseline).applies_to(task)
 
 
 def test_the_settings_of_aspade():
@@ -188,7 +188,7 @@ def test_smoke_trains_and_evaluates(name, tmp_path, monkeypatch):
   assert run_config.differences(run_config.load(workdir), config) == []
   folder = evaluate(workdir)
   lines = (folder / "results.jsonl").read_text().splitlines()
-  task = tasks.get(config.data.task)
+  task = tasks.from_config(config.data)
   methods = {json.loads(line)["method"] for line in lines}
   assert methods == {"distorted", config.model.name, *config.baselines}
   assert len(lines) == 3 * len(task.evaluation_levels) * len(methods)
@@ -207,7 +207,7 @@ def test_smoke_evaluates_without_a_run(name, tmp_path, monkeypatch):
   folder = evaluate(tmp_path / "run", config)
   assert folder.is_relative_to(tmp_path / "run")
   rows = [json.loads(x) for x in (folder / "results.jsonl").open()]
-  task = tasks.get(config.data.task)
+  task = tasks.from_config(config.data)
   level_name = effects.get(task.effect).level_name
   assert len(rows) == 3 * 3 * len(task.evaluation_levels)
   scores = {
