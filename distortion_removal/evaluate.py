@@ -88,6 +88,7 @@ def evaluate(
   description = {
     "dataset": _label(config),
     "task": task.name,
+    "task_label": task.label,
     "level_name": effects.get(task.effect).level_name,
     "levels": task.evaluation_levels,
     "sample_rate": config.data.sample_rate,

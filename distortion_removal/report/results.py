@@ -243,15 +243,19 @@ def _merge(group: Sequence[Evaluation]) -> Results:
 
 
 def _labels(found: Evaluation) -> dict[str, str]:
-  """Of the task and its level; of unknown tasks what the results say."""
+  """Of the task and its level; of unknown tasks what the results say.
+
+  A task whose effect has options is not among those known by name.
+  """
   task = tasks.TASKS.get(found.task)
   if task is not None:
     effect = effects.get(task.effect)
   else:
     named = (e.level_name == found.level_name for e in effects.EFFECTS.values())
     effect = next(itertools.compress(effects.EFFECTS.values(), named), None)
+  label = found.card.get("task_label") or found.task
   return {
-    "task_label": task.label if task else found.task,
+    "task_label": task.label if task else label,
     "level_name": found.level_name,
     "level_label": effect.level_label if effect else found.level_name,
     "level_unit": effect.unit if effect else "",
