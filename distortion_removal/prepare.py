@@ -57,9 +57,8 @@ def prepare(
     OSError: the disk is full, or the folder cannot be written.
   """
   folder = Path(builder.data_dir)
-  source = builder.source()
   if datasets.is_prepared(builder) and not overwrite:
-    _check_same_source(builder, source)
+    _check_same_source(builder)
     return builder
   with _set_aside(folder):
     builder = _reopen(builder)
@@ -115,9 +114,10 @@ def _reopen(builder: "CleanAudioBuilder") -> "CleanAudioBuilder":
   )
 
 
-def _check_same_source(builder: "CleanAudioBuilder", source: dict) -> None:
-  stored = builder.info.metadata.get("source", {})
-  changed = [key for key in source if stored.get(key) != source[key]]
+def _check_same_source(builder: "CleanAudioBuilder") -> None:
+  stored, source = builder.info.metadata["source"], builder.source()
+  # A set prepared by an older version says less of its source.
+  changed = [k for k in source if k in stored and stored[k] != source[k]]
   if changed:
     raise UserError(
       f"{builder.data_dir}: holds a data set of different "

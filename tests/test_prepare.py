@@ -1,5 +1,6 @@
 """The command: what it says, where it writes, and how it fails."""
 
+import os
 import resource
 import shlex
 import subprocess
@@ -284,3 +285,44 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
   prepare.main([f"--path={folder}", f"--data-dir={tmp_path / 'new'}"])
   assert data_files(tmp_path / "out") == data_files(tmp_path / "new")
   assert not (tmp_path / "out/audio_folder/overdrive/parts").exists()
+
+
+def put_noise(path, minutes, seed):
+  """A recording at 8 kHz; ten seconds of noise, again and again."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  rng = np.random.default_rng(seed)
+  block = rng.integers(-9_000, 9_000, 80_000, np.int16)
+  with soundfile.SoundFile(path, "w", 8_000, 1, "PCM_16") as file:
+    for _ in range(6 * minutes):
+      file.write(block)
+
+
+@pytest.mark.slow
+def test_memory_grows_neither_with_a_recording_nor_with_their_number(tmp_path):
+  """Four times as much, 77 MB in 16 bits, in many files and in one."""
+  for i in range(40):
+    for folder in ["few", "many"] if i < 10 else ["many"]:
+      put_noise(tmp_path / folder / f"{i}.wav", 2, seed=i)
+  put_noise(tmp_path / "long/0.wav", 80, seed=0)
+  program = (
+    "import resource, sys; from distortion_removal import prepare\n"
+    "for folder in sys.argv[1:]:\n"
+    "  prepare.main([f'--path={folder}', f'--data-dir={folder}/.out',\n"
+    "    '--sample-rate=8000', '--jobs=1'])\n"
+    "  print('KiB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+  )
+  result = subprocess.run(
+    [sys.executable, "-c", program, "few", "many", "long"],
+    cwd=tmp_path,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  lines = [line.split() for line in result.stdout.splitlines()]
+  counts = [int(words[1]) for words in lines if words[2:3] == ["excerpts"]]
+  assert sum(counts) == 120 + 480 + 480
+  peaks = [int(words[1]) for words in lines if words[0] == "KiB"]
+  assert len(peaks) == 3
+  # Where a whole recording is held it is 146 MiB, a whole split 88 MiB.
+  assert (peaks[2] - peaks[0]) / 1024 < 45

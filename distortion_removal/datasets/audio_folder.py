@@ -10,6 +10,7 @@ Each file is decoded once, and left out as a whole if it turns out damaged. No
 more than an excerpt of it is in memory at a time.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -26,6 +27,7 @@ from distortion_removal.errors import UserError
 
 SILENCE_DBFS = -60.0  # RMS, on the recording's own scale
 MIN_SECONDS = 1.0
+_PIECE_BYTES = 64 << 10
 
 
 @dataclasses.dataclass(eq=False)
@@ -69,18 +71,21 @@ class AudioFolder(builder.CleanAudioBuilder):
   def source(self) -> dict:
     """The folder, the pattern, and digests of what lies there.
 
-    `files` is one of the files' names and sizes, `splits` of `splits.csv`.
+    `files` is one of the files' names and sizes, `content` of what
+    `content_digest` looks at, `splits` of `splits.csv`.
     """
-    root, include = self.root(), self.builder_config.include
-    digest = hashlib.sha256()
-    for name in list_files(root, include):
+    root = self.root()
+    files, content = hashlib.sha256(), hashlib.sha256()
+    for name in self._names:
       size = (root / name).stat().st_size
-      digest.update(os.fsencode(f"{name}\0{size}\n"))
+      files.update(os.fsencode(f"{name}\0{size}\n"))
+      content.update(content_digest(root / name))
     pins = root / splits.CSV
     return {
       "path": str(root),
-      "include": include,
-      "files": digest.hexdigest(),
+      "include": self.builder_config.include,
+      "files": files.hexdigest(),
+      "content": content.hexdigest(),
       "splits": hashlib.sha256(pins.read_bytes()).hexdigest()
       if pins.is_file()
       else None,
@@ -89,10 +94,7 @@ class AudioFolder(builder.CleanAudioBuilder):
   def parts(self) -> list[Part]:
     """One for each file, good or bad."""
     root = self.root()
-    return [
-      self._part(root, name)
-      for name in list_files(root, self.builder_config.include)
-    ]
+    return [self._part(root, name) for name in self._names]
 
   def _part(self, root: Path, name: str) -> Part:
     status = (root / name).stat()
@@ -104,10 +106,13 @@ class AudioFolder(builder.CleanAudioBuilder):
     )
 
   @functools.cached_property
+  def _names(self) -> list[str]:
+    return list_files(self.root(), self.builder_config.include)
+
+  @functools.cached_property
   def _pins(self) -> splits.Pins:
-    root = self.root()
-    names = list_files(root, self.builder_config.include)
-    return splits.read_pins(root / splits.CSV, names, self.recording_group)
+    path = self.root() / splits.CSV
+    return splits.read_pins(path, self._names, self.recording_group)
 
   def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
     """Sorts usable files into splits, see `splits.assign`."""
@@ -141,6 +146,22 @@ def list_files(root: Path, include: str) -> list[str]:
     and str(name) != splits.CSV
     and not any(part.startswith(".") for part in name.parts)
   )
+
+
+def content_digest(path: Path) -> bytes:
+  """A digest of the first, the middle and the last 64 KiB of a file.
+
+  It tells another take of the same length, or another header, without reading
+  all of a long recording. When the file was written is left out: a copy is the
+  same recording. A file that cannot be read has no content.
+  """
+  digest = hashlib.sha256()
+  with contextlib.suppress(OSError), path.open("rb") as file:
+    spare = max(0, file.seek(0, os.SEEK_END) - _PIECE_BYTES)
+    for start in (0, spare // 2, spare):
+      file.seek(start)
+      digest.update(file.read(_PIECE_BYTES))
+  return digest.digest()
 
 
 def read(

@@ -105,9 +105,7 @@ class PairedFolder(audio_folder.AudioFolder):
     path = root / pair_names.CSV
     if path.is_file():
       return pair_names.read_csv(path)
-    return pair_names.find_pairs(
-      audio_folder.list_files(root, self.builder_config.include)
-    )
+    return pair_names.find_pairs(self._names)
 
   def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
     """As of `audio_folder`; without any pair, the rule of names is told."""

@@ -56,6 +56,7 @@ def write(
     UserError: there is nothing to train on, or a mistake in the splits.
     OSError: the disk is full, or the folder cannot be written.
   """
+  builder.info.metadata["source"] = builder.source()  # as it is read from here
   parts = builder.parts()
   builder.assign([part.name for part in parts])  # mistakes show early
   folder = Path(builder.data_dir).parent / PARTS
@@ -183,7 +184,6 @@ def _report(
   } | builder.report
   builder.info.metadata.update(
     task=dataclasses.asdict(builder.builder_config.task),
-    source=builder.source(),
     splits=counts,
   )
   described = {

@@ -245,10 +245,33 @@ def test_another_source_is_refused_until_overwritten(tmp_path):
   with pytest.raises(UserError, match="different include"):
     build(tmp_path / "a", tmp_path / "out", include="a*")
   put(tmp_path / "a/new.wav", sine(2.0))
-  with pytest.raises(UserError, match="different files;"):
+  with pytest.raises(UserError, match="different files, content;"):
     build(tmp_path / "a", tmp_path / "out")
   again = build(tmp_path / "b", tmp_path / "out", overwrite=True)
   assert list(records(again)) == ["b.wav#000"]
+
+
+@pytest.mark.parametrize("place", ["header", "start", "middle", "end"])
+def test_another_take_of_equal_size_is_another_source(tmp_path, place):
+  """Unlike a copy, which only differs in its time, or an older set."""
+  path = put(tmp_path / "in/a.wav", sine(8.0))
+  builder = build(tmp_path / "in", tmp_path / "out")
+  content = bytearray(path.read_bytes())
+  status = path.stat()
+  path.write_bytes(content)
+  os.utime(path, (0, 0))
+  build(tmp_path / "in", tmp_path / "out")
+  position = {"header": 24, "start": 50, "middle": len(content) // 2, "end": -1}
+  content[position[place]] ^= 1
+  path.write_bytes(content)
+  os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+  with pytest.raises(UserError, match="a data set of different content;"):
+    build(tmp_path / "in", tmp_path / "out")
+  info = Path(builder.data_dir) / "metadata.json"
+  stored = json.loads(info.read_text())
+  del stored["source"]["content"]
+  info.write_text(json.dumps(stored))
+  build(tmp_path / "in", tmp_path / "out")
 
 
 def test_nothing_usable(tmp_path):
