@@ -43,7 +43,7 @@ _KNOWN = {
 # Of curves that are not of methods.
 COLOURS = tuple(look.colour for look in _KNOWN.values())
 _SPARE_COLOURS = ("#332288", "#882255", "#999933", "#44AA99")
-_SPARE_MARKERS = ("*", "p", "h", "X", "d")
+_SPARE_MARKERS = ("*", "d", "p", "h")
 _SPARE_DASHES = (_SOLID, _LONG, _DASH_DOT, _SHORT)
 _SPARE = tuple(
   Style(colour, marker, dash)
@@ -61,18 +61,20 @@ def style(method: str) -> Style:
 def styles(methods: Iterable[str]) -> dict[str, Style]:
   """The styles of methods in one figure: as `style`, but no two alike.
 
-  Where two would be, the later has its own colour and another marker or dash.
+  Where marker and dash would be, the later method's differ; its colour stays.
   """
   found: dict[str, Style] = {}
+  taken = set()
   for method in methods:
     drawn = style(method)
     position = _position(method)
     for _ in range(len(_SPARE) // len(_SPARE_COLOURS)):
-      if drawn not in found.values():
+      if (drawn.marker, drawn.dash) not in taken:
         break
       position = (position + len(_SPARE_COLOURS)) % len(_SPARE)
       drawn = _SPARE[position]
     found[method] = drawn
+    taken.add((drawn.marker, drawn.dash))
   return found
 
 

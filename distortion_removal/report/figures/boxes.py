@@ -34,11 +34,10 @@ def draw(results: Results, looks: Mapping[str, Style]) -> Figure | None:
   if not {*canvas.PAPER_METRICS} & {*results.metrics}:
     return None
   methods = names.in_order([*results.methods, *results.left_out])
-  labels = [canvas.wrapped_label(method) for method in methods]
-  lines = sum(max(1.8, 1.15 * (label.count("\n") + 1)) for label in labels)
-  figure = Figure(
-    figsize=(canvas.TWO_COLUMNS, 0.85 + 0.125 * lines), layout="constrained"
-  )
+  labels = [canvas.two_line_label(method) for method in methods]
+  row = 0.30 if any("\n" in label for label in labels) else 0.23
+  height = 0.85 + row * len(methods)
+  figure = Figure(figsize=(canvas.TWO_COLUMNS, height), layout="constrained")
   axes = figure.subplots(1, len(canvas.PAPER_METRICS), sharey=True)
   for axis, metric in zip(axes, canvas.PAPER_METRICS, strict=True):
     axis.set_xlabel(canvas.score_label(metric), parse_math=True)
@@ -56,6 +55,7 @@ def draw(results: Results, looks: Mapping[str, Style]) -> Figure | None:
   axes[0].set_ylim(len(methods) - 0.4, -0.6)
   for axis in axes:
     axis.tick_params(axis="y", length=0)
+  figure.align_xlabels()
   figure.suptitle(canvas.scope(results))
   return figure
 

@@ -14,6 +14,8 @@ from distortion_removal.report.statistics import Summary, summaries
 from distortion_removal.report.styles import Style
 
 _MOST_TICKS = 8
+# Markers that look small, in points.
+_LARGE = {"*": 7.0, "d": 5.0, "P": 5.0}
 
 
 @canvas.look()
@@ -76,6 +78,7 @@ def _properties(look: Style) -> dict:
     "color": look.colour,
     "linestyle": look.dash,
     "marker": look.marker,
+    "markersize": _LARGE.get(look.marker, 4.0),
     "markeredgecolor": look.colour if look.marker == "x" else "white",
     "markeredgewidth": 1.0 if look.marker == "x" else 0.4,
   }

@@ -35,7 +35,6 @@ _LOOK = {
   "legend.fontsize": 7.5,
   "legend.frameon": False,
   "lines.linewidth": 1.2,
-  "lines.markersize": 4.0,
   # TrueType: type 3 fonts are refused by publishers.
   "pdf.fonttype": 42,
   "savefig.dpi": 300.0,
@@ -89,17 +88,24 @@ def short_label(method: str, longest: int = 40) -> str:
   return f"{label[:head]}…{label[head + 1 - longest :]}"
 
 
-def wrapped_label(method: str, width: int = 17) -> str:
-  """As `short_label`, in lines of `width`, broken where names have joints."""
-  pieces = re.findall(
-    rf"[^\s_/-]{{1,{width - 1}}}[\s_/-]?|[\s_/-]", short_label(method)
-  )
+def two_line_label(method: str, width: int = 18) -> str:
+  """As `short_label`, as long as two lines of `width` characters allow."""
+  for longest in range(2 * width, 0, -1):
+    lines = _wrap(short_label(method, longest), width)
+    if len(lines) <= 2:
+      break
+  return "\n".join(lines)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+  """Breaks where names of folders have joints."""
+  pieces = re.findall(rf"[^\s_/-]{{1,{width - 1}}}[\s_/-]?|[\s_/-]", text)
   lines = [""]
   for piece in pieces:
     if len(lines[-1]) + len(piece.rstrip()) > width:
       lines.append("")
     lines[-1] += piece
-  return "\n".join(line.rstrip() for line in lines)
+  return [line.rstrip() for line in lines]
 
 
 def scope(results: Results) -> str:

@@ -39,6 +39,7 @@ def draw(results: Sequence[Results]) -> Figure | None:
     axis.set_ylabel(canvas.score_label(name), parse_math=True, labelpad=2)
     if name not in counted:
       label = metrics.get(name).label
+      axis.set(xticks=[], yticks=[])
       canvas.note(axis, f"no excerpt has both SI-SDR and {label}")
       continue
     counts, x_edges, y_edges = counted[name]
