@@ -115,7 +115,7 @@ def _reopen(builder: "CleanAudioBuilder") -> "CleanAudioBuilder":
 
 
 def _check_same_source(builder: "CleanAudioBuilder") -> None:
-  stored, source = builder.info.metadata["source"], builder.source()
+  stored, source = builder.info.metadata.get("source", {}), builder.source()
   # A set prepared by an older version says less of its source.
   changed = [k for k in source if k in stored and stored[k] != source[k]]
   if changed:
