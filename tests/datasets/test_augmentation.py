@@ -126,6 +126,27 @@ def test_takes_that_cancel_are_silence():
   np.testing.assert_array_equal(total["clean"], 0.0)
 
 
+def test_the_draws_are_the_same_on_every_version():
+  """Speed, gain with its sign, and order, as when this was written; sums."""
+  options = Augmentation(6.0, True, True, (0.9, 1.0, 1.1))
+  rng = _rng()
+  for speed, gain, step in (
+    (1.1, 0.7275654, 1),
+    (0.9, -0.5127629, -1),
+    (1.0, 1.1587279, -1),
+    (1.1, 1.0621234, -1),
+  ):
+    assert augmentation.speed_of(options, rng) == speed
+    found, order = augmentation.factors(options, rng)
+    assert found == pytest.approx(gain, rel=1e-6)
+    assert order.step == step
+  ramp = np.linspace(0.1, 1, 10, dtype=np.float32)[:, None]
+  other = {"clean": np.linspace(1, 0.5, 25, dtype=np.float32)[:, None]}
+  for seed, first in ((0, 0.4346579), (1, 0.3747046)):
+    total = augmentation.add_take({"clean": ramp}, other, _rng(seed))["clean"]
+    np.testing.assert_allclose(total[[0, -1], 0], [first, 1.0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
   ("options", "task", "message"),
   [

@@ -62,6 +62,19 @@ def test_records_by_chance_have_the_ratios():
   assert len({(r["set"], r["record"]) for r in drawn}) == 10
 
 
+def test_the_draws_are_the_same_on_every_version():
+  """Data set and record, as they were when this was written."""
+  mixture = Mixture((ONE, TWO, THREE), (5.0, 3.0, 2.0))
+  first = [(0, 2), (1, 0), (0, 3), (1, 2), (0, 6), (2, 33)]
+  second = [(0, 5), (1, 1), (0, 4), (2, 4), (0, 1), (1, 0)]
+  assert _stream(mixture, 0, 12) == first + second
+  rng = np.random.default_rng(0)
+  drawn = [mixture.draw(rng) for _ in range(8)]
+  first = [(1, 1), (0, 1), (0, 1), (2, 40)]
+  second = [(1, 2), (1, 2), (2, 13), (0, 5)]
+  assert [(r["set"], r["record"]) for r in drawn] == first + second
+
+
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
 def test_weights_that_cannot_be_are_told(weight):
   with pytest.raises(UserError, match="sources: a weight is"):

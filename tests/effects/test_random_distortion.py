@@ -157,3 +157,27 @@ def test_silence_stays_but_for_the_step_of_a_coloured_overdrive():
   assert np.abs(output[1:]).max() < 1e-6
   assert 0.01 < np.abs(output[0]).max() < 1
   assert np.abs(output[0, -10:]).max() < 1e-6
+
+
+def test_the_draws_are_the_same_on_every_version():
+  """Of four seeds, as they were when this was written."""
+  drawn = random_distortion.draw(np.arange(4, dtype=np.uint32))
+  kinds = [random_distortion.KINDS[kind] for kind in drawn.kind]
+  assert kinds == ["bit_crush", "tanh", "arctan", "overdrive"]
+  np.testing.assert_array_equal(drawn.hold, [4, 1, 1, 1])
+  sections = (*drawn.before, *drawn.after)
+  numbers = [drawn.colour, drawn.rail]
+  numbers += [x for s in sections for x in (s.corner, s.gain_db)]
+  expected = [
+    [33.229149, 44.591831, 23.00341, 64.895699],
+    [0.47874752, 0.45907211, 0.84863746, 0.96676821],
+    [0.01388128, 0.02496054, 0.01057834, 0.0082336],
+    [0.0, 5.70994, 0.0, -10.082901],
+    [0.09783867, 0.13900197, 0.03079719, 0.04814997],
+    [-5.921738, 0.0, 5.5469522, 0.0],
+    [0.09668382, 0.01735782, 0.08568797, 0.05456462],
+    [0.0, 0.0, 0.0, 0.0],
+    [0.12367276, 0.17661728, 0.0838048, 0.07560628],
+    [4.8216763, 0.7549591, 2.684455, -10.058559],
+  ]
+  np.testing.assert_allclose(numbers, expected, rtol=1e-5)
