@@ -1,0 +1,424 @@
+"""The page in a browser, as a listener uses it, from disk and from a server."""
+
+import json
+
+import numpy as np
+import pytest
+from browsing import HEARD, chromium, opened, served
+from made_evaluation import METHODS, make_results
+
+from distortion_removal.report.page import write_page
+
+FILES = ('test/00 </script> "quoted".wav#000', "test/Gitarre & Flügel.wav#001")
+SECONDS = 5.0
+# Of a file: whole frames and a short one.
+PLAYED = (19 * 4096 + 16) / 16_000
+# Notes every 5 ms which sounds are audible, and where they are.
+SAMPLER = """() => {
+  window.samples = [];
+  setInterval(() => {
+    const heard = [...document.querySelectorAll("audio")].filter(
+      (deck) => deck.dataset.sound && !deck.paused && !deck.muted && !deck.ended
+        && !deck.currentSrc.startsWith("data:"));
+    samples.push([performance.now() / 1000,
+      ...heard.flatMap((deck) => [deck.dataset.sound, deck.currentTime])]);
+  }, 5);
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+  with chromium() as found:
+    yield found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  """A page of two tasks with two excerpts at three levels."""
+  root = tmp_path_factory.mktemp("a page's folder")
+  shared = {"files": FILES, "seconds": SECONDS}
+  results = make_results(
+    root,
+    [
+      {**shared, "left_out": {"aspade": "does not undo SoX overdrive"}},
+      {
+        **shared,
+        "task": "hard_clip_sdr",
+        "dataset": "signaltrain",
+        "levels": (1.0, 7.0, 20.0),
+        "errors": [(FILES[0], "demucs", 7.0)],
+      },
+    ],
+  )
+  return write_page(results, root / "page ü").parent
+
+
+@pytest.fixture(scope="module", params=["disk", "server"])
+def address(request, folder):
+  """Of the page, without a query."""
+  if request.param == "disk":
+    yield (folder / "index.html").as_uri()
+  else:
+    with served(folder) as url:
+      yield f"{url}/index.html"
+
+
+@pytest.fixture
+def page(browser, address):
+  with opened(browser, address) as found:
+    yield found
+
+
+@pytest.fixture
+def local_page(browser, folder):
+  with opened(browser, (folder / "index.html").as_uri()) as found:
+    yield found
+
+
+def button(page, name, excerpt=1, task=0):
+  section = page.locator("section").nth(task)
+  return section.get_by_role(
+    "button", name=f"Play {name}, Excerpt {excerpt}", exact=True
+  )
+
+
+def wait_heard(page, stem_end, beyond=0.0):
+  """Waits until a sound is audible and past a position."""
+  page.wait_for_function(
+    f"""([end, beyond]) => {{ const deck = {HEARD};
+      return deck && deck.dataset.sound.endsWith(end)
+        && deck.currentTime > beyond; }}""",
+    arg=[stem_end, beyond],
+  )
+
+
+def heard(page):
+  """The sound that is audible now, or None."""
+  return page.evaluate(f"({HEARD})?.dataset.sound")
+
+
+def silence(page):
+  page.wait_for_function(
+    "[...document.querySelectorAll('audio')].every("
+    "(deck) => deck.paused || deck.ended)"
+  )
+
+
+def test_every_file_of_the_page_plays(page, folder):
+  stems = sorted(
+    str(path.relative_to(folder).with_suffix(""))
+    for path in folder.rglob("*.flac")
+  )
+  assert len(stems) == 2 * 2 * (3 * len(METHODS) + 1) - 1
+  durations = page.evaluate(
+    """(stems) => Promise.all(stems.map(async (stem) => {
+      const deck = new Audio(stem + ".flac");
+      await new Promise((resolve, reject) => {
+        deck.oncanplaythrough = resolve;
+        deck.onerror = () => reject(new Error(stem));
+      });
+      return deck.duration;
+    }))""",
+    stems,
+  )
+  assert durations == pytest.approx([PLAYED] * len(stems), abs=0.001)
+  named = {
+    state["stem"]
+    for task in page.evaluate("DATA.tasks")
+    for excerpt in task["excerpts"]
+    for states in excerpt["cells"]
+    for state in states
+    if "stem" in state
+  }
+  assert sorted(named) == stems
+
+
+def test_every_player_plays_its_sound_and_stops_the_one_before(page):
+  page.evaluate(SAMPLER)
+  buttons = page.locator("td:not(.gap) .play")
+  assert buttons.count() == 2 * 2 * (len(METHODS) + 1) - 1
+  seen = []
+  for i in range(buttons.count()):
+    buttons.nth(i).click()
+    expected = page.evaluate("stateOf(state.active).stem")
+    wait_heard(page, expected)
+    assert buttons.nth(i).get_attribute("aria-pressed") == "true"
+    seen.append(expected)
+  assert len(set(seen)) == len(seen)
+  assert page.locator(".play[aria-pressed=true]").count() == 2  # and the bar's
+  buttons.nth(buttons.count() - 1).click()
+  silence(page)
+  samples = page.evaluate("samples")
+  assert max(map(len, samples)) == 3  # time, one sound, its position
+  assert set(seen) <= {sample[1] for sample in samples if len(sample) > 1}
+
+
+def position_jumps(samples):
+  """By how much the position differs from the clock's, at each change."""
+  runs = []
+  for time, sound, position in (s for s in samples if len(s) == 3):
+    if not runs or runs[-1][0] != sound:
+      runs.append((sound, []))
+    runs[-1][1].append(position - time)
+  offsets = [np.median(run) for _, run in runs]
+  return [sound for sound, _ in runs], np.diff(offsets)
+
+
+def test_levels_and_methods_change_at_the_same_position(page):
+  page.evaluate(SAMPLER)
+  button(page, "distorted").click()
+  wait_heard(page, "distorted-35", 0.4)
+  page.get_by_role("radio", name="50").first.check()
+  wait_heard(page, "distorted-50", 0.8)
+  button(page, "Demucs").click()
+  wait_heard(page, "demucs-50", 1.2)
+  page.keyboard.press("2")
+  wait_heard(page, "clean", 1.6)
+  page.get_by_role(
+    "radio", name="20"
+  ).first.check()  # The target stays as it is.
+  page.keyboard.press("4")
+  wait_heard(page, "ideal-ratio-mask-20", 2.0)
+  sounds, jumps = position_jumps(page.evaluate("samples"))
+  ends = ["distorted-35", "distorted-50", "demucs-50", "clean"]
+  assert [s.split("-", 2)[2] for s in sounds[:3]] == ends[:3], sounds
+  assert sounds[3].endswith("clean") and sounds[4].endswith("mask-20")
+  assert len(sounds) == 5
+  # Clocks of a busy machine stutter; starting anew would be 0.4 s and more.
+  assert np.median(np.abs(jumps)) < 0.1
+  assert np.abs(jumps).max() < 0.3
+
+
+def test_a_level_is_for_its_task_and_shows_its_scores(local_page):
+  first, second = local_page.locator("section").all()
+  cell = first.locator("td").nth(2)
+  assert cell.locator("dd").all_inner_texts() == [
+    "13.00 dB",
+    "\u22123.10",
+    "0.600",
+  ]
+  assert "SI-SDR ↑" in cell.inner_text()
+  before = second.inner_text()
+  picture = cell.locator("img").get_attribute("src")
+  wave = cell.locator("path").get_attribute("d")
+  first.get_by_role("radio", name="20").check()
+  assert cell.locator("dd").first.inner_text() == "16.00 dB"
+  assert cell.locator("img").get_attribute("src") != picture
+  assert cell.locator("path").get_attribute("d") != wave
+  assert second.inner_text() == before
+  assert first.get_by_text("does not undo SoX overdrive").count() == 2
+  assert second.get_by_text("failed: out of memory").count() == 1
+  second.get_by_role("radio", name="20").check()
+  assert second.get_by_text("failed: out of memory").count() == 0
+  assert second.get_by_text("Input SDR, dB").count() == 1
+
+
+def test_names_appear_as_they_are(local_page):
+  shown = local_page.locator("section").first.locator(".excerpt + .file")
+  assert shown.all_inner_texts() == list(FILES)
+
+
+def test_pictures_are_there(local_page):
+  local_page.wait_for_function(
+    "[...document.images].slice(0, 4).every((image) => image.complete)"
+  )
+  sizes = local_page.evaluate(
+    "[...document.images].slice(0, 4).map((image) => image.naturalWidth)"
+  )
+  assert sizes == [120] * 4
+
+
+def test_keys(page):
+  page.keyboard.press("Space")
+  wait_heard(page, "00/0-distorted-35", 0.05)
+  page.keyboard.press("3")
+  wait_heard(page, "00/2-demucs-35")
+  page.keyboard.press("ArrowRight")
+  wait_heard(page, "00/2-demucs-50")
+  page.keyboard.press("ArrowDown")
+  wait_heard(page, "01/2-demucs-50")
+  page.keyboard.press("Space")
+  silence(page)
+  page.keyboard.press("ArrowLeft")
+  page.keyboard.press("ArrowUp")
+  assert page.locator("#now").inner_text() == "Demucs · Excerpt 1 · 35 dB"
+  silence(page)
+  page.keyboard.press("0")
+  page.keyboard.press(".")
+  page.keyboard.press(".")
+  page.keyboard.press(",")
+  assert page.locator("#time").inner_text() == "0.5 of 4.9 s"
+  page.keyboard.press("Space")
+  wait_heard(page, "00/2-demucs-35", 0.5)
+  page.keyboard.press("Space")
+  page.keyboard.press("?")
+  assert page.get_by_role("dialog").is_visible()
+  page.keyboard.press("3")  # Not for the page behind.
+  page.keyboard.press("Escape")
+  assert not page.get_by_role("dialog").is_visible()
+  assert heard(page) is None
+
+
+def test_keys_on_what_has_the_focus(local_page):
+  button(local_page, "distorted").focus()
+  local_page.keyboard.press("Space")
+  wait_heard(local_page, "0-distorted-35")
+  local_page.keyboard.press("2")
+  wait_heard(local_page, "1-clean")
+  focused = "document.activeElement.getAttribute('aria-label')"
+  assert local_page.evaluate(focused) == "Play target, Excerpt 1"
+  local_page.keyboard.press("Space")
+  silence(local_page)
+  radio = local_page.get_by_role("radio", name="35").first
+  radio.focus()
+  local_page.keyboard.press("ArrowRight")
+  assert local_page.get_by_role("radio", name="50").first.is_checked()
+
+
+def test_a_gap_is_never_played(local_page):
+  local_page.keyboard.press("5")
+  assert local_page.get_by_role("alert").inner_text() == (
+    "No sound of A-SPADE here."
+  )
+  assert heard(local_page) is None
+  button(local_page, "Demucs", task=1, excerpt=2).click()
+  wait_heard(local_page, "demucs-7")
+  local_page.keyboard.press("ArrowUp")
+  wait_heard(local_page, "00/0-distorted-7")
+
+
+def test_the_picture_seeks(page):
+  thumb = page.locator("td .thumb").nth(2)
+  box = thumb.bounding_box()
+  thumb.click(position={"x": 0.5 * box["width"], "y": 10})
+  wait_heard(page, "demucs-35", 0.5 * PLAYED - 0.03)
+  thumb.click(position={"x": 0.8 * box["width"], "y": 10})
+  wait_heard(page, "demucs-35", 0.8 * PLAYED - 0.03)
+  silence(page)  # It ends, and starts again from the beginning.
+  assert page.locator(".play[aria-pressed=true]").count() == 0
+  button(page, "Demucs").click()
+  wait_heard(page, "demucs-35")
+  assert page.evaluate(f"({HEARD}).currentTime") < 2.0
+
+
+def test_repeat_goes_on(local_page):
+  local_page.get_by_role("button", name="Repeat").click()
+  thumb = local_page.locator("td .thumb").nth(1)
+  thumb.click(position={"x": 0.9 * thumb.bounding_box()["width"], "y": 10})
+  wait_heard(local_page, "clean", 0.8 * PLAYED)
+  local_page.wait_for_function(f"({HEARD}).currentTime < 0.5 * {PLAYED}")
+  assert heard(local_page).endswith("clean")
+
+
+def test_the_last_of_many_keys_wins(page):
+  page.evaluate(SAMPLER)
+  button(page, "distorted").click()
+  wait_heard(page, "0-distorted-35", 0.05)
+  for key in "2342143":
+    page.keyboard.press(key)
+  wait_heard(page, "2-demucs-35", 0.3)
+  assert max(map(len, page.evaluate("samples"))) == 3
+  assert page.locator("#now").inner_text().startswith("Demucs")
+
+
+def blind_names(page):
+  page.get_by_role("button", name="Reveal").click()
+  names = page.locator("tr:has(td)").evaluate_all(
+    "rows => rows.map(row => [...row.querySelectorAll("
+    "'td:not(.unlisted) .name')].map("
+    "name => name.textContent))"
+  )
+  page.get_by_role("button", name="Hide again").click()
+  return names
+
+
+def test_blind_mode_hides_and_reveals(browser, folder):
+  address = (folder / "index.html").as_uri()
+  with opened(browser, f"{address}?blind=7") as page:
+    section = page.locator("section").first
+    assert page.get_by_label("order").input_value() == "7"
+    shown = section.locator("td .name:visible").all_inner_texts()
+    assert shown == list("ABCD") * 2
+    for word in ("Demucs", "target", "distorted", "SI-SDR", "A-SPADE"):
+      assert word not in page.locator("main").inner_text()
+      assert page.locator(f"main [aria-label*='{word}']").count() == 0
+    assert section.locator("img:visible").count() == 0
+    assert section.locator("img[src]").count() == 0
+    page.keyboard.press("1")
+    page.wait_for_function(f"{HEARD}")
+    assert page.locator("#now").inner_text().startswith("Version A")
+    names = blind_names(page)
+    played = heard(page)
+    first = names[0][0]
+    assert first.startswith("A: ")
+    stems = {"Demucs": "demucs", "target": "clean", "distorted": "distorted"}
+    stem = stems.get(first[3:], "ideal-ratio-mask")
+    assert stem in played
+    listed = [sorted(name[3:] for name in row if ": " in name) for row in names]
+    assert listed[0] == sorted(
+      ["distorted", "target", "Demucs", "ideal ratio mask"]
+    )
+    page.get_by_label("order").fill("8")
+    page.get_by_label("order").press("Enter")
+    assert blind_names(page) != names
+    page.get_by_label("order").fill("7")
+    page.get_by_label("order").press("Enter")
+    assert blind_names(page) == names
+    page.get_by_role("button", name="Blind test").click()
+    assert section.locator("td .name").first.inner_text() == "distorted"
+    assert section.locator("dd").first.is_visible()
+  assert len({json.dumps([name[3:] for name in row]) for row in names}) > 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 800, 1280])
+def test_it_fits_every_screen(browser, folder, width, scheme):
+  address = (folder / "index.html").as_uri()
+  options = {"viewport": {"width": width, "height": 800}}
+  with opened(browser, address, color_scheme=scheme, **options) as page:
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = button(page, "Demucs").bounding_box()
+    assert box["width"] >= (38 if width == 1280 else 44)
+    button(page, "Demucs").click()
+    wait_heard(page, "demucs-35")
+    page.evaluate("scrollTo(0, document.body.scrollHeight / 3)")
+    tops = page.locator(".bar").evaluate_all(
+      "bars => bars.map(bar => bar.getBoundingClientRect().top)"
+    )
+    assert 0.0 in tops  # A level selector stays in reach.
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    light = np.mean([int(x) for x in paper[4:-1].split(",")])
+    assert light < 60 if scheme == "dark" else light > 200
+
+
+def test_every_control_has_a_name(local_page):
+  tree = local_page.locator("body").aria_snapshot()
+  assert 'button "Play Demucs, Excerpt 1"' in tree
+  assert 'group "Gain, dB"' in tree
+  assert 'radio "35 dB" [checked]' in tree
+  assert 'row "Excerpt 1' in tree
+  nameless = [
+    line
+    for line in map(str.strip, tree.splitlines())
+    if line.rstrip(":") in ("- button", "- radio", "- slider", "- img")
+  ]
+  assert nameless == []
+
+
+def test_a_sound_that_is_gone_is_told(browser, folder, tmp_path):
+  import shutil
+
+  copy = shutil.copytree(folder, tmp_path / "page")
+  next(copy.glob("sounds/1-*/00/2-demucs-35.flac")).unlink()
+  context = browser.new_context()
+  page = context.new_page()
+  page.goto((copy / "index.html").as_uri())
+  button(page, "Demucs").click()
+  page.get_by_role("alert").wait_for()
+  assert (
+    "2-demucs-35 cannot be played" in page.get_by_role("alert").inner_text()
+  )
+  assert page.locator(".play[aria-pressed=true]").count() == 0
+  button(page, "target").click()
+  wait_heard(page, "clean")
+  context.close()
