@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import re
 from collections import Counter
 from collections.abc import (
   Callable,
@@ -190,6 +191,17 @@ def load_timings(folders: Sequence[Path]) -> list[dict]:
       keys = groups.setdefault(group, merging.Keys())
       rows.append(row | {"method": keys.key(row["method"], run)})
   return rows
+
+
+def file_stems(results: Sequence[Results]) -> list[str]:
+  """DATASET_TASK in letters that file systems take, no two alike."""
+  stems: list[str] = []
+  for one in results:
+    stem = re.sub(r"[^\w.-]+", "_", f"{one.dataset}_{one.task}")
+    others = (f"{stem}_{number}" for number in itertools.count(2))
+    candidates = itertools.chain([stem], others)
+    stems.append(next(x for x in candidates if x not in stems))
+  return stems
 
 
 def _once(folders: Iterable[Path]) -> Iterator[Path]:

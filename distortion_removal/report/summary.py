@@ -1,7 +1,5 @@
 """Writes the tables of a report: Markdown to read, LaTeX to print, CSV."""
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from distortion_removal.report import (
   task_tables,
 )
 from distortion_removal.report.formats import Table
-from distortion_removal.report.results import Results
+from distortion_removal.report.results import Results, file_stems
 
 
 def write_tables(
@@ -26,8 +24,8 @@ def write_tables(
 
   Args:
     results: of a task on a data set each.
-    folder: gets, for each of these, TASK_DATASET.md with all tables,
-      TASK_DATASET.csv with all numbers in full and a .tex file per table;
+    folder: gets, for each of these, DATASET_TASK.md with all tables,
+      DATASET_TASK.csv with all numbers in full and a .tex file per table;
       likewise timing.md, timing.csv and timing.tex.
     timings: as of `results.load_timings`.
 
@@ -35,9 +33,8 @@ def write_tables(
     The texts of the Markdown files, in this order.
   """
   folder.mkdir(parents=True, exist_ok=True)
-  texts, stems = [], set()
-  for found in results:
-    stem = _stem(found, stems)
+  texts = []
+  for stem, found in zip(file_stems(results), results, strict=True):
     study = analysis.study(found, stem)
     title = f"{found.task_label} on {found.dataset}"
     tables = task_tables.all_tables(study)
@@ -56,17 +53,6 @@ def timing_table(timings: Sequence[Mapping]) -> str:
     timings: as of `results.load_timings`, at least one.
   """
   return formats.markdown(speed_table.speed_table(timings))
-
-
-def _stem(results: Results, taken: set[str]) -> str:
-  """A file name of the task and data set that nothing else has."""
-  letters = unicodedata.normalize("NFKD", f"{results.task}_{results.dataset}")
-  stem = re.sub(r"[^A-Za-z0-9_-]+", "-", letters).strip("-").lower()
-  number = 1
-  while (unique := stem if number == 1 else f"{stem}_{number}") in taken:
-    number += 1
-  taken.add(unique)
-  return unique
 
 
 def _write(

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from made_results import SETTINGS, make_rows, write_evaluation, write_lines
+from synthetic_results import make_results
 
 from distortion_removal.errors import UserError
 from distortion_removal.report import merging, results
@@ -327,3 +328,14 @@ def test_ten_thousand_excerpts_load_in_seconds(tmp_path):
   assert len(found.files) == count
   for i, method in enumerate(methods):
     np.testing.assert_array_equal(columns[method].T, scores[i])
+
+
+def test_no_two_files_have_one_name():
+  given = [
+    make_results(dataset=name, files=1) for name in ("ä b", "ä/b", "c.d-e")
+  ]
+  assert results.file_stems(given) == [
+    "ä_b_overdrive",
+    "ä_b_overdrive_2",
+    "c.d-e_overdrive",
+  ]

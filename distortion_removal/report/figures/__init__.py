@@ -1,7 +1,5 @@
 """The figures of a report, as a paper has them: PDF and PNG."""
 
-import itertools
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from distortion_removal.report.figures import (
   excerpt,
   histograms,
 )
-from distortion_removal.report.results import Results
+from distortion_removal.report.results import Results, file_stems
 from distortion_removal.report.styles import styles
 
 
@@ -50,19 +48,8 @@ def _figures(
 ) -> Iterator[tuple[str, Figure | None]]:
   """Each figure by its file's name; one at a time, to spare the memory."""
   looks = styles(dict.fromkeys(m for one in results for m in one.methods))
-  for name, one in zip(_file_names(results), results, strict=True):
+  for name, one in zip(file_stems(results), results, strict=True):
     yield f"boxes_{name}", boxes.draw(one, looks)
     yield f"levels_{name}", by_level.draw(one, looks)
     yield f"excerpt_{name}", excerpt.draw(one)
   yield "histograms", histograms.draw(results)
-
-
-def _file_names(results: Sequence[Results]) -> Iterator[str]:
-  """Data set and task in letters that file systems take, no two alike."""
-  taken = set()
-  for one in results:
-    stem = re.sub(r"[^\w.-]+", "_", f"{one.dataset}_{one.task}")
-    others = (f"{stem}_{number}" for number in itertools.count(2))
-    name = next(x for x in itertools.chain([stem], others) if x not in taken)
-    taken.add(name)
-    yield name
