@@ -12,12 +12,12 @@ is then the input:
   di/riff.wav,amp/riff loud.wav,anna
 """
 
-import csv
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from distortion_removal.datasets import csv_table
 from distortion_removal.errors import UserError
 
 CSV = "pairs.csv"
@@ -94,8 +94,11 @@ def read_csv(path: Path) -> Pairs:
     UserError: it is not understood, names a file that is not there, an output
       twice, or an input as its own output.
   """
+  table = csv_table.read(path)
+  if not {"input", "output"} <= table.columns:
+    raise UserError(f"{path}: the first line must be input,output[,group]")
   inputs, groups = {}, {}
-  for where, row in _rows(path):
+  for where, row in table.rows:
     name, output = row["input"], row["output"]
     for each in (name, output):
       if not (path.parent / each).is_file():
@@ -109,17 +112,3 @@ def read_csv(path: Path) -> Pairs:
   if not inputs:
     raise UserError(f"{path}: names no pair")
   return Pairs(inputs, groups)
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-  """Where each row stands, and its cells by column, without blanks around."""
-  try:
-    text = path.read_text(encoding="utf-8-sig")
-  except UnicodeDecodeError:
-    raise UserError(f"{path}: not UTF-8; save it as UTF-8") from None
-  reader = csv.DictReader(text.splitlines())
-  if not {"input", "output"} <= {k.strip() for k in reader.fieldnames or ()}:
-    raise UserError(f"{path}: the first line must be input,output[,group]")
-  for raw in reader:
-    row = {k.strip(): (v or "").strip() for k, v in raw.items() if k}
-    yield f"{path}: line {reader.line_num}", row

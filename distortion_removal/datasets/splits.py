@@ -25,14 +25,13 @@ and what is pinned to `train` is never taken by another split.
 """
 
 import collections
-import csv
 import dataclasses
 import hashlib
-import io
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from distortion_removal.datasets import csv_table
 from distortion_removal.errors import UserError
 
 SPLITS = ("train", "valid", "test")
@@ -79,55 +78,70 @@ def read_pins(
       sides.
   """
   rows = list(_rows(path)) if path.is_file() else []
+  find, no_row = _finder(rows), {"file": "", "group": "", "split": ""}
   groups, used, sides = {}, set(), {}
   for name in names:
-    fits = (row for row in rows if _fits(name, row["file"]))
-    row = next(fits, {"file": "", "group": "", "split": ""})
+    row = find(name) or no_row
     groups[name] = row["group"] or group(name)
     used.add(row["file"])
     _pin(sides, groups[name], row["split"], path)
+  known = set(groups.values())
   for row in rows:
     if row["file"] and row["file"] not in used:
       raise UserError(
         f"{path}: no recording is left for {row['file']!r}; correct the path, "
         "or move the row above the one that takes its files"
       )
-    if not row["file"] and row["group"] not in groups.values():
+    if not row["file"] and row["group"] not in known:
       raise UserError(f"{path}: no recording has the group {row['group']!r}")
     if not row["file"]:
       _pin(sides, row["group"], row["split"], path)
   return Pins(groups, sides)
 
 
-def _rows(path: Path) -> Iterable[dict[str, str]]:
+def _rows(path: Path) -> Iterator[dict[str, str]]:
   """The rows, each with all three columns, checked one by one."""
-  try:
-    text = path.read_text(encoding="utf-8-sig")
-  except UnicodeDecodeError:
-    raise UserError(f"{path}: not in UTF-8; save it so") from None
-  with io.StringIO(text, newline="") as file:
-    reader = csv.DictReader(file)
-    columns = {(column or "").strip() for column in reader.fieldnames or ()}
-    if not columns <= {"file", "group", "split"} or len(columns) < 2:
-      raise UserError(f"{path}: the first line must be file,group,split")
-    for raw in reader:
-      row = dict.fromkeys(("file", "group", "split"), "")
-      row |= {k.strip(): (v or "").strip() for k, v in raw.items() if k}
-      side = row["split"].lower()
-      row["split"] = _FOLDERS.get(side, side)
-      if row["split"] not in ("", *SPLITS) or not (row["file"] or row["group"]):
-        raise UserError(
-          f"{path}: line {reader.line_num} needs a file or a group, and a "
-          f"split of {', '.join(SPLITS)} or none"
-        )
-      yield row
+  table = csv_table.read(path)
+  if not table.columns <= {"file", "group", "split"} or len(table.columns) < 2:
+    raise UserError(f"{path}: the first line must be file,group,split")
+  for where, cells in table.rows:
+    row = {key: cells.get(key, "") for key in ("file", "group", "split")}
+    side = row["split"].lower()
+    row["split"] = _FOLDERS.get(side, side)
+    if row["split"] not in ("", *SPLITS) or not (row["file"] or row["group"]):
+      raise UserError(
+        f"{where} needs a file or a group, and a split of "
+        f"{', '.join(SPLITS)} or none"
+      )
+    yield row
 
 
-def _fits(name: str, pattern: str) -> bool:
-  """Whether a path is `pattern`, or its end matches it as a glob."""
-  return bool(pattern) and (
-    name == pattern or PurePosixPath(name).match(pattern)
-  )
+def _finder(
+  rows: Sequence[dict[str, str]],
+) -> Callable[[str], dict[str, str] | None]:
+  """Finds the first row that fits a recording.
+
+  A row fits if its `file` is the path, or matches the path's end as a glob. A
+  table may name every recording: what is no glob is looked up, not searched.
+  """
+  paths, ends, globs = {}, {}, []
+  for i, row in enumerate(rows):
+    if row["file"]:
+      paths.setdefault(row["file"], i)
+      if any(character in row["file"] for character in "*?["):
+        globs.append(i)
+      else:
+        ends.setdefault(PurePosixPath(row["file"]).parts, i)
+
+  def find(name: str) -> dict[str, str] | None:
+    path = PurePosixPath(name)
+    fits = [paths.get(name)]
+    fits += [ends.get(path.parts[k:]) for k in range(len(path.parts))]
+    fits.append(next((i for i in globs if path.match(rows[i]["file"])), None))
+    first = min((i for i in fits if i is not None), default=None)
+    return None if first is None else rows[first]
+
+  return find
 
 
 def _pin(sides: dict[str, str], group: str, side: str, path: Path) -> None:

@@ -96,5 +96,5 @@ def test_mistakes_in_a_table_are_told(tmp_path, lines, message):
 def test_a_table_that_is_not_utf_8_is_told(tmp_path):
   path = tmp_path / pair_names.CSV
   path.write_bytes("input,output\ndi.wav,verstärker.wav\n".encode("cp1252"))
-  with pytest.raises(UserError, match=r"pairs\.csv: not UTF-8; save it as"):
+  with pytest.raises(UserError, match=r"pairs\.csv: not in UTF-8; save it as"):
     pair_names.read_csv(path)

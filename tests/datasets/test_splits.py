@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import pathlib
 
 import pytest
 
@@ -144,3 +145,42 @@ def test_a_csv_of_another_encoding_is_told(tmp_path):
   path.write_bytes("file,split\nJäger.wav,test\n".encode("latin-1"))
   with pytest.raises(UserError, match=r"splits\.csv: not in UTF-8"):
     splits.read_pins(path, ["Jäger.wav"], splits.top_folder)
+
+
+def test_the_first_row_that_fits_counts_however_it_is_written(tmp_path):
+  """As trying every row on every recording, literally or as a glob, would."""
+  names = ["a/b/1.wav", "b/1.wav", "c/1.wav", "d/1.wav"]
+  names += ["c/take[1].wav", "c/take1.wav"]
+  files = ["take[1].wav", "b/1.wav", "c/take[1].wav", "./c//1.wav", "*/1.wav"]
+  tried = 0
+  for order in itertools.permutations(files):
+    rows = "".join(f"{file},g{i}\n" for i, file in enumerate(order))
+    expected = {}
+    for name in names:
+      fits = (f"g{i}" for i, file in enumerate(order) if fits_alone(name, file))
+      expected[name] = next(fits)
+    if len(set(expected.values())) < len(order):
+      continue  # A row that is left without a recording is a mistake.
+    assert pins(tmp_path, f"file,group\n{rows}", names).groups == expected
+    tried += 1
+  assert tried > 10
+
+
+def fits_alone(name, file):
+  return name == file or pathlib.PurePosixPath(name).match(file)
+
+
+def test_a_table_may_name_ten_thousand_recordings(tmp_path, monkeypatch):
+  """Without trying each row on each."""
+  names = [f"{i % 100}/{i}.wav" for i in range(10_000)]
+  rows = "".join(f"{i}.wav,g{i % 7}\n" for i in range(10_000))
+  tried = []
+  match = pathlib.PurePosixPath.match
+  monkeypatch.setattr(
+    pathlib.PurePosixPath,
+    "match",
+    lambda path, pattern: tried.append(path) or match(path, pattern),
+  )
+  found = pins(tmp_path, f"file,group\n{rows}", names)
+  assert found.groups == {name: f"g{i % 7}" for i, name in enumerate(names)}
+  assert not tried
