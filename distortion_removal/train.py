@@ -23,7 +23,7 @@ from distortion_removal import (
 )
 from distortion_removal import config as run_config
 from distortion_removal.datasets import augmentation, mixing, pairs, tasks
-from distortion_removal.datasets.statistics import spectrum_statistics
+from distortion_removal.datasets.statistics import mixture_statistics
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
 from distortion_removal.metric_writer import MetricWriter, Stopwatch
@@ -124,8 +124,11 @@ def _first_state(
   """The state before training, scaled by the data if the network is."""
   statistics = None
   if hasattr(model, "scaled"):
-    statistics = spectrum_statistics(
-      dataset, size=model.stft_size, hop=model.stft_hop, task=task
+    statistics = mixture_statistics(
+      mixing.open_sources(config.data, dataset),
+      size=model.stft_size,
+      hop=model.stft_hop,
+      task=task,
     )
   return steps.create_state(config, model, statistics)
 

@@ -85,12 +85,28 @@ def training_source(
   """
   if not data.get("sources"):
     return datasets.read_split(builder, "train")
-  sources, weights = [], []
-  for name, folder, weight in data.sources:
+  opened = open_sources(data, builder)
+  for source, _ in opened:
+    leaks.check_apart(source, builder)
+  sources = [datasets.read_split(source, "train") for source, _ in opened]
+  return Mixture(tuple(sources), tuple(weight for _, weight in opened))
+
+
+def open_sources(
+  data: Any, builder: "CleanAudioBuilder"
+) -> list[tuple["CleanAudioBuilder", float]]:
+  """The data sets that a run is trained on, with their weights.
+
+  Args:
+    data: `config.data` of the run.
+    builder: of its data set, which is the only one without `data.sources`.
+
+  Raises:
+    UserError: one of them is missing.
+  """
+  opened = []
+  for name, folder, weight in data.get("sources") or ():
     own = data.copy_and_resolve_references()
     own.update(dataset=name, data_dir=folder)
-    source = datasets.open_dataset(own)
-    leaks.check_apart(source, builder)
-    sources.append(datasets.read_split(source, "train"))
-    weights.append(float(weight))
-  return Mixture(tuple(sources), tuple(weights))
+    opened.append((datasets.open_dataset(own), float(weight)))
+  return opened or [(builder, 1.0)]

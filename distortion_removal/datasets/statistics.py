@@ -8,6 +8,7 @@ with options, as `spectrum_SIZE_HOP_OPTIONS.json`.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,40 @@ def spectrum_statistics(
     write_whole(path, json.dumps(values) + "\n")
   stored = json.loads(path.read_text())
   return tuple(np.float32(stored[key]) for key in ("mean", "deviation"))
+
+
+def mixture_statistics(
+  sources: Sequence[tuple["CleanAudioBuilder", float]],
+  *,
+  size: int,
+  hop: int,
+  task: Task | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+  """`spectrum_statistics` of what a run draws from several data sets.
+
+  Each counts by its weight, whatever its size is, as in training.
+
+  Args:
+    sources: data sets and weights, see `mixing.open_sources`.
+    size: of the transform, in samples.
+    hop: of the transform, in samples.
+    task: as of `spectrum_statistics`.
+
+  Returns:
+    Mean and deviation, two arrays `[size // 2 + 1]`, float32.
+  """
+  means, deviations = np.float64(
+    [
+      spectrum_statistics(builder, size=size, hop=hop, task=task)
+      for builder, _ in sources
+    ]
+  ).swapaxes(0, 1)
+  weights = [weight for _, weight in sources]
+  mean = np.average(means, axis=0, weights=weights)
+  variance = np.average(
+    deviations**2 + (means - mean) ** 2, axis=0, weights=weights
+  )
+  return np.float32(mean), np.float32(np.sqrt(variance))
 
 
 def _compute(

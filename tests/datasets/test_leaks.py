@@ -11,7 +11,7 @@ import soundfile
 
 from distortion_removal import datasets
 from distortion_removal.datasets import builder as base
-from distortion_removal.datasets import leaks
+from distortion_removal.datasets import leaks, rendered
 from distortion_removal.datasets.parts import Part
 from distortion_removal.errors import UserError
 from distortion_removal.prepare import prepare
@@ -175,3 +175,59 @@ def test_outputs_of_an_input_are_not_on_two_sides(tmp_path):
   (folder / "pairs.csv").write_text("\n".join(lines))
   with pytest.raises(UserError, match=r"'di/0\.wav': .* test/0\.wav for test"):
     build("paired_folder", folder, "again")
+
+
+def test_a_published_split_that_leaks_is_not_trained_on(tmp_path):
+  """A recording of SignalTrain's Test, in Train under another number."""
+  folder = tmp_path / "in"
+  for name, seed in (
+    ("Train/1", 0),
+    ("Train/2", 1),
+    ("Val/3", 2),
+    ("Test/4", 0),
+  ):
+    split, _, number = name.partition("/")
+    put(folder / split / f"input_{number}_.wav", seed)
+  builder, ids = build("signaltrain", folder)
+  assert ids == {
+    "train": ["Train/input_2_.wav#000"],
+    "valid": ["Val/input_3_.wav#000"],
+    "test": ["Test/input_4_.wav#000"],
+  }
+  report = json.loads((Path(builder.data_dir) / "report.json").read_text())
+  assert [leak["excerpt"] for leak in report["leaks"]] == [
+    "Train/input_1_.wav#000"
+  ]
+
+
+@pytest.mark.parametrize("dataset", ["plucked_strings", "signaltrain_sounds"])
+def test_a_renderer_that_repeats_itself_is_not_trained_on(
+  tmp_path, monkeypatch, dataset
+):
+  """As if the third excerpt of training were the first of test."""
+  builder = datasets.open_builder(
+    dataset,
+    data_dir=str(tmp_path),
+    excerpt_seconds=1.0,
+    train_minutes=0.1,
+    valid_minutes=0.05,
+    test_minutes=0.05,
+  )
+
+  def render(index, *, seed, sample_rate, seconds):
+    sound = rendered.FIRST_INDEX["test"] if index == 2 else index
+    rng = np.random.default_rng([seed, sound])
+    return rng.uniform(-1, 1, (round(seconds * sample_rate), 1))
+
+  monkeypatch.setattr(type(builder), "render", staticmethod(render))
+  builder = prepare(builder)
+  ids = {
+    split: [int(r["id"].rpartition(b"#")[2]) for r in records]
+    for split in builder.info.splits
+    for records in [datasets.read_split(builder, split)]
+  }
+  assert ids == {
+    "train": [0, 1, 3, 4, 5],
+    "valid": [0, 1, 2],
+    "test": [0, 1, 2],
+  }

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import soundfile
-from conftest import pluck
+from conftest import pluck, shipped_config
 
-from distortion_removal import datasets, prepare
-from distortion_removal.datasets import mixing, parts
+from distortion_removal import datasets, models, prepare, train
+from distortion_removal.datasets import mixing, parts, tasks
+from distortion_removal.datasets.statistics import spectrum_statistics
 from distortion_removal.errors import UserError
 
 RATE = 8_000
@@ -51,6 +52,22 @@ def test_a_mixture_of_prepared_sets(tiny_config, held_out, tmp_path):
   )
   ids = {source[0]["id"] for source in mixture.sources}
   assert ids == {b"train/a.wav#000", b"train/x.wav#000"}
+
+
+def test_umx_is_scaled_by_all_that_it_is_trained_on(held_out, tmp_path):
+  """Not by the run's own data set, which it may not even see."""
+  other = _set(tmp_path, "other", {"train/x.wav": 880.0, "test/y.wav": 150.0})
+  config = shipped_config("umx_ceg_hard_clip", "smoke")
+  config.data.dataset, config.data.excerpt_seconds = "audio_folder", 2.0
+  _data(config, held_out, (("audio_folder", str(other.data_dir_root), 1.0),))
+  model = models.from_config(config)
+  task = tasks.from_config(config.data)
+  state = train._first_state(config, model, held_out, task)
+  transform = {"size": model.stft_size, "hop": model.stft_hop}
+  expected, _ = spectrum_statistics(other, **transform)
+  np.testing.assert_array_equal(state.params["input_mean"], -expected)
+  alone, _ = spectrum_statistics(held_out, **transform)
+  assert np.abs(alone - expected).max() > 0.1
 
 
 @pytest.mark.parametrize("pitch_hz", [120.0, 130.0])

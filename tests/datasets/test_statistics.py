@@ -81,3 +81,30 @@ def test_those_of_an_effect_with_options_are_others(builder, tiny_config):
   np.testing.assert_array_equal(np.float32(stored["mean"]), mean)
   again = statistics.spectrum_statistics(builder, size=size, hop=hop)
   np.testing.assert_array_equal(again, plain)
+
+
+def test_those_of_a_mixture_weigh_data_sets_not_frames(monkeypatch):
+  """As of all frames together, each weighing its set's share of one."""
+  rng = np.random.default_rng(0)
+  sets = {
+    "short": rng.uniform(0, 2, (9, 3)),
+    "long": rng.uniform(1, 8, (5_000, 3)),
+  }
+  weights = {"short": 3.0, "long": 0.5}
+  monkeypatch.setattr(
+    statistics,
+    "spectrum_statistics",
+    lambda name, **_: (sets[name].mean(0), sets[name].std(0)),
+  )
+  mean, deviation = statistics.mixture_statistics(
+    list(weights.items()), size=4, hop=2
+  )
+  frames = np.concatenate(list(sets.values()))
+  shares = np.concatenate(
+    [np.full(len(x), weights[name] / len(x)) for name, x in sets.items()]
+  )
+  expected = np.average(frames, axis=0, weights=shares)
+  variance = np.average((frames - expected) ** 2, axis=0, weights=shares)
+  np.testing.assert_allclose(mean, expected, rtol=1e-6)
+  np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-6)
+  assert mean.dtype == deviation.dtype == np.float32
