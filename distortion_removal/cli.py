@@ -7,6 +7,9 @@ _COMMANDS = {
   "describe": "size, cost and latency of a network: --config=FILE [--table]",
   "evaluate": "score a run, or methods without one: --workdir=FOLDER "
   "[--config=FILE]",
+  "time": "speed and memory of a run and its baselines: --workdir=FOLDER",
+  "report": "tables, figures and a listening page of runs: --workdirs=A,B "
+  "--output=FOLDER",
   "prepare": "make a data set of recordings: --dataset=NAME --path=FOLDER",
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
   "restore": "restore a recording: IN -o OUT --checkpoint=RUN_OR_MODEL_FILE, "
@@ -26,7 +29,7 @@ def main() -> None:
     known = ", ".join(_COMMANDS)
     sys.exit(f"error: unknown command {command!r}: choose from {known}")
   arguments = sys.argv[2:]
-  if command in ("train", "evaluate", "describe"):
+  if command in ("train", "evaluate", "time", "report", "describe"):
     from distortion_removal import main as runs
 
     # config_flags reads overrides from sys.argv.

@@ -1,6 +1,7 @@
-"""Trains, evaluates or describes: `python -m distortion_removal.main …`."""
+"""Trains, evaluates and so on: `python -m distortion_removal.main …`."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -20,11 +21,39 @@ _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Folder of the run; default: runs/NAME_OF_THE_CONFIG."
 )
 _MODE = flags.DEFINE_enum(
-  "mode", "train", ["train", "evaluate", "describe"], "What to do."
+  "mode",
+  "train",
+  ["train", "evaluate", "time", "report", "describe"],
+  "What to do.",
+)
+_WORKDIRS = flags.DEFINE_list(
+  "workdirs", [], "To report, folders of runs that have been evaluated: A,B,C."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "To report, the folder it gets.")
+_PAGE_EXCERPTS = flags.DEFINE_integer(
+  "page_excerpts", None, "To report, excerpts to listen to; default: all."
+)
+_PAGE_SECONDS = flags.DEFINE_float(
+  "page_seconds", None, "To report, of each sound; default: what fits."
+)
+_PAGE_LOUDNESS = flags.DEFINE_float(
+  "page_loudness", None, "To report, LUFS of the sounds; default: the task's."
 )
 _TABLE = flags.DEFINE_bool("table", False, "To describe, list the layers too.")
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the processes of a pod before anything else."
+)
+_FLAGS = (
+  _CONFIG,
+  _WORKDIR,
+  _MODE,
+  _WORKDIRS,
+  _OUTPUT,
+  _PAGE_EXCERPTS,
+  _PAGE_SECONDS,
+  _PAGE_LOUDNESS,
+  _TABLE,
+  _DISTRIBUTED,
 )
 
 
@@ -45,6 +74,9 @@ def _main(argv: list[str]) -> None:
   if _MODE.value == "describe":
     _describe()
     return
+  if _MODE.value == "report":
+    _report()
+    return
   workdir = _workdir()
   if _DISTRIBUTED.value:
     from distortion_removal import parallel
@@ -54,6 +86,11 @@ def _main(argv: list[str]) -> None:
     from distortion_removal.evaluate import evaluate
 
     evaluate(workdir, _CONFIG.value)
+    return
+  if _MODE.value == "time":
+    from distortion_removal.timing import time_methods
+
+    time_methods(workdir, _CONFIG.value)
     return
   if _CONFIG.value is None:
     raise UserError("training needs --config=FILE")
@@ -69,6 +106,24 @@ def _require_network(what: str) -> None:
       f"there is no network to {what} in this configuration; it is for "
       "--mode=evaluate"
     )
+
+
+def _report() -> None:
+  folders = _WORKDIRS.value or [_WORKDIR.value]
+  if not all(folders) or not _OUTPUT.value:
+    raise UserError("to report, give --workdirs=RUN,RUN and --output=FOLDER")
+  from distortion_removal.report.report import report
+
+  report(
+    [Path(folder) for folder in folders],
+    Path(_OUTPUT.value),
+    command=f"python -m distortion_removal.main {shlex.join(sys.argv[1:])}",
+    page_options={
+      "excerpts": _PAGE_EXCERPTS.value,
+      "seconds": _PAGE_SECONDS.value,
+      "loudness_lufs": _PAGE_LOUDNESS.value,
+    },
+  )
 
 
 def _describe() -> None:
@@ -90,7 +145,7 @@ def run() -> None:
   """Entry point of `python -m distortion_removal.main`."""
   log.setup()
   cores.allow_processes()
-  for flag in (_CONFIG, _WORKDIR, _MODE, _TABLE, _DISTRIBUTED):
+  for flag in _FLAGS:
     # Whatever program this is part of, --help lists them.
     flags.FLAGS.register_key_flag_for_module(
       sys.argv[0], flags.FLAGS[flag.name]

@@ -67,6 +67,16 @@ SURVEY = "--config=configs/aspade_survey.py"
     ([SURVEY, "--mode=evaluate"], ["44.1 kHz", "--sample-rate=44100"]),
     (["--config.seed=3", QUICKSTART], ["--config.seed=3", "--config"]),
     (["--mode=evaluate", "--workdir=no/run"], ["no/run: no trained run here"]),
+    (["--mode=time", "--workdir=no/run"], ["no/run: no trained run here"]),
+    (["--mode=time"], ["--config=FILE", "--workdir=FOLDER"]),
+    (["--mode=report"], ["--workdirs=RUN,RUN", "--output=FOLDER"]),
+    (["--mode=report", "--workdirs=no/run"], ["--output=FOLDER"]),
+    (["--mode=report", "--output=no/report"], ["--workdirs=RUN,RUN"]),
+    (
+      ["--mode=report", "--workdirs=no/run", "--output=no/report"],
+      ["no/run: no evaluation here", "--mode=evaluate"],
+    ),
+    (["--mode=report", "--page_seconds=x"], ["--page_seconds=x"]),
   ],
 )
 def test_mistakes(arguments, parts):
@@ -106,8 +116,9 @@ def test_help_lists_our_flags(command):
     check=False,
   )
   assert "Traceback" not in result.stderr
-  for flag in ("--config:", "--workdir:", "--mode:", "--[no]distributed:"):
-    assert flag in result.stdout
+  for flag in ("config", "workdir", "mode", "workdirs", "output"):
+    assert f"--{flag}:" in result.stdout
+  assert "--[no]distributed:" in result.stdout
 
 
 def _program(text):
@@ -147,7 +158,7 @@ def test_usage(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["distortion-removal", *arguments])
     cli.main()
     text = capsys.readouterr().out
-    for command in ("train", "evaluate", "prepare", "restore", "score"):
+    for command in ("train", "evaluate", "time", "report", "prepare", "score"):
       assert f"\n  {command} " in text
     assert "--method=" in text
 
@@ -158,7 +169,7 @@ def test_an_unknown_command(monkeypatch):
     cli.main()
   assert caught.value.code == (
     "error: unknown command 'trian': choose from train, describe, evaluate, "
-    "prepare, model-file, restore, score"
+    "time, report, prepare, model-file, restore, score"
   )
 
 
@@ -172,8 +183,8 @@ def test_commands_get_their_arguments(monkeypatch, module):
   assert seen == [["a", "-b"]]
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate"])
-def test_train_and_evaluate_pass_on_to_main(command):
+@pytest.mark.parametrize("command", ["train", "evaluate", "time"])
+def test_what_is_about_a_run_passes_on_to_main(command):
   """Overrides, too: ml_collections reads them from the command line."""
   program = (
     "import sys; from distortion_removal import cli, main;"
@@ -183,6 +194,22 @@ def test_train_and_evaluate_pass_on_to_main(command):
     f"'{QUICKSTART}:smoke', '--config.seed=5']; cli.main()"
   )
   assert _program(program) == f"[] {command} 5 runs/quickstart_smoke\n"
+
+
+def test_report_gets_its_folders_and_what_made_it():
+  program = (
+    "import sys; from distortion_removal import cli;"
+    "from distortion_removal.report import report;"
+    "report.report = lambda *words, **options: print(words, options);"
+    "sys.argv = ['distortion-removal', 'report', '--workdirs=a,b',"
+    "'--output=my report', '--page_seconds=3']; cli.main()"
+  )
+  assert _program(program) == (
+    "([PosixPath('a'), PosixPath('b')], PosixPath('my report')) {'command': "
+    '"python -m distortion_removal.main --mode=report --workdirs=a,b '
+    "'--output=my report' --page_seconds=3\", 'page_options': "
+    "{'excerpts': None, 'seconds': 3.0, 'loudness_lufs': None}}\n"
+  )
 
 
 def test_describe_prints_one_json_object_and_on_demand_the_layers():
