@@ -1,0 +1,238 @@
+"""The stages that make a task's figures and tables from recordings."""
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distortion_removal import config as run_config
+from distortion_removal import datasets
+from distortion_removal.errors import UserError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+MAIN = "distortion_removal.main"
+
+# A configuration of each task that has no network.
+BASELINES = {
+  "ceg_overdrive": "mask_ceg_overdrive",
+  "ceg_hard_clip": "aspade_ceg_hard_clip",
+  "signaltrain": "aspade_signaltrain",
+}
+NETWORKS = ("demucs", "wave_unet", "crafx", "umx")
+# The paper has no CRAFx on SignalTrain.
+_LEFT_OUT = {"signaltrain": ("crafx",)}
+# All are asked for, so that the results tell which one a task leaves out.
+_ASKED = '--config.baselines=("ideal_ratio_mask","aspade")'
+_NONE = "--config.baselines=()"  # Beside networks: scored and timed once.
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What is reproduced, and from what.
+
+  Attributes:
+    task: a key of `BASELINES`.
+    networks: of `NETWORKS`; () for those that the paper has on the task.
+    workdir: gets a folder for the task, and the report.
+    path: the recordings; "" where the data set is prepared, or needs none.
+    dataset: to take in place of the task's own; "" for that.
+    data_dir: where data sets lie; "" for the configuration's place.
+    smoke: whether all is shrunk to seconds, on synthetic data.
+    overrides: fields of the configurations, `--config.steps=500` and the like.
+  """
+
+  task: str
+  workdir: Path
+  networks: tuple[str, ...] = ()
+  path: str = ""
+  dataset: str = ""
+  data_dir: str = ""
+  smoke: bool = False
+  overrides: tuple[str, ...] = ()
+
+
+class Stage(NamedTuple):
+  """A command of the chain.
+
+  Attributes:
+    title: what it does.
+    command: what follows `python -m`.
+    result: a file or folder that is there once it has been done.
+    subject: whose later stages it concerns; "" for those of all.
+    is_told: whether only the record of what was done tells that it is; else
+      the result alone does.
+  """
+
+  title: str
+  command: tuple[str, ...]
+  result: Path
+  subject: str = ""
+  is_told: bool = True
+
+
+def networks(task: str) -> tuple[str, ...]:
+  """The networks that the paper has on a task."""
+  left_out = _LEFT_OUT.get(task, ())
+  return tuple(name for name in NETWORKS if name not in left_out)
+
+
+def stages(options: Options) -> list[Stage]:
+  """The stages of a task in order; the last one makes the report.
+
+  Raises:
+    UserError: an override is none, or a name is unknown.
+  """
+  for word in options.overrides:
+    if not re.match(r"--config\.\w.*=", word):
+      raise UserError(
+        f"{word!r}: only fields of the configuration may follow '--', such as "
+        "--config.steps=500"
+      )
+  for name in options.networks:
+    if name not in NETWORKS:
+      raise UserError(
+        f"unknown network {name!r}: choose from {', '.join(NETWORKS)}"
+      )
+  names = options.networks or networks(options.task)
+  return [
+    _prepare(options),
+    *(_train(options, name) for name in names),
+    *(_evaluate(options, name) for name in names),
+    _evaluate(options, "baselines"),
+    *(_time(options, name) for name in names),
+    _time(options, "baselines"),
+    _report(options, names),
+  ]
+
+
+def _prepare(options: Options) -> Stage:
+  fields = _data(options)
+  builder = datasets.open_builder(**fields)
+  words = {
+    "dataset": fields["dataset"],
+    "task": fields["task"],
+    "data-dir": fields["data_dir"],
+    "sample-rate": fields["sample_rate"],
+    "channels": fields["channels"],
+    "excerpt-seconds": fields["excerpt_seconds"],
+  }
+  if options.path:
+    words["path"] = options.path
+  return Stage(
+    f"prepare {fields['dataset']}",
+    (
+      "distortion_removal.prepare",
+      *(f"--{name}={value}" for name, value in words.items()),
+    ),
+    Path(builder.data_dir) / "dataset_info.json",
+    # Of other recordings than those that lie there `prepare` tells.
+    is_told=bool(options.path),
+  )
+
+
+def _data(options: Options) -> dict[str, Any]:
+  """The fields of `config.data` that say which data set is read."""
+  config = run_config.sibling(
+    str(CONFIGS / "any"), BASELINES[options.task]
+  ).get_config("smoke" if options.smoke else "")
+  names = (
+    "dataset",
+    "task",
+    "data_dir",
+    "sample_rate",
+    "channels",
+    "excerpt_seconds",
+  )
+  fields = {name: config.data[name] for name in names}
+  for word in _overrides(options):
+    name, _, value = word.removeprefix("--config.data.").partition("=")
+    if name in fields:
+      try:
+        fields[name] = type(fields[name])(value)
+      except ValueError as error:
+        raise UserError(f"{word}: {error}") from None
+  return fields
+
+
+def _train(options: Options, name: str) -> Stage:
+  folder = _folder(options, name)
+  return Stage(
+    f"train {name}",
+    (MAIN, *_config(options, name), *_overrides(options)),
+    folder / "checkpoints",
+    name,
+  )
+
+
+def _evaluate(options: Options, name: str) -> Stage:
+  return Stage(
+    f"evaluate {name}",
+    (MAIN, "--mode=evaluate", *_methods(options, name)),
+    _folder(options, name) / "evaluation",
+    name,
+  )
+
+
+def _time(options: Options, name: str) -> Stage:
+  return Stage(
+    f"time {name}",
+    (MAIN, "--mode=time", *_methods(options, name)),
+    _folder(options, name) / "timing.jsonl",
+    name,
+  )
+
+
+def _methods(options: Options, name: str) -> tuple[str, ...]:
+  """The words for one network, or for all methods without one."""
+  overrides = _overrides(options)
+  if name != "baselines":
+    return (*_config(options, name), *overrides, _NONE)
+  kept = [word for word in overrides if not word.startswith("--config.model.")]
+  return (*_config(options, name), _ASKED, *kept)
+
+
+def _config(options: Options, name: str) -> tuple[str, str]:
+  """The words that name the configuration and the run's folder."""
+  is_network = name != "baselines"
+  stem = f"{name}_{options.task}" if is_network else BASELINES[options.task]
+  file = os.path.relpath(CONFIGS / f"{stem}.py")
+  argument = ":smoke" if options.smoke else ""
+  return f"--config={file}{argument}", f"--workdir={_folder(options, name)}"
+
+
+def _overrides(options: Options) -> tuple[str, ...]:
+  """The user's, behind those that stand for the other options."""
+  words = []
+  if options.dataset:
+    words.append(f"--config.data.dataset={options.dataset}")
+  if options.data_dir or options.dataset:
+    data_dir = options.data_dir or f"data/{options.dataset}"
+    words.append(f"--config.data.data_dir={data_dir}")
+  return (*words, *options.overrides)
+
+
+def _folder(options: Options, name: str) -> Path:
+  return options.workdir / options.task / name
+
+
+def _report(options: Options, names: tuple[str, ...]) -> Stage:
+  """Of this task's runs, and of what there is of the other tasks."""
+  others = sorted(
+    folder.parent
+    for folder in options.workdir.glob("*/*/evaluation")
+    if folder.parts[-3] != options.task
+  )
+  mine = [_folder(options, name) for name in (*names, "baselines")]
+  output = options.workdir / "report"
+  return Stage(
+    "report",
+    (
+      MAIN,
+      "--mode=report",
+      f"--workdirs={','.join(map(str, [*mine, *others]))}",
+      f"--output={output}",
+    ),
+    output / "report.md",
+    "report",
+  )

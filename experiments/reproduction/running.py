@@ -1,0 +1,97 @@
+"""Runs stages, each as a process, and remembers which are done."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from distortion_removal.errors import UserError
+from distortion_removal.files import write_whole
+from experiments.reproduction.chain import Stage
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The commands of finished stages, by title.
+Record = dict[str, list[str]]
+
+
+def run(stages: Sequence[Stage], record_file: Path) -> None:
+  """Runs the stages that are not finished; the last one always.
+
+  A stage is finished if its result is there and the same command made it. One
+  that runs makes the later ones of its subject run, too.
+
+  Args:
+    stages: in order.
+    record_file: remembers what was done; made with its folder.
+
+  Raises:
+    UserError: a command failed; the message has it.
+  """
+  record = _read(record_file)
+  record_file.parent.mkdir(parents=True, exist_ok=True)
+  for k, stage in enumerate(stages):
+    head = f"[{k + 1}/{len(stages)}] {stage.title}"
+    if k < len(stages) - 1 and is_finished(stage, record):
+      print(f"{head}: finished before", flush=True)
+      continue
+    print(f"{head}\n  {to_text(stage)}", flush=True)
+    for later in stages[k:]:
+      if stage.subject in ("", later.subject):
+        record.pop(later.title, None)
+    _write(record_file, record)
+    if status := _call([sys.executable, "-m", *stage.command]):
+      raise UserError(
+        f"{head} stopped with status {status}: {to_text(stage)}; once it can "
+        "go on, the same command resumes"
+      )
+    record[stage.title] = list(stage.command)
+    _write(record_file, record)
+
+
+def is_finished(stage: Stage, record: Mapping[str, list[str]]) -> bool:
+  """Whether the stage's result is there, made by its command."""
+  told = record.get(stage.title) == list(stage.command)
+  return stage.result.exists() and (told or not stage.is_told)
+
+
+def to_text(stage: Stage) -> str:
+  """The command line of a stage, for people and their shells."""
+  return f"python -m {shlex.join(stage.command)}"
+
+
+def _call(command: Sequence[str]) -> int:
+  """The exit status of a command that may end in its own way when asked to."""
+  path = os.pathsep.join(filter(None, (str(ROOT), os.getenv("PYTHONPATH"))))
+  with subprocess.Popen(
+    command, env=os.environ | {"PYTHONPATH": path}
+  ) as process:
+    # A terminal interrupts both: training then stores where it is.
+    before = {
+      signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+      signal.SIGTERM: signal.signal(
+        signal.SIGTERM, lambda *_: process.terminate()
+      ),
+    }
+    try:
+      return process.wait()
+    finally:
+      for kind, handler in before.items():
+        signal.signal(kind, handler)
+
+
+def _read(file: Path) -> Record:
+  if not file.exists():
+    return {}
+  try:
+    return dict(json.loads(file.read_text()))
+  except (TypeError, ValueError) as error:
+    raise UserError(f"{file}: damaged ({error}); remove it") from None
+
+
+def _write(file: Path, record: Record) -> None:
+  write_whole(file, json.dumps(record, indent=2) + "\n")
