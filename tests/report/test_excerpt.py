@@ -13,7 +13,7 @@ from distortion_removal.report.spectrogram import spectrogram
 
 METHODS = ("distorted", "demucs", "umx", "ideal_ratio_mask")
 LEVELS = (20.0, 35.0, 50.0)
-SI_SDR_DB = {"distorted": 3.0, "demucs": 9.0, "umx": 12.0}
+SI_SDR_DB = {"distorted": -3.0, "demucs": 9.0, "umx": 12.0}
 
 
 def _make(tmp_path, methods=METHODS, scores=None, **options):
@@ -49,7 +49,7 @@ def _audio(results, method, level=None):
 def test_panels_are_in_order_with_the_scores_of_the_excerpt(tmp_path):
   figure = excerpt.draw(_make(tmp_path))
   assert _titles(figure) == [
-    "distorted, 3.0 dB",
+    "distorted, \N{MINUS SIGN}3.0 dB",
     "target",
     "Demucs, 9.0 dB",
     "UMX, 12.0 dB",

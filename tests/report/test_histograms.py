@@ -88,6 +88,15 @@ def test_scores_far_out_do_not_take_the_room():
   assert figure.axes[0].get_title(loc="left") == title
 
 
+def test_a_system_that_fails_altogether_is_not_left_out():
+  random = np.random.default_rng(0)
+  si_sdr = np.append(random.uniform(0, 20, 500), np.full(50, -60.0))
+  figure = histograms.draw([_results(si_sdr, np.full(550, -1.0))])
+  counts, (left, *_) = _counts(figure.axes[0])
+  assert counts.sum() == 550
+  assert left < -60
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_scores_are_drawn(count):
   figure = histograms.draw([_results([5.0, 6.0][:count], [-1.0, -1.0][:count])])

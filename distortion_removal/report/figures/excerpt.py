@@ -106,7 +106,9 @@ def _panels(
 def _scored(method: str, scores: Mapping[str, float]) -> str:
   label = canvas.short_label(method, 20)
   score = scores[method]
-  return f"{label}, {score:.1f} dB" if np.isfinite(score) else label
+  if not np.isfinite(score):
+    return label
+  return f"{label}, {score:.1f} dB".replace(", -", ", \N{MINUS SIGN}")
 
 
 def _grid(
