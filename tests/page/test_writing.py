@@ -74,17 +74,20 @@ def files_of(folder):
 
 
 def test_every_sound_has_its_files_and_nothing_else_is_there(tmp_path):
-  path = write_page(make(tmp_path), tmp_path / "out" / "page")
+  results = make(tmp_path, levels=(35.0, 35.5))
+  path = write_page(results, tmp_path / "out" / "page")
   assert path == tmp_path / "out" / "page" / "index.html"
   stems = [state["stem"] for state in states_of(data_of(path))]
   assert len(stems) == len(set(stems)) == 2 * (2 * len(METHODS) + 1)
+  assert sum("35_5" in stem for stem in stems) == 2 * len(METHODS)
   expected = [f"{stem}.{kind}" for stem in stems for kind in ("flac", "png")]
-  assets = ["flac.js", "index.html", "page.css", "page.js", "player.js"]
-  assert files_of(path.parent) == sorted([*expected, *assets, "table.js"])
+  scripts = ("blind", "flac", "keys", "page", "player", "table")
+  assets = ["index.html", "page.css", *(f"{name}.js" for name in scripts)]
+  assert files_of(path.parent) == sorted([*expected, *assets])
   assert files_of(tmp_path / "out") == [
     f"page/{name}" for name in files_of(path.parent)
   ]
-  assert all(re.fullmatch(r"[a-z0-9./-]+", stem) for stem in stems)
+  assert all(re.fullmatch(r"[a-z0-9_/-]+", stem) for stem in stems)
 
 
 def test_sounds_are_equally_loud_stretches_of_the_evaluated_ones(tmp_path):

@@ -95,7 +95,7 @@ def write_page(
         raise _too_large(f"has {size:.1f} MB", megabytes)
       logger.info("%.1f MB with %g s a sound; shortening", size, wanted)
       wanted = shorter
-  logger.info("%.1f MB: %s", size, folder / "index.html")
+  logger.info("the listening page has %.1f MB", size)
   return folder / "index.html"
 
 

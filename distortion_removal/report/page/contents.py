@@ -43,6 +43,7 @@ class Table:
     """Where a sound goes, relative to the page, without a suffix."""
     version = self.versions.index(sound.method)
     level = "" if sound.level is None else f"-{sound.level:g}"
+    level = level.replace(".", "_")  # What follows a dot is a suffix.
     name = f"{version}-{slug(sound.method)}{level}"
     return f"sounds/{self.key}/{self.files.index(sound.file):02d}/{name}"
 
@@ -162,9 +163,8 @@ def _once(cells: Iterable[dict]) -> list[dict]:
 
 
 def _levels(table: Table) -> tuple[float, ...]:
-  return table.results.levels or tuple(
-    sorted({key[2] for key in table.sounds if key[2] is not None})
-  )
+  heard = {level for _, _, level in table.sounds if level is not None}
+  return tuple(sorted(heard.union(table.results.levels)))
 
 
 def _metrics(result: Results) -> dict[str, metrics.Metric]:

@@ -8,7 +8,15 @@ from string import Template
 
 ASSETS_FOLDER = resources.files(__package__)
 GENERATOR = "distortion_removal listening page"
-_ASSETS = ("page.css", "flac.js", "player.js", "table.js", "page.js")
+_ASSETS = (
+  "page.css",
+  "flac.js",
+  "player.js",
+  "table.js",
+  "blind.js",
+  "keys.js",
+  "page.js",
+)
 # What could end the script element that holds the data, or a line of it.
 _ESCAPES = {
   ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"

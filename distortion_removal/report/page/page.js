@@ -1,8 +1,8 @@
 "use strict";
 
-/* What a listener does: choose, play, switch, listen blindly. `state.active` is
-   the chosen cell and `state.isOn` whether it is to be heard; the player
-   follows. */
+/* What a listener does: choose, play, go over to another version or level.
+   `state.active` is the chosen cell and `state.isOn` whether it is to be heard;
+   the player follows. */
 
 const byId = (id) => document.getElementById(id);
 const DATA = JSON.parse(byId("data").textContent);
@@ -177,142 +177,10 @@ function tell(message) {
   byId("message").hidden = !message;
 }
 
-// Listening blindly
-
-function generator(seed) { // mulberry32
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function shuffled(items, random) {
-  const result = [...items];
-  for (let i = result.length - 1; i > 0; i -= 1) {
-    const j = Math.floor(random() * (i + 1));
-    [result[i], result[j]] = [result[j], result[i]];
-  }
-  return result;
-}
-
-function setBlind(isBlind) {
-  pause();
-  state.active = null;
-  state.isBlind = isBlind;
-  state.isRevealed = false;
-  const random = generator(state.order);
-  for (const excerpt of excerpts) {
-    const versions = excerpt.cells.map((_, version) => version);
-    const heard = versions.filter((version) => excerpt.cells[version].states
-      .some((sound) => sound.stem !== undefined));
-    excerpt.order = isBlind ? shuffled(heard, random) : versions;
-    const others = versions.filter((v) => !excerpt.order.includes(v));
-    excerpt.row.append(...[...excerpt.order, ...others].map(
-      (version) => excerpt.cells[version].element));
-  }
-  tasks.forEach(renameColumns);
-  byId("blind").setAttribute("aria-pressed", String(isBlind));
-  byId("blind-tools").hidden = !isBlind;
-  byId("blind-note").hidden = !isBlind;
-  byId("order").value = state.order;
-  tell("");
-  reveal(false);
-  show();
-}
-
-function reveal(isRevealed) {
-  state.isRevealed = isRevealed;
-  byId("reveal").setAttribute("aria-pressed", String(isRevealed));
-  byId("reveal").textContent = isRevealed ? "Hide again" : "Reveal";
-  document.body.classList.toggle("blind", state.isBlind && !isRevealed);
-  excerpts.forEach(renderExcerpt);
-  show();
-}
-
-/* Column headers are for screen readers; the cells have their own names. */
-function renameColumns(task) {
-  const names = task.section.querySelectorAll("thead th");
-  task.data.versions.forEach((version, i) => {
-    names[i + 1].textContent = state.isBlind
-      ? `Version ${String.fromCharCode(65 + i)}` : version.label;
-  });
-}
-
 function setRepeat(repeats) {
   state.repeats = repeats;
   player.loop = repeats;
   byId("repeat").setAttribute("aria-pressed", String(repeats));
-}
-
-// Keys
-
-function firstCell(excerpt, place = 0) {
-  const shown = excerpt.order.map((version) => excerpt.cells[version]);
-  const wanted = shown[Math.min(place, shown.length - 1)];
-  return canPlay(wanted) ? wanted : shown.find(canPlay) || wanted;
-}
-
-function moveExcerpt(step) {
-  const { active } = state;
-  if (!active) {
-    go(firstCell(excerpts[0]));
-    return;
-  }
-  const next = excerpts[excerpts.indexOf(active.excerpt) + step];
-  const place = active.excerpt.order.indexOf(active.version);
-  if (next) go(firstCell(next, place));
-}
-
-function pressNumber(number) {
-  const excerpt = state.active ? state.active.excerpt : excerpts[0];
-  const version = excerpt.order[number - 1];
-  if (version === undefined) return;
-  const cell = excerpt.cells[version];
-  if (canPlay(cell)) state.isOn = true;
-  go(cell);
-}
-
-const active = () => state.active || firstCell(excerpts[0]);
-const moveLevel = (step) => {
-  const { task } = active().excerpt;
-  setLevel(task, task.level + step);
-};
-const skip = (seconds) => {
-  const { excerpt } = active();
-  remember();
-  seek(excerpt, excerpt.position + seconds);
-};
-const KEYS = {
-  " ": () => toggle(active()),
-  ArrowLeft: () => moveLevel(-1),
-  ArrowRight: () => moveLevel(1),
-  ArrowUp: () => moveExcerpt(-1),
-  ArrowDown: () => moveExcerpt(1),
-  ",": () => skip(-0.5),
-  ".": () => skip(0.5),
-  0: () => seek(active().excerpt, 0),
-  r: () => setRepeat(!state.repeats),
-  b: () => setBlind(!state.isBlind),
-  "?": () => byId("keys").showModal(),
-};
-
-function onKey(event) {
-  const { target, key } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) {
-    return;
-  }
-  const isField = target.matches("input[type=number]");
-  const hasArrows = target.matches("input") && key.startsWith("Arrow");
-  const hasSpace = target.matches("button, a, input") && key === " ";
-  if (isField || hasArrows || hasSpace) return;
-  const action = /^[1-9]$/.test(key) ? () => pressNumber(Number(key))
-    : KEYS[key.length === 1 ? key.toLowerCase() : key];
-  if (!action) return;
-  event.preventDefault();
-  action();
 }
 
 // Putting it together
@@ -350,10 +218,11 @@ function begin() {
   byId("tasks").append(...tasks.map((task, i) => make(
     "a", { href: `#task-${i + 1}` }, task.data.label)));
   byId("tasks").hidden = tasks.length < 2;
-  const names = new Set(tasks.map(({ data }) => data.dataset));
-  byId("datasets").textContent = [...names].map((name) => "Recordings are from "
-    + `the data set “${name}”, whose licence holds for what is made of them, `
-    + "too.").join(" ");
+  const names = [...new Set(tasks.map(({ data }) => `“${data.dataset}”`))];
+  byId("datasets").textContent = "The recordings are from "
+    + (names.length === 1 ? `the data set ${names[0]}, whose licence holds `
+      : `the data sets ${names.join(", ")}, whose licences hold `)
+    + "for these sounds, too.";
   wire();
   const asked = Number(QUERY.get("blind"));
   state.order = asked > 0 ? Math.round(asked)

@@ -24,6 +24,7 @@ function make(tag, properties = {}, ...children) {
 }
 
 const minus = (text) => String(text).replace("-", "−");
+const unbroken = (text) => text.replaceAll("-", "\u2011"); // but at spaces
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -44,6 +45,7 @@ function buildTask(data, index) {
     make("div", { className: "bar" }, heading, buildLevels(task, index)),
     make("p", { className: "note" }, describeTask(data)),
     table);
+  table.style.setProperty("--columns", data.versions.length);
   return task;
 }
 
@@ -69,7 +71,7 @@ function buildLevels(task, index) {
   const unit = level.unit ? ` ${level.unit}` : "";
   task.radios = levels.map((value, i) => make("input", {
     type: "radio", name: `level-${index + 1}`, value: i,
-    checked: i === task.level,
+    checked: i === task.level, autocomplete: "off",
   }));
   return make("fieldset", { className: "levels", hidden: levels.length < 2 },
     make("legend", {}, capital(level.label) + (unit && `,${unit}`)),
@@ -85,8 +87,9 @@ function buildExcerpt(task, data, index) {
     peak: peakOf(data.cells.flat()), // one scale for all, to compare
   };
   const whole = data.start === 0 && data.of - data.seconds < 0.6;
+  const end = (data.start + data.seconds).toFixed(1);
   const length = whole ? `${data.seconds.toFixed(1)} s`
-    : `${data.seconds.toFixed(1)} s from ${data.start.toFixed(1)} s`;
+    : `${data.start.toFixed(1)}–${end} of ${data.of.toFixed(1)} s`;
   excerpt.header = make("th", { role: "rowheader", scope: "row" },
     make("span", { className: "excerpt" }, excerpt.label),
     make("span", { className: "file" }, data.name),
@@ -148,9 +151,8 @@ function render(cell, { isBlind, isRevealed }) {
   const isGap = state.stem === undefined;
   cell.element.classList.toggle("unlisted", place < 0);
   cell.element.classList.toggle("gap", isGap);
-  // Names break at spaces only.
   const shown = isRevealed ? cell.label : name;
-  cell.name.textContent = shown.replaceAll("-", "\u2011");
+  cell.name.textContent = unbroken(shown);
   cell.key.textContent = place < 9 ? place + 1 : "";
   cell.button.hidden = isGap;
   cell.thumb.hidden = isGap;
@@ -181,7 +183,7 @@ function describeSound(state, { metrics }) {
     const metric = metrics[i];
     const unit = text !== "n/a" && metric.unit ? ` ${metric.unit}` : "";
     return make("div", {},
-      make("dt", {}, `${metric.label} `,
+      make("dt", {}, `${unbroken(metric.label)}\u00a0`,
         make("span", { "aria-hidden": "true" }, ARROWS[metric.direction]),
         make("span", { className: "spoken" }, BETTER[metric.direction])),
       make("dd", {}, minus(text) + unit));
