@@ -7,8 +7,8 @@ from pathlib import Path
 
 from distortion_removal import __version__, metrics
 from distortion_removal.report.names import DISTORTED, method_label
-from distortion_removal.report.notes import counted
 from distortion_removal.report.results import Results, file_stems
+from distortion_removal.report.summary.notes import counted
 
 TITLE = "# Distortion removal: report"
 _PACKAGES = ("jax", "numpy", "scipy")

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from distortion_removal.report import formats
-from distortion_removal.report.formats import Section, Table
+from distortion_removal.report.summary import formats
+from distortion_removal.report.summary.formats import Section, Table
 
 STAR = "\N{ASTERISK OPERATOR}"
 TABLE = Table(

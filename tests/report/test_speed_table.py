@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from distortion_removal.report import formats
-from distortion_removal.report.speed_table import csv_text, speed_table
+from distortion_removal.report.summary import formats
+from distortion_removal.report.summary.speed_table import csv_text, speed_table
 
 GAP, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 

@@ -10,9 +10,10 @@ from made_results import make_rows, write_evaluation
 from synthetic_results import make_results
 
 from distortion_removal import metrics
-from distortion_removal.report import cells, formats, results, summary
-from distortion_removal.report.analysis import study
-from distortion_removal.report.task_tables import (
+from distortion_removal.report import results, summary
+from distortion_removal.report.summary import cells, formats
+from distortion_removal.report.summary.analysis import study
+from distortion_removal.report.summary.task_tables import (
   comparison_table,
   mean_table,
   median_table,

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distortion_removal import metrics
-from distortion_removal.report import formats
-from distortion_removal.report.analysis import Analysis, Study
 from distortion_removal.report.names import method_label
 from distortion_removal.report.statistics import Comparison, Summary
+from distortion_removal.report.summary import formats
+from distortion_removal.report.summary.analysis import Analysis, Study
 
 # Of a metric of sets, `value` is the score; of others it is empty. A row whose
 # level is "all" is of all levels together.

@@ -7,10 +7,11 @@ import numpy as np
 
 from distortion_removal import metrics
 from distortion_removal.metrics import Metric
-from distortion_removal.report import published, statistics
-from distortion_removal.report.published import Published
+from distortion_removal.report import statistics
 from distortion_removal.report.results import Results
 from distortion_removal.report.statistics import Comparison, Summary
+from distortion_removal.report.summary import published
+from distortion_removal.report.summary.published import Published
 
 
 @dataclasses.dataclass(frozen=True)

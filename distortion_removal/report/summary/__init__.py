@@ -1,18 +1,22 @@
-"""Writes the tables of a report: Markdown to read, LaTeX to print, CSV."""
+"""The tables of a report: Markdown to read, LaTeX to print, CSV to go on with.
+
+results → study (`analysis`) → tables of text (`task_tables`, with `cells` and
+`notes`) → Markdown and LaTeX (`formats`); all numbers as CSV (`score_csv`)
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from distortion_removal.files import write_whole
-from distortion_removal.report import (
+from distortion_removal.report.results import Results, file_stems
+from distortion_removal.report.summary import (
   analysis,
   formats,
   score_csv,
   speed_table,
   task_tables,
 )
-from distortion_removal.report.formats import Table
-from distortion_removal.report.results import Results, file_stems
+from distortion_removal.report.summary.formats import Table
 
 
 def write_tables(

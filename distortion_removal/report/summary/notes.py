@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from distortion_removal import metrics
-from distortion_removal.report import cells
-from distortion_removal.report.analysis import Analysis, Study
 from distortion_removal.report.names import in_order, is_oracle, method_label
 from distortion_removal.report.results import Results
 from distortion_removal.report.statistics import (
@@ -16,6 +14,8 @@ from distortion_removal.report.statistics import (
   RESAMPLES,
   Comparison,
 )
+from distortion_removal.report.summary import cells
+from distortion_removal.report.summary.analysis import Analysis, Study
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 

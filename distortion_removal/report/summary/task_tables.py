@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from distortion_removal import metrics
-from distortion_removal.report import cells, names, notes
-from distortion_removal.report.analysis import Study, has_failed
-from distortion_removal.report.formats import Section, Table
+from distortion_removal.report import names
 from distortion_removal.report.names import method_label
+from distortion_removal.report.summary import cells, notes
+from distortion_removal.report.summary.analysis import Study, has_failed
+from distortion_removal.report.summary.formats import Section, Table
 from distortion_removal.report.tables import heading, text
 
 # A method's cells, without its name.
