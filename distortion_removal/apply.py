@@ -55,7 +55,7 @@ def apply_to_stream(
     whole = chunk // hop * hop
     step = (whole - sum(context)) // hop * hop
     if step > 0:
-      return _cut(function, blocks, whole, step, hop, context[0])
+      return _cut(function, blocks, whole, step, hop, context)
   aligned = (chunk - overlap) // hop * hop
   step = aligned if aligned >= chunk / 2 else chunk - overlap
   return _cross_fade(function, blocks, chunk, chunk - step)
@@ -67,14 +67,14 @@ def _cut(
   chunk: int,
   step: int,
   hop: int,
-  before: int,
+  context: tuple[int, int],
 ) -> Iterator[np.ndarray]:
   """Joins the exact parts of the outputs.
 
-  The last chunk begins as many hops earlier as there is audio for, and a
-  recording shorter than a chunk is extended to a whole hop only: what follows
-  the audio is then padding as the whole recording gets it.
+  The last chunk ends with the audio, but for what a whole hop lacks: what
+  follows is then padding as the whole recording gets it.
   """
+  before = context[0]
   held, start = None, 0  # as in `_cross_fade`
   for block in blocks:
     held = block if held is None else np.concatenate([held, block], axis=1)
@@ -85,11 +85,32 @@ def _cut(
   if held is None or held.shape[1] == 0:
     return
   length = held.shape[1]
+  missing = -length % hop
+  held = np.pad(held, ((0, 0), (0, missing), (0, 0)))
+  back = held.shape[1] - chunk
+  if back < 0:
+    yield _short(function, held, chunk, context)[:, :length]
+    return
   done = start + before if start else 0
-  end = -(-length // hop) * hop
-  back = max(0, end - chunk)
-  last = np.pad(held[:, back:], ((0, 0), (0, end - length), (0, 0)))
-  yield function(last)[:, done - back : length - back]
+  yield function(held[:, back:])[:, done - back : length - back]
+
+
+def _short(
+  function: Function, audio: np.ndarray, chunk: int, context: tuple[int, int]
+) -> np.ndarray:
+  """A recording, of whole hops, that is shorter than a chunk.
+
+  At the beginning of a chunk its first part comes out exactly, at the end of
+  one its last part: no program is compiled for its length. Only a recording
+  shorter than the context needs one; such have few lengths.
+  """
+  length, (before, after) = audio.shape[1], context
+  if length < before + after:
+    return function(audio)
+  extra = chunk - length
+  first = function(np.pad(audio, ((0, 0), (0, extra), (0, 0))))
+  last = function(np.pad(audio, ((0, 0), (extra, 0), (0, 0))))
+  return np.concatenate([first[:, :before], last[:, extra + before :]], axis=1)
 
 
 def _cross_fade(

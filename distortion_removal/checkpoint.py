@@ -9,6 +9,7 @@ data iterator goes along, so a resumed run sees the batches that an
 uninterrupted one would have seen.
 """
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from distortion_removal.errors import UserError
 _ROOT = "checkpoints"
 _UNKNOWN_SCORE = -1e3  # dB, of weights that were not scored here
 _OVERHEAD_BYTES = 1 << 20  # of a checkpoint, for names and shapes
+_DIGEST_BYTES = 1 << 22
 
 
 class Checkpoints:
@@ -145,23 +147,44 @@ def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
   Raises:
     UserError: there are none, or they are damaged or another model's.
   """
+  path = _weights(workdir)
+  if path is None:
+    raise UserError(f"{workdir}: no checkpoint here; train first")
+  handler = ocp.StandardCheckpointHandler()
+  try:
+    check_same_model(dict(handler.metadata(path)), shapes, path)
+    weights = handler.restore(path, args=ocp.args.StandardRestore(shapes))
+  except (OSError, ValueError) as error:
+    reason = str(error).partition(":")[0]
+    raise UserError(
+      f"{path}: the checkpoint is damaged ({reason}); use another run"
+    ) from error
+  return weights, int(path.parent.name)
+
+
+def digest(workdir: Path) -> str:
+  """Tells the weights that `restore_weights` reads from others; "" if none."""
+  folder = _weights(workdir)
+  if folder is None:
+    return ""
+  found = hashlib.blake2b(digest_size=16)
+  for path in sorted(x for x in Path(folder).rglob("*") if x.is_file()):
+    found.update(str(path.relative_to(folder)).encode())
+    with open(path, "rb") as file:
+      while block := file.read(_DIGEST_BYTES):
+        found.update(block)
+  return found.hexdigest()
+
+
+def _weights(workdir: Path) -> epath.Path | None:
+  """The folder of the weights to evaluate."""
   for kind in ("best", "last"):
     root = epath.Path(workdir).resolve() / _ROOT / kind
     # orbax renames a step's folder to its number once it is complete.
     steps = [int(path.name) for path in root.glob("*") if path.name.isdigit()]
     if steps:
-      path = root / str(max(steps)) / "ema"
-      handler = ocp.StandardCheckpointHandler()
-      try:
-        check_same_model(dict(handler.metadata(path)), shapes, path)
-        weights = handler.restore(path, args=ocp.args.StandardRestore(shapes))
-      except (OSError, ValueError) as error:
-        reason = str(error).partition(":")[0]
-        raise UserError(
-          f"{path}: the checkpoint is damaged ({reason}); use another run"
-        ) from error
-      return weights, max(steps)
-  raise UserError(f"{workdir}: no checkpoint here; train first")
+      return root / str(max(steps)) / "ema"
+  return None
 
 
 def save_weights(workdir: Path, variables: Any, step: int) -> None:

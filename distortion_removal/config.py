@@ -25,6 +25,7 @@ EVALUATION_FIELDS = (
   "sspade",
   "social_sparsity",
   "listen_excerpts",
+  "evaluation_batch",
 )
 
 # What a run of an earlier version does that lacks these fields.
@@ -112,6 +113,11 @@ def check(config: ml_collections.ConfigDict) -> None:
   """
   _require(config, lambda value: value > 0, "above 0", _POSITIVE)
   _require(config, lambda value: value >= 0, "0 or more", _NOT_NEGATIVE)
+  if not config.get("evaluation_batch", 1) >= 1:  # not in earlier versions
+    raise UserError(
+      f"config.evaluation_batch is {config.evaluation_batch}; it must be 1 or "
+      "more"
+    )
   rate, chunks = config.data.sample_rate, config.apply
   for name in ("data.segment_seconds", "apply.chunk_seconds"):
     value = _field(config, name)

@@ -5,6 +5,7 @@ beside it, to an estimate of the clean audio; all `[batch, time, channels]`
 float32 NumPy arrays.
 """
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,20 @@ import jax
 import ml_collections
 import numpy as np
 
-from distortion_removal import apply, baselines, checkpoint, model_file, models
+from distortion_removal import (
+  apply,
+  baselines,
+  checkpoint,
+  model_file,
+  models,
+  parallel,
+)
 from distortion_removal import config as run_config
 from distortion_removal.datasets import tasks
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+_BATCH = 8
 
 
 def distorted(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
@@ -35,13 +45,15 @@ def load_config(source: Path) -> ml_collections.ConfigDict:
 
 
 def load_network(
-  source: Path, config: ml_collections.ConfigDict
+  source: Path, config: ml_collections.ConfigDict, batch: int | None = None
 ) -> apply.Function:
   """Loads a trained network as a function of fixed-length chunks.
 
   Args:
     source: where training wrote, or a model file.
     config: of that run, from `load_config`.
+    batch: if given, chunks go through the network so many at a time, spread
+      over the local devices; else all at once on one of them.
 
   Returns:
     The network, jitted, `[batch, chunk, channels]` to the same shape.
@@ -55,8 +67,12 @@ def load_network(
     variables = model_file.load_weights(source, shapes)
   else:
     variables, _ = checkpoint.restore_weights(source, shapes)
-  variables = jax.device_put(variables)
   restore = jax.jit(model.apply)
+  if batch is not None:
+    variables = parallel.replicate(variables)
+    function = functools.partial(restore, variables)
+    return parallel.in_batches(function, batch)
+  variables = jax.device_put(variables)
   return lambda degraded: np.asarray(restore(variables, degraded))
 
 
@@ -79,7 +95,8 @@ def chunk_length(config: ml_collections.ConfigDict) -> int:
 
 def network(workdir: Path, config: ml_collections.ConfigDict) -> Method:
   """The trained network of a run as a method for audio of any length."""
-  function = load_network(workdir, config)
+  batch = config.get("evaluation_batch", _BATCH)  # not in earlier versions
+  function = load_network(workdir, config, batch)
   options = chunking(config)
 
   def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
@@ -107,28 +124,13 @@ def baseline(name: str, config: ml_collections.ConfigDict) -> Method:
   return method
 
 
-def warm_up_part(name: str, degraded: np.ndarray, sample_rate: int) -> slice:
-  """What of an excerpt makes a method compile its programs.
+def excerpts_at_a_time(name: str, most: int) -> int:
+  """How many excerpts a method had better be given at a time.
 
-  Those of A- and S-SPADE serve any length: the second that is loudest, as most
-  of it is clipped. Those of social sparsity do not, and all would take too
-  long: its times include compiling.
+  Those that take long get one, so that little is lost if they are stopped.
 
   Args:
     name: of the method.
-    degraded: the excerpt, `[batch, time, channels]`.
-    sample_rate: in Hz.
-
-  Returns:
-    Which samples to try the method on; none for social sparsity.
+    most: there are.
   """
-  time = degraded.shape[1]
-  if name == "social_sparsity":
-    return slice(0, 0)
-  if name not in baselines.DECLIPPERS:
-    return slice(0, time)
-  length = min(sample_rate, time)
-  energy = np.sum(np.square(degraded, dtype=np.float64), axis=(0, 2))
-  until = np.cumsum(np.pad(energy, (1, 0)))
-  start = int(np.argmax(until[length:] - until[: time + 1 - length]))
-  return slice(start, start + length)
+  return 1 if name in baselines.DECLIPPERS else most

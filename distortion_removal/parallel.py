@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from distortion_removal.errors import UserError
 
 AXIS = "batch"
+_WAIT_MS = 7 * 24 * 3600 * 1000  # A process that dies ends the wait at once.
 
 
 def initialize_distributed() -> None:
@@ -70,6 +71,41 @@ def map_eval(function: Callable) -> Callable:
   return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
 
 
+def in_batches(
+  function: Callable[..., jax.Array], size: int
+) -> Callable[..., np.ndarray]:
+  """Gives a function any number of items, in batches of one static size.
+
+  Args:
+    function: jitted, of arrays `[batch, …]` to one such array, each item apart
+      from the others; what else it needs is replicated, see `replicate`.
+    size: of a batch; it is rounded up to a multiple of the local devices, over
+      which the items are spread.
+
+  Returns:
+    The function of NumPy arrays `[items, …]`, at least one item.
+  """
+  sharding = batch_sharding()
+  size += -size % jax.local_device_count()
+
+  def call(*arrays: np.ndarray) -> np.ndarray:
+    outputs = []
+    for start in range(0, len(arrays[0]), size):
+      batch = [_filled(x[start : start + size], size) for x in arrays]
+      # All are under way before the first is waited for.
+      outputs.append(function(*jax.device_put(batch, sharding)))
+    whole = np.concatenate([np.asarray(output) for output in outputs])
+    return whole[: len(arrays[0])]
+
+  return call
+
+
+def _filled(items: np.ndarray, size: int) -> np.ndarray:
+  """Repeats the last item until there are `size`."""
+  missing = [(0, size - len(items))] + [(0, 0)] * (items.ndim - 1)
+  return np.pad(items, missing, mode="edge")
+
+
 def local_batch_size(batch_size: int) -> int:
   """The share of a global batch that this process loads.
 
@@ -83,6 +119,24 @@ def local_batch_size(batch_size: int) -> int:
       "choose a multiple of their number"
     )
   return batch_size // jax.process_count()
+
+
+def process() -> tuple[int, int]:
+  """Which of the processes this is, and how many there are."""
+  return jax.process_index(), jax.process_count()
+
+
+def wait_for_all(name: str) -> None:
+  """Waits until all processes have come to the barrier of that name.
+
+  The processes may be hours apart, which collectives of devices do not wait
+  for.
+  """
+  if jax.process_count() > 1:
+    from orbax.checkpoint import multihost
+
+    wait = multihost.get_barrier_sync_fn()
+    wait(key=name, timeout_ms=_WAIT_MS)
 
 
 def is_main_process() -> bool:

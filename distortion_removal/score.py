@@ -19,7 +19,7 @@ from distortion_removal.errors import (
   UserError,
   one_line_errors,
 )
-from distortion_removal.evaluation_scores import number
+from distortion_removal.evaluation.scores import number
 from distortion_removal.metrics import frechet, peaq
 from distortion_removal.progress import Progress
 from distortion_removal.report import score_table

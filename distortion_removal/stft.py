@@ -30,7 +30,12 @@ def frame_count(length: int, hop: int) -> int:
 
 
 def stft(
-  audio: jax.Array, *, size: int, hop: int, window_length: int | None = None
+  audio: jax.Array,
+  *,
+  size: int,
+  hop: int,
+  window_length: int | None = None,
+  length: jax.Array | None = None,
 ) -> jax.Array:
   """Short-time Fourier transform, not normalised.
 
@@ -40,14 +45,28 @@ def stft(
     size: samples of a frame, an even number.
     hop: samples between frames.
     window_length: of the Hann window, at most `size`; None: `size`.
+    length: samples of the signal, if what follows in `audio` is no part of it:
+      one program serves many lengths. Only `frame_count(length, hop)` frames
+      are those of the signal, then. None: all.
 
   Returns:
     `[batch, channels, 1 + time // hop, size // 2 + 1]` complex64.
   """
   signal = audio.swapaxes(1, 2)
-  signal = jnp.pad(signal, ((0, 0), (0, 0), (size // 2,) * 2), "reflect")
+  if length is None:
+    signal = jnp.pad(signal, ((0, 0), (0, 0), (size // 2,) * 2), "reflect")
+  else:
+    time = jnp.arange(signal.shape[-1] + size) - size // 2
+    signal = signal[..., _reflected(time, length)]
   frames = split_frames(signal, size, hop)
   return jnp.fft.rfft(frames * window(window_length or size, size))
+
+
+def _reflected(time: jax.Array, length: jax.Array) -> jax.Array:
+  """Where in a signal a time is found that may lie before or after it."""
+  period = jnp.maximum(2 * (length - 1), 1)
+  time = time % period
+  return jnp.minimum(time, period - time)
 
 
 def istft(
@@ -56,6 +75,7 @@ def istft(
   hop: int,
   length: int,
   window_length: int | None = None,
+  frames: jax.Array | None = None,
 ) -> jax.Array:
   """The inverse of `stft`; of a changed spectrum, the nearest signal's.
 
@@ -64,14 +84,21 @@ def istft(
     hop: samples between frames, at most half of the window.
     length: samples of the result, less than `frames * hop`.
     window_length: as in `stft`.
+    frames: how many of the frames are the signal's; None: all.
 
   Returns:
-    `[batch, length, channels]` float32.
+    `[batch, length, channels]` float32; zeros where no frame is the signal's.
   """
   size = 2 * (spectrum.shape[-1] - 1)
   weights = window(window_length or size, size)
-  signal = overlap_add(jnp.fft.irfft(spectrum, size) * weights, hop)
+  parts = jnp.fft.irfft(spectrum, size) * weights
   squares = np.tile(weights**2, (spectrum.shape[-2], 1))
-  norm = overlap_add(squares, hop)
+  if frames is not None:
+    is_signal = jnp.arange(spectrum.shape[-2])[:, None] < frames
+    parts, squares = (jnp.where(is_signal, x, 0) for x in (parts, squares))
+  signal, norm = overlap_add(parts, hop), overlap_add(squares, hop)
   kept = slice(size // 2, size // 2 + length)
-  return (signal[..., kept] / norm[kept]).swapaxes(1, 2)
+  signal, norm = signal[..., kept], norm[kept]
+  if frames is not None:
+    norm = jnp.where(norm > 0, norm, 1)
+  return (signal / norm).swapaxes(1, 2)

@@ -9,9 +9,10 @@ import orbax.checkpoint as ocp
 import pytest
 import soundfile
 from absl import flags
+from matplotlib.figure import Figure
 
+from distortion_removal import baselines, datasets, methods
 from distortion_removal import config as run_config
-from distortion_removal import datasets
 from distortion_removal.log import logger
 from distortion_removal.prepare import prepare
 from distortion_removal.train import train
@@ -104,6 +105,41 @@ def tiny_run(tiny_data, tmp_path_factory):
   workdir = tmp_path_factory.mktemp("run")
   train(make_tiny_config(tiny_data), workdir)
   return workdir
+
+
+@pytest.fixture
+def make_case(tiny_config, tmp_path, monkeypatch):
+  """Makes cases; the last one made is the one that is evaluated."""
+  from evaluation_case import Case
+
+  def make(name):
+    case = Case(tmp_path / name, tiny_config)
+    case.workdir.mkdir()
+    run_config.save(tiny_config, case.workdir)
+    mask = baselines.Baseline(case.mask)
+    monkeypatch.setitem(baselines.BASELINES, "ideal_ratio_mask", mask)
+    monkeypatch.setattr(methods, "network", lambda workdir, run: case.network)
+    monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
+    monkeypatch.setattr(datasets, "read_split", lambda *_: case.source)
+    return case
+
+  tiny_config.metrics = ("si_sdr", "frechet_logmel")
+  # Drawing takes longer than all else.
+  monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: path.touch())
+  return make
+
+
+@pytest.fixture
+def case(make_case):
+  """One evaluation of three excerpts, see evaluation_case.py."""
+  return make_case("run")
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+  """Every excerpt is a block and a part of its own."""
+  name = "distortion_removal.evaluation.excerpts._MOST_EXCERPTS"
+  monkeypatch.setattr(name, 1)
 
 
 def read_metrics(workdir):

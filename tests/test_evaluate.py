@@ -266,22 +266,6 @@ def test_metrics_of_sets_and_of_the_degraded_input(evaluated, tmp_path, caplog):
   assert not (folder / "systems.jsonl").exists()
 
 
-def test_a_failure_keeps_the_results_of_before(
-  tiny_config, tmp_path, monkeypatch, evaluated
-):
-  folder, _ = evaluated
-  before = (folder / "results.jsonl").read_bytes()
-
-  def broken(degraded, clean):
-    raise OSError("out of something")
-
-  monkeypatch.setattr(methods, "network", lambda workdir, run: broken)
-  with pytest.raises(OSError, match="out of something"):
-    evaluate.evaluate(tmp_path)
-  assert (folder / "results.jsonl").read_bytes() == before
-  assert not list(folder.glob("*.partial"))
-
-
 def test_a_real_run_is_scored_on_its_prepared_test_split(tiny_run, tiny_config):
   tiny_config.listen_excerpts = 0
   tiny_config.metrics = ("si_sdr",)
@@ -346,36 +330,38 @@ def test_no_run_is_needed_without_a_network(without_network, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-  ("name", "warm_up"),
-  [
-    ("ideal_ratio_mask", slice(0, 2 * RATE)),
-    ("aspade", slice(RATE // 2 + 5, 3 * RATE // 2 + 5)),
-    ("sspade", slice(RATE // 2 + 5, 3 * RATE // 2 + 5)),
-    ("social_sparsity", slice(0, 0)),
-  ],
+  ("name", "calls"), [("ideal_ratio_mask", [2, 1]), ("aspade", [1, 1, 1])]
 )
-def test_methods_compile_before_their_time_is_taken(
-  without_network, tmp_path, monkeypatch, name, warm_up
+def test_excerpts_of_one_length_go_through_a_method_together(
+  without_network, tmp_path, monkeypatch, name, calls
 ):
-  """Spade does on the second that is clipped most."""
-  audio = np.zeros((2 * RATE, 1), np.float32)
-  audio[RATE // 2 + 5 : 3 * RATE // 2 + 5] = 1.0
-  record = {"clean": audio, "peak": np.float32(1.0), "id": b"a"}
-  monkeypatch.setattr(datasets, "read_split", lambda *_: [record, record])
+  """And through it once; through those that take long one by one."""
+  long, short = _records()[:2]
+  monkeypatch.setattr(datasets, "read_split", lambda *_: [long, short, long])
   seen = []
 
   def watch(degraded, clean, **_):
-    seen.append(clean)
+    seen.append(degraded.shape)
     return degraded
 
   monkeypatch.setitem(baselines.BASELINES, name, baselines.Baseline(watch))
   without_network.baselines = (name,)
-  without_network.listen_excerpts = 0
-  without_network.metrics = ("sdr",)
   evaluate.evaluate(tmp_path / "run", without_network)
-  first, *others = seen
-  np.testing.assert_array_equal(first, others[0][:, warm_up])
-  assert [clean.shape[1] for clean in others] == [2 * RATE] * 2
+  assert [shape[0] for shape in seen] == [len(LEVELS) * n for n in calls]
+  assert sorted(shape[1] for shape in seen) == sorted(
+    [1.25 * RATE] + [2 * RATE] * (len(calls) - 1)
+  )
+
+
+def test_what_does_not_apply_is_a_gap(without_network, tmp_path):
+  folder = evaluate.evaluate(tmp_path / "run", without_network)
+  found = json.loads((folder / "evaluation.json").read_text())
+  assert found["left_out"] == {"overdrive_only": "does not undo hard clip"}
+  gap = " | ".join("–" * 8)  # noqa: RUF001
+  table = (folder / "table.md").read_text()
+  assert table.count(f"| overdrive_only | {gap} |") == 2
+  note = "–: overdrive_only does not undo hard clip."  # noqa: RUF001
+  assert table.count(note) == 2
 
 
 def test_a_run_is_scored_beside_the_baselines_of_another_configuration(

@@ -12,9 +12,10 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from distortion_removal import errors
-from distortion_removal.stft import istft, stft
+from distortion_removal import errors, parallel
+from distortion_removal.stft import frame_count, istft, stft
 
 # Bins of the degraded signal below this are digital silence.
 _SILENCE = 1e-30
@@ -35,16 +36,18 @@ def _power(degraded: jax.Array, clean: jax.Array) -> jax.Array:
 
 _MASKS = {"unclipped": _unclipped, "clipped": _clipped, "power": _power}
 
+# Items of a call, whatever the recordings' lengths and levels.
+_BATCH = 8
 
-@functools.partial(jax.jit, static_argnames=("variant", "size", "hop"))
+
 def ideal_ratio_mask(
-  degraded: jax.Array,
-  clean: jax.Array,
+  degraded: np.ndarray,
+  clean: np.ndarray,
   *,
   variant: str = "unclipped",
   size: int = 1024,
   hop: int = 256,
-) -> jax.Array:
+) -> np.ndarray:
   """Masks the degraded signal's spectrum X, given the clean one's, S.
 
   The masks are |S| / |X| (`unclipped`: bins are raised, too, where the effect
@@ -61,7 +64,7 @@ def ideal_ratio_mask(
     hop: samples between frames, at most half of `size`.
 
   Returns:
-    The estimate, of the same shape.
+    The estimate, of the same shape, float32.
 
   Raises:
     ValueError: the shapes differ.
@@ -71,11 +74,41 @@ def ideal_ratio_mask(
     raise ValueError(
       f"degraded {degraded.shape} and clean {clean.shape} differ in shape"
     )
-  mask = errors.look_up(_MASKS, "ideal ratio mask", variant)
-  transform = functools.partial(stft, size=size, hop=hop)
+  errors.look_up(_MASKS, "ideal ratio mask", variant)
+  length = degraded.shape[1]
+  buffers = [_buffered(np.asarray(x)) for x in (degraded, clean)]
+  options = {"variant": variant, "size": size, "hop": hop}
+  function = functools.partial(_masked, length=np.int32(length), **options)
+  return parallel.in_batches(function, _BATCH)(*buffers)[:, :length]
+
+
+def _buffered(audio: np.ndarray) -> np.ndarray:
+  """The audio at the beginning of a buffer of one of few lengths.
+
+  They are a quarter of a power of two apart, so that at most a quarter of the
+  work is for nothing.
+  """
+  time = audio.shape[1]
+  step = max(1 << time.bit_length() >> 3, 1024)
+  return np.pad(audio, ((0, 0), (0, -time % step), (0, 0)))
+
+
+@functools.partial(jax.jit, static_argnames=("variant", "size", "hop"))
+def _masked(
+  degraded: jax.Array,
+  clean: jax.Array,
+  *,
+  length: jax.Array,
+  variant: str,
+  size: int,
+  hop: int,
+) -> jax.Array:
+  """The estimate of the first `length` samples of buffers."""
+  transform = functools.partial(stft, size=size, hop=hop, length=length)
   spectrum = transform(degraded)
-  masked = mask(spectrum, transform(clean)) * spectrum
-  return istft(masked, hop=hop, length=degraded.shape[1])
+  masked = _MASKS[variant](spectrum, transform(clean)) * spectrum
+  frames = frame_count(length, hop)
+  return istft(masked, hop=hop, length=degraded.shape[1], frames=frames)
 
 
 def _divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import numpy as np
 from distortion_removal import audio_io, effects, metrics
 from distortion_removal.datasets import effect_options
 from distortion_removal.datasets.tasks import Task
+from distortion_removal.evaluation import failures
 from distortion_removal.files import write_whole
 from distortion_removal.log import logger
 from distortion_removal.metrics.loudness import normalise_loudness
@@ -20,6 +21,7 @@ def write_tables(
   names: Sequence[str],
   task: Task,
   folder: Path,
+  left_out: Mapping[str, str] | None = None,
 ) -> str:
   """Writes a table, and draws a plot, of every metric.
 
@@ -29,21 +31,25 @@ def write_tables(
     names: of the metrics.
     task: of the results.
     folder: gets table.md and NAME.png.
+    left_out: methods that do not apply, and why.
 
   Returns:
     The tables.
   """
   effect = effect_options.effect_of(task)
+  left_out = left_out or {}
+  notes = _notes(rows, left_out)
   texts = []
   for name in names:
     metric = metrics.get(name)
     if metric.embed is None:
       scores = tables.collect(rows, effect.level_name, name)
-      texts.append(tables.median_table(scores, metric, effect))
+      texts.append(tables.median_table(scores, metric, effect, left_out))
     else:
       scores = tables.collect(systems, effect.level_name, name)
-      texts.append(tables.system_table(scores, metric, effect))
-      texts.append(_windows([row[f"{name}_windows"] for row in systems]))
+      texts.append(tables.system_table(scores, metric, effect, left_out))
+      texts += _windows([row[f"{name}_windows"] for row in systems])
+    texts += notes
     figure = plots.score_by_level(
       scores,
       level_label=f"{effect.level_label} / {effect.unit}",
@@ -55,12 +61,21 @@ def write_tables(
   return text
 
 
-def _windows(counts: Sequence[tuple[int, int]]) -> str:
+def _windows(counts: Sequence[tuple[int, int]]) -> list[str]:
+  if not counts:
+    return []
   estimates, references = zip(*counts, strict=True)
-  return (
+  return [
     f"From {min(estimates)} (a level) to {max(estimates)} (all) windows of "
     f"each method; {max(references)} of the clean audio."
-  )
+  ]
+
+
+def _notes(rows: Sequence[Mapping], left_out: Mapping[str, str]) -> list[str]:
+  """What a reader of any of the tables must know: gaps, and why."""
+  gaps = [f"{tables.GAP}: {name} {why}." for name, why in left_out.items()]
+  excerpts = len({row["file"] for row in rows})
+  return gaps + failures.notes(failures.counts(rows), excerpts)
 
 
 def write_sounds(
@@ -75,7 +90,7 @@ def write_sounds(
   Args:
     folder: gets a WAV file each, and a picture of their spectrograms.
     index: of the excerpt.
-    sounds: `[levels, time, channels]` by name.
+    sounds: `[time, channels]` at that level, by name.
     task: has the levels and the loudness.
     sample_rate: in Hz.
   """
@@ -84,13 +99,11 @@ def write_sounds(
   label = f"{task.evaluation_levels[level]:g}{unit}"
   for name, audio in sounds.items():
     scaled, limited = normalise_loudness(
-      audio[level], sample_rate=sample_rate, loudness_lufs=task.loudness_lufs
+      audio, sample_rate=sample_rate, loudness_lufs=task.loudness_lufs
     )
     path = folder / f"{index:03d}_{label}_{name}.wav"
     if limited:
       logger.info("%s is quieter than the others: its peak is full", path)
     audio_io.write(path, scaled, sample_rate)
-  figure = plots.spectrogram_strip(
-    {name: audio[level] for name, audio in sounds.items()}, sample_rate
-  )
+  figure = plots.spectrogram_strip(sounds, sample_rate)
   figure.savefig(folder / f"{index:03d}_{label}.png", dpi=120)

@@ -1,12 +1,14 @@
 """Tables of scores: a row per method, a column per level."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from distortion_removal.effects import Effect
 from distortion_removal.metrics import Metric
+
+GAP = "–"  # noqa: RUF001 — where a method does not apply
 
 # By method, by level; the level None is all of them at once.
 Scores = dict[str, dict[float | None, list[float]]]
@@ -47,10 +49,16 @@ def text(value: float | None, metric: Metric) -> str:
   return f"{value:.{3 if metric.high - metric.low <= 2 else 2}f}"
 
 
-def median_table(scores: Scores, metric: Metric, effect: Effect) -> str:
+def median_table(
+  scores: Scores,
+  metric: Metric,
+  effect: Effect,
+  left_out: Collection[str] = (),
+) -> str:
   """Median scores as a Markdown table; the last column is over all levels.
 
-  Undefined scores are left out, and counted below the table.
+  Undefined scores are left out, and counted below the table. Methods that do
+  not apply, `left_out`, have a row of dashes.
   """
   pooled = {
     method: by_level
@@ -60,24 +68,31 @@ def median_table(scores: Scores, metric: Metric, effect: Effect) -> str:
   undefined = sum(np.isnan(by[None]).sum() for by in pooled.values())
   lines = [
     f"Median {heading(metric)} by {effect.level_label} ({effect.label})",
-    *_body(pooled, metric, effect),
+    *_body(pooled, metric, effect, left_out),
   ]
   if undefined:
     lines += ["", f"{undefined} undefined scores are left out."]
   return "\n".join(lines)
 
 
-def system_table(scores: Scores, metric: Metric, effect: Effect) -> str:
-  """The scores of whole systems as a Markdown table.
+def system_table(
+  scores: Scores,
+  metric: Metric,
+  effect: Effect,
+  left_out: Collection[str] = (),
+) -> str:
+  """The scores of whole systems as a Markdown table, see `median_table`.
 
   One number for all excerpts of a level; the last column is not a mean of the
   others but the metric of all levels' excerpts together.
   """
   title = f"{heading(metric)} by {effect.level_label} ({effect.label})"
-  return "\n".join([title, *_body(scores, metric, effect)])
+  return "\n".join([title, *_body(scores, metric, effect, left_out)])
 
 
-def _body(scores: Scores, metric: Metric, effect: Effect) -> list[str]:
+def _body(
+  scores: Scores, metric: Metric, effect: Effect, left_out: Collection[str]
+) -> list[str]:
   levels = sorted({x for by in scores.values() for x in by if x is not None})
   names = [f"{level:g} {effect.unit}" for level in levels]
   head = ["method", *names, "all"]
@@ -85,6 +100,8 @@ def _body(scores: Scores, metric: Metric, effect: Effect) -> list[str]:
   for method, by_level in scores.items():
     columns = [by_level.get(level, []) for level in [*levels, None]]
     lines.append(_line([method, *(text(_median(x), metric) for x in columns)]))
+  for method in left_out:
+    lines.append(_line([method, *[GAP] * (len(head) - 1)]))
   return lines
 
 

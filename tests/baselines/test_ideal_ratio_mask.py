@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 
 from distortion_removal import baselines
+from distortion_removal.baselines import ideal_ratio_mask as masks
 from distortion_removal.baselines.ideal_ratio_mask import ideal_ratio_mask
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
@@ -121,6 +122,23 @@ def test_a_silent_start_stays_silent():
   found = ideal_ratio_mask(degraded, clean)
   np.testing.assert_array_equal(found[:, : 2048 - 1024], 0)
   assert np.abs(found[:, 2048:]).max() > 0.5
+
+
+def test_recordings_of_many_lengths_take_few_programs():
+  """As many as there are buffers, whatever comes beside each other."""
+  before = masks._masked._cache_size()
+  lengths = (*range(30, 6000, 371), 6143, 6144)
+  for i, length in enumerate(lengths):
+    degraded, clean = signals((1 + i % 9, length, 1))
+    options = {"size": 256, "hop": 64}
+    found = ideal_ratio_mask(degraded, clean, **options)
+    last = len(found) - 1
+    expected = by_frames(
+      "unclipped", degraded[last, :, 0], clean[last, :, 0], **options
+    )
+    np.testing.assert_allclose(found[last, :, 0], expected, atol=1e-5)
+  # 1024, 2048, 3072, 4096, 5120 and 6144 samples.
+  assert masks._masked._cache_size() - before == 6
 
 
 def test_mistakes_are_refused():

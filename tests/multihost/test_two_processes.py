@@ -1,12 +1,14 @@
-"""Two JAX processes of two devices each train one run, stop, and go on."""
+"""Two JAX processes of two devices each: one run, one evaluation."""
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 _PROGRAM = """
 import sys, pathlib, jax
@@ -24,30 +26,48 @@ train(config, pathlib.Path(workdir))
 """
 
 
-def _run(tmp_path, name, checkpoint_every=4):
+_EVALUATION = """
+import sys, pathlib, jax
+port, process, workdir = sys.argv[1:]
+if port != "alone":
+  jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
+from distortion_removal import log
+from distortion_removal.evaluate import evaluate
+from distortion_removal.evaluation import excerpts
+log.setup()
+excerpts._MOST_EXCERPTS = 1
+evaluate(pathlib.Path(workdir))
+"""
+
+
+def _start(program, *arguments, devices=2):
+  env = os.environ | {
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    "PYTHONPATH": str(ROOT),
+  }
+  return subprocess.Popen(
+    [sys.executable, "-c", program, *map(str, arguments)],
+    env=env,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  )
+
+
+def _two(program, *arguments):
+  """Runs a program as two processes; returns what they print."""
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
-  root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-  env = os.environ | {
-    "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-    "PYTHONPATH": root,
-  }
-  arguments = [checkpoint_every, tmp_path / name, tmp_path / "data", root]
-  processes = [
-    subprocess.Popen(
-      [sys.executable, "-c", _PROGRAM, str(port), str(process)]
-      + [str(argument) for argument in arguments],
-      env=env,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT,
-      text=True,
-    )
-    for process in range(2)
-  ]
+  processes = [_start(program, port, k, *arguments) for k in range(2)]
   outputs = [process.communicate(timeout=300)[0] for process in processes]
   assert [p.returncode for p in processes] == [0, 0], "\n".join(outputs)
+  return outputs
+
+
+def _run(tmp_path, name, checkpoint_every=4):
+  _two(_PROGRAM, checkpoint_every, tmp_path / name, tmp_path / "data", ROOT)
   rows = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
   return [json.loads(row) for row in rows]
 
@@ -66,3 +86,29 @@ def test_two_processes_train_one_run(tmp_path):
   assert losses == repeated
   # The same command on the finished run finds nothing left to do.
   assert _run(tmp_path, "run") == rows
+
+
+def _scores(workdir):
+  (path,) = workdir.glob("evaluation/*/results.jsonl")
+  return [json.loads(line) for line in path.open()]
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_one_run(tmp_path):
+  """The rows are those of one process, in their order."""
+  _run(tmp_path, "run")
+  outputs = _two(_EVALUATION, tmp_path / "run")
+  assert ["Median SI-SDR" in output for output in outputs] == [True, False]
+  (done,) = tmp_path.glob("run/evaluation/*")
+  shared = _scores(tmp_path / "run")
+  shutil.rmtree(done)
+  alone = _start(_EVALUATION, "alone", 0, tmp_path / "run", devices=1)
+  output, _ = alone.communicate(timeout=300)
+  assert alone.returncode == 0, output
+  rows = _scores(tmp_path / "run")
+  assert len(rows) == len(shared) == 3 * 3 * 7
+  for a, b in zip(rows, shared, strict=True):
+    for key in ("file", "method", "gain_db"):
+      assert a[key] == b[key]
+    for key in ("si_sdr", "sdr", "peaq", "r_nonlin"):
+      assert a[key] == pytest.approx(b[key], abs=1e-3)

@@ -1,12 +1,14 @@
 """Scores of an evaluation against the metrics themselves."""
 
+import dataclasses
 import logging
 
 import numpy as np
 import pytest
 
-from distortion_removal import evaluation_scores, metrics
+from distortion_removal import metrics
 from distortion_removal.errors import UserError
+from distortion_removal.evaluation import scores
 from distortion_removal.metrics import Metric
 from distortion_removal.metrics.frechet import Statistics, distance
 
@@ -46,7 +48,7 @@ def _excerpt(seed, seconds=1.0):
 def test_what_cannot_be_used_is_left_out_and_says_why(caplog):
   caplog.set_level(logging.WARNING)
   names = ["si_sdr", "lacking", "toy"]
-  assert evaluation_scores.usable(names, sample_rate=RATE, channels=1) == (
+  assert scores.usable(names, sample_rate=RATE, channels=1) == (
     ["si_sdr", "toy"],
     {"lacking": "no weights; run x"},
   )
@@ -56,7 +58,7 @@ def test_what_cannot_be_used_is_left_out_and_says_why(caplog):
 def test_a_metric_of_two_channels_is_left_out_of_three(caplog):
   caplog.set_level(logging.WARNING)
   options = {"sample_rate": 48_000, "channels": 3}
-  found, left_out = evaluation_scores.usable(["peaq", "sdr"], **options)
+  found, left_out = scores.usable(["peaq", "sdr"], **options)
   assert found == ["sdr"]
   assert list(left_out) == ["peaq"]
   assert "peaq is left out: not for this audio: PEAQ takes" in caplog.text
@@ -66,42 +68,70 @@ def test_rows_are_the_metrics_of_each_level():
   clean, estimate = _excerpt(0)
   degraded = np.clip(estimate, -0.5, 0.5)
   names = ("si_sdr", "delta_sdr", "toy")
-  scorer = evaluation_scores.Scorer(names, RATE, LEVELS)
-  scorer.watch_target(clean)
-  rows = list(scorer.rows("a", estimate, clean, degraded))
-  assert len(rows) == 2
+  found = scores.score(names, estimate, clean, degraded, sample_rate=RATE)
+  assert len(found.rows) == 2
   options_of = {"si_sdr": {}, "delta_sdr": {"degraded": degraded}}
-  for k, row in enumerate(rows):
-    for name, options in options_of.items():
-      function = metrics.get(name).function
-      expected = function(estimate, clean, sample_rate=RATE, **options)
-      assert row[name] == expected[k]
-    assert row["settings"] == {
-      "si_sdr": metrics.get("si_sdr").settings,
-      "delta_sdr": metrics.get("delta_sdr").settings,
-      "toy": "toy settings",
+  for k, row in enumerate(found.rows):
+    assert row == {
+      name: metrics.get(name).function(
+        estimate, clean, sample_rate=RATE, **options
+      )[k]
+      for name, options in options_of.items()
     }
-    assert "toy" not in row
-    assert 0.0 < row["metric_seconds"] <= scorer.seconds
+  for k, windows in enumerate(found.embeddings["toy"]):
+    expected = _windows(estimate[[k]], sample_rate=RATE)
+    np.testing.assert_array_equal(windows, expected)
+  assert found.errors == []
+  assert found.seconds > 0.0
 
 
 def test_undefined_scores_are_none():
   clean, estimate = _excerpt(0)
-  scorer = evaluation_scores.Scorer(("sdr",), RATE, LEVELS)
-  rows = scorer.rows("a", estimate, 0 * clean, estimate)
-  assert [row["sdr"] for row in rows] == [None, None]
-  assert list(scorer.systems("gain_db")) == []
+  found = scores.score(
+    ("sdr",), estimate, 0 * clean, estimate, sample_rate=RATE
+  )
+  assert found.rows == [{"sdr": None}] * 2
+  systems = scores.Systems(LEVELS)
+  systems.add("a", found.embeddings)
+  assert list(systems.rows("gain_db")) == []
+
+
+def test_a_metric_that_fails_leaves_the_others(monkeypatch):
+  def broken(*_, **__):
+    raise RuntimeError("no such thing\nas this")
+
+  broken_metric = dataclasses.replace(metrics.get("sdr"), function=broken)
+  monkeypatch.setitem(metrics.METRICS, "sdr", broken_metric)
+  clean, estimate = _excerpt(0)
+  found = scores.score(
+    ("sdr", "si_sdr", "lacking"), estimate, clean, estimate, sample_rate=RATE
+  )
+  assert [row["sdr"] for row in found.rows] == [None, None]
+  assert all(row["si_sdr"] is not None for row in found.rows)
+  assert found.errors == [
+    "lacking: UserError: no weights; run x",
+    "sdr: RuntimeError: no such thing",
+  ]
+  assert scores.nothing(("sdr", "si_sdr", "toy"), 1) == [
+    {"sdr": None, "si_sdr": None}
+  ]
+
+
+def _embedded(audio):
+  found, errors = scores.embed(("toy", "sdr"), audio, sample_rate=RATE)
+  assert errors == []
+  return found
 
 
 def test_a_system_is_all_its_excerpts():
   """Against the distance of all windows at once, in one array."""
   excerpts = [_excerpt(0), _excerpt(1, 1.5), _excerpt(2)]
-  scorer = evaluation_scores.Scorer(("toy",), RATE, LEVELS)
+  systems = scores.Systems(LEVELS)
   for clean, estimate in excerpts:
-    scorer.watch_target(clean)
+    systems.add_target(_embedded(clean))
     for method, scale in (("a", 1.0), ("b", 0.5)):
-      list(scorer.rows(method, scale * estimate, clean, estimate))
-  rows = list(scorer.systems("gain_db"))
+      systems.add(method, _embedded(scale * estimate))
+  rows = list(systems.rows("gain_db"))
   keys = [(row["method"], row["gain_db"]) for row in rows]
   assert keys == [(m, x) for m in ("a", "b") for x in (20.0, 50.0, None)]
   reference = _statistics([clean for clean, _ in excerpts])
@@ -111,7 +141,6 @@ def test_a_system_is_all_its_excerpts():
     whole = _statistics([scale * e[[k]] for _, e in excerpts for k in chosen])
     assert row["toy"] == pytest.approx(distance(whole, reference), rel=1e-6)
     assert row["toy_windows"] == [35 * len(chosen), 35]
-    assert row["settings"] == {"toy": "toy settings"}
   assert rows[0]["toy"] < rows[1]["toy"]
 
 
@@ -124,10 +153,10 @@ def test_a_broken_estimate_is_left_out_of_its_level_alone():
   clean, estimate = _excerpt(0)
   broken = estimate.copy()
   broken[1, 3] = np.nan
-  scorer = evaluation_scores.Scorer(("toy",), RATE, LEVELS)
-  scorer.watch_target(clean)
-  list(scorer.rows("a", broken, clean, estimate))
-  first, second, whole = scorer.systems("gain_db")
+  systems = scores.Systems(LEVELS)
+  systems.add_target(_embedded(clean))
+  systems.add("a", _embedded(broken))
+  first, second, whole = systems.rows("gain_db")
   expected = _statistics([estimate[:1]])
   for row in (first, whole):
     reference = _statistics([clean])
