@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
+TASK := ceg_hard_clip
 LISTEN := $(RUN)/evaluation/plucked_strings_overdrive/listen
 
-.PHONY: quickstart test slow lint
+.PHONY: quickstart reproduce-smoke test slow lint
 
 $(BIN)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +23,9 @@ quickstart: $(BIN)/.installed
 	  -o $(RUN)/restored.wav --checkpoint=$(RUN)
 	@echo "Listen: $(LISTEN)/000_35dB_distorted.wav, then $(RUN)/restored.wav"
 	@echo "Look:   $(RUN)/evaluation/plucked_strings_overdrive/si_sdr.png"
+
+reproduce-smoke: $(BIN)/.installed
+	$(BIN)/python experiments/reproduce.py --task=$(TASK) --smoke
 
 test: $(BIN)/.installed-test
 	$(BIN)/pytest -n auto

@@ -22,7 +22,7 @@ from distortion_removal.errors import one_line_errors
 from distortion_removal.methods import Method
 
 _FASTER = 1.05  # by which a larger batch has to be to go on
-_MOST_SECONDS = 60.0  # of repeats of a batch size, unless one takes more
+_MOST_SECONDS = 30.0  # of repeats of a batch size, unless one takes more
 
 
 def measure(
