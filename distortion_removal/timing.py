@@ -11,6 +11,7 @@ How long a declipper takes depends on the level, so every excerpt comes at every
 level of the task: the time is the mean over levels. Compiling does not count.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -85,7 +86,7 @@ def time_methods(
   run = evaluate._run(workdir, config)
   config = run if config is None else config
   evaluate._check_same_format(run, config)
-  task = tasks.get(config.data.task)
+  task = tasks.from_config(config.data)
   requests = _requests(workdir, run, config, task)
   if not requests:
     raise UserError(f"{workdir}: no method to time on the task {task.name}")
@@ -122,7 +123,7 @@ def _requests(
   found = [
     {"method": name, "is_network": False, "config": options}
     for name in config.baselines
-    if baselines.get(name).applies_to(task.effect)
+    if baselines.get(name).applies_to(task)
   ]
   if run.model.name:
     network = {"method": run.model.name, "is_network": True}
@@ -144,21 +145,25 @@ def take_excerpts(
     UserError: there is no such split, or it is empty.
   """
   source = datasets.read_split(datasets.open_dataset(config.data), "test")
+  if not len(source):
+    raise UserError(f"the test split of {config.data.dataset} is empty")
   length = round(config.data.excerpt_seconds * config.data.sample_rate)
-  degrade = jax.jit(pairs.degrader(task))
-  taken = []
-  for i in range(len(source)):
-    record = source[i]
-    if len(record["clean"]) == length:
-      taken.append(record)
-    if len(taken) == count:
-      break
-  sides = [
-    evaluate._all_levels(record, task, degrade, length)
-    for record in taken or [source[0]]
-  ]
-  clean, degraded = (np.concatenate(side) for side in zip(*sides, strict=True))
-  return Excerpts(degraded, clean, len(sides))
+  records = (source[i] for i in range(len(source)))
+  full = (record for record in records if len(record["clean"]) == length)
+  taken = list(itertools.islice(full, count)) or [source[0]]
+  batches = [_all_levels(record, task) for record in taken]
+  batch = {k: np.concatenate([each[k] for each in batches]) for k in batches[0]}
+  degraded = np.asarray(jax.jit(pairs.degrader(task))(batch))
+  return Excerpts(degraded, batch["clean"], len(taken))
+
+
+def _all_levels(record: dict, task: Task) -> dict[str, np.ndarray]:
+  """What `pairs.degrader` takes of one excerpt, an item for each level."""
+  levels = task.evaluation_levels
+  sides = pairs.sides(record, task)
+  batch = {name: np.stack([side] * len(levels)) for name, side in sides.items()}
+  seeds = [pairs.fixed_seed(record, i) for i in range(len(levels))]
+  return batch | {"level": np.float32(levels), "seed": np.stack(seeds)}
 
 
 def _platforms(environment: Mapping[str, str]) -> list[dict[str, str]]:
@@ -231,7 +236,7 @@ def _about(
 ) -> Row:
   """What all rows have in common."""
   return {
-    "dataset": evaluate._label(config),
+    "dataset": datasets.label(config.data),
     "task": task.name,
     "excerpts": audio.count,
     "levels": list(task.evaluation_levels),

@@ -180,7 +180,7 @@ def timed(tiny_run, tmp_path_factory):
   return [json.loads(line) for line in path.open()]
 
 
-def test_a_run_is_timed_with_its_baselines(timed):
+def test_a_run_is_timed_with_its_baselines(timed, tiny_data):
   assert [(row["method"], row["batch"]) for row in timed] == [
     ("demucs", 1),
     ("demucs", 2),
@@ -190,6 +190,7 @@ def test_a_run_is_timed_with_its_baselines(timed):
   for row in timed:
     assert row["device"] == "cpu"
     assert row["task"] == "hard_clip"
+    assert row["dataset"] == tiny_data.name
     assert row["excerpts"] == 1
     assert row["levels"] == list(tasks.get("hard_clip").evaluation_levels)
     assert (row["audio_seconds"], row["sample_rate"]) == (2.0, RATE)

@@ -117,6 +117,18 @@ def open_dataset(data: Any) -> "CleanAudioBuilder":
   return prepare(builder, jobs=cores.default_jobs())
 
 
+def label(data: Any) -> str:
+  """Names a run's data set; folders of recordings by where they lie prepared.
+
+  Args:
+    data: `config.data` of a run.
+  """
+  folders = ("audio_folder", "ceg", "paired_folder")
+  if data.dataset in folders and data.data_dir:
+    return Path(data.data_dir).name
+  return data.dataset
+
+
 def is_prepared(builder: "CleanAudioBuilder") -> bool:
   """Whether the data set lies there complete."""
   # TFDS's own `is_prepared` logs a warning whenever the answer is no.
