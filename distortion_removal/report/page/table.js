@@ -37,6 +37,7 @@ function buildTask(data, index) {
     (version) => make("th", COLUMN, version.label));
   // Roles by name: as blocks, on a narrow screen, tables would lose theirs.
   const table = make("table", { role: "table", "aria-labelledby": heading.id },
+    make("colgroup", {}, make("col", { className: "names" })),
     make("thead", { role: "rowgroup", className: "spoken" },
       make("tr", { role: "row" }, make("th", COLUMN, "excerpt"), ...names)),
     make("tbody", { role: "rowgroup" },
