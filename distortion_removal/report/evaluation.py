@@ -48,7 +48,9 @@ def write_tables(
     else:
       scores = tables.collect(systems, effect.level_name, name)
       texts.append(tables.system_table(scores, metric, effect, left_out))
-      texts += _windows([row[f"{name}_windows"] for row in systems])
+      if systems:
+        counts = [row[f"{name}_windows"] for row in systems]
+        texts.append(tables.windows(counts))
     texts += notes
     figure = plots.score_by_level(
       scores,
@@ -59,16 +61,6 @@ def write_tables(
   text = "\n\n".join(texts)
   write_whole(folder / "table.md", text + "\n")
   return text
-
-
-def _windows(counts: Sequence[tuple[int, int]]) -> list[str]:
-  if not counts:
-    return []
-  estimates, references = zip(*counts, strict=True)
-  return [
-    f"From {min(estimates)} (a level) to {max(estimates)} (all) windows of "
-    f"each method; {max(references)} of the clean audio."
-  ]
 
 
 def _notes(rows: Sequence[Mapping], left_out: Mapping[str, str]) -> list[str]:

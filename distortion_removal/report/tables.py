@@ -8,7 +8,7 @@ import numpy as np
 from distortion_removal.effects import Effect
 from distortion_removal.metrics import Metric
 
-GAP = "–"  # noqa: RUF001 — where a method does not apply
+GAP = "\N{EN DASH}"  # where a method does not apply
 
 # By method, by level; the level None is all of them at once.
 Scores = dict[str, dict[float | None, list[float]]]
@@ -88,6 +88,19 @@ def system_table(
   """
   title = f"{heading(metric)} by {effect.level_label} ({effect.label})"
   return "\n".join([title, *_body(scores, metric, effect, left_out)])
+
+
+def windows(counts: Sequence[tuple[int, int]]) -> str:
+  """What a metric of sets was computed from.
+
+  Args:
+    counts: of windows of a method and of the clean audio, at least one pair.
+  """
+  estimates, references = zip(*counts, strict=True)
+  return (
+    f"From {min(estimates)} (a level) to {max(estimates)} (all) windows of "
+    f"each method; {max(references)} of the clean audio."
+  )
 
 
 def _body(

@@ -8,8 +8,6 @@ from distortion_removal.report.statistics import Summary
 from distortion_removal.report.tables import text
 
 UNKNOWN = "n/a"
-# For what was not to be expected: the method does not apply.
-GAP = "\N{EN DASH}"
 _STAR = "\N{ASTERISK OPERATOR}"
 _STARS = {0.001: 3, 0.01: 2, 0.05: 1}
 

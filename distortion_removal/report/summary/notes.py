@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from distortion_removal import metrics
+from distortion_removal.report import tables
 from distortion_removal.report.names import in_order, is_oracle, method_label
 from distortion_removal.report.results import Results
 from distortion_removal.report.statistics import (
@@ -66,7 +67,7 @@ def gaps(results: Results) -> list[str]:
   oracles = [method_label(m) for m in results.methods if is_oracle(m)]
   return [
     *(
-      f"{cells.GAP} {method_label(method)}: {why}."
+      f"{tables.GAP}: {method_label(method)} {why}."
       for method, why in results.left_out.items()
     ),
     *(
@@ -144,17 +145,16 @@ def windows(results: Results, name: str) -> list[str]:
   """What a metric of sets is, and how many windows it was computed from."""
   counts = [row.get(f"{name}_windows") for row in results.systems]
   known = [count for count in counts if count]
-  told = ""
-  if known:
-    estimates, references = zip(*known, strict=True)
-    told = (
-      f", from {min(estimates)} (a level) to {max(estimates)} (all) windows of "
-      f"each method and {max(references)} of the clean audio"
-    )
+  told = [tables.windows(known)] if known else []
   return [
-    f"{_label(name)}: one number for all excerpts of a level or, not a mean, "
-    f"of all levels{told}. Fewer windows give a higher number: compare like "
-    "with like."
+    " ".join(
+      [
+        f"{_label(name)}: one number for all excerpts of a level or, not a "
+        "mean, of all levels.",
+        *told,
+        "Fewer windows give a higher number: compare like with like.",
+      ]
+    )
   ]
 
 

@@ -8,8 +8,8 @@ from distortion_removal.datasets import tasks
 from distortion_removal.report import names
 from distortion_removal.report.names import method_label
 from distortion_removal.report.summary import formats, notes
-from distortion_removal.report.summary.cells import GAP
 from distortion_removal.report.summary.formats import Section, Table
+from distortion_removal.report.tables import GAP
 
 _REFERENCE = "aspade"
 # What two timings must share to be held against each other.

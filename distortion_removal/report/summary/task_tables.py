@@ -8,7 +8,7 @@ from distortion_removal.report.names import method_label
 from distortion_removal.report.summary import cells, notes
 from distortion_removal.report.summary.analysis import Study, has_failed
 from distortion_removal.report.summary.formats import Section, Table
-from distortion_removal.report.tables import heading, text
+from distortion_removal.report.tables import GAP, heading, text
 
 # A method's cells, without its name.
 Row = Callable[[str], list[str]]
@@ -183,7 +183,7 @@ def _sections(
   own = [
     [
       method_label(m),
-      *(row(m) if m in results.methods else width * [cells.GAP]),
+      *(row(m) if m in results.methods else width * [GAP]),
     ]
     for m in names.in_order([*results.methods, *results.left_out])
   ]
