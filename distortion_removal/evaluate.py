@@ -12,7 +12,6 @@ from pathlib import Path
 
 import ml_collections
 
-from distortion_removal import config as run_config
 from distortion_removal import datasets, parallel
 from distortion_removal.datasets import tasks
 from distortion_removal.errors import UserError
@@ -55,9 +54,7 @@ def evaluate(
     UserError: no run, no data set, or the data set has another sample rate or
       channel count than the model; or a method failed on every excerpt.
   """
-  run = _run(workdir, config)
-  config = run if config is None else config
-  _check_same_format(run, config)
+  run, config = plan.find_run(workdir, config)
   task = tasks.from_config(config.data)
   source = datasets.read_split(datasets.open_dataset(config.data), "test")
   planned = plan.make(workdir, config, run, task, excerpts.survey(source))
@@ -86,26 +83,3 @@ def _check_not_all_failed(folder: Path, rows: list[dict]) -> None:
       f"{name} failed on every excerpt ({error}); see "
       f"{folder / 'results.jsonl'}"
     )
-
-
-def _run(
-  workdir: Path, config: ml_collections.ConfigDict | None
-) -> ml_collections.ConfigDict:
-  """The run in `workdir`, or a configuration that can do without."""
-  needed = config is None or config.model.name
-  if needed or run_config.exists(workdir):
-    return run_config.load(workdir)
-  run_config.check(config)
-  return config
-
-
-def _check_same_format(
-  run: ml_collections.ConfigDict, config: ml_collections.ConfigDict
-) -> None:
-  for field in ("sample_rate", "channels"):
-    model, data = run.data[field], config.data[field]
-    if model != data:
-      raise UserError(
-        f"the model was trained at {field} {model}, the data set has {data}; "
-        f"give --config.data.{field}={model}"
-      )

@@ -27,8 +27,6 @@ from distortion_removal.datasets import tasks
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-_BATCH = 8
-
 
 def distorted(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
   """The untouched input: the row every table starts with."""
@@ -93,9 +91,13 @@ def chunk_length(config: ml_collections.ConfigDict) -> int:
   return round(config.apply.chunk_seconds * config.data.sample_rate)
 
 
-def network(workdir: Path, config: ml_collections.ConfigDict) -> Method:
-  """The trained network of a run as a method for audio of any length."""
-  batch = config.get("evaluation_batch", _BATCH)  # not in earlier versions
+def network(
+  workdir: Path, config: ml_collections.ConfigDict, batch: int | None = None
+) -> Method:
+  """The trained network of a run as a method for audio of any length.
+
+  Arguments and errors as of `load_network`.
+  """
   function = load_network(workdir, config, batch)
   options = chunking(config)
 

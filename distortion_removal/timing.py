@@ -26,11 +26,12 @@ import jax
 import ml_collections
 import numpy as np
 
-from distortion_removal import baselines, cores, datasets, evaluate
+from distortion_removal import baselines, cores, datasets
 from distortion_removal import config as run_config
 from distortion_removal.datasets import pairs, tasks
 from distortion_removal.datasets.tasks import Task
 from distortion_removal.errors import UserError
+from distortion_removal.evaluation import plan
 from distortion_removal.files import write_whole
 from distortion_removal.log import logger
 from distortion_removal.report.summary import timing_table
@@ -83,9 +84,7 @@ def time_methods(
   environment = dict(os.environ)
   # An accelerator is left to the processes that are timed.
   jax.config.update("jax_platforms", "cpu")
-  run = evaluate._run(workdir, config)
-  config = run if config is None else config
-  evaluate._check_same_format(run, config)
+  run, config = plan.find_run(workdir, config)
   task = tasks.from_config(config.data)
   requests = _requests(workdir, run, config, task)
   if not requests:

@@ -17,7 +17,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from distortion_removal import apply, methods
+from distortion_removal import methods
 from distortion_removal.errors import one_line_errors
 from distortion_removal.methods import Method
 
@@ -104,12 +104,8 @@ def _load(request: Mapping[str, Any]) -> Method:
   config = ml_collections.ConfigDict(request["config"])
   if not request["is_network"]:
     return methods.baseline(request["method"], config)
-  # Unlike `methods.network`, as many at a time as it is given.
-  network = methods.load_network(Path(request["workdir"]), config)
-  chunking = methods.chunking(config)
-  return lambda degraded, clean: apply.apply_chunked(
-    network, degraded, **chunking
-  )
+  # Without a batch of its own, as many at a time as it is given.
+  return methods.network(Path(request["workdir"]), config)
 
 
 def main() -> None:

@@ -118,7 +118,7 @@ def make_case(tiny_config, tmp_path, monkeypatch):
     run_config.save(tiny_config, case.workdir)
     mask = baselines.Baseline(case.mask)
     monkeypatch.setitem(baselines.BASELINES, "ideal_ratio_mask", mask)
-    monkeypatch.setattr(methods, "network", lambda workdir, run: case.network)
+    monkeypatch.setattr(methods, "network", lambda *_: case.network)
     monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
     monkeypatch.setattr(datasets, "read_split", lambda *_: case.source)
     return case

@@ -73,7 +73,7 @@ def evaluated(tiny_config, tmp_path, monkeypatch, capsys):
     baselines.BASELINES, "ideal_ratio_mask", baselines.Baseline(_three_quarters)
   )
   run_config.save(tiny_config, tmp_path)
-  monkeypatch.setattr(methods, "network", lambda workdir, run: _halfway)
+  monkeypatch.setattr(methods, "network", lambda *_: _halfway)
   monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
   monkeypatch.setattr(
     datasets, "read_split", lambda builder, split: {"test": _records()}[split]
@@ -368,7 +368,7 @@ def test_a_run_is_scored_beside_the_baselines_of_another_configuration(
   without_network, tiny_data, tmp_path, monkeypatch
 ):
   run_config.save(make_tiny_config(tiny_data), tmp_path)
-  monkeypatch.setattr(methods, "network", lambda workdir, run: _halfway)
+  monkeypatch.setattr(methods, "network", lambda *_: _halfway)
   rows = _rows(evaluate.evaluate(tmp_path, without_network))
   assert {row["method"] for row in rows} == set(METHODS)
 
@@ -384,7 +384,7 @@ def test_a_bad_configuration_without_a_network_is_told(
 
 def test_an_empty_test_split_is_told(tiny_config, tmp_path, monkeypatch):
   run_config.save(tiny_config, tmp_path)
-  monkeypatch.setattr(methods, "network", lambda workdir, run: _halfway)
+  monkeypatch.setattr(methods, "network", lambda *_: _halfway)
   monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
   monkeypatch.setattr(datasets, "read_split", lambda builder, split: [])
   with pytest.raises(UserError, match="test split of audio_folder is empty"):

@@ -36,8 +36,7 @@ def _power(degraded: jax.Array, clean: jax.Array) -> jax.Array:
 
 _MASKS = {"unclipped": _unclipped, "clipped": _clipped, "power": _power}
 
-# Items of a call, whatever the recordings' lengths and levels.
-_BATCH = 8
+_BATCH = 8  # the most items of a call
 
 
 def ideal_ratio_mask(
@@ -79,7 +78,8 @@ def ideal_ratio_mask(
   buffers = [_buffered(np.asarray(x)) for x in (degraded, clean)]
   options = {"variant": variant, "size": size, "hop": hop}
   function = functools.partial(_masked, length=np.int32(length), **options)
-  return parallel.in_batches(function, _BATCH)(*buffers)[:, :length]
+  batch = min(1 << (len(degraded) - 1).bit_length(), _BATCH)
+  return parallel.in_batches(function, batch)(*buffers)[:, :length]
 
 
 def _buffered(audio: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ml_collections
 
-from distortion_removal import baselines, effects, methods
+from distortion_removal import baselines, datasets, effects, methods
 from distortion_removal import config as run_config
 from distortion_removal.datasets import effect_options
 from distortion_removal.datasets.tasks import Task
@@ -16,6 +16,8 @@ from distortion_removal.evaluation import fingerprints, parts, scores
 from distortion_removal.evaluation.excerpts import Excerpt
 from distortion_removal.evaluation.sounds import CLEAN
 from distortion_removal.log import logger
+
+_BATCH = 8  # of configurations of earlier versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +102,38 @@ class Plan:
     }
 
 
+def find_run(
+  workdir: Path, config: ml_collections.ConfigDict | None
+) -> tuple[ml_collections.ConfigDict, ml_collections.ConfigDict]:
+  """The run in `workdir`, or a configuration that can do without.
+
+  Args:
+    workdir: of the run.
+    config: of the evaluation; None: the run's own.
+
+  Returns:
+    The configuration of the run, and that of the evaluation.
+
+  Raises:
+    UserError: no run, or data of another form than the model's.
+  """
+  needed = config is None or config.model.name
+  if needed or run_config.exists(workdir):
+    run = run_config.load(workdir)
+  else:
+    run_config.check(config)
+    run = config
+  config = run if config is None else config
+  for field in ("sample_rate", "channels"):
+    model, data = run.data[field], config.data[field]
+    if model != data:
+      raise UserError(
+        f"the model was trained at {field} {model}, the data set has {data}; "
+        f"give --config.data.{field}={model}"
+      )
+  return run, config
+
+
 def make(
   workdir: Path,
   config: ml_collections.ConfigDict,
@@ -123,10 +157,8 @@ def make(
     raise UserError(f"the test split of {config.data.dataset} is empty")
   candidates = {"distorted": methods.distorted}
   if run.model.name:
-    run = ml_collections.ConfigDict(run_config.to_dict(run))
-    if "evaluation_batch" in config:
-      run.evaluation_batch = config.evaluation_batch
-    candidates[run.model.name] = methods.network(workdir, run)
+    batch = config.get("evaluation_batch", _BATCH)
+    candidates[run.model.name] = methods.network(workdir, run, batch)
   found, left_out = _baselines(config, task)
   candidates |= found
   names, unusable = scores.usable(
@@ -134,7 +166,7 @@ def make(
     sample_rate=config.data.sample_rate,
     channels=config.data.channels,
   )
-  label = data_label(config)
+  label = datasets.label(config.data)
   return Plan(
     config=config,
     task=task,
@@ -164,11 +196,3 @@ def _baselines(
       left_out[name] = f"does not undo {effect_options.effect_of(task).label}"
       logger.info("%s is left out: it %s", name, left_out[name])
   return found, left_out
-
-
-def data_label(config: ml_collections.ConfigDict) -> str:
-  """Names a data set; folders of recordings by where they were prepared."""
-  folders = ("audio_folder", "ceg", "paired_folder")
-  if config.data.dataset in folders and config.data.data_dir:
-    return Path(config.data.data_dir).name
-  return config.data.dataset

@@ -129,14 +129,14 @@ def test_recordings_of_many_lengths_take_few_programs():
   before = masks._masked._cache_size()
   lengths = (*range(30, 6000, 371), 6143, 6144)
   for i, length in enumerate(lengths):
-    degraded, clean = signals((1 + i % 9, length, 1))
+    degraded, clean = signals((5 + i % 9, length, 1))
     options = {"size": 256, "hop": 64}
     found = ideal_ratio_mask(degraded, clean, **options)
     last = len(found) - 1
     expected = by_frames(
       "unclipped", degraded[last, :, 0], clean[last, :, 0], **options
     )
-    np.testing.assert_allclose(found[last, :, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(found[last, :, 0], expected, atol=5e-5)
   # 1024, 2048, 3072, 4096, 5120 and 6144 samples.
   assert masks._masked._cache_size() - before == 6
 
