@@ -78,10 +78,14 @@ def _groups(items: int, batch: int) -> Iterator[np.ndarray]:
     yield np.arange(start, start + batch) % items
 
 
-def peak_bytes() -> int:
-  """The most memory that this process has had: resident, or the device's."""
-  if jax.default_backend() != "cpu":
-    return jax.local_devices()[0].memory_stats()["peak_bytes_in_use"]
+def peak_bytes() -> int | None:
+  """The most memory that this process has had: resident, or the device's.
+
+  None of an accelerator that does not tell.
+  """
+  device = jax.local_devices()[0]
+  if device.platform != "cpu":
+    return (device.memory_stats() or {}).get("peak_bytes_in_use")
   status = Path("/proc/self/status")
   if status.is_file():
     # `ru_maxrss` would begin with the peak of the process that started this.
@@ -126,7 +130,9 @@ def main() -> None:
       repeats=request["repeats"],
       largest=request["largest"],
     ):
-      row |= {"device": device, "peak_memory_bytes": peak_bytes() - before}
+      peak = peak_bytes()
+      memory = None if peak is None else peak - before
+      row |= {"device": device, "peak_memory_bytes": memory}
       print(json.dumps(row), flush=True)
   except Exception as error:
     # A batch size that does not fit ends it; the smaller ones are measured.

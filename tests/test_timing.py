@@ -125,6 +125,30 @@ def test_the_peak_is_that_of_the_process_alone():
   assert growth == pytest.approx(200e6, rel=0.05)
 
 
+@pytest.mark.parametrize(
+  ("stats", "peak"),
+  [({"peak_bytes_in_use": 123}, 123), (None, None), ({}, None)],
+)
+def test_an_accelerator_tells_its_own_peak(monkeypatch, stats, peak):
+  class Accelerator:
+    platform, device_kind = "gpu", "NVIDIA H100"
+
+    def memory_stats(self):
+      return stats
+
+  monkeypatch.setattr(
+    timing_process.jax, "local_devices", lambda: [Accelerator()]
+  )
+  assert timing_process.peak_bytes() == peak
+  assert timing_process.device_name() == "gpu:NVIDIA H100"
+
+
+def test_the_hardware_is_that_of_the_row():
+  host = timing._hardware("cpu")
+  assert host.startswith(f"{timing.cpu_name()}, {cores.available()} core")
+  assert timing._hardware("gpu:NVIDIA H100") == f"NVIDIA H100; {host}"
+
+
 def _ask(monkeypatch, capsys, tmp_path, method):
   """The rows that the process prints for a method."""
   np.savez(tmp_path / "audio.npz", degraded=ITEMS, clean=ITEMS)
