@@ -218,19 +218,25 @@ def _folder(options: Options, name: str) -> Path:
 
 def _report(options: Options, names: tuple[str, ...]) -> Stage:
   """Of this task's runs, and of what there is of the other tasks."""
-  others = sorted(
-    folder.parent
-    for folder in options.workdir.glob("*/*/evaluation")
-    if folder.parts[-3] != options.task
-  )
   mine = [_folder(options, name) for name in (*names, "baselines")]
+  places = (
+    options.workdir / task / name
+    for task in BASELINES
+    for name in (*NETWORKS, "baselines")
+  )
+  found = [
+    folder
+    for folder in places
+    if folder in mine
+    or (folder.parent.name != options.task and (folder / "evaluation").is_dir())
+  ]
   output = options.workdir / "report"
   return Stage(
     "report",
     (
       MAIN,
       "--mode=report",
-      f"--workdirs={','.join(map(str, [*mine, *others]))}",
+      f"--workdirs={','.join(map(str, found))}",
       f"--output={output}",
     ),
     output / "report.md",

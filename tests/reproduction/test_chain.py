@@ -99,12 +99,12 @@ def test_the_report_is_also_about_the_other_tasks(tmp_path):
   for name in ("ceg_hard_clip/umx", "ceg_overdrive/crafx", "signaltrain/umx"):
     (tmp_path / name / "evaluation").mkdir(parents=True)
   (tmp_path / "signaltrain" / "demucs").mkdir()
-  words = _words(task="ceg_overdrive", workdir=tmp_path)["report"]
+  words = _words(task="ceg_hard_clip", workdir=tmp_path)["report"]
   folders = words[1].removeprefix("--workdirs=").split(",")
   assert [str(Path(x).relative_to(tmp_path)) for x in folders] == [
-    "ceg_overdrive/umx",
-    "ceg_overdrive/baselines",
+    "ceg_overdrive/crafx",
     "ceg_hard_clip/umx",
+    "ceg_hard_clip/baselines",
     "signaltrain/umx",
   ]
 
