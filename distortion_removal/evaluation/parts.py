@@ -22,6 +22,16 @@ from distortion_removal.evaluation.excerpts import Excerpt
 from distortion_removal.evaluation.scores import Embeddings
 from distortion_removal.files import write_whole
 
+# What reading raises where there is no file, half of one or another's.
+_NO_PART = (
+  OSError,
+  EOFError,
+  KeyError,
+  TypeError,
+  ValueError,
+  zipfile.BadZipFile,
+)
+
 
 class Part(NamedTuple):
   """Some excerpts by one method.
@@ -77,8 +87,8 @@ class Store:
         with np.load(path.with_suffix(".npz")) as arrays:
           for name in counts:
             _deal(embeddings, name, counts[name], arrays[name])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-      return None  # Whatever it is, no part of ours.
+    except _NO_PART:
+      return None
     return Part(content["entries"], embeddings)
 
   def save(self, excerpts: Sequence[Excerpt], part: Part) -> None:
