@@ -34,6 +34,7 @@ def test_what_is_not_python_is_what_ci_runs():
   make = (ROOT / "Makefile").read_text()
   others = set(_commands()) - set(_python_commands())
   assert others == {
+    "python experiments/reproduce.py --task=ceg_overdrive --path=MY_GUITAR",
     "make quickstart",
     "make test",
     "python3 -m venv .venv",
@@ -42,6 +43,8 @@ def test_what_is_not_python_is_what_ci_runs():
     "pytest -n auto",
   }
   assert "make quickstart" in ci
+  assert "make reproduce-smoke" in ci
+  assert "experiments/reproduce.py --task=$(TASK) --smoke" in make
   assert "make test" in ci
   assert "$(PYTHON) -m venv $(VENV)" in make
   assert "pip install --quiet --editable '.[test]'" in make
@@ -56,7 +59,7 @@ def test_inline_commands_and_paths_exist():
 
 @pytest.mark.slow
 def test_python_commands_run_in_this_order_in_small(tmp_path):
-  """Recordings → prepare → train → evaluate → restore, `:smoke` sizes."""
+  """Recordings → prepare → train → … → report, `:smoke` sizes."""
   rng = np.random.default_rng(0)
   (tmp_path / "MY_GUITAR").mkdir()
   for i in range(6):
@@ -67,7 +70,7 @@ def test_python_commands_run_in_this_order_in_small(tmp_path):
   clipped = np.clip(audio, -0.25, 0.25)
   soundfile.write(tmp_path / "IN.wav", clipped, 22_050)
   commands = _python_commands()
-  assert len(commands) == 13
+  assert len(commands) == 15
   for command in commands:
     words = shlex.split(command)
     words[0] = sys.executable
@@ -87,3 +90,6 @@ def test_python_commands_run_in_this_order_in_small(tmp_path):
     assert (restored.frames, restored.samplerate) == (4 * 22_050, 22_050)
   results = tmp_path / "runs/demucs_guitar_overdrive/evaluation"
   assert list(results.glob("*/results.jsonl"))
+  assert (tmp_path / "report/page/index.html").is_file()
+  tables = "\n".join(p.read_text() for p in tmp_path.glob("report/tables/*.md"))
+  assert "CEG-OD" in tables
