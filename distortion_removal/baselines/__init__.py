@@ -55,7 +55,13 @@ def _ideal_ratio_mask(
 
 
 def _declip(name: str) -> Baseline:
-  """A declipper as a baseline: it is told where the clipping tasks clip."""
+  """A declipper as a baseline: it is told where the clipping tasks clip.
+
+  What it restores is as loud as what went into the clip. Where that is the
+  clean signal at a gain that nobody tells, the result is brought to the peak
+  that the task fixes for every clean excerpt: metrics that hear the level would
+  otherwise score the gain.
+  """
 
   def function(
     degraded: np.ndarray,
@@ -74,6 +80,9 @@ def _declip(name: str) -> Baseline:
       peak = np.abs(audio).max(axis=(1, 2), initial=0.0)
       rail = np.where(peak, peak, 1.0)
     restored, _ = declipper(name)(audio, rail, **options)
+    if task.clean_peak is not None:
+      peak = np.abs(restored).max(axis=(1, 2), keepdims=True, initial=0.0)
+      restored = restored * (task.clean_peak / np.where(peak, peak, 1.0))
     return np.asarray(restored, np.float32)
 
   return Baseline(function, ("hard_clip", "hard_clip_sdr"), ("rail",))
