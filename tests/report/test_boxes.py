@@ -149,6 +149,23 @@ def test_methods_without_scores_say_whether_they_failed():
   assert _words(figure.axes[1]) == []
 
 
+def test_a_long_reason_stays_in_its_panel():
+  """Of three methods, the lowest panel; the tables have it in full."""
+  why = "VGGish's weights are not at /home/somebody/.cache/vggish.safetensors; "
+  figure = _draw(
+    methods=("distorted", "demucs", "umx"),
+    metric_names=("si_sdr", "peaq"),
+    metrics_left_out={"fad": 5 * why},
+  )
+  axis = figure.axes[3]
+  (text,) = axis.texts
+  assert text.get_text().startswith("no FAD: VGGish's")
+  assert text.get_text().endswith("…")
+  inner, outer = text.get_window_extent(), axis.get_window_extent()
+  assert outer.x0 < inner.x0 and inner.x1 < outer.x1
+  assert outer.y0 < inner.y0 and inner.y1 < outer.y1
+
+
 def test_missing_metrics_leave_a_panel_that_says_why():
   figure = _draw(
     metric_names=("si_sdr", "peaq"), metrics_left_out={"fad": "no weights"}

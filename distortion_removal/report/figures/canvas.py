@@ -20,6 +20,7 @@ from distortion_removal.report.tables import heading
 # Inches, as journals and ISMIR print them.
 TWO_COLUMNS = 7.0
 PAPER_METRICS = ("si_sdr", "peaq", "r_nonlin", "fad")
+_NOTE_LINES = 4  # that fit into a panel of three methods
 
 _LOOK = {
   "axes.axisbelow": True,
@@ -124,11 +125,12 @@ def why_missing(results: Results, metric: str) -> str:
 
 
 def note(axis: Axes, text: str, *, width: int = 22) -> None:
-  """Puts words in place of what cannot be drawn."""
+  """Puts words in place of what cannot be drawn, as many as there is room."""
+  lines = textwrap.wrap(text, width, max_lines=_NOTE_LINES, placeholder=" …")
   axis.text(
     0.5,
     0.5,
-    textwrap.fill(text, width),
+    "\n".join(lines),
     transform=axis.transAxes,
     ha="center",
     va="center",
