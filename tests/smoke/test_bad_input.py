@@ -129,6 +129,7 @@ def test_a_workdir_without_a_run(recording, tmp_path):
   assert_error(result, f"{tmp_path}: no trained run here", "--workdir")
 
 
+@pytest.mark.slow
 def test_training_on_a_full_disk_stops_and_resumes(
   config_file, tiny_run, small_disk
 ):
