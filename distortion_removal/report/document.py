@@ -7,6 +7,7 @@ from pathlib import Path
 
 from distortion_removal import __version__, metrics
 from distortion_removal.report.names import DISTORTED, method_label
+from distortion_removal.report.result_files import has_failed
 from distortion_removal.report.results import Results, file_stems
 from distortion_removal.report.summary.notes import counted
 
@@ -126,7 +127,7 @@ def _gaps(one: Results) -> Iterator[str]:
   for method, count in one.failures.items():
     what = counted(count, "degraded excerpt")
     yield f"{method_label(method)} failed on {what}."
-  scored = one.where(lambda row: not row.get("error"))
+  scored = one.where(lambda row: not has_failed(row))
   for method, where in scored.items():
     absent = where.size - int(where.sum()) - one.failures.get(method, 0)
     if absent:

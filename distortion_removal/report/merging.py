@@ -1,27 +1,29 @@
 """Merges what several runs have scored, and warns where they disagree."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from distortion_removal import metrics
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
 from distortion_removal.report import names
-from distortion_removal.report.result_files import Evaluation
+from distortion_removal.report.result_files import Evaluation, has_failed
 
 # Copies of a row that differ by less are the same but for rounding.
 _TOLERANCE = 1e-3
+# Why a row has no scores, or lacks some.
+_REASONS = ("error", "metric_errors")
 
 
 class Keys:
   """Gives networks of one name from several runs keys of their own.
 
   Attributes:
-    runs: the run of each network, by its key.
+    runs: the run of each network, by its key; some may be given.
   """
 
-  def __init__(self):
-    self.runs: dict[str, Path] = {}
+  def __init__(self, runs: Mapping[str, Path] | None = None):
+    self.runs = dict(runs or {})
 
   def key(self, method: str, run: Path) -> str:
     """What reports call a run's method; the same whenever it is asked."""
@@ -62,12 +64,13 @@ def add(
     place = tuple(row[name] for name in columns)
     if place in table:
       kept, other = table[place], row
-      if kept.get("error") and not other.get("error"):
+      if _lack(other) < _lack(kept):
         kept, other = other, kept
       _compare(kept, other, differences)
       row = {**other, **kept}
-      if not kept.get("error"):
-        row.pop("error", None)
+      for reason in _REASONS:
+        if not kept.get(reason):
+          row.pop(reason, None)
     table[place] = row
   for method, difference in differences.items():
     logger.warning(
@@ -77,6 +80,11 @@ def add(
       names.method_label(method),
       difference,
     )
+
+
+def _lack(row: Mapping) -> tuple[bool, bool]:
+  """Whether all of a row failed, and whether anything of it did."""
+  return has_failed(row), any(row.get(reason) for reason in _REASONS)
 
 
 def _compare(a: dict, b: dict, differences: dict[str, float]) -> None:

@@ -40,7 +40,8 @@ def report(
     UserError: a folder has no results, they are damaged, or `output` is a file
       or holds something else.
   """
-  found, timings = load(folders), load_timings(folders)
+  found = load(folders)
+  timings = load_timings(folders, found)
   # Drawing takes a second to import.
   from distortion_removal.report.figures import write_figures
   from distortion_removal.report.page.replacing import replacing

@@ -118,6 +118,17 @@ def read_timings(folder: Path) -> list[dict]:
   return rows
 
 
+def has_failed(row: Mapping) -> bool:
+  """Whether a row of results.jsonl tells of a method that failed.
+
+  A row that has any score does not, whatever its error says: then a metric has
+  failed, and is undefined.
+  """
+  return bool(row.get("error")) and all(
+    row.get(name) is None for name in metrics.METRICS
+  )
+
+
 def _read_rows(path: Path) -> Iterator[dict]:
   """Yields the row of each line; what all rows share, they share here too."""
   shared: Any = None

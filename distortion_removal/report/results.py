@@ -69,7 +69,8 @@ class Results:
       all levels together.
     left_out: methods that do not apply, and why.
     metrics_left_out: metrics that could not be computed, and why.
-    failures: methods that failed on excerpts, and how many rows are lost.
+    failures: methods that failed on excerpts, and how many rows are lost; not
+      those of which only a metric failed.
     sounds: to listen to; may be empty.
     sample_rate: in Hz; None of old results.
     runs: of networks, the folder of the run that the scores are from.
@@ -174,17 +175,21 @@ def load(folders: Sequence[Path]) -> list[Results]:
   return [_merge(group) for group in groups.values()]
 
 
-def load_timings(folders: Sequence[Path]) -> list[dict]:
-  """The rows of every timing.jsonl; networks are named as by `load`.
+def load_timings(
+  folders: Sequence[Path], results: Sequence[Results]
+) -> list[dict]:
+  """The rows of every timing.jsonl; networks are named as in the results.
 
   Args:
     folders: of runs, or of evaluations; those not timed have no rows.
+    results: what `load` found in these folders; a network that they do not
+      have gets a key that they do not have either.
 
   Raises:
     UserError: a file is damaged.
   """
   rows = []
-  groups: dict[tuple, merging.Keys] = {}
+  groups = {(x.task, x.dataset): merging.Keys(x.runs) for x in results}
   for run in _once(map(result_files.run_folder, folders)):
     for row in result_files.read_timings(run):
       group = (row.get("task"), row.get("dataset"))
@@ -246,7 +251,7 @@ def _merge(group: Sequence[Evaluation]) -> Results:
       if name not in columns
     },
     failures=dict(
-      Counter(r["method"] for r in rows.values() if r.get("error"))
+      Counter(r["method"] for r in rows.values() if result_files.has_failed(r))
     ),
     sounds=tuple(sounds.values()),
     sample_rate=merging.sample_rate(group),

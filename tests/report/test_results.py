@@ -130,6 +130,21 @@ def test_rows_of_failed_excerpts_are_counted(tmp_path):
   assert not failed["distorted"].any()
 
 
+def test_a_metric_that_failed_is_no_failure_of_the_method(tmp_path):
+  rows = make_rows({"demucs": {20.0: [1.0, 2.0, None, None]}})
+  rows[0] |= {"r_nonlin": None, "error": "r_nonlin: ValueError"}
+  rows[1] |= {"r_nonlin": None, "metric_errors": {"r_nonlin": "ValueError"}}
+  rows[2] |= {
+    "r_nonlin": None,
+    "metric_errors": {"si_sdr": "a", "r_nonlin": "b"},
+  }
+  rows[3] |= {"r_nonlin": None, "error": "out of memory"}
+  write_evaluation(tmp_path, rows)
+  found = _load(tmp_path)
+  assert found.failures == {"demucs": 1}
+  assert found.scores("si_sdr")["demucs"][:2].ravel().tolist() == [1.0, 2.0]
+
+
 def test_an_unknown_task_is_called_by_its_name(tmp_path):
   rows = make_rows(SCORES, task="fuzz")
   write_evaluation(tmp_path / "a", rows)
@@ -187,6 +202,25 @@ def test_a_copy_takes_the_place_of_a_failure(tmp_path, warnings):
     assert found.scores("si_sdr")["aspade"].tolist() == [[1.0]]
 
 
+def test_a_copy_takes_the_place_of_a_row_whose_metric_failed(tmp_path):
+  (row,) = make_rows({"aspade": {20.0: [1.0]}}, task="hard_clip")
+  whole = row | {"sdr": 2.0}
+  write_evaluation(tmp_path / "whole", [whole])
+  gap = row | {"sdr": None}
+  for name, reason in (
+    ("error", "sdr: bad"),
+    ("metric_errors", {"sdr": "bad"}),
+  ):
+    write_evaluation(tmp_path / name, [gap | {name: reason}])
+    for order in ((name, "whole"), ("whole", name)):
+      (kept,) = _load(*(tmp_path / x for x in order)).rows
+      assert kept == whole
+  failed = gap | {"si_sdr": None, "error": "out of memory"}
+  write_evaluation(tmp_path / "failed", [failed])
+  (kept,) = _load(tmp_path / "failed", tmp_path / "metric_errors").rows
+  assert kept == gap | {"metric_errors": {"sdr": "bad"}}
+
+
 def test_networks_of_one_name_are_told_apart(tmp_path):
   runs = [tmp_path / "first", tmp_path / "b", tmp_path / "deep" / "b"]
   for i, run in enumerate(runs):
@@ -211,7 +245,7 @@ def test_networks_of_one_name_are_told_apart(tmp_path):
     ("demucs (b)", folders[1] / "a"),
     ("demucs (deep/b)", folders[2] / "a"),
   ]
-  timings = [row["method"] for row in results.load_timings(runs)]
+  timings = [row["method"] for row in results.load_timings(runs, [found])]
   assert timings == [
     "demucs",
     "aspade",
@@ -220,6 +254,28 @@ def test_networks_of_one_name_are_told_apart(tmp_path):
     "demucs (deep/b)",
     "aspade",
   ]
+
+
+def test_a_timed_network_has_the_key_of_its_scores(tmp_path):
+  runs = [tmp_path / name for name in ("a", "b", "c")]
+  for run in runs[:2]:
+    write_evaluation(run, make_rows({"demucs": {20.0: [1.0]}}))
+  runs[2].mkdir()
+  row = {"method": "demucs", "task": "overdrive", "dataset": "guitar"}
+  row |= {"device": "cpu", "seconds_per_second": 0.5}
+  # The first is not timed, the last has no scores.
+  for run in runs[1:]:
+    write_lines(run / "timing.jsonl", [row, row | {"dataset": "other"}])
+  found = _load(*runs[:2])
+  assert found.runs == {"demucs": runs[0], "demucs (b)": runs[1]}
+  timings = results.load_timings(runs, [found])
+  assert [(row["dataset"], row["method"]) for row in timings] == [
+    ("guitar", "demucs (b)"),
+    ("other", "demucs"),
+    ("guitar", "demucs (c)"),
+    ("other", "demucs (c)"),
+  ]
+  assert list(found.runs) == ["demucs", "demucs (b)"]
 
 
 def test_a_folder_given_twice_counts_once(tmp_path):
@@ -295,13 +351,13 @@ def test_damaged_files_are_named(tmp_path, name, content):
 def test_folders_without_an_evaluation_are_refused(tmp_path):
   with pytest.raises(UserError, match="--mode=evaluate"):
     results.load([tmp_path])
-  assert results.load_timings([tmp_path]) == []
+  assert results.load_timings([tmp_path], []) == []
 
 
 def test_timings_that_are_damaged_are_named(tmp_path):
   write_lines(tmp_path / "timing.jsonl", [{"method": "demucs"}])
   with pytest.raises(UserError, match=r"timing.jsonl, line 1.*'device'"):
-    results.load_timings([tmp_path])
+    results.load_timings([tmp_path], [])
 
 
 def test_runs_of_several_sample_rates_are_refused(tmp_path):
