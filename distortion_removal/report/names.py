@@ -47,6 +47,11 @@ def is_oracle(method: str) -> bool:
   return family(method) in ORACLES
 
 
+def is_baseline(method: str) -> bool:
+  """Whether it is what a network has to beat: the input, or a declipper."""
+  return not (is_network(method) or is_oracle(method) or method == CLEAN)
+
+
 def method_label(method: str) -> str:
   """A method's name for people; keys that nobody knows stay as they are."""
   key = family(method)

@@ -48,7 +48,7 @@ class Comparison:
   """A Wilcoxon signed-rank test of a method against another, two-sided.
 
   Attributes:
-    reference: key of the other method.
+    reference: key of the other method, a baseline.
     count: excerpts on which both have scores.
     difference: median over these of the method's score less the other's.
     p: as it comes; NaN without an excerpt.
@@ -141,12 +141,12 @@ def _draws(random: np.random.Generator, count: int, files: int) -> np.ndarray:
 def comparisons(
   scores: Mapping[str, np.ndarray], *, is_higher_better: bool
 ) -> dict[str, Comparison]:
-  """Tests every method against the best of the others.
+  """Tests every method against the best baseline.
 
-  The best has the best median over all scores, among those that are no oracle
-  and not the method itself: the best method is tested against the second best.
-  An excerpt counts with its mean difference over the levels at which both have
-  a score. Differences of zero are left out, as Wilcoxon did; if all are zero, p
+  That is the one with the best median over all scores, among the methods that
+  are neither networks nor oracles; it is the same for all the others. An
+  excerpt counts with its mean difference over the levels at which both have a
+  score. Differences of zero are left out, as Wilcoxon did; if all are zero, p
   is 1.
 
   Args:
@@ -154,7 +154,8 @@ def comparisons(
     is_higher_better: of the metric.
 
   Returns:
-    By method; none for methods without scores, or without another one.
+    By method; none for the reference itself and for methods without scores, and
+    none at all if no baseline has any.
   """
   sign = 1.0 if is_higher_better else -1.0
   medians = {
@@ -162,14 +163,16 @@ def comparisons(
     for method, table in scores.items()
     if not np.isnan(table).all()
   }
-  found = {}
-  for method in medians:
-    others = [m for m in medians if m != method and not names.is_oracle(m)]
-    if others:
-      reference = max(others, key=lambda other: medians[other])
-      difference = _by_excerpt(scores[method], scores[reference])
-      found[method] = (reference, difference, wilcoxon(difference))
-  corrected = holm([p for _, _, p in found.values()])
+  baselines = filter(names.is_baseline, medians)
+  reference = max(baselines, key=medians.__getitem__, default=None)
+  if reference is None:
+    return {}
+  differences = {
+    method: _by_excerpt(scores[method], scores[reference])
+    for method in medians
+    if method != reference
+  }
+  ps = [wilcoxon(difference) for difference in differences.values()]
   return {
     method: Comparison(
       reference=reference,
@@ -178,8 +181,8 @@ def comparisons(
       p=p,
       p_holm=p_holm,
     )
-    for (method, (reference, difference, p)), p_holm in zip(
-      found.items(), corrected, strict=True
+    for (method, difference), p, p_holm in zip(
+      differences.items(), ps, holm(ps), strict=True
     )
   }
 

@@ -66,3 +66,9 @@ def test_networks_are_what_a_run_has_of_its_own():
   others = ["distorted", "clean", *baselines.BASELINES]
   assert all(map(names.is_network, networks))
   assert not any(map(names.is_network, others))
+
+
+def test_baselines_are_the_input_and_declippers():
+  assert all(map(names.is_baseline, ["distorted", *baselines.DECLIPPERS]))
+  others = ["clean", "ideal_ratio_mask", "demucs", "umx (b)", "somebody's"]
+  assert not any(map(names.is_baseline, others))

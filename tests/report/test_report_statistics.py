@@ -112,41 +112,58 @@ def test_comparison_is_scipys_of_the_excerpts_means():
   ours = _normal((30, 4)) + 0.3
   theirs = _normal((30, 4), seed=1)
   ours[:3, 1], theirs[5, 2], ours[7] = NAN, NAN, NAN
-  found = statistics.comparisons(
-    {"a": ours, "b": theirs}, is_higher_better=True
-  )
+  (item,) = statistics.comparisons(
+    {"demucs": ours, "aspade": theirs}, is_higher_better=True
+  ).items()
   difference = np.nanmean(np.delete(ours - theirs, 7, axis=0), axis=1)
   p = stats.wilcoxon(difference).pvalue
-  assert found["a"].reference == "b"
-  assert found["b"].reference == "a"
-  for method, sign in (("a", 1), ("b", -1)):
-    assert found[method].count == 29
-    assert found[method].p == pytest.approx(p)
-    assert found[method].p_holm == pytest.approx(min(1.0, 2 * p))
-    median = sign * np.median(difference)
-    assert found[method].difference == pytest.approx(median)
+  method, found = item
+  assert (method, found.reference, found.count) == ("demucs", "aspade", 29)
+  assert found.p == found.p_holm == pytest.approx(p)
+  assert found.difference == pytest.approx(np.median(difference))
 
 
-def test_reference_is_the_best_that_is_no_oracle():
-  levels = {"distorted": 0, "demucs": 3, "umx": 2, "ideal_ratio_mask": 9}
-  scores = {name: _normal((9, 1)) / 99 + x for name, x in levels.items()}
-  found = statistics.comparisons(scores, is_higher_better=True)
-  assert {name: test.reference for name, test in found.items()} == {
-    "distorted": "demucs",
-    "demucs": "umx",
-    "umx": "demucs",
-    "ideal_ratio_mask": "demucs",
+def test_every_pair_counts_once_in_holms_correction():
+  scores = {
+    name: _normal((20, 2), seed=i) + shift
+    for i, (name, shift) in enumerate(
+      {"distorted": 0.0, "demucs": 0.9, "umx": 0.6, "aspade": 0.4}.items()
+    )
   }
-  found = statistics.comparisons(scores, is_higher_better=False)
-  assert found["umx"].reference == "distorted"
-  assert found["distorted"].reference == "umx"
+  found = statistics.comparisons(scores, is_higher_better=True)
+  ps = {
+    name: stats.wilcoxon((table - scores["aspade"]).mean(axis=1)).pvalue
+    for name, table in scores.items()
+    if name != "aspade"
+  }
+  assert {name: test.p for name, test in found.items()} == pytest.approx(ps)
+  corrected, least = {}, 0.0
+  for factor, name in zip((3, 2, 1), sorted(ps, key=ps.get), strict=True):
+    least = corrected[name] = min(1.0, max(least, factor * ps[name]))
+  assert {n: test.p_holm for n, test in found.items()} == pytest.approx(
+    corrected
+  )
+
+
+def test_reference_is_the_best_of_the_baselines():
+  levels = {"distorted": 0, "demucs": 4, "new": 3, "umx (b)": 2}
+  levels |= {"aspade": 1, "sspade": 0.5, "ideal_ratio_mask": 9}
+  scores = {name: _normal((9, 1)) / 99 + x for name, x in levels.items()}
+  for is_higher_better, best in ((True, "aspade"), (False, "distorted")):
+    found = statistics.comparisons(scores, is_higher_better=is_higher_better)
+    assert set(found) == set(levels) - {best}
+    assert {test.reference for test in found.values()} == {best}
 
 
 def test_nothing_to_compare_with():
   nothing = np.full((4, 1), NAN)
-  alone = {"a": _normal((4, 1)), "b": nothing, "ideal_ratio_mask": nothing}
+  alone = {"aspade": _normal((4, 1)), "b": nothing, "ideal_ratio_mask": nothing}
   assert statistics.comparisons(alone, is_higher_better=True) == {}
-  apart = {"a": np.array([[1.0], [NAN]]), "b": np.array([[NAN], [1.0]])}
+  # Networks, an oracle and a baseline without scores.
+  networks = {name: _normal((4, 1)) for name in ("a", "b", "ideal_ratio_mask")}
+  networks["distorted"] = nothing
+  assert statistics.comparisons(networks, is_higher_better=True) == {}
+  apart = {"a": np.array([[1.0], [NAN]]), "aspade": np.array([[NAN], [1.0]])}
   found = statistics.comparisons(apart, is_higher_better=True)
   assert found["a"].count == 0
   assert math.isnan(found["a"].p)
@@ -177,8 +194,9 @@ def test_holm_by_hand():
 
 
 def test_ten_thousand_excerpts_take_seconds():
-  scores = {f"method {i}": _normal((10_000, 7), seed=i) for i in range(7)}
+  methods = ("distorted", *(f"method {i}" for i in range(1, 7)))
+  scores = {m: _normal((10_000, 7), seed=i) for i, m in enumerate(methods)}
   start = time.process_time()
   statistics.summaries(scores)
-  statistics.comparisons(scores, is_higher_better=True)
+  assert len(statistics.comparisons(scores, is_higher_better=True)) == 6
   assert time.process_time() - start < 15.0

@@ -1,7 +1,8 @@
 """The tables of a report: Markdown to read, LaTeX to print, CSV to go on with.
 
 results → study (`analysis`) → tables of text (`task_tables`, with `cells` and
-`notes`) → Markdown and LaTeX (`formats`); all numbers as CSV (`score_csv`)
+`notes`) → Markdown and LaTeX (`formats`); all numbers as CSV (`score_csv`), and
+the rows that they are of (`rows_csv`)
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from distortion_removal.report.results import Results, file_stems
 from distortion_removal.report.summary import (
   analysis,
   formats,
+  rows_csv,
   score_csv,
   speed_table,
   task_tables,
@@ -29,8 +31,9 @@ def write_tables(
   Args:
     results: of a task on a data set each.
     folder: gets, for each of these, DATASET_TASK.md with all tables,
-      DATASET_TASK.csv with all numbers in full and a .tex file per table;
-      likewise timing.md, timing.csv and timing.tex.
+      DATASET_TASK.csv with all numbers in full, DATASET_TASK_rows.csv with the
+      rows that they are of and a .tex file per table; likewise timing.md,
+      timing.csv and timing.tex.
     timings: as of `results.load_timings`.
 
   Returns:
@@ -43,6 +46,7 @@ def write_tables(
     title = f"{found.task_label} on {found.dataset}"
     tables = task_tables.all_tables(study)
     texts.append(_write(folder, stem, title, tables, score_csv.text(study)))
+    write_whole(folder / f"{stem}_rows.csv", rows_csv.text(found))
   if timings:
     table = speed_table.speed_table(timings)
     numbers = speed_table.csv_text(timings)

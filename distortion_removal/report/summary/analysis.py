@@ -8,6 +8,7 @@ import numpy as np
 from distortion_removal import metrics
 from distortion_removal.metrics import Metric
 from distortion_removal.report import statistics
+from distortion_removal.report.result_files import has_failed
 from distortion_removal.report.results import Results
 from distortion_removal.report.statistics import Comparison, Summary
 from distortion_removal.report.summary import published
@@ -24,8 +25,8 @@ class Analysis:
     name: of the metric.
     metric: the metric.
     summaries: of each level, then of all.
-    comparisons: of all levels; none for methods without scores.
-    failed: excerpts × levels where the method failed.
+    comparisons: of all levels, with the best baseline; none for itself and for
+      methods without scores.
     undefined: where the metric has no value.
     missing: that were not evaluated.
   """
@@ -34,7 +35,6 @@ class Analysis:
   metric: Metric
   summaries: Mapping[str, tuple[Summary, ...]]
   comparisons: Mapping[str, Comparison]
-  failed: Mapping[str, np.ndarray]
   undefined: Mapping[str, np.ndarray]
   missing: Mapping[str, np.ndarray]
 
@@ -46,12 +46,15 @@ class Study:
   Attributes:
     results: of one task on one data set.
     analyses: of the metrics of excerpts, by name.
+    failed: excerpts × levels where a method failed, `[levels + 1]` as in the
+      analyses; they lack in every metric.
     published: the paper's numbers of the task, where there are.
     stem: what the names of files and tables start with.
   """
 
   results: Results
   analyses: Mapping[str, Analysis]
+  failed: Mapping[str, np.ndarray]
   published: Published | None
   stem: str
 
@@ -64,12 +67,13 @@ def study(results: Results, stem: str) -> Study:
     for name in results.metrics
     if metrics.get(name).embed is None
   }
-  return Study(results, analyses, published.get(results.task), stem)
-
-
-def has_failed(row: Mapping) -> bool:
-  """Whether a row of results tells of a method that failed."""
-  return bool(row.get("error"))
+  return Study(
+    results=results,
+    analyses=analyses,
+    failed=_counts(failed),
+    published=published.get(results.task),
+    stem=stem,
+  )
 
 
 def _analyse(
@@ -88,7 +92,6 @@ def _analyse(
     comparisons=statistics.comparisons(
       scores, is_higher_better=is_higher_better
     ),
-    failed=_counts(failed),
     undefined=_counts(undefined),
     missing=_counts(missing),
   )

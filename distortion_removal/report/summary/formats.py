@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -170,7 +171,7 @@ def csv_text(
 
   Args:
     columns: in order; what a row lacks stays empty.
-    rows: by column.
+    rows: by column; nested values become JSON.
   """
   file = io.StringIO()
   writer = csv.writer(file, lineterminator="\n")
@@ -181,5 +182,7 @@ def csv_text(
 
 
 def _csv_cell(value: object) -> object:
+  if isinstance(value, (dict, list)):
+    return json.dumps(value, ensure_ascii=False)
   is_nan = isinstance(value, float) and math.isnan(value)
   return "" if value is None or is_nan else value

@@ -1,7 +1,6 @@
 """The sentences below tables: what the numbers are, and what is missing."""
 
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -13,7 +12,6 @@ from distortion_removal.report.results import Results
 from distortion_removal.report.statistics import (
   CONFIDENCE,
   RESAMPLES,
-  Comparison,
 )
 from distortion_removal.report.summary import cells
 from distortion_removal.report.summary.analysis import Analysis, Study
@@ -30,36 +28,29 @@ INTERVALS = (
   "levels; one seed)."
 )
 COMPARISONS = (
-  "Wilcoxon signed-rank tests, two-sided, of each method against the one with "
-  "the best median, by these scores, that is no oracle and not itself; the "
-  "pairs are excerpts, each with its mean over the levels at which both have "
-  "scores; p corrected after Holm for the methods of a metric."
+  "Wilcoxon signed-rank tests, two-sided, of each method against the best "
+  "baseline: of those that are neither networks nor oracles the one with the "
+  "best median, by these scores; the pairs are excerpts, each with its mean "
+  "over the levels at which both have scores; p corrected after Holm for the "
+  "tests of a metric."
 )
 
 
 def marks(analyses: Iterable[Analysis]) -> list[str]:
   """What the stars mean, and what each metric's methods are held against."""
   told = [
-    f"{analysis.metric.label} {_references(analysis.comparisons)}"
+    f"{analysis.metric.label} against {method_label(comparison.reference)}"
     for analysis in analyses
-    if analysis.comparisons
+    for comparison in itertools.islice(analysis.comparisons.values(), 1)
   ]
   if not told:
     return []
-  stars = f"{cells.legend()}, all levels together: {', '.join(told)}."
+  which = "the" if len(told) == 1 else "each the"
+  stars = (
+    f"{cells.legend()}, all levels together: {', '.join(told)}, {which} best "
+    "baseline by median."
+  )
   return [stars, COMPARISONS]
-
-
-def _references(comparisons: Mapping[str, Comparison]) -> str:
-  counts = Counter(c.reference for c in comparisons.values())
-  ((common, _),) = counts.most_common(1)
-  others = [
-    f"{method_label(method)} against {method_label(c.reference)}"
-    for method, c in comparisons.items()
-    if c.reference != common
-  ]
-  itself = f" ({', '.join(others)})" if others else ""
-  return f"against {method_label(common)}{itself}"
 
 
 def gaps(results: Results) -> list[str]:
@@ -78,12 +69,10 @@ def gaps(results: Results) -> list[str]:
   ]
 
 
-def losses(analyses: Sequence[Analysis], results: Results) -> list[str]:
+def losses(study: Study, analyses: Iterable[Analysis] = ()) -> list[str]:
   """Excerpts that have no score: failed, undefined, not evaluated."""
-  if not analyses:
-    return []
-  total = len(results.files) * len(results.levels)
-  found = _counted("Failed", analyses[0].failed, total)
+  total = len(study.results.files) * len(study.results.levels)
+  found = _counted("Failed", study.failed, total)
   for analysis in analyses:
     label = analysis.metric.label
     found += _counted(f"{label} undefined", analysis.undefined, total)

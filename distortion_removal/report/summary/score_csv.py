@@ -52,7 +52,7 @@ def _scores(study: Study, name: str) -> Iterator[dict[str, Any]]:
   for method, summaries in analysis.summaries.items():
     for k, (level, summary) in enumerate(zip(levels, summaries, strict=True)):
       row = {"method": method, "level": level} | _numbers(summary)
-      row |= _counts(analysis, method, k)
+      row |= _counts(study, analysis, method, k)
       if level == _ALL and method in analysis.comparisons:
         row |= _comparison(analysis.comparisons[method])
       yield row
@@ -71,10 +71,12 @@ def _numbers(summary: Summary) -> dict[str, float]:
   }
 
 
-def _counts(analysis: Analysis, method: str, k: int) -> dict[str, int]:
+def _counts(
+  study: Study, analysis: Analysis, method: str, k: int
+) -> dict[str, int]:
   return {
     "undefined": int(analysis.undefined[method][k]),
-    "failed": int(analysis.failed[method][k]),
+    "failed": int(study.failed[method][k]),
     "missing": int(analysis.missing[method][k]),
   }
 
@@ -98,10 +100,19 @@ def _systems(study: Study, name: str) -> Iterator[dict[str, Any]]:
       yield {
         "method": row["method"],
         "level": _ALL if level is None else level,
+        "failed": _failed(study, row["method"], level),
         "value": row[name],
         "windows": windows[0],
         "reference_windows": windows[1],
       }
+
+
+def _failed(study: Study, method: str, level: float | None) -> int | None:
+  """How often a method failed at a level or, None, at all of them."""
+  levels = (*study.results.levels, None)
+  if method not in study.failed or level not in levels:
+    return None
+  return int(study.failed[method][levels.index(level)])
 
 
 def _left_out(study: Study) -> Iterator[dict[str, Any]]:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from distortion_removal import metrics
 from distortion_removal.report import names
 from distortion_removal.report.names import method_label
+from distortion_removal.report.result_files import has_failed
 from distortion_removal.report.summary import cells, notes
-from distortion_removal.report.summary.analysis import Study, has_failed
+from distortion_removal.report.summary.analysis import Study
 from distortion_removal.report.summary.formats import Section, Table
 from distortion_removal.report.tables import GAP, heading, text
 
@@ -52,7 +53,7 @@ def overview(study: Study) -> Table:
       *([notes.QUARTILES] if told else []),
       *(note for column in sets for note in notes.windows(results, column)),
       *notes.marks(told),
-      *notes.losses(told, results),
+      *notes.losses(study, told),
       *notes.common(study, columns),
     ],
   )
@@ -75,7 +76,7 @@ def median_table(study: Study, name: str) -> Table:
     told=[
       notes.QUARTILES,
       *notes.marks([analysis]),
-      *notes.losses([analysis], study.results),
+      *notes.losses(study, [analysis]),
     ],
   )
 
@@ -99,7 +100,7 @@ def mean_table(study: Study, name: str) -> Table:
     kind="mean",
     row=row,
     paper=paper if means else None,
-    told=[notes.INTERVALS, *notes.losses([analysis], study.results)],
+    told=[notes.INTERVALS, *notes.losses(study, [analysis])],
   )
 
 
@@ -117,12 +118,13 @@ def system_table(study: Study, name: str) -> Table:
     name,
     kind="",
     row=row,
-    told=notes.windows(results, name),
+    told=[*notes.windows(results, name), *notes.losses(study)],
   )
 
 
 def comparison_table(study: Study) -> Table:
-  """Every method against the best other one, by every metric."""
+  """Every method against the best baseline, by every metric."""
+  analyses = {n: a for n, a in study.analyses.items() if a.comparisons}
   sections = [
     Section(
       heading(analysis.metric),
@@ -138,15 +140,18 @@ def comparison_table(study: Study) -> Table:
         for method, c in analysis.comparisons.items()
       ],
     )
-    for analysis in study.analyses.values()
-    if analysis.comparisons
+    for analysis in analyses.values()
   ]
   return Table(
     name=f"{study.stem}_comparisons",
     caption=_caption("Paired comparisons over all levels", study),
     header=["method", "against", "pairs", "median difference", "p", "p (Holm)"],
     sections=sections,
-    notes=[notes.COMPARISONS],
+    notes=[
+      *notes.marks(analyses.values()),
+      *notes.losses(study, analyses.values()),
+      *notes.common(study, tuple(analyses), with_paper=False),
+    ],
   )
 
 
