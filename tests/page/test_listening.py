@@ -1,6 +1,7 @@
 """The page in a browser, as a listener uses it, from disk and from a server."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -321,6 +322,42 @@ def test_the_last_of_many_keys_wins(page):
   assert page.locator("#now").inner_text().startswith("Demucs")
 
 
+def press_at_once(page, *keys):
+  """Keys that follow each other faster than any sound starts."""
+  page.evaluate(
+    """(keys) => keys.forEach((key) => document.body.dispatchEvent(
+      new KeyboardEvent("keydown", { key, bubbles: true })))""",
+    keys,
+  )
+
+
+def test_a_level_that_is_left_at_once_is_not_heard(page):
+  button(page, "distorted").click()
+  wait_heard(page, "0-distorted-35", 0.05)
+  press_at_once(page, "ArrowRight", "ArrowLeft")
+  page.wait_for_function("!player.isPending")
+  assert heard(page).endswith("0-distorted-35")
+  assert page.get_by_role("radio", name="35").first.is_checked()
+  press_at_once(page, "2", "ArrowRight", "ArrowLeft", "ArrowLeft", "3")
+  page.wait_for_function("!player.isPending")
+  assert heard(page).endswith("2-demucs-20")
+
+
+def test_seeking_while_a_level_starts_is_not_lost(page):
+  button(page, "distorted").click()
+  wait_heard(page, "0-distorted-35", 0.05)
+  page.evaluate("""async () => {
+    setLevel(tasks[0], 2);
+    // Past the moment when the new level's sound takes over the position.
+    while (player.isPending && player.spare.paused) {
+      await new Promise((resolve) => { setTimeout(resolve, 1); });
+    }
+    seek(excerpts[0], 3.0);
+  }""")
+  wait_heard(page, "0-distorted-50")
+  assert page.evaluate(f"({HEARD}).currentTime") > 2.9
+
+
 def blind_names(page):
   page.get_by_role("button", name="Reveal").click()
   names = page.locator("tr:has(td)").evaluate_all(
@@ -405,11 +442,15 @@ def test_every_control_has_a_name(local_page):
   assert nameless == []
 
 
-def test_a_sound_that_is_gone_is_told(browser, folder, tmp_path):
-  import shutil
-
-  copy = shutil.copytree(folder, tmp_path / "page")
+def without_demucs(folder, copy):
+  """A copy of the page in which one sound is gone."""
+  shutil.copytree(folder, copy)
   next(copy.glob("sounds/1-*/00/2-demucs-35.flac")).unlink()
+  return copy
+
+
+def test_a_sound_that_is_gone_is_told(browser, folder, tmp_path):
+  copy = without_demucs(folder, tmp_path / "page")
   context = browser.new_context()
   page = context.new_page()
   page.goto((copy / "index.html").as_uri())
@@ -422,3 +463,22 @@ def test_a_sound_that_is_gone_is_told(browser, folder, tmp_path):
   button(page, "target").click()
   wait_heard(page, "clean")
   context.close()
+
+
+def test_a_blind_listener_is_not_told_which_sound_is_gone(
+  browser, folder, tmp_path
+):
+  copy = without_demucs(folder, tmp_path / "page")
+  with served(copy) as url:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{url}/index.html?blind=7")
+    place = page.evaluate("excerpts[0].order.indexOf(2)")
+    page.keyboard.press(str(place + 1))
+    page.get_by_role("alert").wait_for()
+    said = page.get_by_role("alert").inner_text()
+    assert said == "This version cannot be played."
+    page.get_by_role("button", name="Reveal").click()
+    page.keyboard.press(str(place + 1))
+    page.get_by_text("2-demucs-35.flac: status 404").wait_for()
+    context.close()

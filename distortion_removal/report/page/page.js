@@ -21,16 +21,23 @@ const player = new Player(onPlayer);
 
 function play(cell) {
   choose(cell);
+  start(player.isPlaying && owners.get(player.sound) === cell.excerpt);
+}
+
+/* Starts the chosen cell: where its excerpt is heard now, or is remembered. */
+function start(inStep) {
+  const { active } = state;
   state.isOn = true;
   tell("");
-  const sound = stateOf(cell);
-  const isSwitch = player.isPlaying
-    && owners.get(player.sound) === cell.excerpt;
-  const started = isSwitch ? player.switchTo(sound)
-    : player.play(sound, cell.excerpt.position);
+  const sound = stateOf(active);
+  const started = inStep ? player.switchTo(sound)
+    : player.play(sound, active.excerpt.position);
   started.catch((error) => {
     pause();
-    tell(error.message);
+    // A file's name has the method's.
+    const isHidden = state.isBlind && !state.isRevealed;
+    tell(isHidden && error.message !== NO_FLAC
+      ? "This version cannot be played." : error.message);
   });
   requestAnimationFrame(tick);
   show();
@@ -76,9 +83,11 @@ function seek(excerpt, position) {
   const longest = excerpt.data.seconds;
   excerpt.position = Math.max(0, Math.min(position, longest - 0.02));
   if (state.isOn && state.active.excerpt === excerpt) {
-    const isHeard = player.isPlaying && owners.get(player.sound) === excerpt;
+    // What is about to start has its position already: it starts anew.
+    const isHeard = player.isPlaying && !player.isPending
+      && owners.get(player.sound) === excerpt;
     if (isHeard) player.seek(excerpt.position);
-    else play(state.active);
+    else start(false);
   }
   drawPosition(excerpt);
 }
@@ -120,8 +129,9 @@ function setLevel(task, level) {
   task.excerpts.forEach((excerpt) => renderExcerpt(excerpt));
   const { active, isOn } = state;
   if (active && active.excerpt.task === task) {
-    if (stateOf(active) !== player.sound && isOn) go(active);
-    else if (isOn && !canPlay(active)) pause();
+    // What is about to start is of the level before.
+    const isOther = player.isPending || stateOf(active) !== player.sound;
+    if (isOn && isOther) go(active);
   }
   show();
 }

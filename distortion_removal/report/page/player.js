@@ -161,16 +161,17 @@ class Player {
     this.ticket += 1;
     const ticket = this.ticket;
     this.isPending = true;
+    this.spare.pause(); // whatever was about to start does not
     this.unlock();
     if (!inStep) this.deck.pause();
-    const url = await this.sources.url(sound);
-    if (ticket !== this.ticket) return;
     const deck = this.spare;
-    deck.pause();
-    deck.muted = inStep; // until it runs
-    deck.dataset.sound = sound.stem;
-    deck.src = url;
     try {
+      const url = await this.sources.url(sound);
+      if (ticket !== this.ticket) return;
+      deck.pause();
+      deck.muted = inStep; // until it runs
+      deck.dataset.sound = sound.stem;
+      deck.src = url;
       await happens(deck, "loadedmetadata");
       if (ticket !== this.ticket) return;
       await this.cue(deck, position() + (inStep ? this.lead : 0));
