@@ -39,6 +39,14 @@ _PAGE_SECONDS = flags.DEFINE_float(
 _PAGE_LOUDNESS = flags.DEFINE_float(
   "page_loudness", None, "To report, LUFS of the sounds; default: the task's."
 )
+_PAGE_MEGABYTES = flags.DEFINE_float(
+  "page_megabytes", 60.0, "To report, MB of the listening page at most."
+)
+_PAGE_WAV = flags.DEFINE_bool(
+  "page_wav",
+  False,
+  "To report, add WAV files, for browsers that cannot play FLAC from disk.",
+)
 _TABLE = flags.DEFINE_bool("table", False, "To describe, list the layers too.")
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the processes of a pod before anything else."
@@ -52,6 +60,8 @@ _FLAGS = (
   _PAGE_EXCERPTS,
   _PAGE_SECONDS,
   _PAGE_LOUDNESS,
+  _PAGE_MEGABYTES,
+  _PAGE_WAV,
   _TABLE,
   _DISTRIBUTED,
 )
@@ -122,6 +132,8 @@ def _report() -> None:
       "excerpts": _PAGE_EXCERPTS.value,
       "seconds": _PAGE_SECONDS.value,
       "loudness_lufs": _PAGE_LOUDNESS.value,
+      "megabytes": _PAGE_MEGABYTES.value,
+      "wav": _PAGE_WAV.value,
     },
   )
 

@@ -77,6 +77,10 @@ SURVEY = "--config=configs/aspade_survey.py"
       ["no/run: no evaluation here", "--mode=evaluate"],
     ),
     (["--mode=report", "--page_seconds=x"], ["--page_seconds=x"]),
+    (
+      ["--mode=report", "--workdirs=a", "--output=b", "--page_seconds=-1"],
+      ["--page_seconds", "above 0"],
+    ),
   ],
 )
 def test_mistakes(arguments, parts):
@@ -202,13 +206,15 @@ def test_report_gets_its_folders_and_what_made_it():
     "from distortion_removal.report import report;"
     "report.report = lambda *words, **options: print(words, options);"
     "sys.argv = ['distortion-removal', 'report', '--workdirs=a,b',"
-    "'--output=my report', '--page_seconds=3']; cli.main()"
+    "'--output=my report', '--page_seconds=3', '--page_wav',"
+    "'--page_megabytes=9']; cli.main()"
   )
   assert _program(program) == (
     "([PosixPath('a'), PosixPath('b')], PosixPath('my report')) {'command': "
     '"python -m distortion_removal.main --mode=report --workdirs=a,b '
-    "'--output=my report' --page_seconds=3\", 'page_options': "
-    "{'excerpts': None, 'seconds': 3.0, 'loudness_lufs': None}}\n"
+    "'--output=my report' --page_seconds=3 --page_wav --page_megabytes=9\", "
+    "'page_options': {'excerpts': None, 'seconds': 3.0, 'loudness_lufs': None, "
+    "'megabytes': 9.0, 'wav': True}}\n"
   )
 
 

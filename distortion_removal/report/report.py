@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distortion_removal.errors import UserError
 from distortion_removal.files import write_whole
+from distortion_removal.log import logger
 from distortion_removal.report import document
 from distortion_removal.report.results import Results, load, load_timings
 
@@ -25,7 +27,9 @@ def report(
 ) -> Path:
   """Writes the tables, the figures and the listening page of runs.
 
-  A report that is there already is replaced once the new one is complete.
+  A report that is there already is replaced once the new one is complete. A
+  page that cannot be made, because it would be too large or a sound is damaged,
+  is left out, and the report says why.
 
   Args:
     folders: of runs that have been evaluated, or of evaluations.
@@ -37,9 +41,12 @@ def report(
     The file report.md.
 
   Raises:
-    UserError: a folder has no results, they are damaged, or `output` is a file
-      or holds something else.
+    UserError: an option cannot be, a folder has no results, they are damaged,
+      or `output` is a file, the current folder, or holds something else.
   """
+  from distortion_removal.report.page import check_options
+
+  check_options(**(page_options or {}))
   found = load(folders)
   timings = load_timings(folders, found)
   # Drawing takes a second to import.
@@ -88,5 +95,9 @@ def _write_page(
       "there are no sounds: evaluate with --config.listen_excerpts=8 to have "
       "some"
     )
-  write_page(found, folder, **options)
+  try:
+    write_page(found, folder, **options)
+  except UserError as error:
+    logger.warning("no listening page: %s", error)
+    return str(error)
   return ""

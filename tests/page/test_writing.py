@@ -5,6 +5,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from distortion_removal.report.page import (
   thumbnails,
   write_page,
 )
+from distortion_removal.report.page.replacing import replacing
 
 LEVELS = (20.0, 35.0)
 FILES = ("test/a.wav", "test/b.wav")
@@ -182,7 +184,7 @@ def test_an_estimate_that_was_wrong_is_mended(tmp_path, monkeypatch, caplog):
 @pytest.mark.parametrize("options", [{}, {"seconds": 2.0}, {"wav": True}])
 def test_a_page_that_cannot_fit_is_refused(tmp_path, options):
   results = make(tmp_path)
-  with pytest.raises(UserError, match=r"more than the 0\.2 MB"):
+  with pytest.raises(UserError, match=r"more than the 0\.2 MB .*megabytes"):
     write_page(results, tmp_path / "page", megabytes=0.2, **options)
   assert not (tmp_path / "page").exists()
   assert [p.name for p in tmp_path.iterdir()] == ["run"]
@@ -190,8 +192,14 @@ def test_a_page_that_cannot_fit_is_refused(tmp_path, options):
 
 @pytest.mark.parametrize("name", ["seconds", "excerpts", "megabytes"])
 def test_options_must_be_positive(tmp_path, name):
-  with pytest.raises(UserError, match=f"{name} .* above 0"):
-    write_page([], tmp_path / "page", **{name: -1})
+  for value in (-1, 0, np.inf, np.nan):
+    with pytest.raises(UserError, match=f"--page_{name} .* above 0"):
+      write_page([], tmp_path / "page", **{name: value})
+
+
+def test_loudness_must_be_a_number(tmp_path):
+  with pytest.raises(UserError, match="--page_loudness must be finite: nan"):
+    write_page([], tmp_path / "page", loudness_lufs=np.nan)
 
 
 def test_fewer_excerpts_can_be_asked_for(tmp_path):
@@ -231,6 +239,29 @@ def test_other_files_are_not_replaced(tmp_path):
   assert files_of(tmp_path / "thesis") == ["index.html"]
   with pytest.raises(UserError, match="is a file"):
     write_page(results, tmp_path / "thesis" / "index.html")
+
+
+@pytest.mark.parametrize("name", [".", "..", "../here"])
+def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch, name):
+  (tmp_path / "here").mkdir()
+  monkeypatch.chdir(tmp_path / "here")
+  refused = pytest.raises(UserError, match="current folder")
+  with refused, replacing(Path(name), is_ours=lambda _: True):
+    pytest.fail("must not begin")
+  assert files_of(tmp_path) == []
+  with replacing(Path("../there/."), is_ours=lambda _: False) as partial:
+    (partial / "file").touch()
+  assert files_of(tmp_path) == ["there/file"]
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path):
+  (tmp_path / "disk").mkdir()
+  (tmp_path / "link").symlink_to(tmp_path / "disk")
+  with replacing(tmp_path / "link", is_ours=lambda _: False) as partial:
+    (partial / "file").touch()
+  assert (tmp_path / "link").is_symlink()
+  assert (tmp_path / "disk" / "file").is_file()
+  assert sorted(p.name for p in tmp_path.iterdir()) == ["disk", "link"]
 
 
 def test_results_without_sounds_are_left_out_and_told(tmp_path, caplog):
@@ -279,6 +310,18 @@ def test_gaps_have_their_reasons(tmp_path):
   assert "stem" in first[2][1]
   assert second[2][1] == {"gap": "failed: out of memory"}
   assert second[2][0]["scores"] == ["17.00", "-3.10", "0.600"]
+
+
+def test_a_sound_whose_metric_failed_is_heard(tmp_path):
+  (result,) = make(tmp_path)
+  rows = [dict(row) for row in result.rows]
+  row = next(row for row in rows if row["method"] == "demucs")
+  row |= {"peaq": None, "error": "peaq: too short"}
+  result = dataclasses.replace(result, rows=tuple(rows))
+  (task,) = data_of(write_page([result], tmp_path / "page"))["tasks"]
+  state = task["excerpts"][0]["cells"][2][0]
+  assert "stem" in state
+  assert state["scores"] == ["16.00", "n/a", "0.600"]
 
 
 def test_the_liveliest_stretch():

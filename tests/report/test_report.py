@@ -181,6 +181,29 @@ def test_an_older_report_is_replaced_when_the_new_one_is_complete(
   assert (output / "page").is_dir()
 
 
+@pytest.mark.parametrize(
+  ("options", "reason"),
+  [
+    ({"megabytes": 0.001}, r"does not fit, .* \(--page_megabytes\)"),
+    ({"megabytes": 0.05, "seconds": 1.0}, r"has 0\.\d MB, more than"),
+  ],
+)
+def test_without_a_page_that_is_too_large_the_rest_is_there(
+  runs, tmp_path, options, reason
+):
+  report(runs[:1], tmp_path / "report", page_options=options)
+  text = (tmp_path / "report" / "report.md").read_text()
+  assert re.search(f"No listening page: the listening page .*{reason}", text)
+  names = {path.name for path in (tmp_path / "report").iterdir()}
+  assert names == {"report.md", "tables", "figures"}
+
+
+def test_options_are_checked_before_any_work(tmp_path):
+  for name in ("seconds", "excerpts", "megabytes"):
+    with pytest.raises(UserError, match=f"--page_{name} .* above 0"):
+      report([tmp_path / "no"], tmp_path / "report", page_options={name: 0})
+
+
 def test_what_else_lies_there_is_not_lost(runs, tmp_path):
   output = tmp_path / "report"
   report(runs[1:], output)

@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from distortion_removal.errors import UserError
 from distortion_removal.log import logger
@@ -78,7 +79,12 @@ def write_page(
       holds something else, or the page does not fit into `megabytes`.
   """
   folder = Path(folder)
-  _check_positive(seconds=seconds, excerpts=excerpts, megabytes=megabytes)
+  check_options(
+    seconds=seconds,
+    excerpts=excerpts,
+    megabytes=megabytes,
+    loudness_lufs=loudness_lufs,
+  )
   tables = contents.arrange(
     results, loudness_lufs=loudness_lufs, excerpts=excerpts
   )
@@ -99,10 +105,24 @@ def write_page(
   return folder / "index.html"
 
 
-def _check_positive(**options: float | None) -> None:
-  for name, value in options.items():
-    if value is not None and not value > 0:
-      raise UserError(f"{name} of the listening page must be above 0: {value}")
+def check_options(
+  *,
+  seconds: float | None = None,
+  excerpts: int | None = None,
+  megabytes: float | None = None,
+  loudness_lufs: float | None = None,
+  **_: Any,
+) -> None:
+  """Raises UserError for options of `write_page` that no page can have."""
+  positive = {"seconds": seconds, "excerpts": excerpts, "megabytes": megabytes}
+  for name, value in positive.items():
+    if value is not None and not 0 < value < math.inf:
+      raise UserError(
+        f"--page_{name} of the listening page must be above 0 and finite: "
+        f"{value}"
+      )
+  if loudness_lufs is not None and not math.isfinite(loudness_lufs):
+    raise UserError(f"--page_loudness must be finite: {loudness_lufs}")
 
 
 def _tell_what_is_missing(results: Sequence[Results]) -> None:
@@ -154,7 +174,8 @@ def _rounded(seconds: float) -> float:
 def _too_large(what: str, megabytes: float) -> UserError:
   return UserError(
     f"the listening page {what}, more than the {megabytes:g} MB it may have; "
-    "allow more megabytes, or take fewer excerpts or seconds"
+    "allow more (--page_megabytes), or take fewer excerpts (--page_excerpts) "
+    "or seconds (--page_seconds)"
   )
 
 

@@ -186,10 +186,10 @@ def _cell(
   sound = table.sounds.get(key) or table.sounds.get((file, version, None))
   if version in table.results.left_out and not sound:
     return {"gap": table.results.left_out[version]}
-  if row.get("error"):
-    return {"gap": f"failed: {row['error']}"}
   if not sound:
-    return {"gap": "no sound was kept"}
+    # With a sound, what failed is a metric.
+    error = row.get("error")
+    return {"gap": f"failed: {error}" if error else "no sound was kept"}
   if version == CLEAN or not row:
     return clips[sound]
   scores = [tables.text(row.get(name), m) for name, m in shown.items()]

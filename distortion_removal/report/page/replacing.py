@@ -24,8 +24,15 @@ def replacing(
       one always may.
 
   Raises:
-    UserError: there is something else in `folder`.
+    UserError: there is something else in `folder`, or it holds the current
+      folder, which would be renamed away from under the caller.
   """
+  place = folder.resolve()  # "." has no name.
+  if Path.cwd().is_relative_to(place):
+    raise UserError(
+      f"{folder} is the current folder or above it, and cannot be replaced; "
+      f"give another one, such as {folder / 'report'}"
+    )
   if folder.exists() and not folder.is_dir():
     raise UserError(f"{folder} is a file; give a folder")
   if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
@@ -33,17 +40,17 @@ def replacing(
       f"{folder} holds other files, which would be lost; give an empty folder "
       "or a new one"
     )
-  folder.parent.mkdir(parents=True, exist_ok=True)
+  place.parent.mkdir(parents=True, exist_ok=True)
   # Names of their own: another process may be writing the same folder.
-  partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-  old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+  partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+  old = place.with_name(f".{place.name}.{os.getpid()}.old")
   try:
     partial.mkdir()
     yield partial
-    _swap(partial, folder, old)
+    _swap(partial, place, old)
   finally:
     shutil.rmtree(partial, ignore_errors=True)
-    if folder.exists():
+    if place.exists():
       shutil.rmtree(old, ignore_errors=True)
 
 
