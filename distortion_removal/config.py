@@ -10,7 +10,7 @@ from types import ModuleType
 import ml_collections
 
 from distortion_removal import baselines, metrics, models, objectives
-from distortion_removal.datasets import tasks
+from distortion_removal.datasets import augmentation, tasks
 from distortion_removal.datasets.augmentation import Augmentation
 from distortion_removal.datasets.effect_options import EffectOptions
 from distortion_removal.errors import UserError
@@ -131,6 +131,8 @@ def check(config: ml_collections.ConfigDict) -> None:
       "'bfloat16'"
     )
   tasks.from_config(config.data)
+  augmentation.from_config(config.data)
+  _check_sources(config.data.get("sources") or ())
   if config.model.name:  # "": evaluation without a network
     model = models.from_config(config)
     objectives.get(config.objective, model, config.loss)
@@ -147,6 +149,21 @@ def check(config: ml_collections.ConfigDict) -> None:
       f"config.apply.overlap_seconds is {chunks.overlap_seconds}; it must lie "
       f"between 0 and half of the chunk, {chunks.chunk_seconds / 2}"
     )
+
+
+def _check_sources(sources: Collection) -> None:
+  for item in sources:
+    fits = (
+      isinstance(item, list | tuple)
+      and len(item) == 3
+      and all(isinstance(text, str) for text in item[:2])
+      and isinstance(item[2], int | float)
+    )
+    if not fits:
+      raise UserError(
+        f"config.data.sources: {item!r}; each is (data set, folder, weight), "
+        "such as ('audio_folder', 'data/guitar', 1.0)"
+      )
 
 
 def _check_declipper(config: ml_collections.ConfigDict, name: str) -> None:

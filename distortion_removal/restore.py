@@ -65,6 +65,14 @@ def restore(
   if before.peak == 0.0:
     raise UserError(f"{source}: only silence; there is nothing to restore")
   scale = input_scale(run, before.peak)
+  task = tasks.from_config(run.data)
+  is_told = run.model.fields.get("normalize", False) or task.clean_peak is None
+  if not is_told and task.degraded_peak is None:
+    logger.warning(
+      "the network does not normalise its input, and what level it expects is "
+      "not known: %s is taken as it is, which may cost quality",
+      source,
+    )
   if scale != 1.0:
     logger.warning(
       "the network does not normalise its input: the level it expects is "

@@ -157,6 +157,18 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
       float("nan"),
       "config.data.segment_seconds is nan",
     ),
+    (
+      "data.sources",
+      (("ceg", "data"),),
+      "config.data.sources: ('ceg', 'data')",
+    ),
+    (
+      "data.sources",
+      ("ceg", "data", 1.0),
+      "each is (data set, folder, weight)",
+    ),
+    ("data.augment", {"pitch": 1.0}, "config.data.augment.pitch: unknown"),
+    ("data.augment", {"speeds": (0.9, "a")}, "config.data.augment: could not"),
     ("data.sample_rate", 0, "config.data.sample_rate is 0; it must be above 0"),
     ("data.channels", 0, "config.data.channels is 0; it must be above 0"),
     ("pretrain_steps", -1, "config.pretrain_steps is -1; it must be 0 or more"),

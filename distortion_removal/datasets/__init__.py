@@ -125,7 +125,7 @@ def label(data: Any) -> str:
   """
   folders = ("audio_folder", "ceg", "paired_folder")
   if data.dataset in folders and data.data_dir:
-    return Path(data.data_dir).name
+    return Path(data.data_dir).expanduser().resolve().name
   return data.dataset
 
 

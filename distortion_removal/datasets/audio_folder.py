@@ -97,12 +97,12 @@ class AudioFolder(builder.CleanAudioBuilder):
     return [self._part(root, name) for name in self._names]
 
   def _part(self, root: Path, name: str) -> Part:
-    status = (root / name).stat()
+    path = root / name
     return Part(
       name,
-      functools.partial(read, root / name, name, self.builder_config),
-      version=f"{self.VERSION} {status.st_size} {status.st_mtime_ns}",
-      size=status.st_size,
+      functools.partial(read, path, name, self.builder_config),
+      version=f"{self.VERSION} {file_version(path)}",
+      size=path.stat().st_size,
     )
 
   @functools.cached_property
@@ -146,6 +146,17 @@ def list_files(root: Path, include: str) -> list[str]:
     and str(name) != splits.CSV
     and not any(part.startswith(".") for part in name.parts)
   )
+
+
+def file_version(path: Path) -> str:
+  """What changes with a file: its size, its time, and what it holds.
+
+  Parts of several folders may lie together, and times have whole seconds on
+  some disks.
+  """
+  status = path.stat()
+  content = content_digest(path).hex()
+  return f"{status.st_size} {status.st_mtime_ns} {content}"
 
 
 def content_digest(path: Path) -> bytes:

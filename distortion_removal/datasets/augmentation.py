@@ -47,9 +47,26 @@ class Augmentation:
 
 
 def from_config(data: Any) -> Augmentation:
-  """The augmentation of `config.data`; none if that is of an older version."""
+  """The augmentation of `config.data`; none if that is of an older version.
+
+  Raises:
+    UserError: there is no such change, or a value is of another kind.
+  """
   fields = dict(data.get("augment", {}))
-  return Augmentation(**fields | {"speeds": tuple(fields.get("speeds", ()))})
+  known = [field.name for field in dataclasses.fields(Augmentation)]
+  for name in fields:
+    if name not in known:
+      raise UserError(
+        f"config.data.augment.{name}: unknown; choose from {', '.join(known)}"
+      )
+  try:
+    speeds = tuple(map(float, fields.get("speeds", ())))
+    numbers = {
+      name: float(fields.get(name, 0.0)) for name in ("gain_db", "sums")
+    }
+  except (TypeError, ValueError) as error:
+    raise UserError(f"config.data.augment: {error}; give numbers") from None
+  return Augmentation(**fields | {"speeds": speeds} | numbers)
 
 
 def check(options: Augmentation, task: Task, channels: int) -> None:

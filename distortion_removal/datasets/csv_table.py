@@ -26,7 +26,7 @@ def read(path: Path) -> Table:
   """Reads a table; a byte order mark does not matter.
 
   Raises:
-    UserError: it is not in UTF-8.
+    UserError: it is not in UTF-8, or, as the rows are read, no CSV.
   """
   try:
     text = path.read_text(encoding="utf-8-sig")
@@ -34,11 +34,18 @@ def read(path: Path) -> Table:
     raise UserError(f"{path}: not in UTF-8; save it as UTF-8") from None
   reader = csv.DictReader(io.StringIO(text, newline=""))
   columns = {(column or "").strip() for column in reader.fieldnames or ()}
-  rows = (
-    (
-      f"{path}: line {reader.line_num}",
-      {k.strip(): (v or "").strip() for k, v in row.items() if k},
-    )
-    for row in reader
-  )
-  return Table(columns, rows)
+  return Table(columns, _rows(path, reader))
+
+
+def _rows(
+  path: Path, reader: csv.DictReader
+) -> Iterator[tuple[str, dict[str, str]]]:
+  try:
+    for row in reader:
+      cells = {k.strip(): (v or "").strip() for k, v in row.items() if k}
+      yield f"{path}: line {reader.line_num}", cells
+  except csv.Error as error:
+    raise UserError(
+      f"{path}: line {reader.line_num} cannot be read ({error}); look for a "
+      "quotation mark that is not closed"
+    ) from None

@@ -28,6 +28,7 @@ FIELD = "config.data.effect"
 # How slowly a filter may decay for `tone.equalise` to be exact: its corner
 # divided by Q and by the sample rate.
 _SLOWEST_DECAY = 0.0005
+_MOST_GAIN_DB = 60.0
 
 
 class Filter(NamedTuple):
@@ -175,7 +176,10 @@ def _checked(
   for name in given:
     known = f"only {', '.join(own)}" if own else "none"
     _require(
-      name in own, name, f"{effect_name} has no such option, {known}; unset it"
+      name in own,
+      name,
+      f"{effect_name} has no such option, {known}; unset it, in a config of "
+      "your own if this one sets it",
     )
   values = {name: _value(name, value) for name, value in given.items()}
   return {name: value for name, value in values.items() if value != own[name]}
@@ -201,6 +205,11 @@ def _filter(name: str, item: Any, sample_rate: int) -> Filter:
     f"of config.data.sample_rate, {sample_rate / 2:g} Hz",
   )
   _require(found.q > 0, name, f"{kind} of Q {found.q:g}; it must be above 0")
+  _require(
+    abs(found.gain_db) <= _MOST_GAIN_DB,
+    name,
+    f"{kind} by {found.gain_db:g} dB; at most {_MOST_GAIN_DB:g} either way",
+  )
   lowest = _SLOWEST_DECAY * sample_rate * _decay(found)
   _require(
     found.corner_hz >= lowest,

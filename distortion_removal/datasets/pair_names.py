@@ -13,6 +13,7 @@ is then the input:
 """
 
 import dataclasses
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,7 +100,10 @@ def read_csv(path: Path) -> Pairs:
     raise UserError(f"{path}: the first line must be input,output[,group]")
   inputs, groups = {}, {}
   for where, row in table.rows:
-    name, output = row["input"], row["output"]
+    # One file, however its path is written.
+    name, output = (
+      row[key] and posixpath.normpath(row[key]) for key in ("input", "output")
+    )
     for each in (name, output):
       if not (path.parent / each).is_file():
         raise UserError(f"{where} names {each!r}, which is not there")
@@ -108,7 +112,25 @@ def read_csv(path: Path) -> Pairs:
     if output in inputs:
       raise UserError(f"{where} names the output {output!r} again")
     inputs[output] = name
-    groups[output] = row.get("group") or name
+    groups[output] = row.get("group", "")
   if not inputs:
     raise UserError(f"{path}: names no pair")
+  for output, group in groups.items():
+    groups[output] = group or _source(inputs, output, path)
+  for output, name in inputs.items():
+    if groups.get(name, groups[output]) != groups[output]:
+      raise UserError(
+        f"{path}: {output} is made of {name}, but in another group; put both "
+        "into one"
+      )
   return Pairs(inputs, groups)
+
+
+def _source(inputs: Mapping[str, str], output: str, path: Path) -> str:
+  """What an output was made of in the end, through any number of devices."""
+  name = inputs[output]
+  while name in inputs:
+    name = inputs[name]
+    if name == output:
+      raise UserError(f"{path}: {output} is an input of itself")
+  return name

@@ -90,13 +90,12 @@ class PairedFolder(audio_folder.AudioFolder):
 
   def _pair(self, root: Path, output: str, name: str) -> Part:
     paths = root / name, root / output
-    status = [path.stat() for path in paths]
-    versions = [f"{s.st_size} {s.st_mtime_ns}" for s in status]
+    versions = map(audio_folder.file_version, paths)
     return Part(
       output,
       functools.partial(read, *paths, output, self.builder_config),
       version=" ".join([str(self.VERSION), name, *versions]),
-      size=sum(s.st_size for s in status),
+      size=sum(path.stat().st_size for path in paths),
     )
 
   @functools.cached_property

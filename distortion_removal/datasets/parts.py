@@ -132,7 +132,7 @@ class Encoder:
 
 
 def store(part: Part, *, folder: Path, encoder: Encoder) -> int:
-  """Reads, encodes and stores a part, unless it lies there already.
+  """Reads, encodes and stores a part, unless it lies there whole.
 
   Args:
     part: what to read.
@@ -147,7 +147,8 @@ def store(part: Part, *, folder: Path, encoder: Encoder) -> int:
   """
   records = folder / f"{part.file_name}.records"
   facts = folder / f"{part.file_name}.json"
-  if facts.is_file():
+  # What could not be read may only have been out of reach.
+  if facts.is_file() and load(part, folder).reason is None:
     return part.size
   # A name of its own: another process may be storing the same part.
   partial = records.with_name(f".{records.name}.{os.getpid()}.partial")

@@ -63,8 +63,16 @@ class SignalTrain(audio_folder.AudioFolder):
   builder_config: SignalTrainConfig
 
   def source(self) -> dict:
-    """The published record: the same wherever a copy of it lies."""
-    return {"record": RECORD, "archive": ARCHIVE, "include": INCLUDE}
+    """The published record: the same wherever a copy of it lies.
+
+    Of a folder that is given also what lies there, for it may be half a copy.
+    """
+    published = {"record": RECORD, "archive": ARCHIVE, "include": INCLUDE}
+    path = self.builder_config.path
+    if not path or _find_unpacked(Path(path).expanduser()) is None:
+      return published
+    found = super().source()
+    return published | {key: found[key] for key in ("files", "content")}
 
   def root(self) -> Path:
     """The folder of recordings, downloaded and unpacked if need be."""
@@ -95,9 +103,8 @@ def obtain(path: str, downloads: Path, *, offline: bool) -> Path:
       `download.download` and `archive.unpack`.
   """
   given = Path(path).expanduser().absolute() if path else downloads
-  for folder in (given, given / NAME):
-    if any((folder / split).is_dir() for split in _FOLDERS):
-      return _check_layout(folder)
+  if unpacked := _find_unpacked(given):
+    return _check_layout(unpacked)
   packed = given / ARCHIVE if given.is_dir() or not path else given
   if path and not packed.is_file():
     raise UserError(
@@ -110,6 +117,14 @@ def obtain(path: str, downloads: Path, *, offline: bool) -> Path:
       _download(packed, offline=offline)
     archive.unpack(packed, unpacked, _place)
   return _check_layout(unpacked)
+
+
+def _find_unpacked(given: Path) -> Path | None:
+  """The folder of the splits, if it is the given one or lies in it."""
+  for folder in (given, given / NAME):
+    if any((folder / split).is_dir() for split in _FOLDERS):
+      return folder
+  return None
 
 
 def _download(packed: Path, *, offline: bool) -> None:

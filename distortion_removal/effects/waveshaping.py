@@ -150,7 +150,10 @@ def diode(
   up = driven > 0
   knee = knees[0] if knees[0] == knees[1] else jnp.where(up, *knees)
   height = jnp.abs(driven) / jnp.where(up, *rails)
-  return driven * (1.0 + height**knee) ** (-1.0 / knee)
+  # Of the height and its inverse the smaller one, whose power is finite.
+  above = jnp.maximum(height, 1.0)
+  small = jnp.minimum(height, 1.0 / above)
+  return driven / above * (1.0 + small**knee) ** (-1.0 / knee)
 
 
 def fold(driven: jax.Array) -> jax.Array:

@@ -1,7 +1,9 @@
 """The end of an evaluation: parts become results, which replace the old ones.
 
-results.jsonl is the last to be replaced; only then the parts are removed. A
-command that is stopped on the way does no more than this again.
+Without evaluation.json results are nobody's: it goes first, and comes back when
+all else is there; only then the parts are removed. So a command that is stopped
+on the way never leaves scores under another's name, and the next one finds the
+parts.
 """
 
 import contextlib
@@ -41,6 +43,8 @@ def complete(plan: Plan, previous: Previous) -> list[dict]:
   names = (*plan.methods, CLEAN)
   stores = {x: plan.store(x) for x in names if x not in previous.methods}
   rows, systems = _merge(plan, previous, stores)
+  description = plan.folder / "evaluation.json"
+  description.unlink(missing_ok=True)
   with _replaced(plan.folder / "sounds") as folder:
     entries = list(_copied_sounds(plan, previous, stores, folder))
   _write_json(plan.folder / "sounds.json", entries)
@@ -50,12 +54,15 @@ def complete(plan: Plan, previous: Previous) -> list[dict]:
     write_whole(path, _lines(systems))
   else:
     path.unlink(missing_ok=True)  # Of results that are no longer there.
-  _write_json(plan.folder / "evaluation.json", _description(plan))
   write_whole(plan.folder / "results.jsonl", _lines(rows))
+  _write_json(description, _description(plan))
   text = evaluation.write_tables(
     rows, systems, plan.metrics, plan.task, plan.folder, plan.left_out
   )
-  shutil.rmtree(plan.parts, ignore_errors=True)
+  for name in names:
+    shutil.rmtree(plan.parts / name, ignore_errors=True)
+  with contextlib.suppress(OSError):  # Others' parts may lie there.
+    plan.parts.rmdir()
   print(text)
   print(f"\nlisten to {plan.folder / 'listen'}, look at {plan.folder}")
   return rows

@@ -110,8 +110,11 @@ def _rows(
     compute = outcome.seconds / len(levels)
     metric = found.seconds / len(levels)
   end = {"metric_seconds": metric}
-  if error := outcome.error or "; ".join(found.errors):
-    end["error"] = error
+  if outcome.error:
+    end["error"] = outcome.error
+  elif found.errors:
+    # The method has done its work, and its other scores count.
+    end["metric_errors"] = "; ".join(found.errors)
   rows = [
     fields | {"compute_seconds": compute, plan.level_name: level} | column | end
     for level, column in zip(levels, found.rows, strict=True)

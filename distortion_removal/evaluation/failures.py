@@ -12,6 +12,11 @@ def reason(error: BaseException) -> str:
   return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def of(row: Mapping) -> str | None:
+  """What went wrong with a row of results.jsonl: the method, or a metric."""
+  return row.get("error") or row.get("metric_errors")
+
+
 def counts(rows: Iterable[Mapping]) -> dict[str, int]:
   """On how many excerpts each method has failed, of rows of results.jsonl."""
   files: dict[str, set[str]] = {}
@@ -21,12 +26,19 @@ def counts(rows: Iterable[Mapping]) -> dict[str, int]:
   return {method: len(names) for method, names in files.items()}
 
 
-def notes(failed: Mapping[str, int], excerpts: int) -> list[str]:
-  """The failures as lines for people."""
-  return [
+def notes(rows: Sequence[Mapping], excerpts: int) -> list[str]:
+  """The failures of methods, and of metrics, as lines for people."""
+  found = [
     f"{count} of {excerpts} excerpts failed for {method}: see results.jsonl."
-    for method, count in failed.items()
+    for method, count in counts(rows).items()
   ]
+  scored = {row["file"] for row in rows if row.get("metric_errors")}
+  if scored:
+    found.append(
+      f"Metrics failed on {len(scored)} of {excerpts} excerpts: see "
+      "metric_errors in results.jsonl."
+    )
+  return found
 
 
 def whole(rows: Sequence[Mapping]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from distortion_removal.evaluation import scores
+from distortion_removal.evaluation import failures, scores
 from distortion_removal.evaluation.plan import Plan
 from distortion_removal.evaluation.sounds import CLEAN
 
@@ -35,7 +35,7 @@ NONE = Previous({}, {}, {})
 def load(plan: Plan) -> Previous:
   """The last results in the folder of a plan that still hold.
 
-  Those of a method in which something failed do not: it is tried again.
+  Those of a method in which anything failed do not: it is tried again.
   """
   try:
     found = json.loads((plan.folder / "evaluation.json").read_text())
@@ -53,7 +53,7 @@ def load(plan: Plan) -> Previous:
     if before.get(name) == now[name]
     and len(rows.get(name, ())) == levels * len(plan.excerpts)
     and len(systems.get(name, ())) == (levels + 1 if sets else 0)
-    and not any(row.get("error") for row in rows[name])
+    and not any(failures.of(row) for row in rows[name])
     and _are_there(plan.folder, sounds.get(name, ()))
   ]
   # What is scored anew may be compared with the target as a set.

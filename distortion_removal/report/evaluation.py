@@ -67,7 +67,7 @@ def _notes(rows: Sequence[Mapping], left_out: Mapping[str, str]) -> list[str]:
   """What a reader of any of the tables must know: gaps, and why."""
   gaps = [f"{tables.GAP}: {name} {why}." for name, why in left_out.items()]
   excerpts = len({row["file"] for row in rows})
-  return gaps + failures.notes(failures.counts(rows), excerpts)
+  return gaps + failures.notes(rows, excerpts)
 
 
 def write_sounds(

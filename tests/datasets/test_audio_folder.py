@@ -10,7 +10,7 @@ import soundfile
 import tensorflow_datasets as tfds
 
 from distortion_removal import audio_io, datasets
-from distortion_removal.datasets import audio_folder
+from distortion_removal.datasets import audio_folder, preparation
 from distortion_removal.errors import UserError
 from distortion_removal.prepare import prepare
 
@@ -289,6 +289,31 @@ def test_nothing_usable(tmp_path):
   assert not [p for p in (tmp_path / "out").rglob("*") if "1.0.0" in p.name]
 
 
+def test_parts_of_another_folder_are_not_taken(tmp_path, monkeypatch):
+  """Even if its files have the same names, sizes and times."""
+  for folder, frequency_hz in (("one", 200.0), ("two", 300.0)):
+    for i, name in enumerate(("a.wav", "b.wav", "c.wav")):
+      audio = sine(2.0, frequency_hz=frequency_hz + i)
+      path = put(tmp_path / folder / name, audio)
+      os.utime(path, ns=(10**18, 10**18))
+
+  def stop(*_, **__):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(preparation, "write_shards", stop)
+    with pytest.raises(KeyboardInterrupt):
+      build(tmp_path / "one", tmp_path / "out")
+  assert list((tmp_path / "out").rglob("*.records"))
+  found = build(tmp_path / "two", tmp_path / "out")
+  expected = build(tmp_path / "two", tmp_path / "alone")
+  first, second = (
+    datasets.read_split(builder, "train")[0]["clean"]
+    for builder in (found, expected)
+  )
+  np.testing.assert_array_equal(first, second)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "full")])
 def test_interrupted_preparation_resumes(tmp_path, monkeypatch, error):
   """What was read is not read again, unless it is another file by then."""
@@ -318,6 +343,7 @@ def test_interrupted_preparation_resumes(tmp_path, monkeypatch, error):
     "a.wav",
     "b.wav",
     "c.wav",
+    "0.wav",  # It may be readable by now.
     "b.wav",
     "c.wav",
     "d.wav",

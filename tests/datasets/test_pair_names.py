@@ -71,6 +71,18 @@ def test_a_table_names_pairs_and_groups(tmp_path):
   assert found.inputs == found.groups == {"b.wav": "a.wav"}
 
 
+def test_what_comes_of_one_recording_is_one_group(tmp_path):
+  """Through a chain of devices, and however its path is written."""
+  path = _table(
+    tmp_path, "input,output", "a.wav,b.wav", "b.wav,c.wav", "./a.wav,d/../e.wav"
+  )
+  (tmp_path / "d").mkdir()
+  (tmp_path / "e.wav").touch()
+  found = pair_names.read_csv(path)
+  assert found.inputs == {"b.wav": "a.wav", "c.wav": "b.wav", "e.wav": "a.wav"}
+  assert set(found.groups.values()) == {"a.wav"}
+
+
 @pytest.mark.parametrize(
   ("lines", "message"),
   [
@@ -81,9 +93,15 @@ def test_a_table_names_pairs_and_groups(tmp_path):
     (["input,output", "a.wav"], "line 2 names '', which is not there"),
     (["input,output", "a.wav,a.wav"], "line 2 names 'a.wav' as its own output"),
     (
-      ["input,output", "a.wav,b.wav", "c.wav,b.wav"],
+      ["input,output", "a.wav,b.wav", "c.wav,./b.wav"],
       "line 3 names the output 'b.wav' again",
     ),
+    (["input,output", "a.wav,b.wav", "b.wav,a.wav"], "is an input of itself"),
+    (
+      ["input,output,group", "a.wav,b.wav,anna", "b.wav,c.wav,ben"],
+      "c.wav is made of b.wav, but in another group",
+    ),
+    (["input,output", 'a.wav,"b.wav' + 200_000 * "x"], "line .* a quotation"),
   ],
 )
 def test_mistakes_in_a_table_are_told(tmp_path, lines, message):

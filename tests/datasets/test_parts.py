@@ -1,5 +1,6 @@
 """Parts are stored once, whole or not at all, wherever they are read."""
 
+import dataclasses
 import functools
 import json
 import sys
@@ -108,6 +109,18 @@ def test_a_damaged_recording_is_left_out_as_a_whole(tmp_path):
   content = parts.load(part, tmp_path)
   assert (content.excerpts, content.reason) == ([], "no more")
   assert len(files(tmp_path)) == 2
+
+
+def test_what_could_not_be_read_is_tried_again(tmp_path):
+  """It may have been out of reach, without any change of the file."""
+  (good,) = make_parts(1)
+  bad = dataclasses.replace(good, read=functools.partial(damaged, "0"))
+  parts.store(bad, folder=tmp_path, encoder=ENCODER)
+  assert parts.load(good, tmp_path).reason == "no more"
+  parts.store(good, folder=tmp_path, encoder=ENCODER)
+  content = parts.load(good, tmp_path)
+  assert content.reason is None
+  assert content.excerpts
 
 
 def test_a_stored_part_is_taken_while_its_version_stays(tmp_path):

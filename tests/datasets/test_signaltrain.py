@@ -165,6 +165,18 @@ def test_from_an_unpacked_folder(server, tmp_path, inner):
   assert not downloads(tmp_path).exists()
 
 
+def test_half_a_copy_that_has_become_whole_is_noticed(server, tmp_path):
+  for name, content in FILES.items():
+    path = tmp_path / "here" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if name != INPUTS[2]:
+      path.write_bytes(content)
+  build(tmp_path, path=str(tmp_path / "here"))
+  (tmp_path / "here" / INPUTS[2]).write_bytes(FILES[INPUTS[2]])
+  with pytest.raises(UserError, match="different files, content"):
+    build(tmp_path, path=str(tmp_path / "here"))
+
+
 def test_offline_and_nothing_there_says_what_to_put_where(server, tmp_path):
   with pytest.raises(UserError) as caught:
     build(tmp_path, offline=True)

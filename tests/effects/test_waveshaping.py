@@ -88,6 +88,22 @@ def test_diode_halves_approach_their_rails():
   np.testing.assert_allclose(actual, np.take(expected, [2, 5]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("knee", [1.0, 2.5, 16.0, 50.0, 400.0])
+def test_diode_of_any_knee_is_finite(knee):
+  """As the formula has it in float64; hard knees are a hard clip."""
+  driven = np.concatenate([np.geomspace(1e-6, 1e3, 50), [0.0]])
+  rails = (jnp.float32(1.0), jnp.float32(0.5))
+  with np.errstate(over="ignore"):
+    expected = np.exp(-np.logaddexp(0, knee * np.log(driven[:-1])) / knee)
+  expected = np.append(driven[:-1] * expected, 0.0)
+  actual = waveshaping.diode(jnp.float32(driven), rails, (knee, knee))
+  np.testing.assert_allclose(actual, expected, rtol=1e-5)
+  slope = jax.vmap(
+    jax.grad(lambda u: waveshaping.diode(u, rails, (knee, knee)))
+  )
+  assert np.isfinite(slope(jnp.float32(driven))).all()
+
+
 def test_diode_makes_even_harmonics_only_of_unlike_rails_and_no_mean():
   # Long enough for the blocker to have forgotten its start.
   audio = sine(0.5, cycles=128, time=16384)

@@ -104,11 +104,18 @@ def test_a_metric_that_fails_is_recorded_beside_the_others(case, monkeypatch):
     assert row["si_sdr"] is not None
     if row["file"] == "b":
       assert row["broken"] is None
-      assert row["error"] == "broken: ZeroDivisionError: nothing there"
+      why = "broken: ZeroDivisionError: nothing there"
+      assert row["metric_errors"] == why
     else:
       assert row["broken"] == 1.0
+      assert "metric_errors" not in row
+    assert "error" not in row  # The methods have done their work.
   table = (folder / "table.md").read_text()
-  assert "1 of 3 excerpts failed for distorted" in table
+  assert "Metrics failed on 1 of 3 excerpts" in table
+  assert "failed for" not in table
+  case.reset()
+  evaluate.evaluate(case.workdir, case.config)
+  assert case.calls == (2, 2)  # It is tried again, the methods with it.
 
 
 class _Damaged(list):

@@ -11,7 +11,7 @@ from conftest import ROOT, files_of
 
 from distortion_removal import checkpoint, evaluate, metrics, parallel
 from distortion_removal.errors import UserError
-from distortion_removal.evaluation import work
+from distortion_removal.evaluation import completion, work
 
 METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 
@@ -118,6 +118,58 @@ def test_other_settings_are_another_evaluation(case, change):
   change(case.config)
   evaluate.evaluate(case.workdir, case.config)
   assert case.calls == (2, 2)
+
+
+@pytest.mark.parametrize(
+  "name", ["sounds.json", "systems.jsonl", "results.jsonl", "evaluation.json"]
+)
+def test_old_scores_are_never_taken_for_new_ones(case, monkeypatch, name):
+  """Wherever a full disk stops the new ones from taking their place."""
+  evaluate.evaluate(case.workdir)
+  before = case.rows()
+  monkeypatch.setattr(checkpoint, "digest", lambda workdir: "other weights")
+  case.network.share = 0.1
+  write, full = completion.write_whole, True
+
+  def write_some(path, content):
+    if full and path.name == name:
+      raise OSError(28, "No space left on device", str(path))
+    write(path, content)
+
+  monkeypatch.setattr(completion, "write_whole", write_some)
+  with pytest.raises(OSError, match="No space left"):
+    evaluate.evaluate(case.workdir)
+  full = False
+  case.reset()
+  evaluate.evaluate(case.workdir)
+  assert case.network.calls == 0  # What was scored is in parts.
+  for old, new in zip(before, case.rows(), strict=True):
+    assert (old == new) == (old["method"] != "demucs")
+  assert not (case.folder / "parts").exists()
+
+
+def test_a_baseline_that_is_not_asked_for_is_not_lost(case):
+  """As long as its scores hold; then it is the run's business."""
+  evaluate.evaluate(case.workdir)
+  before = case.rows()
+  case.reset()
+  case.config.baselines = ()
+  evaluate.evaluate(case.workdir, case.config)
+  assert case.calls == (0, 0)
+  assert case.rows() == before
+  case.config.metrics = ("sdr",)
+  evaluate.evaluate(case.workdir, case.config)
+  assert {row["method"] for row in case.rows()} == {"distorted", "demucs"}
+
+
+def test_unfinished_parts_of_others_stay(case):
+  evaluate.evaluate(case.workdir)
+  other = case.folder / "parts" / "aspade" / "000000.json"
+  other.parent.mkdir(parents=True)
+  other.write_text("{}")
+  case.config.metrics = ("sdr",)
+  evaluate.evaluate(case.workdir, case.config)
+  assert [p for p in files_of(case.folder) if "parts" in p.parts] == [other]
 
 
 def test_other_code_is_another_evaluation(case, monkeypatch):
