@@ -90,6 +90,7 @@ def time_methods(
   if not requests:
     raise UserError(f"{workdir}: no method to time on the task {task.name}")
   audio = take_excerpts(config, task, excerpts)
+  workdir.mkdir(parents=True, exist_ok=True)  # Not after hours of measuring.
   rows = []
   with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "audio.npz"
@@ -105,8 +106,8 @@ def time_methods(
   about = _about(config, task, audio)
   rows = [row | about | {"hardware": _hardware(row["device"])} for row in rows]
   path = workdir / NAME
-  write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
   print(timing_table(rows))
+  write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
   print(f"\nall that was measured: {path}")
   return path
 
@@ -171,10 +172,13 @@ def _platforms(environment: Mapping[str, str]) -> list[dict[str, str]]:
   answer = subprocess.run(
     [sys.executable, "-c", ask],
     env=environment,
-    stdout=subprocess.PIPE,
+    capture_output=True,
     text=True,
-    check=True,
+    check=False,
   )
+  if answer.returncode:
+    reason = (answer.stderr.strip().splitlines() or ["killed"])[-1]
+    raise UserError(f"JAX finds no device ({reason}); unset JAX_PLATFORMS")
   cpu = {"JAX_PLATFORMS": "cpu"}
   return [cpu] if answer.stdout.strip() == "cpu" else [cpu, {}]
 

@@ -81,8 +81,14 @@ def stages(options: Options) -> list[Stage]:
   """The stages of a task in order; the last one makes the report.
 
   Raises:
-    UserError: an override is none, or a name is unknown.
+    UserError: an override is none, a name is unknown, or the folder's name has
+      a comma.
   """
+  if "," in str(options.workdir):
+    raise UserError(
+      f"--workdir={options.workdir}: a comma parts the runs of a report; "
+      "choose a folder without one"
+    )
   for word in options.overrides:
     if not re.match(r"--config\.\w.*=", word):
       raise UserError(
@@ -217,7 +223,7 @@ def _folder(options: Options, name: str) -> Path:
 
 
 def _report(options: Options, names: tuple[str, ...]) -> Stage:
-  """Of this task's runs, and of what there is of the other tasks."""
+  """Of the runs that are asked for, and of all that have been evaluated."""
   mine = [_folder(options, name) for name in (*names, "baselines")]
   places = (
     options.workdir / task / name
@@ -227,8 +233,7 @@ def _report(options: Options, names: tuple[str, ...]) -> Stage:
   found = [
     folder
     for folder in places
-    if folder in mine
-    or (folder.parent.name != options.task and (folder / "evaluation").is_dir())
+    if folder in mine or (folder / "evaluation").is_dir()
   ]
   output = options.workdir / "report"
   return Stage(
