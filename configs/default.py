@@ -12,8 +12,8 @@ Time and score: not yet run at this size.
 import ml_collections
 from ml_collections.config_dict import placeholder
 
+from distortion_removal.common.errors import UserError
 from distortion_removal.config import sibling
-from distortion_removal.errors import UserError
 
 declippers = sibling(__file__, "parts/declippers")
 networks = sibling(__file__, "parts/networks")

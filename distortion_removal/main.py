@@ -8,8 +8,8 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from distortion_removal import cores, flag_errors, log
-from distortion_removal.errors import UserError, one_line_errors
+from distortion_removal.common import cores, flag_errors, log
+from distortion_removal.common.errors import UserError, one_line_errors
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -89,24 +89,26 @@ def _main(argv: list[str]) -> None:
     return
   workdir = _workdir()
   if _DISTRIBUTED.value:
-    from distortion_removal import parallel
+    from distortion_removal.common import devices
 
-    parallel.initialize_distributed()
+    devices.initialize_distributed()
   if _MODE.value == "evaluate":
-    from distortion_removal.evaluate import evaluate
+    from distortion_removal.evaluation.evaluate import evaluate
 
     evaluate(workdir, _CONFIG.value)
     return
   if _MODE.value == "time":
-    from distortion_removal.timing import time_methods
+    from distortion_removal.evaluation.timing import time_methods
 
     time_methods(workdir, _CONFIG.value)
     return
   if _CONFIG.value is None:
     raise UserError("training needs --config=FILE")
   _require_network("train")
-  from distortion_removal.train import train
+  from distortion_removal.evaluation import baselines
+  from distortion_removal.training.train import train
 
+  baselines.check(_CONFIG.value)  # Better now than after the training.
   train(_CONFIG.value, workdir)
 
 
@@ -142,10 +144,11 @@ def _describe() -> None:
   if _CONFIG.value is None:
     raise UserError("to describe a network, give --config=FILE")
   _require_network("describe")
-  from distortion_removal import config as run_config
-  from distortion_removal import describe, models
+  from distortion_removal import models
+  from distortion_removal.models import describe
+  from distortion_removal.training import check_config
 
-  run_config.check(_CONFIG.value)
+  check_config.check(_CONFIG.value)
   model = models.from_config(_CONFIG.value)
   summary = describe.describe(model, name=_CONFIG.value.model.name)
   print(json.dumps(summary, indent=2))

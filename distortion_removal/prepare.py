@@ -4,125 +4,25 @@ python -m distortion_removal.prepare --dataset=audio_folder --path=FOLDER
 """
 
 import argparse
-import contextlib
 import json
 import os
 import shlex
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distortion_removal import datasets, log
-from distortion_removal.datasets import description, tasks
-from distortion_removal.errors import (
+from distortion_removal.common import log
+from distortion_removal.common.errors import (
   OneLineParser,
-  UserError,
   one_line_errors,
 )
+from distortion_removal.datasets import opening
+from distortion_removal.datasets.preparation import description
+from distortion_removal.datasets.preparation.prepare import prepare
+from distortion_removal.effects import tasks
 
 if TYPE_CHECKING:
-  from distortion_removal.datasets.builder import CleanAudioBuilder
-
-
-def prepare(
-  builder: "CleanAudioBuilder",
-  *,
-  overwrite: bool = False,
-  jobs: int = 1,
-  beam_options: Sequence[str] = (),
-) -> "CleanAudioBuilder":
-  """Stores a data set; one that lies there already is taken as it is.
-
-  The statistics that some networks scale their input by are stored along.
-
-  The data set is written to a folder of another name and renamed once it is
-  complete; a failure removes that folder. The recordings that were read by then
-  stay in a folder `parts` beside it, and the next preparation goes on there.
-
-  Args:
-    builder: from `datasets.open_builder`.
-    overwrite: replace what lies there, once the new one is complete.
-    jobs: processes that read recordings; 0 for as many as are worth it. What is
-      stored does not depend on it.
-    beam_options: Apache Beam's, `--runner=DirectRunner` and the like; with any,
-      Beam's workers read the recordings.
-
-  Returns:
-    The builder, ready to read.
-
-  Raises:
-    UserError: there is nothing to store, or the data set that lies there came
-      from another source.
-    OSError: the disk is full, or the folder cannot be written.
-  """
-  folder = Path(builder.data_dir)
-  if datasets.is_prepared(builder) and not overwrite:
-    _check_same_source(builder)
-    return builder
-  with _set_aside(folder):
-    builder = _reopen(builder)
-    builder.jobs = jobs
-    try:
-      builder.download_and_prepare(**_beam(beam_options))
-    except OSError:
-      # Another process of the same run may have been faster.
-      if not datasets.is_prepared(builder):
-        raise
-  shutil.rmtree(folder.with_name(datasets.PARTS), ignore_errors=True)
-  builder = _reopen(builder)
-  from distortion_removal.datasets import statistics  # needs JAX: seconds
-
-  rate = builder.builder_config.sample_rate
-  statistics.spectrum_statistics(builder, **statistics.usual_transform(rate))
-  return builder
-
-
-def _beam(options: Sequence[str]) -> dict:
-  """What tells TFDS to use Beam, which is how other builders are told, too."""
-  if not options:
-    return {}
-  import tensorflow_datasets as tfds
-
-  from distortion_removal.datasets import beam_pipeline
-
-  parsed = beam_pipeline.parse_options(options)
-  return {"download_config": tfds.download.DownloadConfig(beam_options=parsed)}
-
-
-@contextlib.contextmanager
-def _set_aside(folder: Path) -> Iterator[None]:
-  """Moves a data set away, to put it back if its replacement fails."""
-  aside = folder.with_name(f"{folder.name}.replaced")
-  if folder.exists():
-    # Left behind by a process that was killed.
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
-  try:
-    yield
-  except BaseException:
-    if aside.exists():
-      aside.rename(folder)
-    raise
-  shutil.rmtree(aside, ignore_errors=True)
-
-
-def _reopen(builder: "CleanAudioBuilder") -> "CleanAudioBuilder":
-  """A builder that knows what lies there now; they look only when made."""
-  return type(builder)(
-    config=builder.builder_config, data_dir=builder.data_dir_root
-  )
-
-
-def _check_same_source(builder: "CleanAudioBuilder") -> None:
-  stored, source = builder.info.metadata.get("source", {}), builder.source()
-  # A set prepared by an older version says less of its source.
-  changed = [k for k in source if k in stored and stored[k] != source[k]]
-  if changed:
-    raise UserError(
-      f"{builder.data_dir}: holds a data set of different "
-      f"{', '.join(changed)}; choose another --data-dir or pass --overwrite"
-    )
+  from distortion_removal.datasets.sources.builder import CleanAudioBuilder
 
 
 def summary(builder: "CleanAudioBuilder") -> str:
@@ -174,7 +74,7 @@ def _parser() -> OneLineParser:
     allow_abbrev=False,
   )
   add = parser.add_argument
-  add("--dataset", default="audio_folder", help=", ".join(datasets.DATASETS))
+  add("--dataset", default="audio_folder", help=", ".join(opening.DATASETS))
   add("--path", help="folder of recordings: WAV, FLAC, AIFF, Ogg or MP3")
   add("--include", metavar="GLOB", help="only files so named ('input_*')")
   add("--task", help=f"{', '.join(tasks.TASKS)} (the data set's own)")
@@ -238,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = {
       key: value for key, value in options.items() if value not in (None, "")
     }
-    builder = datasets.open_builder(**given)
+    builder = opening.open_builder(**given)
     if is_described:
       print(describe(builder))
       return

@@ -16,24 +16,18 @@ import ml_collections
 import numpy as np
 import soundfile
 
-from distortion_removal import (
-  apply,
-  audio_io,
-  declip,
-  declip_options,
-  log,
-  methods,
-  recording,
-)
-from distortion_removal.datasets import tasks
-from distortion_removal.errors import (
+from distortion_removal.audio import chunks, files
+from distortion_removal.audio.resampling import resample_blocks
+from distortion_removal.common import log
+from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
   one_line_errors,
 )
-from distortion_removal.log import logger
-from distortion_removal.recording import Energy
-from distortion_removal.resampling import resample_blocks
+from distortion_removal.common.log import logger
+from distortion_removal.effects import tasks
+from distortion_removal.inference import declip, declip_options, network, output
+from distortion_removal.inference.output import Energy
 
 
 def restore(
@@ -52,14 +46,14 @@ def restore(
   Raises:
     UserError: the source cannot be used, or there is no such run.
   """
-  run = methods.load_config(workdir)
-  info = audio_io.info(source)
-  subtype = recording.output_subtype(target, info, subtype)
-  network = methods.load_network(workdir, run)
+  run = network.load_config(workdir)
+  info = files.info(source)
+  subtype = output.output_subtype(target, info, subtype)
+  function = network.load_network(workdir, run)
   before, after = Energy(), Energy()
   # The whole file is read once before any work, so that a damaged one is told
   # at once, and its peak is known.
-  with audio_io.open_reader(source) as reader:
+  with files.open_reader(source) as reader:
     for _ in before.watch(reader.blocks()):
       pass
   if before.peak == 0.0:
@@ -80,15 +74,13 @@ def restore(
       source,
     )
   with (
-    audio_io.open_reader(source) as reader,
-    audio_io.scratch_file(
-      target, reader.sample_rate, reader.channels
-    ) as scratch,
+    files.open_reader(source) as reader,
+    files.scratch_file(target, reader.sample_rate, reader.channels) as scratch,
   ):
     blocks = (scale * block for block in reader.blocks())
     estimate = restored_blocks(
-      recording.progress(blocks, reader.frames),
-      network,
+      output.progress(blocks, reader.frames),
+      function,
       run,
       sample_rate=reader.sample_rate,
     )
@@ -97,7 +89,7 @@ def restore(
     if after.squares == 0.0:
       raise UserError(f"{source}: nothing is left of it; is it long enough?")
     level = float(np.sqrt(before.squares / after.squares))
-    recording.write(
+    output.write(
       target,
       scratch.read_blocks(),
       reader,
@@ -126,7 +118,7 @@ def input_scale(run: ml_collections.ConfigDict, peak: float) -> np.float32:
 
 def restored_blocks(
   blocks: Iterable[np.ndarray],
-  network: apply.Function,
+  function: chunks.Function,
   run: ml_collections.ConfigDict,
   *,
   sample_rate: int,
@@ -135,7 +127,7 @@ def restored_blocks(
 
   Args:
     blocks: audio at `sample_rate`, `[time, channels]`.
-    network: chunks `[batch, chunk, channels]` to the same shape.
+    function: chunks `[batch, chunk, channels]` to the same shape.
     run: configuration of the trained run.
     sample_rate: of the blocks, Hz.
 
@@ -151,7 +143,7 @@ def restored_blocks(
       channels[:] = [block.shape[1]]
       yield group_channels(block, model_channels)
 
-  outputs = apply.apply_to_stream(network, grouped(), **methods.chunking(run))
+  outputs = chunks.apply_to_stream(function, grouped(), **network.chunking(run))
   joined = (ungroup_channels(block, channels[0]) for block in outputs)
   return resample_blocks(joined, model_rate, sample_rate)
 

@@ -12,18 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from distortion_removal import log, metrics, tracks
-from distortion_removal.alignment import common_part
-from distortion_removal.errors import (
+from distortion_removal import metrics
+from distortion_removal.audio import aligned as tracks
+from distortion_removal.audio.aligned import Track, load_beside
+from distortion_removal.audio.alignment import common_part
+from distortion_removal.common import log
+from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
   one_line_errors,
 )
+from distortion_removal.common.progress import Progress
 from distortion_removal.evaluation.scores import number
 from distortion_removal.metrics import frechet, peaq
-from distortion_removal.progress import Progress
-from distortion_removal.report import score_table
-from distortion_removal.tracks import Track, load_beside
+from distortion_removal.report.tables import score_table
 
 DEFAULT_METRICS = "si_sdr,sdr,peaq,r_nonlin"
 MAX_LAG_SECONDS = 0.5

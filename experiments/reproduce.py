@@ -17,7 +17,7 @@ from pathlib import Path
 # Also as a script, it is about the checkout that it lies in.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from distortion_removal.errors import (
+from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
   one_line_errors,

@@ -11,11 +11,12 @@ import soundfile
 from absl import flags
 from matplotlib.figure import Figure
 
-from distortion_removal import baselines, datasets, methods
 from distortion_removal import config as run_config
-from distortion_removal.log import logger
-from distortion_removal.prepare import prepare
-from distortion_removal.train import train
+from distortion_removal.common.log import logger
+from distortion_removal.datasets import opening
+from distortion_removal.datasets.preparation.prepare import prepare
+from distortion_removal.evaluation import baselines, methods
+from distortion_removal.training.train import train
 
 ROOT = Path(__file__).parents[1]
 RATE = 8_000
@@ -58,7 +59,7 @@ def tiny_data(tmp_path_factory):
       path = folder / split / f"{i:02d}.wav"
       soundfile.write(path, pluck(seconds, pitch_hz), RATE)
   data_dir = tmp_path_factory.mktemp("data")
-  builder = datasets.open_builder(
+  builder = opening.open_builder(
     "audio_folder",
     task="hard_clip",
     data_dir=str(data_dir),
@@ -119,8 +120,8 @@ def make_case(tiny_config, tmp_path, monkeypatch):
     mask = baselines.Baseline(case.mask)
     monkeypatch.setitem(baselines.BASELINES, "ideal_ratio_mask", mask)
     monkeypatch.setattr(methods, "network", lambda *_: case.network)
-    monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
-    monkeypatch.setattr(datasets, "read_split", lambda *_: case.source)
+    monkeypatch.setattr(opening, "open_dataset", lambda data: None)
+    monkeypatch.setattr(opening, "read_split", lambda *_: case.source)
     return case
 
   tiny_config.metrics = ("si_sdr", "frechet_logmel")

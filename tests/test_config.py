@@ -8,7 +8,9 @@ import pytest
 from conftest import shipped_config
 
 from distortion_removal import config as run_config
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
+from distortion_removal.evaluation import baselines
+from distortion_removal.training import check_config
 
 
 def _config():
@@ -26,7 +28,7 @@ def _config():
 def test_round_trip_leaves_no_difference(tmp_path):
   config = shipped_config("crafx_ceg_overdrive")
   run_config.save(config, tmp_path)
-  loaded = run_config.load(tmp_path)
+  loaded = check_config.load(tmp_path)
   assert run_config.differences(loaded, config) == []
   # JSON has no tuples; what reads them takes any sequence.
   assert list(loaded.model.fields.lstm_features) == [64, 32, 16]
@@ -52,7 +54,7 @@ def test_a_run_of_another_version_is_told(tmp_path, field):
   del branch[last]
   (tmp_path / "config.json").write_text(json.dumps(tree))
   with pytest.raises(UserError, match=f"this version.*{last}") as caught:
-    run_config.load(tmp_path)
+    check_config.load(tmp_path)
   assert "\n" not in str(caught.value)
 
 
@@ -61,7 +63,7 @@ def test_a_run_from_before_the_declippers_is_read(tmp_path):
   for name in ("aspade", "sspade", "social_sparsity"):
     tree.pop(name)
   (tmp_path / "config.json").write_text(json.dumps(tree))
-  assert run_config.to_dict(run_config.load(tmp_path)) == tree
+  assert run_config.to_dict(check_config.load(tmp_path)) == tree
 
 
 def test_differences_of_evaluation_may_be_ignored():
@@ -97,11 +99,11 @@ def test_exists_only_after_saving(tmp_path):
 
 def test_load_says_what_is_missing_or_damaged(tmp_path):
   with pytest.raises(UserError, match=r"no trained run here.*--workdir"):
-    run_config.load(tmp_path)
+    check_config.load(tmp_path)
   for text in ("{'seed': 3}", "[1, 2]", "17"):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config\.json: not a configuration"):
-      run_config.load(tmp_path)
+      check_config.load(tmp_path)
 
 
 def test_sibling_loads_from_beside_the_file_from_anywhere(
@@ -117,10 +119,10 @@ def test_sibling_loads_from_beside_the_file_from_anywhere(
 def test_a_configuration_without_a_network_is_checked_but_for_that():
   run = shipped_config("aspade_signaltrain")
   run.loss = "l3"
-  run_config.check(run)
+  check_config.check(run)
   run.baselines = ("aspad",)
   with pytest.raises(UserError, match="unknown baseline 'aspad'"):
-    run_config.check(run)
+    baselines.check(run)
 
 
 @pytest.mark.parametrize(
@@ -138,11 +140,11 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
   run.baselines = ()
   with run[name].unlocked():
     run[name][field] = value
-  run_config.check(run)  # it is not used
+  baselines.check(run)  # it is not used
   run.baselines = (name,)
   wanted = f"config.{name}: .*{re.escape(message)}"
   with pytest.raises(UserError, match=wanted):
-    run_config.check(run)
+    baselines.check(run)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
 )
 def test_numbers_that_cannot_work_are_named(field, value, message):
   run = shipped_config("default")
-  run_config.check(run)
+  check_config.check(run)
   run.update_from_flattened_dict({field: value})
   with pytest.raises(UserError, match=re.escape(message)):
-    run_config.check(run)
+    check_config.check(run)

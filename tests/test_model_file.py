@@ -11,16 +11,17 @@ import soundfile
 from conftest import ROOT, files_of, read_checkpoint
 
 from distortion_removal import config as run_config
-from distortion_removal import methods, model_file
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
+from distortion_removal.inference import network, weights
 from distortion_removal.restore import restore
-from distortion_removal.train import train
+from distortion_removal.training import check_config
+from distortion_removal.training.train import train
 
 
 @pytest.fixture(scope="module")
 def exported(tiny_run, tmp_path_factory):
   target = tmp_path_factory.mktemp("shared") / "model.safetensors"
-  model_file.export_run(tiny_run, target)
+  weights.export_run(tiny_run, target)
   return target
 
 
@@ -30,25 +31,25 @@ def _best(workdir):
 
 
 def test_there_and_back_is_equal_to_the_bit(tiny_run, exported, tmp_path):
-  model_file.import_run(exported, tmp_path / "run")
-  step, weights = _best(tiny_run)
+  weights.import_run(exported, tmp_path / "run")
+  step, trained = _best(tiny_run)
   assert _best(tmp_path / "run")[0] == step
   jax.tree.map(
-    np.testing.assert_array_equal, _best(tmp_path / "run")[1], weights
+    np.testing.assert_array_equal, _best(tmp_path / "run")[1], trained
   )
   stored, original = (
-    run_config.load(folder) for folder in (tmp_path / "run", tiny_run)
+    check_config.load(folder) for folder in (tmp_path / "run", tiny_run)
   )
   assert run_config.differences(stored, original) == []
   again = tmp_path / "again.safetensors"
-  model_file.export_run(tmp_path / "run", again)
+  weights.export_run(tmp_path / "run", again)
   assert again.read_bytes() == exported.read_bytes()
 
 
 def test_the_card_tells_what_it_is(tiny_run, exported):
   card = json.loads(exported.with_suffix(".json").read_text())
-  step, weights = _best(tiny_run)
-  count = sum(leaf.size for leaf in jax.tree.leaves(weights["params"]))
+  step, trained = _best(tiny_run)
+  count = sum(leaf.size for leaf in jax.tree.leaves(trained["params"]))
   expected = {
     "network": "demucs",
     "task": "hard_clip",
@@ -66,10 +67,10 @@ def test_safetensors_alone_reads_the_weights(tiny_run, exported):
   import safetensors.numpy
 
   flat = safetensors.numpy.load_file(exported)
-  _, weights = _best(tiny_run)
+  _, trained = _best(tiny_run)
   np.testing.assert_array_equal(
     flat["params/encoder_0_conv/kernel"],
-    weights["params"]["encoder_0_conv"]["kernel"],
+    trained["params"]["encoder_0_conv"]["kernel"],
   )
 
 
@@ -112,15 +113,15 @@ def test_what_does_not_belong_together_is_told(
   card.write_bytes(exported.with_suffix(".json").read_bytes())
   damage(model, card)
   with pytest.raises(UserError, match=message) as caught:
-    methods.load_config(model)
+    network.load_config(model)
   assert "\n" not in str(caught.value)
   with pytest.raises(UserError):
-    model_file.import_run(model, tmp_path / "run")
+    weights.import_run(model, tmp_path / "run")
   assert not (tmp_path / "run").exists()
 
 
 def test_imported_weights_are_not_trained_on(tiny_config, exported, tmp_path):
-  model_file.import_run(exported, tmp_path / "run")
+  weights.import_run(exported, tmp_path / "run")
   before = files_of(tmp_path)
   with pytest.raises(UserError, match="holds imported weights"):
     train(tiny_config, tmp_path / "run")
@@ -128,10 +129,10 @@ def test_imported_weights_are_not_trained_on(tiny_config, exported, tmp_path):
 
 
 def test_an_origin_takes_the_place_of_task_and_data(tiny_run, tmp_path):
-  config = run_config.load(tiny_run)
-  _, weights = _best(tiny_run)
+  config = check_config.load(tiny_run)
+  _, trained = _best(tiny_run)
   target = tmp_path / "model.safetensors"
-  model_file.save(target, weights, config, 0, origin="imported from x.th")
+  weights.save(target, trained, config, 0, origin="imported from x.th")
   card = json.loads(target.with_suffix(".json").read_text())
   assert card["origin"] == "imported from x.th"
   assert not {"task", "trained_on", "trained_levels"} & card.keys()
@@ -139,12 +140,12 @@ def test_an_origin_takes_the_place_of_task_and_data(tiny_run, tmp_path):
 
 def test_names_and_places_that_cannot_be(tiny_run, exported, tmp_path):
   with pytest.raises(UserError, match=r"ends in \.safetensors"):
-    model_file.export_run(tiny_run, tmp_path / "model.pt")
+    weights.export_run(tiny_run, tmp_path / "model.pt")
   before = files_of(tiny_run)
   with pytest.raises(UserError, match=r"config\.json: the model card would"):
-    model_file.export_run(tiny_run, tiny_run / "config.safetensors")
+    weights.export_run(tiny_run, tiny_run / "config.safetensors")
   with pytest.raises(UserError, match="holds a run"):
-    model_file.import_run(exported, tiny_run)
+    weights.import_run(exported, tiny_run)
   assert files_of(tiny_run) == before
 
 
@@ -177,9 +178,9 @@ def test_the_card_tells_the_options_of_the_effect(tiny_config, tmp_path):
   tiny_config.data.effect.rail = 0.5
   tiny_config.data.effect.after = (("low_pass", 2000.0),)
   target = tmp_path / "model.safetensors"
-  weights = {"params": {"kernel": np.zeros(3, np.float32)}}
-  model_file.save(target, weights, tiny_config, 1)
+  trained = {"params": {"kernel": np.zeros(3, np.float32)}}
+  weights.save(target, trained, tiny_config, 1)
   card = json.loads(target.with_suffix(".json").read_text())
   assert card["task_label"] == "CEG-HC (rail 0.5, low pass at 2000 Hz after)"
-  loaded, _ = model_file.load_card(target)
+  loaded, _ = weights.load_card(target)
   assert run_config.differences(loaded, tiny_config) == []

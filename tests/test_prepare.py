@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from distortion_removal import datasets, prepare
-from distortion_removal.datasets import splits
-from distortion_removal.datasets.signaltrain_sounds import sounds
-from distortion_removal.errors import UserError
+from distortion_removal import prepare
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import opening, splits, stored
+from distortion_removal.datasets.sources.signaltrain_sounds import sounds
 
 ROOT = Path(__file__).parents[1]
 RATE = 16_000
@@ -151,10 +151,10 @@ def test_how_much_to_make_of_a_synthetic_set(tmp_path, capsys):
     "  valid       3 excerpts      0.2 min",
     "  test       12 excerpts      1.0 min",
   ]
-  builder = datasets.open_builder(
+  builder = opening.open_builder(
     "signaltrain_sounds", data_dir=str(tmp_path), excerpt_seconds=5.0
   )
-  record = datasets.read_split(builder, "test")[11]
+  record = stored.read_split(builder, "test")[11]
   expected = sounds.render(2_000_000_011, seed=7, sample_rate=RATE, seconds=5.0)
   np.testing.assert_allclose(
     record["clean"] * record["peak"], expected, rtol=0, atol=1 / 32767
@@ -172,14 +172,14 @@ def test_default_folder_is_the_one_of_tfds(folder, tmp_path):
 
 def test_home_is_expanded(monkeypatch):
   monkeypatch.setenv("HOME", "/home/someone")
-  builder = datasets.open_builder(
+  builder = opening.open_builder(
     "audio_folder", task="overdrive", data_dir="~/sets"
   )
   assert builder.data_dir == "/home/someone/sets/audio_folder/overdrive/1.0.0"
 
 
 def open_folder(folder, tmp_path):
-  return datasets.open_builder(
+  return opening.open_builder(
     "audio_folder",
     task="overdrive",
     data_dir=str(tmp_path / "out"),
@@ -189,16 +189,16 @@ def open_folder(folder, tmp_path):
 
 def test_reading_before_preparing_says_how_to_prepare(folder, tmp_path):
   builder = open_folder(folder, tmp_path)
-  assert not datasets.is_prepared(builder)
+  assert not stored.is_prepared(builder)
   with pytest.raises(UserError, match="not prepared; run: python -m") as caught:
-    datasets.read_split(builder, "train")
+    stored.read_split(builder, "train")
   command = shlex.split(str(caught.value).partition("run: ")[2])
   command[command.index("--path=FOLDER")] = f"--path={folder}"
   prepare.main(command[3:])
-  source = datasets.read_split(open_folder(folder, tmp_path), "train")
+  source = stored.read_split(open_folder(folder, tmp_path), "train")
   assert len(source) == 4
   with pytest.raises(UserError, match="no split 'dev', only train, valid, te"):
-    datasets.read_split(open_folder(folder, tmp_path), "dev")
+    stored.read_split(open_folder(folder, tmp_path), "dev")
 
 
 def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
@@ -213,7 +213,7 @@ def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
 
   monkeypatch.setattr(splits, "assign", overtaken)
   builder = prepare.prepare(builder)
-  assert len(datasets.read_split(builder, "train")) == 4
+  assert len(stored.read_split(builder, "train")) == 4
   version = Path(builder.data_dir)
   assert [path.name for path in version.parent.iterdir()] == [version.name]
 
@@ -263,13 +263,14 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
 ):
   """Killed while it reads its third recording; the next one reads the rest."""
   program = (
-    "import os, sys; from distortion_removal import audio_io, prepare\n"
-    "whole, names = audio_io.open_reader, []\n"
+    "import os, sys; from distortion_removal import prepare\n"
+    "from distortion_removal.audio import files\n"
+    "whole, names = files.open_reader, []\n"
     "def fatal(path):\n"
     "  names.append(path.name)\n"
     "  len(names) == 3 and os.kill(os.getpid(), 9)\n"
     "  return whole(path)\n"
-    "audio_io.open_reader = fatal\n"
+    "files.open_reader = fatal\n"
     "prepare.main(sys.argv[1:])"
   )
   data_dir = f"--data-dir={tmp_path / 'out'}"
@@ -278,9 +279,9 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
     cwd=ROOT,
   )
   assert killed.returncode == -9
-  assert not datasets.is_prepared(open_folder(folder, tmp_path))
-  stored = list((tmp_path / "out").rglob("parts/*.json"))
-  assert len(stored) == 2
+  assert not stored.is_prepared(open_folder(folder, tmp_path))
+  parts = list((tmp_path / "out").rglob("parts/*.json"))
+  assert len(parts) == 2
   prepare.main([f"--path={folder}", data_dir, "--jobs=1"])
   prepare.main([f"--path={folder}", f"--data-dir={tmp_path / 'new'}"])
   assert data_files(tmp_path / "out") == data_files(tmp_path / "new")

@@ -10,9 +10,11 @@ import pytest
 import soundfile
 from conftest import ROOT, files_of
 
-from distortion_removal import audio_io, methods, restore
 from distortion_removal import config as run_config
-from distortion_removal.errors import UserError
+from distortion_removal import restore
+from distortion_removal.audio import files
+from distortion_removal.common.errors import UserError
+from distortion_removal.evaluation import methods
 
 
 def _tones(rate, channels, seconds, peak=0.4):
@@ -274,7 +276,7 @@ def test_an_output_that_cannot_be_is_told_before_any_work(
   source = tmp_path / "in.wav"
   soundfile.write(source, _tones(8_000, 8, 1.0), 8_000)
   before = files_of(tmp_path)
-  with pytest.raises(audio_io.AudioFileError, match=message):
+  with pytest.raises(files.AudioFileError, match=message):
     restore.restore(source, tmp_path / name, workdir, subtype=subtype)
   assert files_of(tmp_path) == before
 

@@ -11,7 +11,7 @@ import soundfile
 from conftest import ROOT, pluck
 
 from distortion_removal import metrics, score
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.metrics import Metric
 
 RATE = 16_000

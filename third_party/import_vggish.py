@@ -12,11 +12,8 @@ by its hash. Converting takes PyTorch; afterwards neither is needed.
 from collections.abc import Sequence
 from pathlib import Path
 
-from distortion_removal import download, log
-from distortion_removal.errors import (
-  OneLineParser,
-  one_line_errors,
-)
+from distortion_removal.common import download, log
+from distortion_removal.common.errors import OneLineParser, one_line_errors
 from distortion_removal.metrics import vggish_weights as kept_weights
 from third_party import state_dict, vggish_weights
 

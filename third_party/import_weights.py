@@ -13,9 +13,14 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from distortion_removal import config as run_config
-from distortion_removal import flag_errors, log, model_file, models
-from distortion_removal.errors import UserError, look_up, one_line_errors
+from distortion_removal import models
+from distortion_removal.common import flag_errors, log
+from distortion_removal.common.errors import (
+  UserError,
+  look_up,
+  one_line_errors,
+)
+from distortion_removal.training import check_config
 from third_party import demucs_weights, open_unmix_weights, state_dict
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The network.")
@@ -37,11 +42,11 @@ def _main(argv: list[str]) -> None:
     if flag.value is None:
       raise UserError(f"--{flag.name} is missing; see --help")
   config, weights = _CONFIG.value, Path(_WEIGHTS.value)
-  run_config.check(config)
+  check_config.check(config)
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
   variables = convert(state_dict.load(weights), models.from_config(config))
   origin = f"imported from {weights.name}"
-  model_file.save(Path(_OUTPUT.value), variables, config, 0, origin=origin)
+  weights.save(Path(_OUTPUT.value), variables, config, 0, origin=origin)
   print(f"written: {_OUTPUT.value}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 
 _LSTM = {
   "input_kernel": "weight_ih",

@@ -7,7 +7,7 @@ popular audio declipping methods", 2021, for 44.1 kHz.
 
 import ml_collections
 
-from distortion_removal.baselines import social_sparsity
+from distortion_removal.declipping import social_sparsity
 
 
 def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:

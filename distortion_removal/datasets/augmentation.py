@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from distortion_removal.datasets.tasks import Task
-from distortion_removal.errors import UserError
-from distortion_removal.resampling import resample
+from distortion_removal.audio.resampling import resample
+from distortion_removal.common.errors import UserError
+from distortion_removal.effects.tasks import Task
 
 _LOWEST_SPEED, _HIGHEST_SPEED = 0.5, 2.0
 _EDGE = 128  # samples of the result that the resampler has no past for

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 
 
 class Table(NamedTuple):

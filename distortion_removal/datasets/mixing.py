@@ -2,17 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grain
 import numpy as np
 
-from distortion_removal import datasets
-from distortion_removal.datasets import leaks
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 
 if TYPE_CHECKING:
-  from distortion_removal.datasets.builder import CleanAudioBuilder
+  pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,45 +66,3 @@ class Mixture:
     """One for each data set, or equal ones would be shuffled alike."""
     others = np.random.SeedSequence(seed).generate_state(len(self.sources))
     return [seed, *map(int, others[1:])]
-
-
-def training_source(
-  data: Any, builder: "CleanAudioBuilder"
-) -> datasets.Source | Mixture:
-  """What a run is trained on.
-
-  Args:
-    data: `config.data` of the run; one of an older version has no `sources`.
-    builder: of its data set, whose training split it is without `sources`.
-
-  Raises:
-    UserError: one of the data sets is missing or empty, or has in training
-      what the run's own has in validation or test; or a weight is wrong.
-  """
-  if not data.get("sources"):
-    return datasets.read_split(builder, "train")
-  opened = open_sources(data, builder)
-  for source, _ in opened:
-    leaks.check_apart(source, builder)
-  sources = [datasets.read_split(source, "train") for source, _ in opened]
-  return Mixture(tuple(sources), tuple(weight for _, weight in opened))
-
-
-def open_sources(
-  data: Any, builder: "CleanAudioBuilder"
-) -> list[tuple["CleanAudioBuilder", float]]:
-  """The data sets that a run is trained on, with their weights.
-
-  Args:
-    data: `config.data` of the run.
-    builder: of its data set, which is the only one without `data.sources`.
-
-  Raises:
-    UserError: one of them is missing.
-  """
-  opened = []
-  for name, folder, weight in data.get("sources") or ():
-    own = data.copy_and_resolve_references()
-    own.update(dataset=name, data_dir=folder)
-    opened.append((datasets.open_dataset(own), float(weight)))
-  return opened or [(builder, 1.0)]

@@ -18,12 +18,14 @@ import grain
 import jax
 import numpy as np
 
-from distortion_removal import effects, parallel
-from distortion_removal.datasets import augmentation, effect_options
+from distortion_removal import effects
+from distortion_removal.common import devices
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import augmentation
 from distortion_removal.datasets.augmentation import Augmentation
 from distortion_removal.datasets.mixing import Mixture
-from distortion_removal.datasets.tasks import Task
-from distortion_removal.errors import UserError
+from distortion_removal.effects import tasks
+from distortion_removal.effects.tasks import Task
 
 RECORDED = "recorded"  # the effect of tasks whose pairs were recorded
 _CROP_TRIES = 4
@@ -39,7 +41,7 @@ def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
   """
   if task.effect == RECORDED:
     return lambda batch: batch["degraded"]
-  effect = effect_options.effect_of(task)
+  effect = tasks.effect_of(task)
   return lambda batch: effects.apply(
     effect, batch["clean"], batch["level"], batch["seed"]
   )
@@ -187,8 +189,8 @@ def training_batches(
   draw = _DrawPair(task, segment, options, source)
   dataset = source.stream(seed).random_map(draw)
   dataset = dataset[jax.process_index() :: jax.process_count()]
-  dataset = dataset.batch(parallel.local_batch_size(batch_size))
-  dataset = dataset.map(parallel.split_batch)
+  dataset = dataset.batch(devices.local_batch_size(batch_size))
+  dataset = dataset.map(devices.split_batch)
   stream = dataset.to_iter_dataset(
     grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
   )
@@ -198,7 +200,7 @@ def training_batches(
   return iter(
     grain.experimental.device_put(
       stream,
-      parallel.batch_sharding(),
+      devices.batch_sharding(),
       cpu_buffer_size=2,
       device_buffer_size=2,
     )

@@ -31,8 +31,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import csv_table
-from distortion_removal.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 CSV = "splits.csv"

@@ -9,7 +9,7 @@ the fade is ours.)
 
 import numpy as np
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 
 
 def check(length: int | None) -> None:

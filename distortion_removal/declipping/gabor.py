@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal import stft
-from distortion_removal.errors import UserError
-from distortion_removal.framing import overlap_add, split_frames
+from distortion_removal.audio import stft
+from distortion_removal.audio.framing import overlap_add, split_frames
+from distortion_removal.common.errors import UserError
 
 
 class Gabor(NamedTuple):

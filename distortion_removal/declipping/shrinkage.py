@@ -22,8 +22,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from distortion_removal import errors
-from distortion_removal.errors import UserError
+from distortion_removal.common import errors
+from distortion_removal.common.errors import UserError
 
 # Below the square of any coefficient that is heard, above underflow.
 _SILENCE = 1e-35

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import jax
 
-from distortion_removal import cores
+from distortion_removal.common import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

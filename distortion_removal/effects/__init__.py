@@ -1,20 +1,16 @@
 """Distortion effects: pure functions of audio and a level, listed by name."""
 
 import dataclasses
+import functools
+import importlib
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
+from distortion_removal.common import errors
 
-from distortion_removal import errors
-from distortion_removal.effects import (
-  bit_crush,
-  clipping,
-  overdrive,
-  random_distortion,
-  waveshaping,
-)
+if TYPE_CHECKING:
+  import jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +18,8 @@ class Effect:
   """A distortion effect with one level.
 
   Attributes:
-    apply: `apply(audio, level)`: audio `[batch, time, channels]` and a level,
-      scalar or `[batch]`, to distorted audio `[batch, time, channels]`.
+    function: `apply`, or its module and name in this package: importing JAX
+      takes seconds, and most of what names an effect does not compute one.
     level_name: what the level is, as records name it.
     level_label: the same for people, as tables and axes name it.
     unit: the level's unit.
@@ -32,12 +28,24 @@ class Effect:
       each item, scalar or `[batch]`, that all its draws come from.
   """
 
-  apply: Callable[..., jax.Array]
+  function: str | Callable[..., "jax.Array"]
   level_name: str
   level_label: str
   unit: str
   label: str
   takes_seed: bool = False
+
+  @functools.cached_property
+  def apply(self) -> Callable[..., "jax.Array"]:
+    """The effect, `apply(audio, level)` with its options by keyword.
+
+    Audio is `[batch, time, channels]` and a level scalar or `[batch]`; the
+    result is shaped as the audio.
+    """
+    if callable(self.function):
+      return self.function
+    module, name = self.function.split(".")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
 
   @property
   def options(self) -> dict[str, Any]:
@@ -46,35 +54,37 @@ class Effect:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def _recorded(*_) -> jax.Array:
+def _recorded(*_: object) -> None:
   raise ValueError("pairs that were recorded have their degraded audio already")
 
 
 EFFECTS = {
   "overdrive": Effect(
-    overdrive.overdrive, "gain_db", "gain", "dB", "SoX overdrive"
+    "overdrive.overdrive", "gain_db", "gain", "dB", "SoX overdrive"
   ),
-  "hard_clip": Effect(clipping.hard_clip, "gain_db", "gain", "dB", "hard clip"),
+  "hard_clip": Effect(
+    "clipping.hard_clip", "gain_db", "gain", "dB", "hard clip"
+  ),
   "hard_clip_sdr": Effect(
-    clipping.clip_to_sdr, "input_sdr_db", "input SDR", "dB", "hard clip"
+    "clipping.clip_to_sdr", "input_sdr_db", "input SDR", "dB", "hard clip"
   ),
   "tanh": Effect(
-    waveshaping.tanh_clip, "gain_db", "gain", "dB", "tanh soft clip"
+    "waveshaping.tanh_clip", "gain_db", "gain", "dB", "tanh soft clip"
   ),
   "arctan": Effect(
-    waveshaping.arctan_clip, "gain_db", "gain", "dB", "arctan soft clip"
+    "waveshaping.arctan_clip", "gain_db", "gain", "dB", "arctan soft clip"
   ),
   "diode": Effect(
-    waveshaping.diode_clip, "gain_db", "gain", "dB", "asymmetric diode clip"
+    "waveshaping.diode_clip", "gain_db", "gain", "dB", "asymmetric diode clip"
   ),
   "foldback": Effect(
-    waveshaping.foldback, "gain_db", "gain", "dB", "wave folding"
+    "waveshaping.foldback", "gain_db", "gain", "dB", "wave folding"
   ),
   "bit_crush": Effect(
-    bit_crush.bit_crush, "bits", "resolution", "bit", "bit crush"
+    "bit_crush.bit_crush", "bits", "resolution", "bit", "bit crush"
   ),
   "random_distortion": Effect(
-    random_distortion.random_distortion,
+    "random_distortion.random_distortion",
     "gain_db",
     "drive",
     "dB",
@@ -99,10 +109,10 @@ def get(name: str) -> Effect:
 
 def apply(
   effect: Effect,
-  audio: jax.Array,
-  level: jax.Array | float,
-  seed: jax.Array | int,
-) -> jax.Array:
+  audio: "jax.Array",
+  level: "jax.Array | float",
+  seed: "jax.Array | int",
+) -> "jax.Array":
   """Applies an effect, whether or not it takes a seed.
 
   Args:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal.framing import split_frames
+from distortion_removal.audio.framing import split_frames
 
 # Samples (of the lower rate) on either side of lag 0.
 _HALF_WIDTH = 32

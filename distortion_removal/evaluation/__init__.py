@@ -1,1 +1,1 @@
-"""What `evaluate` is made of, a subject a file."""
+"""Every test excerpt × level × method, scored and stored as it goes."""

@@ -5,7 +5,7 @@ import concurrent.futures
 from collections.abc import Callable
 from typing import Any
 
-from distortion_removal import cores
+from distortion_removal.common import cores
 
 
 class Beside:

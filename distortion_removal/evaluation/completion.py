@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from distortion_removal import metrics
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.files import write_whole
 from distortion_removal.evaluation import scores, sounds
 from distortion_removal.evaluation.excerpts import Excerpt
-from distortion_removal.evaluation.parts import Part, Store
 from distortion_removal.evaluation.plan import Plan
 from distortion_removal.evaluation.previous import Previous
 from distortion_removal.evaluation.sounds import CLEAN
-from distortion_removal.files import write_whole
+from distortion_removal.evaluation.store import Part, Store
 from distortion_removal.report import evaluation
 
 

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distortion_removal.common.log import logger
 from distortion_removal.evaluation import scores, sounds
 from distortion_removal.evaluation.excerpts import Audio, Excerpt
-from distortion_removal.evaluation.parts import Part, Store
 from distortion_removal.evaluation.plan import Plan
 from distortion_removal.evaluation.sounds import CLEAN
-from distortion_removal.log import logger
+from distortion_removal.evaluation.store import Part, Store
 
 
 class Outcome(NamedTuple):

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from distortion_removal.datasets import Source, pairs
-from distortion_removal.datasets.tasks import Task
-from distortion_removal.errors import UserError
-from distortion_removal.evaluation.failures import reason
-from distortion_removal.log import logger
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import logger
+from distortion_removal.datasets import pairs
+from distortion_removal.datasets.stored import Source
+from distortion_removal.effects.tasks import Task
+from distortion_removal.report.failures import reason
 
 # One method's estimates of a block, as many of them are alive at a time.
 _BLOCK_BYTES = 1 << 27

@@ -15,9 +15,10 @@ from pathlib import Path
 import jax
 import ml_collections
 
-from distortion_removal import checkpoint, metrics
 from distortion_removal import config as run_config
-from distortion_removal.datasets.tasks import Task
+from distortion_removal import metrics
+from distortion_removal.effects.tasks import Task
+from distortion_removal.training import checkpoint
 
 _LIBRARIES = ("jax", "numpy", "scipy")
 

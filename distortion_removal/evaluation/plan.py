@@ -7,18 +7,24 @@ from pathlib import Path
 
 import ml_collections
 
-from distortion_removal import baselines, datasets, effects, methods
 from distortion_removal import config as run_config
-from distortion_removal.datasets import effect_options
-from distortion_removal.datasets.tasks import Task
-from distortion_removal.errors import UserError
+from distortion_removal import effects
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import logger
+from distortion_removal.datasets import stored
+from distortion_removal.effects import tasks
+from distortion_removal.effects.tasks import Task
+from distortion_removal.evaluation import (
+  baselines,
+  fingerprints,
+  methods,
+  scores,
+  store,
+)
 from distortion_removal.evaluation import excerpts as excerpt_files
-from distortion_removal.evaluation import fingerprints, parts, scores
 from distortion_removal.evaluation.excerpts import Excerpt
 from distortion_removal.evaluation.sounds import CLEAN
-from distortion_removal.log import logger
-
-_BATCH = 8  # of configurations of earlier versions
+from distortion_removal.training import check_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +92,9 @@ class Plan:
     size = methods.excerpts_at_a_time(method, len(block))
     return excerpt_files.blocks(block, size)
 
-  def store(self, method: str) -> parts.Store:
+  def store(self, method: str) -> store.Store:
     """Where a method's scores are until all are there."""
-    return parts.Store(self.parts / method, self.fingerprints[method])
+    return store.Store(self.parts / method, self.fingerprints[method])
 
   @property
   def parts(self) -> Path:
@@ -98,7 +104,7 @@ class Plan:
   def whole_fingerprints(self) -> dict[str, str]:
     """Of every method's scores of all excerpts."""
     return {
-      name: parts.fingerprint(own, self.excerpts)
+      name: store.fingerprint(own, self.excerpts)
       for name, own in self.fingerprints.items()
     }
 
@@ -120,11 +126,12 @@ def find_run(
   """
   needed = config is None or config.model.name
   if needed or run_config.exists(workdir):
-    run = run_config.load(workdir)
+    run = check_config.load(workdir)
   else:
-    run_config.check(config)
+    check_config.check(config)
     run = config
   config = run if config is None else config
+  baselines.check(config)
   for field in ("sample_rate", "channels"):
     model, data = run.data[field], config.data[field]
     if model != data:
@@ -158,7 +165,7 @@ def make(
     raise UserError(f"the test split of {config.data.dataset} is empty")
   candidates = {"distorted": methods.distorted}
   if run.model.name:
-    batch = config.get("evaluation_batch", _BATCH)
+    batch = config.evaluation_batch
     candidates[run.model.name] = methods.network(workdir, run, batch)
   names, unusable = scores.usable(
     config.metrics,
@@ -166,7 +173,7 @@ def make(
     channels=config.data.channels,
   )
   found, left_out = _baselines(config, task)
-  label = datasets.label(config.data)
+  label = stored.label(config.data)
   folder = workdir / "evaluation" / f"{label}_{task.name}"
   own = fingerprints.of_methods(
     [*candidates, *baselines.BASELINES, CLEAN],
@@ -210,7 +217,7 @@ def _held(
   return [
     name
     for name in baselines.BASELINES
-    if before.get(name) == parts.fingerprint(own[name], excerpts)
+    if before.get(name) == store.fingerprint(own[name], excerpts)
   ]
 
 
@@ -223,6 +230,6 @@ def _baselines(
     if baselines.get(name).applies_to(task):
       found[name] = methods.baseline(name, config)
     else:
-      left_out[name] = f"does not undo {effect_options.effect_of(task).label}"
+      left_out[name] = f"does not undo {tasks.effect_of(task).label}"
       logger.info("%s is left out: it %s", name, left_out[name])
   return found, left_out

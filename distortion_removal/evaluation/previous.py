@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from distortion_removal.evaluation import failures, scores
+from distortion_removal.evaluation import scores
 from distortion_removal.evaluation.plan import Plan
 from distortion_removal.evaluation.sounds import CLEAN
+from distortion_removal.report import failures
 
 
 class Previous(NamedTuple):

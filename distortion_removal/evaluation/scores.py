@@ -8,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 
 from distortion_removal import metrics
-from distortion_removal.errors import UserError
-from distortion_removal.evaluation.failures import reason
-from distortion_removal.log import logger
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import logger
 from distortion_removal.metrics import Metric
 from distortion_removal.metrics.frechet import (
   Statistics,
   distance,
   warn_of_rank,
 )
+from distortion_removal.report.failures import reason
 
 # Of a metric of sets, `[windows, dimension]` at every level.
 Embeddings = Mapping[str, Sequence[np.ndarray]]

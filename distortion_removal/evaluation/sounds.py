@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from distortion_removal import audio_io
-from distortion_removal.log import logger
+from distortion_removal.audio import files
+from distortion_removal.common.log import logger
 
 CLEAN = "clean"  # the method of the target, which has no level
 _MOST_CHANNELS = 8  # that FLAC holds
@@ -47,7 +47,7 @@ def write(
       logger.warning("%s is not written: not finite", folder / path)
       continue
     scale = max(1.0, float(np.abs(sound).max(initial=0.0)))
-    audio_io.write(folder / path, sound / scale, sample_rate, subtype="PCM_24")
+    files.write(folder / path, sound / scale, sample_rate, subtype="PCM_24")
     entry = {"method": method, "level": level, "path": path, "scale": scale}
     found.append(entry)
   return found
@@ -55,5 +55,5 @@ def write(
 
 def read(folder: Path, entry: dict) -> np.ndarray:
   """The audio `[time, channels]` of an entry that `write` returned."""
-  samples, _ = audio_io.read(folder / entry["path"])
+  samples, _ = files.read(folder / entry["path"])
   return samples * np.float32(entry["scale"])

@@ -24,8 +24,8 @@ from typing import Literal
 
 import numpy as np
 
-from distortion_removal import errors
-from distortion_removal.errors import UserError
+from distortion_removal.common import errors
+from distortion_removal.common.errors import UserError
 from distortion_removal.metrics import (
   delta_sdr,
   error_to_signal,

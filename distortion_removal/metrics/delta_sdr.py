@@ -8,7 +8,7 @@ Selected Topics in Signal Processing, 2021, section V.
 
 import numpy as np
 
-from distortion_removal.declipping import rails
+from distortion_removal.declipping import clip_level as rails
 from distortion_removal.metrics.si_sdr import sdr
 from distortion_removal.metrics.signals import check_pair, defined
 

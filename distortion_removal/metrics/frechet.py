@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distortion_removal.log import logger
+from distortion_removal.common.log import logger
 from distortion_removal.metrics import signals
 
 

@@ -11,10 +11,10 @@ import functools
 
 import numpy as np
 
-from distortion_removal import stft
-from distortion_removal.log import logger
+from distortion_removal.audio import stft
+from distortion_removal.audio.resampling import resample
+from distortion_removal.common.log import logger
 from distortion_removal.metrics import frechet, signals
-from distortion_removal.resampling import resample
 
 SAMPLE_RATE = 16_000
 HOP = 160

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from distortion_removal import cores
+from distortion_removal.common import cores
 
 Result = TypeVar("Result")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.fft
 
-from distortion_removal import stft
+from distortion_removal.audio import stft
 from distortion_removal.metrics.signals import check_pair, defined, map_items
 
 # Of a bin, before any logarithm: as in `losses`, and in auraloss.

@@ -15,8 +15,8 @@ import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
-from distortion_removal.errors import UserError
-from distortion_removal.files import write_whole
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.files import write_whole
 from distortion_removal.metrics import vggish
 
 COMMAND = "python -m third_party.import_vggish"

@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from distortion_removal import errors, parallel
-from distortion_removal.errors import UserError
+from distortion_removal.common import devices, errors
+from distortion_removal.common.errors import UserError
 
 # Module and class; the module is imported when the network is asked for.
 _NETWORKS = {
@@ -62,7 +62,7 @@ def from_config(config: ml_collections.ConfigDict) -> nn.Module:
 def over_devices(model: nn.Module) -> nn.Module:
   """The network with batch statistics, where it has some, of all devices."""
   if "axis_name" in _fields(type(model)):
-    return model.clone(axis_name=parallel.AXIS)
+    return model.clone(axis_name=devices.AXIS)
   return model
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 
 
 def require(network: nn.Module, name: str, holds: bool, allowed: str) -> None:

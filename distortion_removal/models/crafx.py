@@ -16,8 +16,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from distortion_removal import stft
-from distortion_removal.framing import overlap_add, split_frames
+from distortion_removal.audio import stft
+from distortion_removal.audio.framing import overlap_add, split_frames
 from distortion_removal.models.checks import (
   require,
   require_integers,

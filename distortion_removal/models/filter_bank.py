@@ -8,7 +8,7 @@ half comes after.
 import jax
 import jax.numpy as jnp
 
-from distortion_removal.framing import overlap_add
+from distortion_removal.audio.framing import overlap_add
 
 
 def same_padding(taps: int) -> tuple[int, int]:

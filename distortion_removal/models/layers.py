@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from distortion_removal.framing import overlap_add
+from distortion_removal.audio.framing import overlap_add
 
 # Values of a patch up to which a matrix of patches costs little.
 _SMALL_PATCH = 16

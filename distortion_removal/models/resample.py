@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from distortion_removal.framing import split_frames
+from distortion_removal.audio.framing import split_frames
 
 _ZERO_CROSSINGS = 24
 _ROLLOFF = 0.945

@@ -15,7 +15,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from distortion_removal.errors import UserError
+from distortion_removal.audio.stft import frame_count, istft, stft
+from distortion_removal.common.errors import UserError
 from distortion_removal.models.batch_norm import BatchNorm
 from distortion_removal.models.checks import (
   require,
@@ -24,7 +25,6 @@ from distortion_removal.models.checks import (
 )
 from distortion_removal.models.layers import symmetric_uniform
 from distortion_removal.models.recurrence import BiLSTM
-from distortion_removal.stft import frame_count, istft, stft
 
 # The smallest deviation that a bin is divided by, relative to the largest.
 _FLOOR = 1e-4

@@ -1,1 +1,1 @@
-"""From scores to what people look at: tables and plots."""
+"""Tables, figures and the listening page of evaluated runs."""

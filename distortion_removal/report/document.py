@@ -6,10 +6,10 @@ from importlib import metadata
 from pathlib import Path
 
 from distortion_removal import __version__, metrics
-from distortion_removal.report.names import DISTORTED, method_label
+from distortion_removal.report.methods import DISTORTED, method_label
 from distortion_removal.report.result_files import has_failed
 from distortion_removal.report.results import Results, file_stems
-from distortion_removal.report.summary.notes import counted
+from distortion_removal.report.tables.notes import counted
 
 TITLE = "# Distortion removal: report"
 _PACKAGES = ("jax", "numpy", "scipy")

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from distortion_removal import audio_io, effects, metrics
-from distortion_removal.datasets import effect_options
-from distortion_removal.datasets.tasks import Task
-from distortion_removal.evaluation import failures
-from distortion_removal.files import write_whole
-from distortion_removal.log import logger
-from distortion_removal.metrics.loudness import normalise_loudness
-from distortion_removal.report import plots, tables
+from distortion_removal import effects, metrics
+from distortion_removal.audio import files
+from distortion_removal.audio.loudness import normalise_loudness
+from distortion_removal.common.files import write_whole
+from distortion_removal.common.log import logger
+from distortion_removal.effects import tasks
+from distortion_removal.effects.tasks import Task
+from distortion_removal.report import failures, plots
+from distortion_removal.report.tables import by_level
 
 
 def write_tables(
@@ -36,26 +37,26 @@ def write_tables(
   Returns:
     The tables.
   """
-  effect = effect_options.effect_of(task)
+  effect = tasks.effect_of(task)
   left_out = left_out or {}
   notes = _notes(rows, left_out)
   texts = []
   for name in names:
     metric = metrics.get(name)
     if metric.embed is None:
-      scores = tables.collect(rows, effect.level_name, name)
-      texts.append(tables.median_table(scores, metric, effect, left_out))
+      scores = by_level.collect(rows, effect.level_name, name)
+      texts.append(by_level.median_table(scores, metric, effect, left_out))
     else:
-      scores = tables.collect(systems, effect.level_name, name)
-      texts.append(tables.system_table(scores, metric, effect, left_out))
+      scores = by_level.collect(systems, effect.level_name, name)
+      texts.append(by_level.system_table(scores, metric, effect, left_out))
       if systems:
         counts = [row[f"{name}_windows"] for row in systems]
-        texts.append(tables.windows(counts))
+        texts.append(by_level.windows(counts))
     texts += notes
     figure = plots.score_by_level(
       scores,
       level_label=f"{effect.level_label} / {effect.unit}",
-      score_label=tables.heading(metric),
+      score_label=by_level.heading(metric),
     )
     figure.savefig(folder / f"{name}.png", dpi=150)
   text = "\n\n".join(texts)
@@ -65,7 +66,7 @@ def write_tables(
 
 def _notes(rows: Sequence[Mapping], left_out: Mapping[str, str]) -> list[str]:
   """What a reader of any of the tables must know: gaps, and why."""
-  gaps = [f"{tables.GAP}: {name} {why}." for name, why in left_out.items()]
+  gaps = [f"{by_level.GAP}: {name} {why}." for name, why in left_out.items()]
   excerpts = len({row["file"] for row in rows})
   return gaps + failures.notes(rows, excerpts)
 
@@ -96,6 +97,6 @@ def write_sounds(
     path = folder / f"{index:03d}_{label}_{name}.wav"
     if limited:
       logger.info("%s is quieter than the others: its peak is full", path)
-    audio_io.write(path, scaled, sample_rate)
+    files.write(path, scaled, sample_rate)
   figure = plots.spectrogram_strip(sounds, sample_rate)
   figure.savefig(folder / f"{index:03d}_{label}.png", dpi=120)

@@ -4,9 +4,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from distortion_removal import metrics
-from distortion_removal.errors import UserError
-from distortion_removal.log import logger
-from distortion_removal.report import names
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import logger
+from distortion_removal.report import methods as names
 from distortion_removal.report.result_files import Evaluation, has_failed
 
 # Copies of a row that differ by less are the same but for rounding.

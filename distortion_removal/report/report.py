@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distortion_removal.errors import UserError
-from distortion_removal.files import write_whole
-from distortion_removal.log import logger
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.files import write_whole
+from distortion_removal.common.log import logger
 from distortion_removal.report import document
 from distortion_removal.report.results import Results, load, load_timings
 
@@ -52,7 +52,7 @@ def report(
   # Drawing takes a second to import.
   from distortion_removal.report.figures import write_figures
   from distortion_removal.report.page.replacing import replacing
-  from distortion_removal.report.summary import write_tables
+  from distortion_removal.report.tables import write_tables
 
   with replacing(output, is_ours=_is_ours) as partial:
     texts = write_tables(found, partial / "tables", timings)

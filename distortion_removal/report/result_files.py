@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from distortion_removal import effects, metrics
-from distortion_removal.datasets import tasks
-from distortion_removal.errors import UserError
-from distortion_removal.log import logger
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import logger
+from distortion_removal.effects import tasks
 
 _ROWS = "results.jsonl"
 _TIMINGS = "timing.jsonl"

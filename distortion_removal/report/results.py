@@ -19,9 +19,10 @@ import numpy as np
 
 from distortion_removal import effects
 from distortion_removal import metrics as metric_list
-from distortion_removal.datasets import tasks
-from distortion_removal.errors import UserError
-from distortion_removal.report import merging, names, result_files
+from distortion_removal.common.errors import UserError
+from distortion_removal.effects import tasks
+from distortion_removal.report import merging, result_files
+from distortion_removal.report import methods as names
 from distortion_removal.report.result_files import Evaluation
 
 # Those of the paper come first.

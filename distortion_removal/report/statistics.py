@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from distortion_removal.report import names
+from distortion_removal.report import methods
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
@@ -163,7 +163,7 @@ def comparisons(
     for method, table in scores.items()
     if not np.isnan(table).all()
   }
-  baselines = filter(names.is_baseline, medians)
+  baselines = filter(methods.is_baseline, medians)
   reference = max(baselines, key=medians.__getitem__, default=None)
   if reference is None:
     return {}

@@ -18,9 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 import soundfile
 
-from distortion_removal import resampling
-from distortion_removal.baselines.aspade import aspade
-from distortion_removal.datasets.plucked_strings.synthesis import render
+from distortion_removal.audio import resampling
+from distortion_removal.datasets.sources.plucked_strings.synthesis import (
+  render,
+)
+from distortion_removal.declipping.spade.aspade import aspade
 from experiments.benchmarks.peers import aspade as peers
 
 CORES = len(os.sched_getaffinity(0))

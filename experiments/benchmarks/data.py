@@ -29,14 +29,15 @@ import numpy as np
 import soundfile
 from absl import flags
 
-from distortion_removal import datasets, effects
+from distortion_removal import effects
 from distortion_removal.config import sibling
-from distortion_removal.datasets import pairs, tasks
-from distortion_removal.datasets.builder import CleanAudioBuilder
-from distortion_removal.datasets.statistics import (
+from distortion_removal.datasets import opening, pairs, stored
+from distortion_removal.datasets.sources.builder import CleanAudioBuilder
+from distortion_removal.datasets.spectrum_statistics import (
   spectrum_statistics,
   usual_transform,
 )
+from distortion_removal.effects import tasks
 from experiments.benchmarks import data_sides, pipeline
 
 _DEMUCS = os.path.join(
@@ -58,7 +59,7 @@ def open_set(
   recordings: Path, data_dir: Path, sample_rate: int
 ) -> CleanAudioBuilder:
   """A data set of recordings, not prepared."""
-  return datasets.open_builder(
+  return opening.open_builder(
     "audio_folder",
     task="overdrive",
     path=str(recordings),
@@ -104,7 +105,7 @@ def loading(folder: Path, options: argparse.Namespace) -> None:
     start = time.perf_counter()
     spectrum_statistics(builder, **usual_transform(rate))
     taken = time.perf_counter() - start
-    source = datasets.read_split(builder, "train")
+    source = stored.read_split(builder, "train")
     print(
       f"{rate} Hz: {size / hours / 1e6:.0f} MB an hour; spectrum statistics "
       f"of {len(source)} excerpts in {taken:.1f} s"

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.signal
 import soundfile
 
-from distortion_removal import audio_io
+from distortion_removal.audio import files
 
 FILE_SECONDS = 60
 _RATE = 44_100
@@ -39,7 +39,7 @@ def decode(recordings: Path) -> None:
       command = [program, "-v", "error", "-threads", "1", "-i", path]
       subprocess.run([*command, "-f", "null", "-"], check=True)
       continue
-    with audio_io.open_reader(path) as reader:
+    with files.open_reader(path) as reader:
       for _ in reader.blocks():
         pass
 

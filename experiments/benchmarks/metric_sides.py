@@ -16,12 +16,15 @@ import jax
 import numpy as np
 import torch
 
-from distortion_removal import cores, metrics
-from distortion_removal.datasets import tasks
-from distortion_removal.datasets.plucked_strings.synthesis import render
+from distortion_removal import metrics
+from distortion_removal.audio.loudness import integrated_loudness
+from distortion_removal.common import cores
+from distortion_removal.datasets.sources.plucked_strings.synthesis import (
+  render,
+)
+from distortion_removal.effects import tasks
 from distortion_removal.effects.clipping import clip_to_sdr
 from distortion_removal.metrics import fad, log_mel, vggish
-from distortion_removal.metrics.loudness import integrated_loudness
 from experiments.benchmarks.networks import NETWORKS
 from experiments.benchmarks.peers import vggish as peer
 from third_party import vggish_weights

@@ -32,7 +32,7 @@ import jax
 import numpy as np
 import torch
 
-from distortion_removal import describe
+from distortion_removal.models import describe
 from distortion_removal.models.crafx import CRAFx
 from distortion_removal.models.demucs import Demucs
 from distortion_removal.models.umx import UMX

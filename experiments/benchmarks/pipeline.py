@@ -23,17 +23,13 @@ import jax
 import ml_collections
 import numpy as np
 
-from distortion_removal import (
-  datasets,
-  models,
-  objectives,
-  parallel,
-  prepare,
-  steps,
-)
+from distortion_removal import models, prepare
+from distortion_removal.common import devices
 from distortion_removal.config import sibling
-from distortion_removal.datasets import pairs, tasks
-from distortion_removal.datasets.tasks import Task
+from distortion_removal.datasets import opening, pairs, stored
+from distortion_removal.effects import tasks
+from distortion_removal.effects.tasks import Task
+from distortion_removal.training import objectives, steps
 
 _QUICKSTART = os.path.join(
   os.path.dirname(__file__), "..", "..", "configs", "quickstart.py"
@@ -42,7 +38,7 @@ _DRAW_SEED = 0
 
 
 def plain_batches(
-  source: datasets.Source, task: Task, segment: int, batch_size: int
+  source: stored.Source, task: Task, segment: int, batch_size: int
 ) -> Iterator[dict]:
   """The peer without read-ahead: the same work in a loop."""
   rng = np.random.default_rng(_DRAW_SEED)
@@ -53,11 +49,11 @@ def plain_batches(
       clean.append(pairs.crop(audio, segment, rng))
       levels.append(rng.uniform(*task.train_levels))
     batch = {"clean": np.stack(clean), "level": np.float32(levels)}
-    yield jax.device_put(parallel.split_batch(batch), parallel.batch_sharding())
+    yield jax.device_put(devices.split_batch(batch), devices.batch_sharding())
 
 
 def torch_batches(
-  source: datasets.Source, task: Task, segment: int, batch_size: int
+  source: stored.Source, task: Task, segment: int, batch_size: int
 ) -> Iterator[dict]:
   """The peer everybody knows: a DataLoader with one worker process."""
   import torch
@@ -125,7 +121,7 @@ def training_step(
     )
 
   state = steps.create_state(config, model)
-  return parallel.map_train(step), parallel.replicate(state)
+  return devices.map_train(step), devices.replicate(state)
 
 
 def _alone(sources: dict[str, Iterator], batch_size: int, rounds: int) -> None:
@@ -181,10 +177,10 @@ def main() -> None:
     f"jax {jax.__version__}"
   )
   with tempfile.TemporaryDirectory() as folder:
-    builder = datasets.open_builder(
+    builder = opening.open_builder(
       "plucked_strings", task=task.name, data_dir=folder, train_minutes=10.0
     )
-    source = datasets.read_split(prepare.prepare(builder), "train")
+    source = stored.read_split(prepare.prepare(builder), "train")
     ours = pairs.training_batches(
       source, task, segment=segment, batch_size=options.batch, seed=0
     )

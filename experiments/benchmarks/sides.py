@@ -15,7 +15,7 @@ import numpy as np
 import optax
 import torch
 
-from distortion_removal import objectives
+from distortion_removal.training import objectives
 
 _LEARNING_RATE = 1e-4
 

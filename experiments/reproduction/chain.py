@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distortion_removal import config as run_config
-from distortion_removal import datasets
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import opening
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MAIN = "distortion_removal.main"
@@ -114,7 +114,7 @@ def stages(options: Options) -> list[Stage]:
 
 def _prepare(options: Options) -> Stage:
   fields = _data(options)
-  builder = datasets.open_builder(**fields)
+  builder = opening.open_builder(**fields)
   words = {
     "dataset": fields["dataset"],
     "task": fields["task"],

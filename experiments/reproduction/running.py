@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from distortion_removal.errors import UserError
-from distortion_removal.files import write_whole
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.files import write_whole
 from experiments.reproduction.chain import Stage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from conftest import shipped_config
 
-from distortion_removal.datasets import augmentation, tasks
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import augmentation
 from distortion_removal.datasets.augmentation import Augmentation
-from distortion_removal.errors import UserError
+from distortion_removal.effects import tasks
 
 OVERDRIVE = tasks.get("overdrive")
 OWN_SCALE = tasks.get("hard_clip_sdr")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.mixing import Mixture
-from distortion_removal.errors import UserError
 
 ONE = [{"set": 0, "record": i} for i in range(7)]
 TWO = [{"set": 1, "record": i} for i in range(3)]

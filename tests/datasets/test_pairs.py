@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from distortion_removal.datasets import augmentation, mixing, pairs, tasks
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import augmentation, mixing, pairs
+from distortion_removal.effects import tasks
 
 SEGMENT = 64
 HARD_CLIP = tasks.get("hard_clip")

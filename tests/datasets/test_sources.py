@@ -5,10 +5,15 @@ import pytest
 import soundfile
 from conftest import pluck, shipped_config
 
-from distortion_removal import datasets, models, prepare, train
-from distortion_removal.datasets import mixing, parts, tasks
-from distortion_removal.datasets.statistics import spectrum_statistics
-from distortion_removal.errors import UserError
+from distortion_removal import models, prepare
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import opening
+from distortion_removal.datasets.preparation import parts
+from distortion_removal.datasets.spectrum_statistics import (
+  spectrum_statistics,
+)
+from distortion_removal.effects import tasks
+from distortion_removal.training import train
 
 RATE = 8_000
 
@@ -19,7 +24,7 @@ def _set(tmp_path, name, files):
     place = tmp_path / "takes" / name / path
     place.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(place, pluck(1.5, pitch_hz, RATE), RATE)
-  builder = datasets.open_builder(
+  builder = opening.open_builder(
     "audio_folder",
     task="hard_clip",
     data_dir=str(tmp_path / name),
@@ -47,7 +52,7 @@ def test_a_mixture_of_prepared_sets(tiny_config, held_out, tmp_path):
   other = _set(tmp_path, "other", {"train/x.wav": 140.0, "test/y.wav": 150.0})
   folders = [str(b.data_dir_root) for b in (held_out, other)]
   sources = tuple(("audio_folder", folder, 1.0) for folder in folders)
-  mixture = mixing.training_source(
+  mixture = opening.training_source(
     _data(tiny_config, held_out, sources), held_out
   )
   ids = {source[0]["id"] for source in mixture.sources}
@@ -78,12 +83,12 @@ def test_what_the_run_holds_out_is_no_source(
   leaky = _set(tmp_path, "leaky", {"train/z.wav": pitch_hz, "test/y.wav": 150})
   sources = (("audio_folder", str(leaky.data_dir_root), 1.0),)
   with pytest.raises(UserError, match=r"trains on 1 excerpts .* holds out"):
-    mixing.training_source(_data(tiny_config, held_out, sources), held_out)
+    opening.training_source(_data(tiny_config, held_out, sources), held_out)
 
 
 def test_recorded_is_not_for_takes_without_a_degraded_side(tmp_path):
   with pytest.raises(UserError, match="use paired_folder"):
-    datasets.open_builder(
+    opening.open_builder(
       "audio_folder", task="recorded", data_dir=str(tmp_path)
     )
 

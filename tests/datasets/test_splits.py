@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
+from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import splits
-from distortion_removal.errors import UserError
 
 
 def test_hash_splits_follow_the_documented_rule():

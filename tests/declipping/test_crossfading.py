@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.crossfading import crossfade
-from distortion_removal.errors import UserError
 
 
 def test_crossfade_by_hand():

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.gabor import Gabor
-from distortion_removal.errors import UserError
 
 FRAMES = [Gabor(16, 4, 2), Gabor(12, 6, 1), Gabor(8, 2, 3)]
 TIME = 48

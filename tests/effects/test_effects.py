@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distortion_removal import effects, errors
+from distortion_removal import effects
+from distortion_removal.common import errors
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from distortion_removal import cores
+from distortion_removal.common import cores
 from distortion_removal.evaluation import stopwatch
 from distortion_removal.evaluation.beside import Beside
 from distortion_removal.evaluation.stopwatch import Stopwatch

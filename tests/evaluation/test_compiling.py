@@ -9,7 +9,9 @@ import pytest
 from conftest import pluck
 
 from distortion_removal import config as run_config
-from distortion_removal import datasets, evaluate
+from distortion_removal.datasets import opening
+from distortion_removal.evaluation import evaluate
+from distortion_removal.training import check_config
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -33,7 +35,7 @@ def test_many_lengths_take_no_more_programs(
   """Chunks of a second; 20 recordings of 1 to 2 s, no two of one length."""
   workdir = tmp_path / "run"
   workdir.mkdir()
-  config = run_config.load(tiny_run)
+  config = check_config.load(tiny_run)
   config.listen_excerpts = 0
   config.metrics = ("sdr",)
   run_config.save(config, workdir)
@@ -46,8 +48,8 @@ def test_many_lengths_take_no_more_programs(
     }
     for length in range(8_200, 16_000, 400)
   ]
-  monkeypatch.setattr(datasets, "open_dataset", lambda data: None)
-  monkeypatch.setattr(datasets, "read_split", lambda *_: records)
+  monkeypatch.setattr(opening, "open_dataset", lambda data: None)
+  monkeypatch.setattr(opening, "read_split", lambda *_: records)
   evaluate.evaluate(workdir)
   # The effect, the network, and a mask for each of four lengths of buffers.
   expected = {"jit(<lambda>)": 1, "jit(apply)": 1, "jit(_masked)": 4}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distortion_removal.evaluation.excerpts import Excerpt
-from distortion_removal.evaluation.parts import Part, Store, fingerprint
+from distortion_removal.evaluation.store import Part, Store, fingerprint
 
 GROUP = [Excerpt(3, "a", "digest a"), Excerpt(4, "b", "digest b")]
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import files_of
 
-from distortion_removal import evaluate, metrics
-from distortion_removal.errors import UserError
-from distortion_removal.evaluation import failures, parts
+from distortion_removal import metrics
+from distortion_removal.common.errors import UserError
+from distortion_removal.evaluation import evaluate, store
+from distortion_removal.report import failures
 
 _SHORT = 10_000  # samples of excerpt b, 1.25 s
 
@@ -164,7 +165,7 @@ def test_a_full_disk_ends_the_evaluation(case, monkeypatch):
   def full(path, content):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-  monkeypatch.setattr(parts, "write_whole", full)
+  monkeypatch.setattr(store, "write_whole", full)
   with pytest.raises(OSError, match="No space left"):
     evaluate.evaluate(case.workdir)
   after = files_of(case.folder)

@@ -9,9 +9,11 @@ import sys
 import pytest
 from conftest import ROOT, files_of
 
-from distortion_removal import checkpoint, evaluate, metrics, parallel
-from distortion_removal.errors import UserError
-from distortion_removal.evaluation import completion, work
+from distortion_removal import metrics
+from distortion_removal.common import devices
+from distortion_removal.common.errors import UserError
+from distortion_removal.evaluation import completion, evaluate, scoring
+from distortion_removal.training import checkpoint
 
 METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 
@@ -201,8 +203,8 @@ def test_parts_of_other_recordings_do_not_count(case, one_by_one):
 
 
 def _as_process(monkeypatch, rank, count):
-  monkeypatch.setattr(parallel, "process", lambda: (rank, count))
-  monkeypatch.setattr(parallel, "is_main_process", lambda: rank == 0)
+  monkeypatch.setattr(devices, "process", lambda: (rank, count))
+  monkeypatch.setattr(devices, "is_main_process", lambda: rank == 0)
 
 
 def test_processes_share_the_excerpts(make_case, one_by_one, monkeypatch):
@@ -229,8 +231,8 @@ def test_processes_that_share_no_disk_are_told(case, one_by_one, monkeypatch):
 
 _KILLED = """
 import os, pathlib, signal, sys
-from distortion_removal import methods
-from distortion_removal.evaluate import evaluate
+from distortion_removal.evaluation import methods
+from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.evaluation import excerpts, parts
 excerpts._MOST_EXCERPTS = 1
 calls, save = [], parts.Store.save
@@ -257,13 +259,13 @@ def test_a_killed_process_leaves_what_it_has_done(
   environment = os.environ | {"JAX_PLATFORMS": "cpu"}
   killed = subprocess.run(command, cwd=ROOT, env=environment, check=False)
   assert killed.returncode == -signal.SIGKILL
-  calls, together = [], work._together
+  calls, together = [], scoring._together
 
   def count(method, members):
     calls.append(method)
     return together(method, members)
 
-  monkeypatch.setattr(work, "_together", count)
+  monkeypatch.setattr(scoring, "_together", count)
   folder = evaluate.evaluate(workdir)
   # The third excerpt by all methods, and the second by the last of them.
   assert len(calls) == 3 + 1

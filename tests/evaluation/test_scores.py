@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from distortion_removal import metrics
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.evaluation import scores
 from distortion_removal.metrics import Metric
 from distortion_removal.metrics.frechet import Statistics, distance

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from distortion_removal import errors
+from distortion_removal.common import errors
 from distortion_removal.metrics import fad, frechet, log_mel, vggish
 
 RATE = 16_000

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from distortion_removal import errors, metrics
+from distortion_removal import metrics
+from distortion_removal.common import errors
 
 RATE = 16_000
 OF_ITEMS = [name for name, m in metrics.METRICS.items() if m.embed is None]

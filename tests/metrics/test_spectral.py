@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from distortion_removal import losses
 from distortion_removal.metrics import spectral
+from distortion_removal.training import losses
 
 RATE = 16_000
 

@@ -6,7 +6,7 @@ import pytest
 import safetensors.numpy
 from flax import traverse_util
 
-from distortion_removal import errors
+from distortion_removal.common import errors
 from distortion_removal.metrics import vggish, vggish_weights
 
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import flax.linen as nn
 import numpy as np
 import pytest
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.models import checks
 
 

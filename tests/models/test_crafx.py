@@ -9,7 +9,7 @@ import pytest
 import scipy.signal
 from scipy.special import expit
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.models.crafx import CRAFx
 
 SMALL = {

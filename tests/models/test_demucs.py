@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distortion_removal import models
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.models.demucs import Demucs
 from third_party.demucs_weights import from_state_dict, reference
 

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from distortion_removal import apply, models, parallel
 from distortion_removal import config as run_config
+from distortion_removal import models
+from distortion_removal.audio import chunks
+from distortion_removal.common import devices
 
 parts = run_config.sibling(str(ROOT / "configs" / "any"), "parts/networks")
 NAMES = ("demucs", "wave_unet", "crafx", "umx")
@@ -71,7 +73,7 @@ def test_chunks_with_context_give_what_the_whole_recording_does(name, fields):
   for length in (*short, 3 * whole_hops + model.hop - 1):
     audio = _noise(length)
     whole = np.asarray(restore(audio))
-    joined = apply.apply_chunked(restore, audio, **chunking)
+    joined = chunks.apply_chunked(restore, audio, **chunking)
     np.testing.assert_allclose(joined, whole, atol=1e-5)
   # Without the context, seams show.
   first, second = np.split(audio[:, : 2 * whole_hops], 2, 1)
@@ -90,6 +92,6 @@ def test_the_shipped_crafx_is_joined_exactly():
 
 def test_training_on_devices_shares_the_statistics_of_networks_that_have_some():
   umx = models.over_devices(models.create("umx"))
-  assert umx.axis_name == parallel.AXIS
+  assert umx.axis_name == devices.AXIS
   demucs = models.create("demucs")
   assert models.over_devices(demucs) is demucs

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distortion_removal.errors import UserError
+from distortion_removal.audio.stft import stft
+from distortion_removal.common.errors import UserError
 from distortion_removal.models.umx import UMX
-from distortion_removal.stft import stft
 from third_party.open_unmix_weights import from_state_dict, reference
 
 STORED = pathlib.Path(__file__).with_name("open_unmix_reference.npz")

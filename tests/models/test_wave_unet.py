@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.models.wave_unet import WaveUNet
 
 SMALL = {"levels": 3, "filters": 2, "down_taps": 5, "up_taps": 3}

@@ -16,7 +16,7 @@ port, process, steps, workdir, data_dir, root = sys.argv[1:]
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
 from distortion_removal import log
 from distortion_removal.config import sibling
-from distortion_removal.train import train
+from distortion_removal.training.train import train
 log.setup()
 config = sibling(root + "/configs/x", "quickstart").get_config("smoke")
 config.data.data_dir = data_dir
@@ -32,7 +32,7 @@ port, process, workdir = sys.argv[1:]
 if port != "alone":
   jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
 from distortion_removal import log
-from distortion_removal.evaluate import evaluate
+from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.evaluation import excerpts
 log.setup()
 excerpts._MOST_EXCERPTS = 1

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from made_results import make_rows, write_evaluation, write_lines
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.report import document
 from distortion_removal.report.report import report
 

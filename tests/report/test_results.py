@@ -10,7 +10,7 @@ import pytest
 from made_results import SETTINGS, make_rows, write_evaluation, write_lines
 from synthetic_results import make_results
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.report import merging, results
 
 SCORES = {

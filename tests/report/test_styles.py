@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from distortion_removal import baselines
+from distortion_removal.evaluation import baselines
 from distortion_removal.report.styles import style, styles
 
 METHODS = (

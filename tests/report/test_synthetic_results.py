@@ -3,7 +3,7 @@
 import numpy as np
 from synthetic_results import METHODS, make_results
 
-from distortion_removal import audio_io
+from distortion_removal.audio import files
 
 
 def test_scores_are_those_asked_for_and_plausible_otherwise():
@@ -26,6 +26,6 @@ def test_sounds_can_be_read(tmp_path):
   assert {s.method for s in results.sounds} == {"clean", "distorted"}
   target = next(s for s in results.sounds if s.method == "clean")
   assert target.level is None
-  audio, rate = audio_io.read(target.path)
+  audio, rate = files.read(target.path)
   assert rate == results.sample_rate == len(audio)
   np.testing.assert_allclose(np.abs(audio * target.scale).max(), 0.5, rtol=1e-4)

@@ -10,7 +10,7 @@ import time
 import pytest
 from conftest import ROOT
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from experiments.reproduction import running
 from experiments.reproduction.chain import Stage
 
@@ -124,7 +124,7 @@ DRIVER = """
 import pathlib, sys
 from experiments.reproduction import running
 from experiments.reproduction.chain import Stage
-from distortion_removal.errors import one_line_errors
+from distortion_removal.common.errors import one_line_errors
 folder = pathlib.Path(sys.argv[1])
 with one_line_errors():
   stage = Stage("train", ("patient", str(folder)), folder / "never")

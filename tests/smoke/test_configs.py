@@ -15,19 +15,14 @@ import numpy as np
 import pytest
 from conftest import ROOT, pluck, read_metrics, shipped_config
 
-from distortion_removal import (
-  baselines,
-  datasets,
-  effects,
-  losses,
-  models,
-  steps,
-  train,
-)
 from distortion_removal import config as run_config
-from distortion_removal.datasets import tasks
-from distortion_removal.errors import UserError
-from distortion_removal.evaluate import evaluate
+from distortion_removal import declipping, effects, models
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import opening
+from distortion_removal.effects import tasks
+from distortion_removal.evaluation import baselines
+from distortion_removal.evaluation.evaluate import evaluate
+from distortion_removal.training import check_config, losses, steps, train
 
 NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 # Those without a network.
@@ -82,11 +77,11 @@ def test_what_has_no_network():
 @pytest.mark.parametrize("name", NAMES)
 def test_full_size(name):
   config = shipped_config(name)
-  run_config.check(config)
+  check_config.check(config)
   task = tasks.from_config(config.data)
   effects.get(task.effect)
   losses.get(config.loss)
-  assert config.data.dataset in datasets.DATASETS
+  assert config.data.dataset in opening.DATASETS
   steps.create_optimizer(config)
   assert name in METHODS or _parameters(config) > 100_000
   # The cadences meet, so that the last step is a whole of each.
@@ -120,9 +115,9 @@ def test_the_survey_takes_fewer_iterations_of_social_sparsity():
   assert (options.iterations, options.tolerance) == (100, 0.0)
 
 
-@pytest.mark.parametrize("name", sorted(baselines.DECLIPPERS))
+@pytest.mark.parametrize("name", sorted(declipping.DECLIPPERS))
 def test_declippers_know_their_options(name):
-  signature = inspect.signature(baselines.declipper(name))
+  signature = inspect.signature(declipping.declipper(name))
   for argument in ("", "smoke"):
     options = shipped_config("default", argument)[name]
     signature.bind(None, None, **options)
@@ -174,7 +169,7 @@ def _pluck_instead(index, *, seed, sample_rate, seconds):
 def test_smoke_trains_and_evaluates(name, tmp_path, monkeypatch):
   # Rendering has tests of its own and would be most of the time of this one.
   monkeypatch.setattr(
-    "distortion_removal.datasets.plucked_strings.synthesis.render",
+    "distortion_removal.datasets.sources.plucked_strings.synthesis.render",
     _pluck_instead,
   )
   config = shipped_config(name, "smoke")
@@ -186,7 +181,7 @@ def test_smoke_trains_and_evaluates(name, tmp_path, monkeypatch):
   workdir = tmp_path / "run"
   train.train(config, workdir)
   assert read_metrics(workdir)[-1]["step"] == 3
-  assert run_config.differences(run_config.load(workdir), config) == []
+  assert run_config.differences(check_config.load(workdir), config) == []
   folder = evaluate(workdir)
   lines = (folder / "results.jsonl").read_text().splitlines()
   task = tasks.from_config(config.data)
@@ -202,7 +197,7 @@ def test_smoke_evaluates_without_a_run(name, tmp_path, monkeypatch):
   By the mask always; by A-SPADE, in coarse steps, if it is clipped to an SDR.
   """
   monkeypatch.setattr(
-    "distortion_removal.datasets.plucked_strings.synthesis.render",
+    "distortion_removal.datasets.sources.plucked_strings.synthesis.render",
     _pluck_instead,
   )
   config = shipped_config(name, "smoke")

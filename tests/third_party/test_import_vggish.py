@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from distortion_removal import download, errors
+from distortion_removal.common import download, errors
 from distortion_removal.metrics import vggish, vggish_weights
 from third_party import import_vggish
 from third_party import vggish_weights as imported

@@ -9,7 +9,8 @@ import pytest
 import safetensors.numpy
 from conftest import ROOT
 
-from distortion_removal import methods, models
+from distortion_removal import models
+from distortion_removal.inference import network
 from third_party import demucs_weights, open_unmix_weights
 
 
@@ -47,7 +48,7 @@ def _import(config, fields, weights, target):
 
 def _restore(target):
   """A chunk of noise, and what the file's network makes of it."""
-  function = methods.load_network(target, methods.load_config(target))
+  function = network.load_network(target, network.load_config(target))
   rng = np.random.default_rng(0)
   audio = rng.uniform(-0.5, 0.5, (1, 1_600, 1)).astype(np.float32)
   return audio, function(audio)

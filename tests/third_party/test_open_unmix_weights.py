@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from distortion_removal.models.umx import UMX
 from third_party.open_unmix_weights import from_state_dict
 

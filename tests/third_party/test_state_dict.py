@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 from third_party import state_dict
 
 ARRAYS = {

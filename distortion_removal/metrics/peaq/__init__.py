@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from distortion_removal import resampling
+from distortion_removal.audio import resampling
 from distortion_removal.metrics.peaq import comparison, ear_model, grade
 from distortion_removal.metrics.peaq.framing import find_span
 from distortion_removal.metrics.peaq.movs import MOVS, variables

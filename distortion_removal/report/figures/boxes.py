@@ -9,11 +9,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from distortion_removal import metrics
-from distortion_removal.report import names
+from distortion_removal.report import methods as names
 from distortion_removal.report.figures import canvas
 from distortion_removal.report.results import Results
 from distortion_removal.report.styles import Style
-from distortion_removal.report.tables import text
+from distortion_removal.report.tables.by_level import text
 
 _HEIGHT = 0.62  # of a box, in rows
 

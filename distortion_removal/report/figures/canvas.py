@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from distortion_removal import metrics
-from distortion_removal.files import write_whole
-from distortion_removal.report.names import method_label
+from distortion_removal.common.files import write_whole
+from distortion_removal.report.methods import method_label
 from distortion_removal.report.results import Results
-from distortion_removal.report.tables import heading
+from distortion_removal.report.tables.by_level import heading
 
 # Inches, as journals and ISMIR print them.
 TWO_COLUMNS = 7.0

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from distortion_removal import audio_io
-from distortion_removal.report import names, spectrogram
+from distortion_removal.audio import files
+from distortion_removal.report import methods, spectrogram
 from distortion_removal.report.figures import canvas
 from distortion_removal.report.results import Results, Sound
 
@@ -29,7 +29,7 @@ def draw(results: Results) -> Figure | None:
     return None
   audio, sample_rate = _read(chosen)
   scores = _scores(results, chosen)
-  target = spectrogram.spectrogram(audio[names.CLEAN], sample_rate)
+  target = spectrogram.spectrogram(audio[methods.CLEAN], sample_rate)
   panels = [
     (title, spectrogram.spectrogram(signal, sample_rate))
     for title, signal in _panels(scores, audio)
@@ -46,15 +46,15 @@ def choose(results: Results) -> dict[str, Sound]:
     levels = sorted({s.level for s in found if s.level is not None})
     level = levels[len(levels) // 2] if levels else None
     chosen = {s.method: s for s in found if s.level in (level, None)}
-    if names.CLEAN in chosen and len(chosen) > 1:
+    if methods.CLEAN in chosen and len(chosen) > 1:
       return chosen
   return {}
 
 
 def best_method(scores: Mapping[str, float]) -> str | None:
   """The estimate with the best score; an oracle only if there is no other."""
-  estimates = [method for method in scores if method != names.DISTORTED]
-  fair = [method for method in estimates if not names.is_oracle(method)]
+  estimates = [method for method in scores if method != methods.DISTORTED]
+  fair = [method for method in estimates if not methods.is_oracle(method)]
   known = {m: scores[m] for m in fair or estimates if np.isfinite(scores[m])}
   return max(known, key=lambda method: known[method], default=None)
 
@@ -63,7 +63,7 @@ def _read(chosen: Mapping[str, Sound]) -> tuple[dict[str, np.ndarray], int]:
   """The first channel of each, `[time]`, from the start."""
   audio = {}
   for method, sound in chosen.items():
-    samples, sample_rate = audio_io.read(sound.path)
+    samples, sample_rate = files.read(sound.path)
     audio[method] = sound.scale * samples[:, 0]
   longest = round(_LONGEST_SECONDS * sample_rate)
   length = min(longest, *map(len, audio.values()))
@@ -74,8 +74,8 @@ def _scores(results: Results, chosen: Mapping[str, Sound]) -> dict[str, float]:
   """The SI-SDR in dB of the chosen sounds, in the order of all figures."""
   found = {}
   scores = results.scores("si_sdr")
-  for method in names.in_order(chosen):
-    if method != names.CLEAN:
+  for method in methods.in_order(chosen):
+    if method != methods.CLEAN:
       sound = chosen[method]
       is_known = sound.file in results.files and sound.level in results.levels
       if method in scores and is_known:
@@ -93,14 +93,14 @@ def _panels(
   scores: Mapping[str, float], audio: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields titles and signals: input, target, estimates, residual."""
-  titles = {names.DISTORTED: "", names.CLEAN: "target"}
+  titles = {methods.DISTORTED: "", methods.CLEAN: "target"}
   for method in [*titles, *(m for m in scores if m not in titles)]:
     if method in audio:
       yield titles.get(method) or _scored(method, scores), audio[method]
   best = best_method(scores)
   if best is not None:
     title = f"residual of {canvas.short_label(best, 18)}"
-    yield title, audio[best] - audio[names.CLEAN]
+    yield title, audio[best] - audio[methods.CLEAN]
 
 
 def _scored(method: str, scores: Mapping[str, float]) -> str:
@@ -141,7 +141,7 @@ def _grid(
 
 
 def _title(results: Results, chosen: Mapping[str, Sound]) -> str:
-  sound = next(s for m, s in chosen.items() if m != names.CLEAN)
+  sound = next(s for m, s in chosen.items() if m != methods.CLEAN)
   file = sound.file if len(sound.file) <= 40 else f"…{sound.file[-39:]}"
   text = f"{results.task_label}, {results.dataset}: {file}"
   if sound.level is not None:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distortion_removal.errors import UserError
-from distortion_removal.log import logger
-from distortion_removal.progress import Progress
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import logger
+from distortion_removal.common.progress import Progress
 from distortion_removal.report.page import (
   audio,
   contents,

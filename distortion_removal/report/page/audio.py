@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from distortion_removal import audio_io
-from distortion_removal.metrics.loudness import (
+from distortion_removal.audio import files
+from distortion_removal.audio.loudness import (
   integrated_loudness,
   normalise_loudness,
 )
@@ -45,13 +45,13 @@ def read(sound: Sound) -> tuple[np.ndarray, int]:
   Raises:
     AudioFileError: the file is missing or damaged.
   """
-  audio, sample_rate = audio_io.read(sound.path)
+  audio, sample_rate = files.read(sound.path)
   return audio * np.float32(sound.scale), sample_rate
 
 
 def length_seconds(sound: Sound) -> float:
   """How long a whole sound is; errors as `read`."""
-  reader = audio_io.info(sound.path)
+  reader = files.info(sound.path)
   return reader.frames / reader.sample_rate
 
 

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from distortion_removal import metrics
-from distortion_removal.datasets import tasks
-from distortion_removal.report import tables
-from distortion_removal.report.names import CLEAN, DISTORTED, method_label
+from distortion_removal.effects import tasks
+from distortion_removal.report.methods import CLEAN, DISTORTED, method_label
 from distortion_removal.report.results import Results, Sound
 from distortion_removal.report.styles import styles
+from distortion_removal.report.tables import by_level
 
 _LOUDNESS_LUFS = -19.0  # Of tasks that nobody knows.
 
@@ -192,5 +192,5 @@ def _cell(
     return {"gap": f"failed: {error}" if error else "no sound was kept"}
   if version == CLEAN or not row:
     return clips[sound]
-  scores = [tables.text(row.get(name), m) for name, m in shown.items()]
+  scores = [by_level.text(row.get(name), m) for name, m in shown.items()]
   return {**clips[sound], "scores": scores}

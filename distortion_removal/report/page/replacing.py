@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from distortion_removal.errors import UserError
+from distortion_removal.common.errors import UserError
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distortion_removal import resampling
+from distortion_removal.audio import resampling
 from distortion_removal.metrics.peaq import analyse, peaq
 from distortion_removal.metrics.peaq.movs import MOVS
 

@@ -1,0 +1,1 @@
+"""Audio files and signals, whatever they are used for."""

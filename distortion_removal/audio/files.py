@@ -1,0 +1,263 @@
+"""Audio files in and out, in blocks of bounded memory.
+
+What cannot be used (no audio, cut short, NaN) is an error that names the file
+and the reason. Audio is `[time, channels]` float32, or float64 where that is
+asked for.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from distortion_removal.audio.integrity import AudioFileError, open_whole
+
+FORMATS = {
+  ".wav": "WAV",
+  ".flac": "FLAC",
+  ".aif": "AIFF",
+  ".aiff": "AIFF",
+  ".aifc": "AIFF",
+  ".ogg": "OGG",
+  ".oga": "OGG",
+  ".opus": "OGG",
+  ".mp3": "MP3",
+  ".w64": "W64",
+}
+BLOCK_FRAMES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Reader:
+  """An audio file: what its header says, and its samples in blocks.
+
+  `frames` are samples a channel; `format` and `subtype` are libsndfile's names.
+  """
+
+  path: Path
+  frames: int
+  sample_rate: int
+  channels: int
+  format: str
+  subtype: str
+  _file: soundfile.SoundFile = field(repr=False)
+
+  def blocks(
+    self, frames: int = BLOCK_FRAMES, *, dtype: str = "float32"
+  ) -> Iterator[np.ndarray]:
+    """Yields the audio, once, in blocks of `frames`; the last may be shorter.
+
+    Yields:
+      `[time, channels]` of `dtype`; "float64" holds any sample format exactly.
+
+    Raises:
+      AudioFileError: the data end early, or a sample is NaN or infinite.
+    """
+    position = 0
+    while position < self.frames:
+      try:
+        block = self._file.read(frames, dtype=dtype, always_2d=True)
+      except soundfile.LibsndfileError:
+        block = np.zeros((0, self.channels), dtype)
+      if not len(block):
+        reason = f"truncated or damaged: decoding stops at frame {position}"
+        raise AudioFileError(self.path, f"{reason} of {self.frames}")
+      if not np.isfinite(block).all():
+        raise AudioFileError(self.path, "holds NaN or infinite samples")
+      position += len(block)
+      yield block
+
+
+@contextlib.contextmanager
+def open_reader(path: str | os.PathLike) -> Iterator[Reader]:
+  """Opens an audio file of any format that libsndfile knows.
+
+  Raises:
+    AudioFileError: the file is missing, empty, not audio, truncated as far as
+      its header tells, or holds no samples.
+  """
+  path = Path(path)
+  with open_whole(path) as file:
+    yield Reader(
+      path=path,
+      frames=file.frames,
+      sample_rate=file.samplerate,
+      channels=file.channels,
+      format=file.format,
+      subtype=file.subtype,
+      _file=file,
+    )
+
+
+def info(path: str | os.PathLike) -> Reader:
+  """Reads the header; the reader comes back closed, errors as `open_reader`."""
+  with open_reader(path) as reader:
+    return reader
+
+
+def read(path: str | os.PathLike) -> tuple[np.ndarray, int]:
+  """Reads a whole audio file.
+
+  Returns:
+    Audio `[time, channels]` float32 and its sample rate in Hz.
+
+  Raises:
+    AudioFileError: as `open_reader` and `Reader.blocks`.
+  """
+  with open_reader(path) as reader:
+    return np.concatenate(list(reader.blocks())), reader.sample_rate
+
+
+def write(
+  path: str | os.PathLike,
+  audio: np.ndarray,
+  sample_rate: int,
+  *,
+  subtype: str | None = None,
+) -> None:
+  """Writes `[time, channels]` audio; see `write_blocks`."""
+  write_blocks(path, [audio], sample_rate, audio.shape[1], subtype=subtype)
+
+
+def write_blocks(
+  path: str | os.PathLike,
+  blocks: Iterable[np.ndarray],
+  sample_rate: int,
+  channels: int,
+  *,
+  subtype: str | None = None,
+) -> None:
+  """Writes consecutive blocks to an audio file.
+
+  The file is written beside its place and renamed once it is complete, so a
+  run that fails leaves neither half a file nor a lost old one.
+
+  Args:
+    path: its suffix decides the format.
+    blocks: `[time, channels]` float32 or float64.
+    sample_rate: in Hz.
+    channels: how many.
+    subtype: libsndfile's name of the sample format ('PCM_24', 'FLOAT'); None
+      takes the format's usual one. Integer formats clip at ±1.
+
+  Raises:
+    AudioFileError: the format is unknown or cannot hold this audio, the folder
+      is missing, or a block holds NaN.
+    OSError: the disk is full, or the folder cannot be written.
+  """
+  path = Path(path)
+  partial = path.with_name(f".{path.name}.partial")
+  if not path.parent.is_dir():
+    raise AudioFileError(path, "the folder to write to does not exist")
+  try:
+    partial.touch()  # the system says why it cannot; libsndfile does not
+    place = os.fsencode(partial)
+    with (
+      _disk_errors(path),
+      _create(path, place, sample_rate, channels, subtype) as file,
+    ):
+      for block in blocks:
+        if not np.isfinite(block).all():
+          raise AudioFileError(path, "not written: NaN or infinite samples")
+        file.write(block)
+    partial.replace(path)
+  finally:
+    partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+  """Turns libsndfile's "System error", when writing, into an `OSError`."""
+  try:
+    yield
+  except soundfile.LibsndfileError as error:
+    full = shutil.disk_usage(path.parent).free < BLOCK_FRAMES
+    code = errno.ENOSPC if full else errno.EIO
+    raise OSError(code, os.strerror(code), str(path)) from error
+
+
+def check_format(
+  path: str | os.PathLike, sample_rate: int, channels: int, subtype: str | None
+) -> None:
+  """Checks, before any work, that `write_blocks` could write such a file.
+
+  Raises:
+    AudioFileError: the format is unknown or cannot hold this audio.
+  """
+  _create(Path(path), io.BytesIO(), sample_rate, channels, subtype).close()
+
+
+def _create(
+  path: Path,
+  place: bytes | io.BytesIO,
+  sample_rate: int,
+  channels: int,
+  subtype: str | None,
+) -> soundfile.SoundFile:
+  suffix = path.suffix.lower()
+  if suffix not in FORMATS:
+    known = ", ".join(FORMATS)
+    raise AudioFileError(path, f"unknown audio format; use one of {known}")
+  if subtype is None and suffix == ".opus":
+    subtype = "OPUS"
+  try:
+    return soundfile.SoundFile(
+      place,
+      "w",
+      sample_rate,
+      channels,
+      subtype,
+      format=FORMATS[suffix],
+    )
+  except (soundfile.LibsndfileError, ValueError):
+    wanted = f"{channels} channels at {sample_rate} Hz, {subtype or 'default'}"
+    raise AudioFileError(path, f"the format cannot hold {wanted}") from None
+
+
+@dataclass(frozen=True)
+class Scratch:
+  """Audio kept on disk between two passes, see `scratch_file`."""
+
+  _file: soundfile.SoundFile
+  _path: Path
+  _dtype: str
+
+  def write(self, block: np.ndarray) -> None:
+    """Appends `[time, channels]`."""
+    with _disk_errors(self._path):
+      self._file.write(block)
+
+  def read_blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+    """Yields all that was written, in blocks of `frames`."""
+    self._file.seek(0)
+    return self._file.blocks(frames, dtype=self._dtype, always_2d=True)
+
+
+@contextlib.contextmanager
+def scratch_file(
+  beside: str | os.PathLike,
+  sample_rate: int,
+  channels: int,
+  *,
+  dtype: str = "float32",
+) -> Iterator[Scratch]:
+  """Opens a file of `dtype` in the folder of `beside`, removed on leaving."""
+  subtype = {"float32": "FLOAT", "float64": "DOUBLE"}[dtype]
+  folder = Path(beside).parent
+  if not folder.is_dir():
+    raise AudioFileError(beside, "the folder to write to does not exist")
+  with (
+    tempfile.NamedTemporaryFile(dir=folder, prefix=".scratch-") as place,
+    soundfile.SoundFile(
+      place.name, "w+", sample_rate, channels, subtype, format="W64"
+    ) as file,
+  ):
+    yield Scratch(file, Path(place.name), dtype)

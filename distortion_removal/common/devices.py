@@ -1,0 +1,144 @@
+"""Devices and processes: the only file that knows how work is spread.
+
+The train state is replicated, not stacked: it goes into `jax.pmap` with
+`in_axes=None` and comes out with `out_axes=None`, so that it looks the same on
+one CPU and on a pod. Batches carry a leading axis of local devices.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from distortion_removal.common.errors import UserError
+
+AXIS = "batch"
+_WAIT_MS = 7 * 24 * 3600 * 1000  # A process that dies ends the wait at once.
+
+
+def initialize_distributed() -> None:
+  """Joins the processes of a pod; call it before any other use of JAX."""
+  jax.distributed.initialize()
+
+
+def _sharding(*spec: str) -> NamedSharding:
+  mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+  return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def batch_sharding() -> NamedSharding:
+  """Sharding of `[devices, batch, …]` arrays: a slice to each local device."""
+  return _sharding(AXIS)
+
+
+def replicate(tree: Any) -> Any:
+  """Copies every array of `tree` to all local devices, without a new axis."""
+  return jax.device_put(tree, _sharding())
+
+
+def split_batch(tree: Any) -> Any:
+  """Reshapes `[batch, …]` arrays to `[local devices, batch per device, …]`."""
+  devices = jax.local_device_count()
+  return jax.tree.map(
+    lambda x: x.reshape((devices, x.shape[0] // devices, *x.shape[1:])), tree
+  )
+
+
+def join_batch(tree: Any) -> Any:
+  """The reverse of `split_batch`, as NumPy arrays on the host."""
+  return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), tree)
+
+
+def map_train(function: Callable) -> Callable:
+  """Compiles `(state, batch) -> (state, metrics)` over all devices.
+
+  The state is replicated and its memory reused; `function` must reduce over
+  `AXIS` whatever has to be equal on all devices.
+  """
+  return jax.pmap(
+    function,
+    axis_name=AXIS,
+    in_axes=(None, 0),
+    out_axes=None,
+    donate_argnums=(0,),
+  )
+
+
+def map_eval(function: Callable) -> Callable:
+  """Compiles `(variables, batch) -> outputs` over all devices, stacked."""
+  return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
+
+
+def in_batches(
+  function: Callable[..., jax.Array], size: int
+) -> Callable[..., np.ndarray]:
+  """Gives a function any number of items, in batches of one static size.
+
+  Args:
+    function: jitted, of arrays `[batch, …]` to one such array, each item apart
+      from the others; what else it needs is replicated, see `replicate`.
+    size: of a batch; it is rounded up to a multiple of the local devices, over
+      which the items are spread.
+
+  Returns:
+    The function of NumPy arrays `[items, …]`, at least one item.
+  """
+  sharding = batch_sharding()
+  size += -size % jax.local_device_count()
+
+  def call(*arrays: np.ndarray) -> np.ndarray:
+    outputs = []
+    for start in range(0, len(arrays[0]), size):
+      batch = [_filled(x[start : start + size], size) for x in arrays]
+      # All are under way before the first is waited for.
+      outputs.append(function(*jax.device_put(batch, sharding)))
+    whole = np.concatenate([np.asarray(output) for output in outputs])
+    return whole[: len(arrays[0])]
+
+  return call
+
+
+def _filled(items: np.ndarray, size: int) -> np.ndarray:
+  """Repeats the last item until there are `size`."""
+  missing = [(0, size - len(items))] + [(0, 0)] * (items.ndim - 1)
+  return np.pad(items, missing, mode="edge")
+
+
+def local_batch_size(batch_size: int) -> int:
+  """The share of a global batch that this process loads.
+
+  Raises:
+    UserError: the batch cannot be divided evenly over all devices.
+  """
+  devices = jax.device_count()
+  if batch_size % devices:
+    raise UserError(
+      f"config.batch_size {batch_size} does not divide over {devices} devices; "
+      "choose a multiple of their number"
+    )
+  return batch_size // jax.process_count()
+
+
+def process() -> tuple[int, int]:
+  """Which of the processes this is, and how many there are."""
+  return jax.process_index(), jax.process_count()
+
+
+def wait_for_all(name: str) -> None:
+  """Waits until all processes have come to the barrier of that name.
+
+  The processes may be hours apart, which collectives of devices do not wait
+  for.
+  """
+  if jax.process_count() > 1:
+    from orbax.checkpoint import multihost
+
+    wait = multihost.get_barrier_sync_fn()
+    wait(key=name, timeout_ms=_WAIT_MS)
+
+
+def is_main_process() -> bool:
+  """Whether this process writes the logs."""
+  return jax.process_index() == 0

@@ -1,0 +1,123 @@
+"""What a data set is like: hours, loudness, peaks, silence, split by split.
+
+Computed from what preparing measures of every excerpt, stored beside the
+records as `description.json`, shown and drawn by `prepare --describe`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distortion_removal.common.errors import UserError
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
+  from distortion_removal.datasets.preparation.parts import Excerpt
+
+FILE = "description.json"
+PLOT = "description.png"
+PERCENTILES = (5, 25, 50, 75, 95)
+# Of the histograms, in dB; what lies beyond is counted in the outermost bins.
+EDGES_DB = tuple(range(-72, 14, 2))
+
+
+def describe(
+  excerpts: Sequence["Excerpt"], sample_rate: int, silent: int
+) -> dict:
+  """What the excerpts of one split are like.
+
+  Args:
+    excerpts: what is known of each, at least one.
+    sample_rate: in Hz.
+    silent: how many more were left out because they are silent; recordings
+      that are silent throughout belong to no split and do not count.
+
+  Returns:
+    `hours`, `excerpts`, `silent_excerpts`, `silence` (their share of both), and
+    `loudness_lufs` (BS.1770-4) and `peak_dbfs`, each with `percentiles` and a
+    `histogram`: counts between `EDGES_DB`. Both are on the recording's own
+    scale; an excerpt without a loudness is not in the former.
+  """
+  loudness = [e.loudness_lufs for e in excerpts if e.loudness_lufs is not None]
+  peaks = 20.0 * np.log10([excerpt.peak for excerpt in excerpts])
+  seconds = sum(excerpt.frames for excerpt in excerpts) / sample_rate
+  return {
+    "hours": seconds / 3600,
+    "excerpts": len(excerpts),
+    "silent_excerpts": silent,
+    "silence": silent / (len(excerpts) + silent),
+    "loudness_lufs": _distribution(loudness),
+    "peak_dbfs": _distribution(peaks),
+  }
+
+
+def _distribution(values: Sequence[float]) -> dict:
+  """Percentiles, to 0.01 dB, and a histogram; empty where there is nothing."""
+  if not len(values):
+    return {"percentiles": {}, "histogram": [0] * (len(EDGES_DB) - 1)}
+  percentiles = np.percentile(values, PERCENTILES)
+  inside = np.clip(values, EDGES_DB[0], EDGES_DB[-1])
+  return {
+    "percentiles": {
+      str(p): round(float(value), 2)
+      for p, value in zip(PERCENTILES, percentiles, strict=True)
+    },
+    "histogram": np.histogram(inside, EDGES_DB)[0].tolist(),
+  }
+
+
+def read(folder: Path) -> dict[str, dict]:
+  """The description of a prepared data set, by split.
+
+  Raises:
+    UserError: the set is not prepared, or was before descriptions were stored.
+  """
+  if not (folder / FILE).is_file():
+    raise UserError(
+      f"{folder}: holds no {FILE}; prepare the data set (again, with "
+      "--overwrite, where it is older than these)"
+    )
+  return json.loads((folder / FILE).read_text())
+
+
+def to_text(description: Mapping[str, dict]) -> str:
+  """A table: a line for each split; distributions as 5 %, median and 95 %."""
+  lines = [
+    f"{'split':<6}{'hours':>9}{'excerpts':>10}{'silence':>9}"
+    f"{'loudness / LUFS':>23}{'peak / dBFS':>23}"
+  ]
+  for split, facts in description.items():
+    ranges = [
+      " … ".join(f"{p[key]:.1f}" for key in ("5", "50", "95") if p)
+      for p in (facts[k]["percentiles"] for k in ("loudness_lufs", "peak_dbfs"))
+    ]
+    lines.append(
+      f"{split:<6}{facts['hours']:>9.3f}{facts['excerpts']:>10}"
+      f"{100 * facts['silence']:>8.1f}%{ranges[0]:>23}{ranges[1]:>23}"
+    )
+  return "\n".join(lines)
+
+
+def plot(description: Mapping[str, dict]) -> "Figure":
+  """Histograms of loudness and peak, a line for each split."""
+  from matplotlib.figure import Figure
+
+  from distortion_removal.report.styles import COLOURS
+
+  figure = Figure(figsize=(8.0, 3.2), layout="constrained")
+  labels = {"loudness_lufs": "loudness / LUFS", "peak_dbfs": "peak / dBFS"}
+  axes = figure.subplots(1, 2, sharey=True)
+  for axis, (key, label) in zip(axes, labels.items(), strict=True):
+    for i, (split, facts) in enumerate(description.items()):
+      share = 100 * np.array(facts[key]["histogram"]) / facts["excerpts"]
+      hours = f"{split}, {facts['hours']:.2g} h"
+      axis.stairs(share, EDGES_DB, color=COLOURS[i], label=hours)
+    axis.set_xlabel(label)
+    axis.grid(alpha=0.3)
+  axes[0].set_ylabel("excerpts / %")
+  axes[0].legend(frameon=False)
+  return figure

@@ -1,0 +1,136 @@
+"""Which recording is the output of which.
+
+By their names: that of an input has the word `input` where that of its output
+has any other text, and is the same otherwise, but for the suffix. So
+`clip1_input.wav` goes with `clip1_Blues Driver.flac`, and `input/a.wav` with
+`tape/a.wav`. One input may have many outputs.
+
+Or by a `pairs.csv`, with paths below its folder; `group` may be left out, and
+is then the input:
+
+  input,output,group
+  di/riff.wav,amp/riff loud.wav,anna
+"""
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import csv_table
+
+CSV = "pairs.csv"
+ALONE = "no partner: names must differ in the word 'input' alone, or use " + CSV
+NO_PAIR = (
+  "no two names pair; they must differ in the word 'input' alone, as "
+  f"riff_input.wav and riff_amp.wav do, or stand in {CSV}"
+)
+_INPUT = re.compile(r"(?<![^\W_])input(?![^\W_])", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+  """Outputs with their inputs and groups, and files that have no partner."""
+
+  inputs: Mapping[str, str]
+  groups: Mapping[str, str]
+  alone: Sequence[str] = ()
+
+
+def find_pairs(names: Sequence[str]) -> Pairs:
+  """Pairs files by their names, see the module's text.
+
+  Args:
+    names: relative paths. An output that fits several inputs belongs to the
+      one whose name has the most in common with it.
+  """
+  around = {name: _around_input(name) for name in names}
+  inputs = {name: ends for name, ends in around.items() if ends}
+  pairs, alone = {}, []
+  for name in names:
+    if name in inputs:
+      continue
+    fits = [
+      (len(before) + len(after), each)
+      for each, (before, after) in inputs.items()
+      if _fits(_stem(name), before, after)
+    ]
+    if fits:
+      pairs[name] = max(fits)[1]
+    else:
+      alone.append(name)
+  alone += inputs.keys() - set(pairs.values())
+  return Pairs(pairs, pairs, sorted(alone))
+
+
+def _stem(name: str) -> str:
+  """A path without its suffix."""
+  return str(Path(name).with_suffix(""))
+
+
+def _around_input(name: str) -> tuple[str, str] | None:
+  """What comes before and after the last word `input`, if there is one."""
+  stem = _stem(name)
+  found = list(_INPUT.finditer(stem))
+  return (stem[: found[-1].start()], stem[found[-1].end() :]) if found else None
+
+
+def _fits(stem: str, before: str, after: str) -> bool:
+  """Whether there is some text in between, of one folder or file name."""
+  between = stem[len(before) : len(stem) - len(after)]
+  return (
+    bool(between)
+    and "/" not in between
+    and stem.startswith(before)
+    and stem.endswith(after)
+  )
+
+
+def read_csv(path: Path) -> Pairs:
+  """Reads a `pairs.csv`.
+
+  Raises:
+    UserError: it is not understood, names a file that is not there, an output
+      twice, or an input as its own output.
+  """
+  table = csv_table.read(path)
+  if not {"input", "output"} <= table.columns:
+    raise UserError(f"{path}: the first line must be input,output[,group]")
+  inputs, groups = {}, {}
+  for where, row in table.rows:
+    # One file, however its path is written.
+    name, output = (
+      row[key] and posixpath.normpath(row[key]) for key in ("input", "output")
+    )
+    for each in (name, output):
+      if not (path.parent / each).is_file():
+        raise UserError(f"{where} names {each!r}, which is not there")
+    if output == name:
+      raise UserError(f"{where} names {name!r} as its own output")
+    if output in inputs:
+      raise UserError(f"{where} names the output {output!r} again")
+    inputs[output] = name
+    groups[output] = row.get("group", "")
+  if not inputs:
+    raise UserError(f"{path}: names no pair")
+  for output, group in groups.items():
+    groups[output] = group or _source(inputs, output, path)
+  for output, name in inputs.items():
+    if groups.get(name, groups[output]) != groups[output]:
+      raise UserError(
+        f"{path}: {output} is made of {name}, but in another group; put both "
+        "into one"
+      )
+  return Pairs(inputs, groups)
+
+
+def _source(inputs: Mapping[str, str], output: str, path: Path) -> str:
+  """What an output was made of in the end, through any number of devices."""
+  name = inputs[output]
+  while name in inputs:
+    name = inputs[name]
+    if name == output:
+      raise UserError(f"{path}: {output} is an input of itself")
+  return name

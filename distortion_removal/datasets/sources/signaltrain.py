@@ -1,0 +1,164 @@
+"""The SignalTrain LA2A data set: its clean recordings and published splits.
+
+Hawley, Colburn and Mimilakis, "SignalTrain: Profiling Audio Compressors with
+Deep Neural Networks", AES 147, 2019 (arXiv 1905.11928); Zenodo record 3824876,
+version 1.1, CC BY 4.0. One archive of about 20 GB holds the folders `Train`,
+`Val` and `Test` of 44.1 kHz mono WAV files: `input_NNN_.wav` is music or test
+sounds, and `target_NNN_….wav` the same through a compressor, which nothing
+here uses.
+
+Zenodo is asked for the archive's size and MD5 before it is downloaded. An
+archive or a folder that is given is used without any network; what tells a
+truncated or altered archive is then the checksum that gzip stores in it.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path, PurePosixPath
+
+from distortion_removal.common import download
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets.sources import archive, audio_folder, builder
+from distortion_removal.effects.tasks import TASKS, Task
+
+RECORD = "https://zenodo.org/records/3824876"
+RECORD_API = "https://zenodo.org/api/records/3824876"
+NAME = "SignalTrain_LA2A_Dataset_1.1"
+ARCHIVE = f"{NAME}.tgz"
+URL = f"{RECORD}/files/{ARCHIVE}"
+INCLUDE = "input_*.wav"
+_FOLDERS = ("Train", "Val", "Test")
+
+
+@dataclasses.dataclass(eq=False)
+class SignalTrainConfig(audio_folder.AudioFolderConfig):
+  """Where the data set is taken from.
+
+  Attributes:
+    path: the unpacked folder, or the archive; '' downloads it into `downloads`
+      below the folder of all data sets, unless it lies there.
+    offline: never use the network.
+  """
+
+  task: Task = TASKS["hard_clip_sdr"]
+  include: str = INCLUDE
+  offline: bool = False
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.include != INCLUDE:
+      raise UserError(
+        f"signaltrain: include {self.include!r}: only its {INCLUDE} are clean; "
+        "leave it out"
+      )
+
+
+class SignalTrain(audio_folder.AudioFolder):
+  """Excerpts of the clean recordings of the SignalTrain LA2A data set."""
+
+  name = "signaltrain"
+  NEEDS_PATH = False
+  CONFIG = SignalTrainConfig
+  BUILDER_CONFIGS = builder.task_configs(SignalTrainConfig)
+  builder_config: SignalTrainConfig
+
+  def source(self) -> dict:
+    """The published record: the same wherever a copy of it lies.
+
+    Of a folder that is given also what lies there, for it may be half a copy.
+    """
+    published = {"record": RECORD, "archive": ARCHIVE, "include": INCLUDE}
+    path = self.builder_config.path
+    if not path or _find_unpacked(Path(path).expanduser()) is None:
+      return published
+    found = super().source()
+    return published | {key: found[key] for key in ("files", "content")}
+
+  def root(self) -> Path:
+    """The folder of recordings, downloaded and unpacked if need be."""
+    return self._root
+
+  @functools.cached_property
+  def _root(self) -> Path:
+    config = self.builder_config
+    downloads = Path(self.data_dir_root).absolute() / "downloads" / self.name
+    return obtain(config.path, downloads, offline=config.offline)
+
+
+def obtain(path: str, downloads: Path, *, offline: bool) -> Path:
+  """Brings the clean recordings onto this disk, if they are not yet.
+
+  Args:
+    path: an unpacked folder, the archive, or a folder of either; '' for
+      `downloads`.
+    downloads: where the archive is downloaded and unpacked to; what was
+      unpacked there before is taken as it is.
+    offline: never use the network.
+
+  Returns:
+    The folder that holds `Train`, `Val` and `Test`.
+
+  Raises:
+    UserError: nothing usable is there and, offline, what to put where; or as
+      `download.download` and `archive.unpack`.
+  """
+  given = Path(path).expanduser().absolute() if path else downloads
+  if unpacked := _find_unpacked(given):
+    return _check_layout(unpacked)
+  packed = given / ARCHIVE if given.is_dir() or not path else given
+  if path and not packed.is_file():
+    raise UserError(
+      f"{path}: neither {ARCHIVE} nor a folder with {', '.join(_FOLDERS)}; get "
+      f"{URL}"
+    )
+  unpacked = downloads / NAME
+  if not unpacked.is_dir():
+    if not packed.is_file():
+      _download(packed, offline=offline)
+    archive.unpack(packed, unpacked, _place)
+  return _check_layout(unpacked)
+
+
+def _find_unpacked(given: Path) -> Path | None:
+  """The folder of the splits, if it is the given one or lies in it."""
+  for folder in (given, given / NAME):
+    if any((folder / split).is_dir() for split in _FOLDERS):
+      return folder
+  return None
+
+
+def _download(packed: Path, *, offline: bool) -> None:
+  """Downloads the archive; its size and MD5 are what Zenodo says they are."""
+  by_hand = (
+    f"get {URL} (its MD5 stands at {RECORD}) and put it into {packed.parent}"
+  )
+  if offline:
+    raise UserError(f"{packed}: not there, and offline; {by_hand}")
+  try:
+    record = download.read_json(RECORD_API)
+  except UserError as error:
+    raise UserError(f"{error}, or {by_hand}") from None
+  files = {file.get("key"): file for file in record.get("files", ())}
+  algorithm, _, md5 = files.get(ARCHIVE, {}).get("checksum", "").partition(":")
+  if algorithm != "md5" or not md5:
+    raise UserError(f"{RECORD_API}: tells no MD5 of {ARCHIVE}; {by_hand}")
+  size = files[ARCHIVE]["size"]
+  # What is unpacked, half of what the archive holds, is smaller than it.
+  download.download(URL, packed, md5=md5, size=size, spare=size)
+
+
+def _place(name: PurePosixPath) -> PurePosixPath | None:
+  """Where a member of the archive goes; None for all but clean recordings."""
+  place = PurePosixPath(*name.parts[-2:])
+  is_clean = place.parent.name in _FOLDERS and place.match(INCLUDE)
+  return place if is_clean else None
+
+
+def _check_layout(folder: Path) -> Path:
+  """The folder itself, if each of its splits has recordings."""
+  for split in _FOLDERS:
+    if not any((folder / split).glob(INCLUDE)):
+      raise UserError(
+        f"{folder}: no {INCLUDE} in {split}; unpack {ARCHIVE} of {RECORD} again"
+      )
+  return folder

@@ -1,0 +1,1 @@
+"""A-SPADE and S-SPADE: sparse frames, one iteration for both."""

@@ -1,0 +1,149 @@
+"""Times one method on one device, in a process of its own: see `timing`.
+
+Reads a request, one JSON object, from stdin, and prints a JSON line for each
+batch size as soon as it is measured.
+"""
+
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from distortion_removal.common.errors import one_line_errors
+from distortion_removal.evaluation import methods
+from distortion_removal.evaluation.methods import Method
+
+_FASTER = 1.05  # by which a larger batch has to be to go on
+_MOST_SECONDS = 30.0  # of repeats of a batch size, unless one takes more
+
+
+def measure(
+  method: Method,
+  degraded: np.ndarray,
+  clean: np.ndarray,
+  *,
+  repeats: int,
+  largest: int,
+) -> Iterator[dict[str, Any]]:
+  """Times a method at batch sizes 1, 2, 4, … until that makes it no faster.
+
+  Every repeat goes through all items, the same whatever the batch size. The
+  first of them, where a size does not divide their number, come twice to fill
+  up the last batch.
+
+  Args:
+    method: from `methods`.
+    degraded: `[items, time, channels]`.
+    clean: of the same shape.
+    repeats: of which the median counts; fewer where they take minutes.
+    largest: batch size that is tried.
+
+  Yields:
+    `batch`, `seconds`: of one repeat, `items`: that it went through, and
+    `repeats`.
+  """
+  batch, best = 1, np.inf
+  while batch <= largest:
+    groups = list(_groups(len(degraded), batch))
+    method(degraded[groups[0]], clean[groups[0]])  # compiles
+    times = []
+    while len(times) < repeats and sum(times) < _MOST_SECONDS:
+      start = time.perf_counter()
+      for group in groups:
+        method(degraded[group], clean[group])
+      times.append(time.perf_counter() - start)
+    seconds, items = statistics.median(times), batch * len(groups)
+    yield {
+      "batch": batch,
+      "seconds": seconds,
+      "items": items,
+      "repeats": len(times),
+    }
+    if not seconds / items < best / _FASTER:
+      return
+    batch, best = 2 * batch, seconds / items
+
+
+def _groups(items: int, batch: int) -> Iterator[np.ndarray]:
+  """Indices of the items of each batch."""
+  for start in range(0, items, batch):
+    yield np.arange(start, start + batch) % items
+
+
+def peak_bytes() -> int | None:
+  """The most memory that this process has had: resident, or the device's.
+
+  None of an accelerator that does not tell.
+  """
+  device = jax.local_devices()[0]
+  if device.platform != "cpu":
+    return (device.memory_stats() or {}).get("peak_bytes_in_use")
+  status = Path("/proc/self/status")
+  if status.is_file():
+    # `ru_maxrss` would begin with the peak of the process that started this.
+    for line in status.read_text().splitlines():
+      if line.startswith("VmHWM:"):
+        return 1024 * int(line.split()[1])
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def device_name() -> str:
+  """`cpu`, or the accelerator as `gpu:ITS KIND`."""
+  device = jax.local_devices()[0]
+  if device.platform == "cpu":
+    return "cpu"
+  return f"{device.platform}:{device.device_kind}"
+
+
+def _load(request: Mapping[str, Any]) -> Method:
+  config = ml_collections.ConfigDict(request["config"])
+  if not request["is_network"]:
+    return methods.baseline(request["method"], config)
+  # Without a batch of its own, as many at a time as it is given.
+  return methods.network(Path(request["workdir"]), config)
+
+
+def main() -> None:
+  """Measures what the request on stdin asks for."""
+  request = json.load(sys.stdin)
+  with np.load(request["audio"]) as audio:
+    degraded, clean = audio["degraded"], audio["clean"]
+  device = device_name()
+  # The device is in use; what comes on top is the method's own.
+  jax.block_until_ready(jax.jit(lambda x: x + 1)(np.zeros(1, np.float32)))
+  before = peak_bytes() if device == "cpu" else 0
+  try:
+    method = _load(request)
+    for row in measure(
+      method,
+      degraded,
+      clean,
+      repeats=request["repeats"],
+      largest=request["largest"],
+    ):
+      peak = peak_bytes()
+      memory = None if peak is None else peak - before
+      row |= {"device": device, "peak_memory_bytes": memory}
+      print(json.dumps(row), flush=True)
+  except Exception as error:
+    # A batch size that does not fit ends it; the smaller ones are measured.
+    if not _is_out_of_memory(error):
+      raise
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+  return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+if __name__ == "__main__":
+  with one_line_errors():
+    main()

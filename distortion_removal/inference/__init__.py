@@ -1,0 +1,1 @@
+"""Applying networks and declippers to recordings of any length."""

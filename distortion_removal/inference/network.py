@@ -1,0 +1,72 @@
+"""A trained network as a function of chunks of audio."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from distortion_removal import models
+from distortion_removal.audio import chunks
+from distortion_removal.common import devices
+from distortion_removal.inference import weights
+from distortion_removal.training import check_config, checkpoint
+
+
+def load_config(source: Path) -> ml_collections.ConfigDict:
+  """The configuration of a run's folder or of a model file."""
+  if source.suffix == weights.SUFFIX:
+    config, _ = weights.load_card(source)
+    return config
+  return check_config.load(source)
+
+
+def load_network(
+  source: Path, config: ml_collections.ConfigDict, batch: int | None = None
+) -> chunks.Function:
+  """Loads a trained network as a function of fixed-length chunks.
+
+  Args:
+    source: where training wrote, or a model file.
+    config: of that run, from `load_config`.
+    batch: if given, chunks go through the network so many at a time, spread
+      over the local devices; else all at once on one of them.
+
+  Returns:
+    The network, jitted, `[batch, chunk, channels]` to the same shape.
+
+  Raises:
+    UserError: there are no weights, or they are another model's.
+  """
+  model = models.from_config(config)
+  shapes = models.variable_shapes(model)
+  if source.suffix == weights.SUFFIX:
+    variables = weights.load_weights(source, shapes)
+  else:
+    variables, _ = checkpoint.restore_weights(source, shapes)
+  restore = jax.jit(model.apply)
+  if batch is not None:
+    variables = devices.replicate(variables)
+    function = functools.partial(restore, variables)
+    return devices.in_batches(function, batch)
+  variables = jax.device_put(variables)
+  return lambda degraded: np.asarray(restore(variables, degraded))
+
+
+def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """How a run's network is applied to long audio, see `apply`."""
+  model = models.from_config(config)
+  overlap = round(config.apply.overlap_seconds * config.data.sample_rate)
+  return {
+    "chunk": chunk_length(config),
+    "overlap": overlap,
+    "hop": model.hop,
+    "context": model.context,
+  }
+
+
+def chunk_length(config: ml_collections.ConfigDict) -> int:
+  """Samples that the network sees at a time."""
+  return round(config.apply.chunk_seconds * config.data.sample_rate)

@@ -1,0 +1,173 @@
+"""The pure parts of training: optimiser, state, and a step on a device."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+from flax import linen as nn
+from flax.training import train_state
+
+from distortion_removal.common import devices
+from distortion_removal.common.errors import UserError
+from distortion_removal.training.objectives import Objective, Variables
+
+Batch = dict[str, jax.Array]
+Statistics = tuple[np.ndarray, np.ndarray]
+
+
+class TrainState(train_state.TrainState):
+  """Step, parameters and optimiser state, and what evaluation uses.
+
+  Attributes:
+    model_state: the network's other collections (batch statistics).
+    ema: all its collections, parameters and others averaged alike.
+  """
+
+  model_state: Variables
+  ema: Variables
+
+  @property
+  def variables(self) -> Variables:
+    """All collections of the network as of the last step."""
+    return {"params": self.params, **self.model_state}
+
+
+def create_optimizer(
+  config: ml_collections.ConfigDict,
+) -> optax.GradientTransformation:
+  """Adam with linear warm-up, cosine decay, clipping and weight decay.
+
+  Pre-training, if there is some, begins the same schedule and breaks off.
+
+  Raises:
+    UserError: the warm-up leaves no step to decay in.
+  """
+  options = config.optimizer
+  decay_steps = config.steps - config.pretrain_steps
+  if decay_steps <= options.warmup_steps:
+    raise UserError(
+      f"config.steps {config.steps} must be more than "
+      f"config.optimizer.warmup_steps {options.warmup_steps} and "
+      f"config.pretrain_steps {config.pretrain_steps} together"
+    )
+  schedule = optax.warmup_cosine_decay_schedule(
+    init_value=0.0,
+    peak_value=options.learning_rate,
+    warmup_steps=options.warmup_steps,
+    decay_steps=decay_steps,
+    end_value=options.final_learning_rate,
+  )
+  clip = (
+    optax.clip_by_global_norm(options.gradient_clip_norm)
+    if options.gradient_clip_norm
+    else optax.identity()
+  )
+  return optax.chain(
+    clip,
+    optax.adamw(
+      schedule, options.b1, options.b2, weight_decay=options.weight_decay
+    ),
+  )
+
+
+def create_state(
+  config: ml_collections.ConfigDict,
+  model: nn.Module,
+  statistics: Statistics | None = None,
+) -> TrainState:
+  """The state before the first step, a function of `config.seed`.
+
+  Args:
+    config: of the run.
+    model: its network.
+    statistics: mean and deviation of the degraded spectrogram, per bin, for a
+      network that is scaled by them.
+  """
+  optimizer = create_optimizer(config)
+  segment = round(config.data.segment_seconds * config.data.sample_rate)
+  audio = jnp.zeros((1, segment, config.data.channels))
+  variables = jax.jit(model.init)(jax.random.key(config.seed), audio)
+  params = variables.pop("params")
+  if statistics is not None:
+    params = model.scaled(params, *statistics)
+  return TrainState.create(
+    apply_fn=model.apply,
+    params=params,
+    tx=optimizer,
+    model_state=variables,
+    ema=jax.tree.map(jnp.copy, {"params": params, **variables}),
+  )
+
+
+def begin_stage(state: TrainState) -> TrainState:
+  """Forgets the optimiser's moments and schedule, and the average so far."""
+  return state.replace(
+    opt_state=state.tx.init(state.params),
+    ema=jax.tree.map(jnp.copy, state.variables),
+  )
+
+
+def train_step(
+  state: TrainState,
+  batch: Batch,
+  *,
+  degrade: Callable[[Batch], jax.Array],
+  objective: Objective,
+  ema_decay: float,
+  seed: int,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+  """One optimiser step on one device's share of a batch.
+
+  Args:
+    state: replicated.
+    batch: `clean` `[batch, time, channels]` and what `degrade` needs, such as
+      `level` and `seed` `[batch]`.
+    degrade: a batch's degraded side `[batch, time, channels]`, see
+      `pairs.degrader`.
+    objective: see `objectives`.
+    ema_decay: of the averaged variables, per step. Early steps forget
+      faster, (1 + step) / (10 + step), so that the average soon leaves the
+      initial weights behind.
+    seed: of dropout, which differs by step and device.
+
+  Returns:
+    The new state, and the scalars `loss` and `gradient_norm`.
+  """
+  degraded = degrade(batch)
+  key = jax.random.fold_in(jax.random.key(seed), state.step)
+  key = jax.random.fold_in(key, jax.lax.axis_index(devices.AXIS))
+
+  def compute_loss(params: Any) -> tuple[jax.Array, Variables]:
+    variables = {"params": params, **state.model_state}
+    return objective(variables, degraded, batch["clean"], key)
+
+  (value, model_state), gradients = jax.value_and_grad(
+    compute_loss, has_aux=True
+  )(state.params)
+  value, model_state, gradients = jax.lax.pmean(
+    (value, model_state, gradients), devices.AXIS
+  )
+  state = state.apply_gradients(grads=gradients, model_state=model_state)
+  decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+  averaged = optax.incremental_update(state.variables, state.ema, 1.0 - decay)
+  norm = optax.tree.norm(gradients)
+  return (
+    state.replace(ema=averaged),
+    {"loss": value, "gradient_norm": norm},
+  )
+
+
+def eval_step(
+  variables: Variables,
+  batch: Batch,
+  *,
+  degrade: Callable[[Batch], jax.Array],
+  apply_fn: Callable[..., jax.Array],
+) -> dict[str, jax.Array]:
+  """Degrades and restores one device's share of a batch."""
+  degraded = degrade(batch)
+  return {"degraded": degraded, "estimate": apply_fn(variables, degraded)}

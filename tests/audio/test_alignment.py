@@ -1,0 +1,202 @@
+"""Lags that are known, and SciPy's correlation as the oracle."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from distortion_removal.audio.alignment import common_part, find_lag
+
+
+def _music(seed=0, length=8_000, channels=2):
+  """Low-passed noise, `[time, channels]` float32."""
+  noise = np.random.default_rng(seed).standard_normal((length, channels))
+  return scipy.signal.lfilter([1.0], [1.0, -0.9], noise, axis=0).astype("f4")
+
+
+def _delayed(audio, lag):
+  """Later by `lag` samples, of the same length."""
+  silence = np.zeros((abs(lag), audio.shape[1]), audio.dtype)
+  if lag >= 0:
+    return np.concatenate([silence, audio])[: len(audio)]
+  return np.concatenate([audio, silence])[-len(audio) :]
+
+
+@pytest.mark.parametrize("lag", [0, 1, -1, 37, -37, 499, 500, -500])
+@pytest.mark.parametrize("gain", [1.0, -0.3])
+def test_known_lags(lag, gain):
+  target = _music()
+  estimate = gain * _delayed(target, lag)
+  assert find_lag(estimate, target, max_lag=500) == lag
+
+
+@pytest.mark.parametrize("lag", [0, 3, -200])
+def test_noise_as_loud_as_the_music_and_clipping_do_not_hide_it(lag):
+  target = _music()
+  noisy = _delayed(target, lag) + _music(seed=1)
+  clipped = np.clip(_delayed(target, lag), -0.5, 0.5)
+  for estimate in (noisy, clipped):
+    assert find_lag(estimate, target, max_lag=500) == lag
+
+
+@pytest.mark.parametrize(("first", "second"), [(7_000, 9_000), (8_000, 700)])
+def test_it_is_the_largest_of_scipys_correlation(first, second, monkeypatch):
+  """In several blocks, too, and with means that say nothing."""
+  monkeypatch.setattr("distortion_removal.audio.alignment._BLOCK", 1_000)
+  common = _music(length=9_000)
+  estimate = 5.0 + common[100 : 100 + first] + _music(1, first)
+  target = common[:second] - 3.0
+  correlation = sum(
+    scipy.signal.correlate(e - e.mean(), t - t.mean())
+    for e, t in zip(estimate.T, target.T, strict=True)
+  )
+  lags = scipy.signal.correlation_lags(first, second)
+  near = np.abs(lags) <= 250
+  expected = lags[near][np.abs(correlation[near]).argmax()]
+  assert expected == -100
+  assert find_lag(estimate, target, max_lag=250) == expected
+
+
+def test_an_excerpt_is_found_in_a_longer_recording():
+  """Though what no lag reaches is most of its energy, and nothing else."""
+  target = _music(length=1_000)
+  longer = np.concatenate([_music(1, 300), target, 50 * _music(2)])
+  assert find_lag(longer, target, max_lag=300) == 300
+  assert find_lag(target, longer, max_lag=300) == -300
+
+
+def test_what_repeats_itself_stays():
+  time = np.arange(8_000)
+  tone = np.sin(2 * np.pi * time / 80)[:, None]
+  rng = np.random.default_rng(0)
+  noisy = tone + 0.3 * rng.standard_normal(tone.shape)
+  for estimate in (tone, -tone, noisy, np.concatenate([tone, tone])):
+    assert find_lag(estimate, tone, max_lag=500) == 0
+  late = np.sin(2 * np.pi * (time - 10) / 80)[:, None]
+  # A period is 80 samples: 30 early, inverted, is 10 late.
+  assert find_lag(late, tone, max_lag=500) in (10, -30)
+
+
+@pytest.mark.parametrize("lag", [0, 37])
+def test_a_distorted_note_is_not_moved_by_periods(lag):
+  """An overdriven decaying note, its phase turned by a pedal's tone filter.
+
+  Its body is like the target's start, many periods before, and that is where
+  the plain correlation is largest.
+  """
+  rate = 16_000
+  time = np.arange(2 * rate)[:, None] / rate
+  noise = np.random.default_rng(0).standard_normal(time.shape)
+  note = sum(np.sin(2 * np.pi * 110 * k * time) / k for k in range(1, 30))
+  note = np.exp(-6 * time) * note * (1 - np.exp(-time / 0.02))
+  note += 0.3 * np.exp(-time / 0.01) * noise  # of the pick
+  band = scipy.signal.butter(1, (900, 3000), "band", fs=rate, output="sos")
+  pedal = scipy.signal.sosfilt(band, np.tanh(100 * note), axis=0)
+  correlation = scipy.signal.correlate(pedal[:, 0], note[:, 0])
+  assert abs(np.abs(correlation).argmax() - (len(note) - 1)) > 50
+  assert abs(find_lag(_delayed(pedal, lag), note, max_lag=8_000) - lag) <= 1
+
+
+def _phrase(seed, rate):
+  """Two seconds of changing chords of few partials, `[time, 1]`."""
+  rng = np.random.default_rng(seed)
+  length = round(0.3 * rate)
+  time = np.arange(2 * length)[:, None] / rate
+  fade = np.minimum(1, time / 0.01) * np.minimum(1, (0.6 - time) / 0.05)
+  audio = np.zeros((9 * length, 1))
+  for start in range(0, 8 * length, length):
+    for pitch_hz in rng.choice(
+      [82, 98, 110, 123, 147, 165, 196, 220], 2, False
+    ):
+      for k in range(1, 9):
+        turns = k * pitch_hz * time + rng.random()
+        note = np.exp(-2 * k * time) * np.sin(2 * np.pi * turns) / k**1.5
+        audio[start : start + 2 * length] += fade * note
+  return audio / np.abs(audio).max()
+
+
+@pytest.mark.parametrize("seed", [4, 7, 8, 10, 11])
+@pytest.mark.parametrize("lag", [200, -300])
+def test_files_cut_in_mid_sound_do_not_align_at_their_edges(seed, lag):
+  """Untapered, overdriven edges win: lag 0."""
+  rate = 44_100
+  note = _phrase(seed, rate)
+  band = scipy.signal.butter(1, (80, 5_000), "band", fs=rate, output="sos")
+  pedal = scipy.signal.sosfilt(band, np.tanh(300 * note), axis=0)
+  hiss = 1e-4 * np.random.default_rng(seed).standard_normal((2, *note.shape))
+  note, pedal = note + hiss[0], pedal + hiss[1]
+  start, length = 20_000, 2 * rate
+  target = note[start : start + length]
+  estimate = pedal[start - lag : start - lag + length]
+  assert abs(find_lag(estimate, target, max_lag=4_000) - lag) <= 2
+
+
+def test_what_has_nothing_in_common_stays():
+  for seed in range(5):
+    noise = np.random.default_rng(seed).standard_normal((2, 20_000, 1))
+    assert find_lag(noise[0], noise[1], max_lag=500) == 0
+
+
+def test_beyond_the_largest_lag_nothing_is_found():
+  target = np.random.default_rng(0).standard_normal((8_000, 1))
+  estimate = _delayed(target, 41)
+  assert find_lag(estimate, target, max_lag=41) == 41
+  assert find_lag(estimate, target, max_lag=40) == 0
+  assert find_lag(estimate, target, max_lag=0) == 0
+
+
+def test_odd_audio_has_no_lag():
+  target = _music(length=100)
+  odd = [0 * target, 0 * target + 0.3, target[:1], target[:0]]
+  for value in (np.nan, np.inf):
+    broken = target.copy()
+    broken[5] = value
+    odd.append(broken)
+  for audio in odd:
+    assert find_lag(audio, target, max_lag=500) == 0
+    assert find_lag(target, audio, max_lag=500) == 0
+  # Not constant, but as far as a lag reaches.
+  late = np.concatenate([0 * target, target])
+  assert find_lag(late, target[:50], max_lag=5) == 0
+  # A constant but for the last bit of one sample.
+  nearly = np.ones_like(target)
+  nearly[50, 0] = np.nextafter(np.float32(1.0), np.float32(2.0))
+  assert find_lag(nearly, nearly, max_lag=500) == 0
+
+
+def test_channels_must_be_as_many():
+  with pytest.raises(ValueError, match="2 and 1"):
+    find_lag(_music(), _music(channels=1), max_lag=5)
+
+
+def test_memory_does_not_grow_with_the_length():
+  """Five minutes of 16 kHz are 19 MB, and as spectra several times that."""
+  rng = np.random.default_rng(0)
+  target = rng.standard_normal((300 * 16_000, 1), dtype="f4")
+  tracemalloc.start()
+  found = find_lag(target[123:], target, max_lag=8_000)
+  _, most = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert found == -123
+  assert most < target.nbytes
+
+
+def test_the_common_part():
+  target = np.arange(10)[:, None]
+  late, early = np.arange(-3, 8)[:, None], np.arange(2, 30)[:, None]
+  parts = common_part([target, late, early], [0, 3, -2])
+  for part in parts:
+    np.testing.assert_array_equal(part[:, 0], np.arange(2, 8))
+  for part in common_part([target, target[:3]], [0, 5]):
+    assert part.shape == (0, 1)
+
+
+@pytest.mark.parametrize("lag", [0, 41, -41])
+def test_after_alignment_a_delayed_copy_is_the_target(lag):
+  target = _music()
+  estimate = _delayed(target, lag)
+  found = find_lag(estimate, target, max_lag=500)
+  parts = common_part([target, estimate], [0, found])
+  assert len(parts[0]) == len(target) - abs(lag)
+  np.testing.assert_array_equal(*parts)

@@ -1,0 +1,108 @@
+"""The transform against SciPy's and PyTorch's, and its inverse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+
+from distortion_removal.audio.stft import frame_count, istft, stft, window
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+  ("time", "size", "hop", "window_length"),
+  [
+    (4_000, 1024, 256, None),
+    (4_096, 1024, 256, None),
+    (3_001, 512, 50, 240),
+    (5_000, 2048, 240, 1200),
+    (300, 1024, 256, None),  # shorter than half a frame
+  ],
+)
+def test_equals_scipy(time, size, hop, window_length):
+  audio = RNG.standard_normal((2, time, 2)).astype(np.float32)
+  found = np.asarray(
+    jax.jit(lambda x: stft(x, size=size, hop=hop, window_length=window_length))(
+      audio
+    )
+  )
+  hann = scipy.signal.get_window("hann", window_length or size)
+  margin = (size - len(hann)) // 2
+  hann = np.pad(hann, (margin, size - len(hann) - margin))
+  padded = np.pad(audio, ((0, 0), (size // 2,) * 2, (0, 0)), "reflect")
+  _, _, expected = scipy.signal.stft(
+    padded.astype(np.float64),
+    window=hann,
+    nperseg=size,
+    noverlap=size - hop,
+    boundary=None,
+    padded=False,
+    axis=1,
+  )
+  expected = expected * hann.sum()  # SciPy's is normalised
+  expected = np.moveaxis(expected, (1, 2, 3), (3, 1, 2))
+  assert found.shape[2] == frame_count(time, hop) == expected.shape[2]
+  np.testing.assert_allclose(found, expected, atol=1e-6 * hann.sum())
+
+
+def test_equals_pytorch():
+  torch = pytest.importorskip("torch")
+  audio = RNG.standard_normal((2, 3_000, 1)).astype(np.float32)
+  options = {
+    "n_fft": 1024,
+    "hop_length": 256,
+    "window": torch.hann_window(1024),
+  }
+  expected = torch.stft(
+    torch.from_numpy(audio[..., 0]), return_complex=True, **options
+  )
+  found = stft(audio, size=1024, hop=256)
+  np.testing.assert_allclose(
+    found[:, 0], expected.numpy().swapaxes(1, 2), atol=1e-3
+  )
+  changed = found * (1 + RNG.standard_normal(found.shape).astype(np.float32))
+  expected = torch.istft(
+    torch.from_numpy(np.array(changed)[:, 0].swapaxes(1, 2)),
+    length=3_000,
+    **options,
+  )
+  np.testing.assert_allclose(
+    istft(changed, hop=256, length=3_000)[..., 0], expected, atol=2e-5
+  )
+
+
+@pytest.mark.parametrize("time", [1, 255, 256, 1_024, 4_321])
+def test_inverse_undoes_the_transform(time):
+  audio = RNG.standard_normal((2, time, 2)).astype(np.float32)
+  spectrum = stft(audio, size=512, hop=128)
+  np.testing.assert_allclose(
+    istft(spectrum, hop=128, length=time), audio, atol=1e-5
+  )
+
+
+def test_inverse_is_the_least_squares_one():
+  """Its transform is the closest, in the sum of squares over all frames."""
+  spectrum = RNG.standard_normal((1, 1, 9, 33)) + 1j * RNG.standard_normal(
+    (1, 1, 9, 33)
+  )
+  spectrum[..., [0, -1]] = spectrum[..., [0, -1]].real
+  spectrum = spectrum.astype(np.complex64)
+
+  def distance(audio):
+    # Inside, where no frame sees the reflected ends.
+    frames = jnp.fft.irfft(stft(audio, size=64, hop=16) - spectrum)
+    return jnp.sum(frames[:, :, 3:-3] ** 2)
+
+  nearest = istft(spectrum, hop=16, length=128)
+  gradient = jax.grad(distance)(nearest)
+  # Samples that only those frames cover.
+  np.testing.assert_allclose(gradient[:, 64:65], 0.0, atol=1e-4)
+
+
+def test_window_is_periodic_and_centred():
+  np.testing.assert_allclose(window(4), [0.0, 0.5, 1.0, 0.5], atol=1e-7)
+  np.testing.assert_allclose(
+    window(4, 8), [0, 0, 0, 0.5, 1, 0.5, 0, 0], atol=1e-7
+  )

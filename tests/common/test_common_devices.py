@@ -1,0 +1,91 @@
+"""Devices: one here, eight in test_train.py, two processes in multihost/."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from distortion_removal.common import devices
+from distortion_removal.common.errors import UserError
+
+
+def test_split_batch_keeps_the_order_and_join_batch_restores_it(monkeypatch):
+  monkeypatch.setattr(jax, "local_device_count", lambda: 4)
+  batch = {"clean": np.arange(48).reshape(8, 3, 2), "level": np.arange(8)}
+  split = devices.split_batch(batch)
+  assert split["clean"].shape == (4, 2, 3, 2)
+  np.testing.assert_array_equal(split["clean"].reshape(8, 3, 2), batch["clean"])
+  np.testing.assert_array_equal(split["level"][1], [2, 3])
+  for name, joined in devices.join_batch(split).items():
+    np.testing.assert_array_equal(joined, batch[name])
+
+
+def test_local_batch_size_is_the_share_of_a_process(monkeypatch):
+  monkeypatch.setattr(jax, "device_count", lambda: 8)
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  assert devices.local_batch_size(48) == 24
+  with pytest.raises(UserError, match="batch_size 20 does not divide over 8"):
+    devices.local_batch_size(20)
+
+
+def test_a_mapped_training_step_reduces_and_stays_unstacked():
+  def step(state, batch):
+    total = jax.lax.psum(batch.sum(), devices.AXIS)
+    return state + total, {"total": total}
+
+  state = devices.replicate(jnp.zeros((2,)))
+  batch = devices.split_batch(np.arange(8.0, dtype=np.float32))
+  state, metrics = devices.map_train(step)(state, batch)
+  np.testing.assert_array_equal(state, [28.0, 28.0])
+  assert float(metrics["total"]) == 28.0
+
+
+def test_a_mapped_evaluation_stacks_the_devices_outputs():
+  batch = devices.split_batch(np.arange(6.0, dtype=np.float32).reshape(6, 1))
+  output = devices.map_eval(lambda gain, x: gain * x)(jnp.float32(2), batch)
+  assert output.shape == batch.shape
+  np.testing.assert_array_equal(output, 2 * batch)
+
+
+def test_any_number_of_items_takes_one_program():
+  seen = []
+
+  @jax.jit
+  def add(x, y):
+    seen.append(x.shape)
+    return x + 2 * y
+
+  call = devices.in_batches(add, 4)
+  rng = np.random.default_rng(0)
+  for items in (1, 3, 4, 5, 11):
+    x, y = rng.standard_normal((2, items, 3)).astype(np.float32)
+    np.testing.assert_allclose(call(x, y), x + 2 * y, rtol=1e-6)
+  assert seen == [(4, 3)]
+
+
+_FOUR_DEVICES = """
+import jax, numpy as np
+from distortion_removal import parallel
+assert jax.local_device_count() == 4
+places = []
+def double(x):
+  jax.debug.inspect_array_sharding(x, callback=places.append)
+  return 2 * x
+call = parallel.in_batches(jax.jit(double), 6)
+x = np.arange(33, dtype=np.float32).reshape(11, 3)
+np.testing.assert_array_equal(call(x), 2 * x)
+assert [p.shard_shape((8, 3)) for p in places] == [(2, 3)], places
+"""
+
+
+def test_batches_are_spread_over_the_devices():
+  """Six become eight, two for each of four."""
+  flags = "--xla_force_host_platform_device_count=4"
+  env = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+  command = [sys.executable, "-c", _FOUR_DEVICES]
+  subprocess.run(command, env=env, cwd=ROOT, check=True)

@@ -1,0 +1,50 @@
+"""Files are whole, or as they were."""
+
+import multiprocessing
+
+import pytest
+
+from distortion_removal.common.files import write_whole
+
+
+def test_text_and_bytes_replace_what_was_there(tmp_path):
+  path = tmp_path / "a.json"
+  write_whole(path, "ä")
+  assert path.read_bytes() == b"\xc3\xa4"
+  write_whole(path, b"\x00")
+  assert path.read_bytes() == b"\x00"
+  assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
+  path = tmp_path / "a.json"
+  write_whole(path, "before")
+
+  def full(self, content):
+    self.touch()
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(type(path), "write_bytes", full)
+  with pytest.raises(OSError, match="No space"):
+    write_whole(path, "after")
+  assert path.read_text() == "before"
+  assert list(tmp_path.iterdir()) == [path]
+
+
+def _write_often(path, letter):
+  for _ in range(300):
+    write_whole(path, letter * 1000)
+
+
+def test_processes_that_write_the_same_file_do_not_meet(tmp_path):
+  path = tmp_path / "a.json"
+  context = multiprocessing.get_context("spawn")
+  writers = [
+    context.Process(target=_write_often, args=(path, letter)) for letter in "xy"
+  ]
+  for writer in writers:
+    writer.start()
+  for writer in writers:
+    writer.join()
+  assert [writer.exitcode for writer in writers] == [0, 0]
+  assert path.read_text() in ("x" * 1000, "y" * 1000)

@@ -1,0 +1,118 @@
+"""Names of pairs, and tables of them."""
+
+import pytest
+
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets.sources import pair_names
+
+
+@pytest.mark.parametrize(
+  ("clean", "output"),
+  [
+    ("clip1_input.wav", "clip1_Blues Driver.flac"),
+    ("clip1_input.wav", "clip1_my_own_pedal.wav"),
+    ("a/Input 3.wav", "a/Output 3.wav"),
+    ("input/a/1.wav", "tape/a/1.wav"),
+    ("train/x-input.wav", "train/x-loud.wav"),
+  ],
+)
+def test_names_differ_in_one_word(clean, output):
+  found = pair_names.find_pairs([clean, output])
+  assert found.inputs == {output: clean}
+  assert found.groups == {output: clean}
+  assert found.alone == []
+
+
+@pytest.mark.parametrize(
+  ("one", "two"),
+  [
+    ("clip1_input.wav", "clip2_amp.wav"),
+    ("clip1_inputs.wav", "clip1_amp.wav"),
+    ("input/a.wav", "deep/down/a.wav"),
+    ("a/input.wav", "b/output.wav"),
+    ("a_input.wav", "a_input.flac"),
+    ("x_input_y.wav", "x_y.wav"),
+  ],
+)
+def test_other_names_are_alone(one, two):
+  found = pair_names.find_pairs([two, one])
+  assert found.inputs == {}
+  assert found.alone == sorted([one, two])
+
+
+def test_one_input_has_many_outputs_and_the_closest_name_wins():
+  names = ["a_input.wav", "a_1_input.wav", "a_amp.wav", "a_1_amp.wav"]
+  found = pair_names.find_pairs([*names, "a_1_box.wav", "readme.txt"])
+  assert found.inputs == {
+    "a_amp.wav": "a_input.wav",
+    "a_1_amp.wav": "a_1_input.wav",
+    "a_1_box.wav": "a_1_input.wav",
+  }
+  assert found.alone == ["readme.txt"]
+
+
+def _table(folder, *lines):
+  for name in ("a.wav", "b.wav", "c.wav"):
+    (folder / name).touch()
+  path = folder / pair_names.CSV
+  path.write_text("".join(f"{line}\n" for line in lines))
+  return path
+
+
+def test_a_table_names_pairs_and_groups(tmp_path):
+  path = _table(
+    tmp_path, "input,output,group", "a.wav,b.wav,anna", "a.wav,c.wav,"
+  )
+  found = pair_names.read_csv(path)
+  assert found.inputs == {"b.wav": "a.wav", "c.wav": "a.wav"}
+  assert found.groups == {"b.wav": "anna", "c.wav": "a.wav"}
+  without = _table(tmp_path, "output, input", " b.wav, a.wav ")
+  found = pair_names.read_csv(without)
+  assert found.inputs == found.groups == {"b.wav": "a.wav"}
+
+
+def test_what_comes_of_one_recording_is_one_group(tmp_path):
+  """Through a chain of devices, and however its path is written."""
+  path = _table(
+    tmp_path, "input,output", "a.wav,b.wav", "b.wav,c.wav", "./a.wav,d/../e.wav"
+  )
+  (tmp_path / "d").mkdir()
+  (tmp_path / "e.wav").touch()
+  found = pair_names.read_csv(path)
+  assert found.inputs == {"b.wav": "a.wav", "c.wav": "b.wav", "e.wav": "a.wav"}
+  assert set(found.groups.values()) == {"a.wav"}
+
+
+@pytest.mark.parametrize(
+  ("lines", "message"),
+  [
+    (["clean,wet", "a.wav,b.wav"], "the first line must be input,output"),
+    ([], "the first line must be input,output"),
+    (["input,output"], "names no pair"),
+    (["input,output", "a.wav,d.wav"], "line 2 names 'd.wav', which is not"),
+    (["input,output", "a.wav"], "line 2 names '', which is not there"),
+    (["input,output", "a.wav,a.wav"], "line 2 names 'a.wav' as its own output"),
+    (
+      ["input,output", "a.wav,b.wav", "c.wav,./b.wav"],
+      "line 3 names the output 'b.wav' again",
+    ),
+    (["input,output", "a.wav,b.wav", "b.wav,a.wav"], "is an input of itself"),
+    (
+      ["input,output,group", "a.wav,b.wav,anna", "b.wav,c.wav,ben"],
+      "c.wav is made of b.wav, but in another group",
+    ),
+    (["input,output", 'a.wav,"b.wav' + 200_000 * "x"], "line .* a quotation"),
+  ],
+)
+def test_mistakes_in_a_table_are_told(tmp_path, lines, message):
+  path = _table(tmp_path, *lines)
+  with pytest.raises(UserError, match=message) as caught:
+    pair_names.read_csv(path)
+  assert str(caught.value).startswith(str(path))
+
+
+def test_a_table_that_is_not_utf_8_is_told(tmp_path):
+  path = tmp_path / pair_names.CSV
+  path.write_bytes("input,output\ndi.wav,verstärker.wav\n".encode("cp1252"))
+  with pytest.raises(UserError, match=r"pairs\.csv: not in UTF-8; save it as"):
+    pair_names.read_csv(path)

@@ -1,0 +1,56 @@
+"""What is played can be played."""
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+
+from distortion_removal.datasets.sources.plucked_strings import playing
+
+GUITAR = (40, 45, 50, 55, 59, 64)
+BASS = (28, 33, 38, 43)
+
+
+def pieces(open_midi, seconds=10.0, count=60):
+  for seed in range(count):
+    yield playing.compose(np.random.default_rng(seed), open_midi, seconds)
+
+
+@pytest.mark.parametrize("open_midi", [GUITAR, BASS])
+def test_every_note_lies_on_its_string(open_midi):
+  for notes in pieces(open_midi):
+    frets = [note.midi - open_midi[note.string] for note in notes]
+    assert min(frets) >= 0
+    assert max(frets) <= 24
+
+
+@pytest.mark.parametrize("open_midi", [GUITAR, BASS])
+def test_a_string_sounds_one_note_at_a_time(open_midi):
+  for notes in pieces(open_midi):
+    by_string = collections.defaultdict(list)
+    for note in notes:
+      by_string[note.string].append(note)
+    for line in by_string.values():
+      for note, following in itertools.pairwise(line):
+        assert note.start_s + note.duration_s <= following.start_s + 1e-9
+
+
+@pytest.mark.parametrize("seconds", [1.0, 10.0])
+def test_every_excerpt_has_a_note_in_it(seconds):
+  for notes in pieces(GUITAR, seconds):
+    assert any(-0.02 <= note.start_s < 0.82 * seconds for note in notes)
+    assert all(note.start_s < seconds for note in notes)
+    assert all(note.start_s + note.duration_s > 0 for note in notes)
+
+
+def test_a_guitar_plays_chords_and_lines_and_a_bass_only_lines():
+  def strings_at_once(notes):
+    return max(
+      sum(abs(other.start_s - note.start_s) < 0.05 for other in notes)
+      for note in notes
+    )
+
+  chords = [strings_at_once(notes) >= 4 for notes in pieces(GUITAR)]
+  assert 0.1 < np.mean(chords) < 0.7
+  assert not any(strings_at_once(notes) >= 4 for notes in pieces(BASS))

@@ -1,0 +1,261 @@
+"""The data set's layout in small, from a loopback server and from the disk."""
+
+import hashlib
+import io
+import json
+import tarfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from loopback import serving
+
+from distortion_removal.common import download, log
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import stored
+from distortion_removal.datasets.preparation.prepare import prepare
+from distortion_removal.datasets.sources import signaltrain
+
+RATE = 44_100
+SECONDS = {"Train": (2.5, 1.5), "Val": (1.25,), "Test": (2.0,)}
+SPLIT = {"Train": "train", "Val": "valid", "Test": "test"}
+
+
+def recordings():
+  """All files of the data set by their path in the archive."""
+  rng = np.random.default_rng(0)
+  files = {"effect_info.ini": b"[effect]\n", "._Train": b"of a Mac"}
+  number = 137
+  for folder, lengths in SECONDS.items():
+    for seconds in lengths:
+      audio = rng.uniform(-0.5, 0.5, (round(seconds * RATE), 1))
+      for kind, scale in (("input_{}_", 1.0), ("target_{}_LA2A_3c__0__5", 0.2)):
+        name = f"{folder}/{kind.format(number)}.wav"
+        file = io.BytesIO()
+        soundfile.write(file, scale * audio, RATE, "FLOAT", format="WAV")
+        files[name] = file.getvalue()
+      number += 1
+  return files
+
+
+FILES = recordings()
+INPUTS = sorted(name for name in FILES if "input_" in name)
+
+
+@pytest.fixture(scope="module")
+def packed():
+  """The archive's bytes."""
+  out = io.BytesIO()
+  with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
+    for name, content in FILES.items():
+      entry = tarfile.TarInfo(f"{signaltrain.NAME}/{name}")
+      entry.size = len(content)
+      tar.addfile(entry, io.BytesIO(content))
+  return out.getvalue()
+
+
+@pytest.fixture
+def server(packed, monkeypatch):
+  """Zenodo, as far as it is used."""
+  monkeypatch.setattr(download.time, "sleep", lambda _: None)
+  with serving() as running:
+    running.files["/a.tgz"] = packed
+    publish(running, checksum=f"md5:{hashlib.md5(packed).hexdigest()}")
+    monkeypatch.setattr(signaltrain, "URL", running.url("/a.tgz"))
+    monkeypatch.setattr(signaltrain, "RECORD_API", running.url("/record"))
+    yield running
+
+
+def publish(server, checksum):
+  size = len(server.files["/a.tgz"])
+  file = {"key": signaltrain.ARCHIVE, "size": size, "checksum": checksum}
+  record = {"files": [{"key": "other.txt", "checksum": "md5:0"}, file]}
+  server.files["/record"] = json.dumps(record).encode()
+
+
+def build(data_dir, overwrite=False, **options):
+  config = signaltrain.SignalTrainConfig(
+    sample_rate=RATE, excerpt_seconds=1.0, **options
+  )
+  builder = signaltrain.SignalTrain(config=config, data_dir=data_dir)
+  return prepare(builder, overwrite=overwrite)
+
+
+def check(builder):
+  """Compares every excerpt with the file and the folder it is from."""
+  seen = []
+  for folder, split in SPLIT.items():
+    for record in stored.read_split(builder, split):
+      name, number = record["id"].decode().split("#")
+      assert name.startswith(f"{folder}/")
+      audio, _ = soundfile.read(io.BytesIO(FILES[name]), always_2d=True)
+      first = int(number) * RATE
+      np.testing.assert_allclose(
+        record["clean"] * record["peak"],
+        audio[first : first + RATE],
+        rtol=0,
+        atol=0.5 / 32767,
+      )
+      seen.append(f"{name}#{number}")
+  assert len(seen) == 2 + 1 + 1 + 2
+  assert {name.partition("#")[0] for name in seen} == set(INPUTS)
+
+
+def downloads(data_dir):
+  return data_dir / "downloads" / "signaltrain"
+
+
+def unpacked_files(folder):
+  return sorted(
+    p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
+  )
+
+
+def test_from_the_web_with_a_cut(server, packed, tmp_path, capsys):
+  log.setup()
+  server.cuts = [len(server.files["/record"]), len(packed) // 2]
+  builder = build(tmp_path)
+  check(builder)
+  assert builder.name == "signaltrain"
+  assert builder.builder_config.task.name == "hard_clip_sdr"
+  half = f"bytes={len(packed) // 2 - 1}-"
+  assert server.asked == [("/record", None), ("/a.tgz", None), ("/a.tgz", half)]
+  told = capsys.readouterr().err
+  assert f"md5:{hashlib.md5(packed).hexdigest()}" in told.splitlines()[0]
+  assert "0 bytes are here already" in told.splitlines()[0]
+  assert unpacked_files(downloads(tmp_path)) == sorted(
+    [signaltrain.ARCHIVE, *(f"{signaltrain.NAME}/{name}" for name in INPUTS)]
+  )
+  # Prepared: neither the network nor the recordings are needed again.
+  (downloads(tmp_path) / signaltrain.ARCHIVE).unlink()
+  server.asked.clear()
+  check(build(tmp_path))
+  check(build(tmp_path, overwrite=True, offline=True))
+  assert not server.asked
+
+
+def test_a_download_goes_on_in_a_later_run(server, packed, tmp_path):
+  server.cuts = [len(server.files["/record"]), 100_000, *[1] * 5]
+  with pytest.raises(UserError, match="100 kB are kept, run this again"):
+    build(tmp_path)
+  check(build(tmp_path))
+  assert server.ranges[-1] == "bytes=99999-"
+
+
+@pytest.mark.parametrize("place", ["downloads", "archive", "folder"])
+def test_offline_from_an_archive(server, packed, tmp_path, place):
+  folder = {"downloads": downloads(tmp_path)}.get(place, tmp_path / "here")
+  folder.mkdir(parents=True)
+  file = folder / signaltrain.ARCHIVE
+  file.write_bytes(packed)
+  path = {"downloads": "", "archive": file, "folder": folder}[place]
+  check(build(tmp_path, path=str(path), offline=True))
+  assert not server.asked
+  assert file.read_bytes() == packed
+
+
+@pytest.mark.parametrize("inner", ["", signaltrain.NAME])
+def test_from_an_unpacked_folder(server, tmp_path, inner):
+  for name, content in FILES.items():
+    path = tmp_path / "here" / inner / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+  check(build(tmp_path, path=str(tmp_path / "here")))
+  assert not server.asked
+  assert not downloads(tmp_path).exists()
+
+
+def test_half_a_copy_that_has_become_whole_is_noticed(server, tmp_path):
+  for name, content in FILES.items():
+    path = tmp_path / "here" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if name != INPUTS[2]:
+      path.write_bytes(content)
+  build(tmp_path, path=str(tmp_path / "here"))
+  (tmp_path / "here" / INPUTS[2]).write_bytes(FILES[INPUTS[2]])
+  with pytest.raises(UserError, match="different files, content"):
+    build(tmp_path, path=str(tmp_path / "here"))
+
+
+def test_offline_and_nothing_there_says_what_to_put_where(server, tmp_path):
+  with pytest.raises(UserError) as caught:
+    build(tmp_path, offline=True)
+  place = downloads(tmp_path)
+  assert str(caught.value) == (
+    f"{place / signaltrain.ARCHIVE}: not there, and offline; get "
+    f"{signaltrain.URL} (its MD5 stands at https://zenodo.org/records/3824876) "
+    f"and put it into {place}"
+  )
+  assert not server.asked
+
+
+def test_altered_on_the_way(server, packed, tmp_path):
+  server.files["/a.tgz"] = packed[:-100] + b"x" * 100
+  with pytest.raises(UserError, match="is not the published file"):
+    build(tmp_path)
+  assert unpacked_files(downloads(tmp_path)) == []
+  server.files["/a.tgz"] = packed
+  check(build(tmp_path))
+
+
+@pytest.mark.parametrize("fault", ["truncated", "altered"])
+def test_a_bad_archive_harms_no_good_data(packed, tmp_path, fault):
+  file = downloads(tmp_path) / signaltrain.ARCHIVE
+  file.parent.mkdir(parents=True)
+  file.write_bytes(packed)
+  build(tmp_path, offline=True)
+  unpacked = file.parent / signaltrain.NAME
+  unpacked.rename(tmp_path / "aside")
+  middle = len(packed) // 2
+  bad = packed[:middle]
+  file.write_bytes(bad if fault == "truncated" else bad + packed[middle + 9 :])
+  with pytest.raises(UserError, match=rf"{file}: {fault}"):
+    build(tmp_path, offline=True, overwrite=True)
+  assert not unpacked.exists()
+  check(build(tmp_path, offline=True))
+
+
+def test_room_to_unpack_is_asked_for_before(
+  server, packed, tmp_path, monkeypatch
+):
+  usage = SimpleNamespace(free=2 * len(packed) - 1)
+  monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
+  with pytest.raises(UserError, match=r"MB free, .* MB needed"):
+    build(tmp_path)
+  assert unpacked_files(downloads(tmp_path)) == []
+
+
+def test_without_a_network_says_what_to_put_where(tmp_path, monkeypatch):
+  with serving() as gone:
+    monkeypatch.setattr(signaltrain, "RECORD_API", gone.url("/record"))
+  with pytest.raises(
+    UserError, match=r"refused.*again later, or get .* put it"
+  ):
+    build(tmp_path)
+
+
+def test_zenodo_without_a_checksum(server, tmp_path):
+  publish(server, checksum="sha512:00")
+  with pytest.raises(UserError, match=f"tells no MD5 of {signaltrain.ARCHIVE}"):
+    build(tmp_path)
+  assert server.asked == [("/record", None)]
+
+
+def test_a_split_that_is_missing_is_told(tmp_path):
+  for folder in ("Train", "Val"):
+    (tmp_path / "here" / folder).mkdir(parents=True)
+    (tmp_path / "here" / folder / "input_1_.wav").touch()
+  with pytest.raises(UserError, match=r"here: no input_\*.wav in Test"):
+    build(tmp_path, path=str(tmp_path / "here"))
+
+
+def test_a_path_to_something_else_is_told(tmp_path):
+  for path in (tmp_path, tmp_path / "none.tgz"):
+    with pytest.raises(UserError, match="a folder with Train, Val, Test; get"):
+      build(tmp_path / "data", path=str(path))
+
+
+def test_compressed_targets_are_no_clean_audio():
+  with pytest.raises(UserError, match=r"only its input_\*.wav are clean"):
+    signaltrain.SignalTrainConfig(include="*.wav")

@@ -1,0 +1,245 @@
+"""Test sounds: the same for the same index, and of the stated kinds."""
+
+import collections
+
+import numpy as np
+import pytest
+from scipy import signal, stats
+
+from distortion_removal.datasets import stored
+from distortion_removal.datasets.preparation.prepare import prepare
+from distortion_removal.datasets.sources import signaltrain_sounds
+from distortion_removal.datasets.sources.signaltrain_sounds import sounds
+
+RATE = 16_000
+TIME_S = np.arange(RATE) / RATE
+# Of each kind, inner products with two cosines.
+PINNED = [
+  [-1.3742428, -13.5213383],
+  [1.1394535, 1.2114037],
+  [0.4996247, 0.0545350],
+  [28.8566132, -26.8755547],
+  [2.1412957, 2.1674339],
+]
+
+
+def make(kind, seed, time_s=TIME_S):
+  return sounds.KINDS[kind](np.random.default_rng(seed), time_s)
+
+
+def render(index, seed=0, sample_rate=RATE, seconds=3.0):
+  return sounds.render(
+    index, seed=seed, sample_rate=sample_rate, seconds=seconds
+  )
+
+
+def spectrum(sound):
+  """Power at every whole Hz of a second of sound."""
+  return np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
+
+
+def test_an_index_is_a_sound():
+  first = render(7)
+  assert first.shape == (3 * RATE, 1)
+  assert first.dtype == np.float32
+  render(8)
+  np.testing.assert_array_equal(render(7), first)
+  for other in (render(8), render(7, seed=1)):
+    assert abs(np.corrcoef(first[:, 0], other[:, 0])[0, 1]) < 0.3
+
+
+def test_never_beyond_full_scale():
+  peaks = [np.abs(render(index)).max() for index in range(40)]
+  assert max(peaks) == 1.0  # some were scaled down to it
+  assert min(peaks) > 0.3
+
+
+def test_pinned_sounds():
+  """What is made may not change unnoticed."""
+  found = [
+    [np.vdot(np.cos(0.1 * np.arange(RATE) + i), make(kind, 5)) for i in (0, 1)]
+    for kind in ("tones", "pluck", "sweep", "noise_burst", "mixture")
+  ]
+  np.testing.assert_allclose(found, PINNED, rtol=0, atol=1e-6)
+
+
+def test_kinds_are_alike_in_number_and_lengths_in_octaves():
+  clips = [
+    clip
+    for index in range(300)
+    for clip in sounds.compose(index, seed=3, seconds=10.0)
+  ]
+  counts = collections.Counter(clip.kind for clip in clips)
+  assert set(counts) == set(sounds.KINDS)
+  assert stats.chisquare(list(counts.values())).pvalue > 0.01
+  octaves = np.log2([clip.length_s / 0.1 for clip in clips])
+  uniform = stats.uniform(0.0, np.log2(20.0))
+  assert stats.kstest(octaves, uniform.cdf).pvalue > 0.01
+
+
+def test_clips_follow_each_other_and_fill_the_excerpt():
+  clips = sounds.compose(0, seed=0, seconds=10.0)
+  ends = [clip.start_s + clip.length_s for clip in clips]
+  assert clips[0].start_s == 0.0
+  assert [clip.start_s for clip in clips[1:]] == ends[:-1]
+  assert ends[-2] < 10.0 <= ends[-1]
+  # A longer excerpt begins the same.
+  longer = sounds.compose(0, seed=0, seconds=20.0)
+  assert longer[: len(clips)] == clips
+
+
+def test_another_sample_rate_is_the_same_signal():
+  """Of a pluck, whose pitches lie below both limits, at common samples."""
+  low = make("pluck", 11)
+  high = make("pluck", 11, np.arange(3 * RATE) / (3 * RATE))
+  np.testing.assert_allclose(high[::3], low, rtol=0, atol=1e-3)
+
+
+def test_tones_are_lines_of_the_stated_level_and_number():
+  for seed in range(30):
+    sound = make("tones", seed)
+    power = spectrum(sound)
+    peaks = signal.find_peaks(power, height=power.max() / 100, distance=4)[0]
+    near = np.abs(np.arange(len(power))[:, None] - peaks).min(axis=1) <= 3
+    assert 1 <= len(peaks) <= 2
+    assert peaks.min() >= 18
+    assert peaks.max() <= 0.45 * RATE + 1
+    assert power[near].sum() > 0.999 * power.sum()
+    # The mean square of sines, each 0.2 to 0.9; twice that if they coincide.
+    assert 0.2**2 / 2.1 < np.mean(sound**2) < 0.9**2 * 1.1
+
+
+def test_a_sweep_spans_its_band_and_rises():
+  for seed in range(10):
+    sound = make("sweep", seed)
+    rng = np.random.default_rng(seed)
+    amplitude = rng.uniform(0.1, 0.9)
+    low_hz, high_hz = rng.uniform(20.0, 1000.0), rng.uniform(1000.0, 20000.0)
+    high_hz = min(high_hz, 0.45 * RATE)
+    phase = np.unwrap(np.angle(signal.hilbert(sound)))
+    hz = np.diff(phase) * RATE / (2.0 * np.pi)
+    expected = low_hz * (high_hz / low_hz) ** TIME_S[1:]
+    inner = slice(RATE // 4, -RATE // 50)  # not the transform's ends
+    np.testing.assert_allclose(
+      np.median((hz / expected)[inner]), 1.0, rtol=0.01
+    )
+    assert np.abs(sound).max() == pytest.approx(amplitude, rel=0.02)
+
+
+def test_a_pluck_decays_from_its_onset():
+  for seed in range(20):
+    sound = make("pluck", seed)
+    level = np.sqrt(np.mean(sound.reshape(100, -1) ** 2, axis=1))
+    onset = int(level.argmax())
+    assert onset <= 36
+    late = level[onset + 2 :: 10]
+    assert np.all(late[1:] <= 1.3 * late[:-1])  # beating, at most
+
+
+def test_a_box_steps_up_and_down():
+  for seed in range(20):
+    box = make("box", seed)
+    high = box > 0.5
+    assert box[high].max() <= 0.95
+    assert box[0] <= 0.15
+    assert 0.1 <= box[-1] <= 0.3
+    assert np.abs(np.diff(high.astype(int))).sum() in (1, 2)
+    assert 0.29 <= high.mean() <= 0.68
+
+
+def test_a_burst_has_the_envelope_of_a_box():
+  burst, box = make("noise_burst", 4), make("box", 4)
+  ratio = burst[box > 0.05] / box[box > 0.05]
+  assert stats.kstest(ratio, stats.uniform(-1.0, 2.0).cdf).pvalue > 0.01
+
+
+def test_level_steps_are_of_one_decibel():
+  sound = make("level_steps", 0)
+  level_db = [
+    20.0 * np.log10(np.abs(part[9:-9]).max())
+    for part in np.array_split(sound, 30)
+  ]
+  np.testing.assert_allclose(level_db, np.arange(-30.0, 0.0), atol=0.1)
+
+
+def test_spikes_are_three_samples_wide():
+  sound = make("spikes", 2)
+  tall = np.abs(sound) > 0.45
+  widths = [
+    len(run)
+    for run in np.split(tall, np.flatnonzero(np.diff(tall)) + 1)
+    if run[0]
+  ]
+  assert max(widths) <= 2
+  assert 5 <= len(widths) <= 50
+
+
+def test_pink_noise_falls_by_three_decibels_an_octave():
+  power = sum(
+    np.abs(np.fft.rfft(sounds.pink_noise(np.random.default_rng(i), RATE))) ** 2
+    for i in range(20)
+  )
+  octaves = [power[2**k : 2 ** (k + 1)].mean() for k in range(4, 12)]
+  slope = np.polyfit(np.arange(8), 10.0 * np.log10(octaves), 1)[0]
+  assert slope == pytest.approx(-3.01, abs=0.15)
+
+
+def test_free_of_dc_where_it_should_be():
+  """Pink noise exactly; a sine has at most 1 / (pi f) of a second's sum."""
+  for seed in range(20):
+    assert abs(make("noise", seed).mean()) < 1e-12
+    assert abs(make("tones", seed).mean()) <= 2 * 0.9 / (np.pi * 20.0)
+    assert abs(make("level_steps", seed).mean()) <= 2.0 / (np.pi * 400.0)
+    assert abs(make("sweep", seed).mean()) <= 0.9 / (np.pi * 20.0)
+    for kind in ("noise_burst", "spikes"):
+      sound = make(kind, seed)
+      assert abs(sound.mean()) < 5.0 * sound.std() / np.sqrt(RATE)
+
+
+def test_a_mixture_is_half_the_sum_of_two_others():
+  rng = np.random.default_rng(9)
+  others = [kind for kind in sounds.KINDS if kind != "mixture"]
+  first, second = rng.choice(others, 2)
+  one, two = rng.spawn(2)
+  expected = sounds.KINDS[first](one, TIME_S) + sounds.KINDS[second](
+    two, TIME_S
+  )
+  np.testing.assert_allclose(make("mixture", 9), expected / 2, atol=1e-12)
+
+
+def test_a_low_sample_rate_folds_nothing():
+  time_s = np.arange(2_000) / 2_000
+  for kind in ("tones", "pluck", "sweep", "level_steps"):
+    for seed in range(10):
+      sound = make(kind, seed, time_s)
+      power = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
+      assert power[925:].sum() < 1e-2 * power.sum()
+
+
+def test_a_data_set_of_them(tmp_path):
+  config = signaltrain_sounds.SignalTrainSoundsConfig(
+    excerpt_seconds=2.0,
+    sample_rate=8_000,
+    channels=2,
+    train_minutes=0.2,
+    valid_minutes=0.1,
+    test_minutes=0.05,
+    seed=4,
+  )
+  builder = prepare(
+    signaltrain_sounds.SignalTrainSounds(config=config, data_dir=tmp_path)
+  )
+  assert builder.name == "signaltrain_sounds"
+  assert builder.builder_config.task.name == "hard_clip_sdr"
+  sizes = {"train": (6, 0), "valid": (3, 10**9), "test": (2, 2 * 10**9)}
+  for split, (size, first) in sizes.items():
+    records = stored.read_split(builder, split)
+    assert len(records) == size
+    for i, record in enumerate(records):
+      expected = render(first + i, seed=4, sample_rate=8_000, seconds=2.0)
+      np.testing.assert_allclose(
+        record["clean"] * record["peak"],
+        np.tile(expected, (1, 2)),
+        rtol=0,
+        atol=0.6 / 32767,
+      )

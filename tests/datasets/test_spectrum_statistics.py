@@ -1,0 +1,122 @@
+"""Statistics of degraded spectrograms against SciPy's spectrograms."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.signal
+from conftest import make_tiny_config
+
+from distortion_removal.datasets import (
+  opening,
+  pairs,
+  spectrum_statistics,
+  stored,
+)
+from distortion_removal.effects import tasks
+
+
+@pytest.fixture
+def builder(tiny_data):
+  return opening.open_dataset(make_tiny_config(tiny_data).data)
+
+
+def _magnitudes(record, index, size, hop, rail=1.0):
+  """Hard-clipped at the excerpt's own level, transformed by SciPy."""
+  task = tasks.get("hard_clip")
+  level = np.random.default_rng(index).uniform(*task.train_levels)
+  clean = pairs.scale_to_task(record, task)[:, 0]
+  degraded = np.clip(10 ** (level / 20) * clean, -rail, rail)
+  _, _, spectrum = scipy.signal.stft(
+    np.pad(degraded, size // 2, "reflect"),
+    window="hann",
+    nperseg=size,
+    noverlap=size - hop,
+    boundary=None,
+    padded=False,
+  )
+  return np.abs(spectrum) * size / 2
+
+
+def test_mean_and_deviation_over_all_frames(builder):
+  size, hop = 128, 32
+  path = builder.data_path / f"spectrum_{size}_{hop}.json"
+  path.unlink(missing_ok=True)
+  mean, deviation = spectrum_statistics.spectrum_statistics(
+    builder, size=size, hop=hop
+  )
+  source = stored.read_split(builder, "train")
+  frames = np.concatenate(
+    [_magnitudes(source[i], i, size, hop) for i in range(len(source))], 1
+  )
+  np.testing.assert_allclose(mean, frames.mean(1), rtol=1e-3, atol=1e-3)
+  np.testing.assert_allclose(deviation, frames.std(1), rtol=1e-2, atol=1e-3)
+  kept = json.loads(path.read_text())
+  np.testing.assert_array_equal(np.float32(kept["mean"]), mean)
+
+
+def test_what_is_stored_is_not_computed_again(builder):
+  path = builder.data_path / "spectrum_4_2.json"
+  values = {"mean": [1.0, 2.0, 3.0], "deviation": [0.5, 0.25, 0.125]}
+  path.write_text(json.dumps(values))
+  mean, deviation = spectrum_statistics.spectrum_statistics(
+    builder, size=4, hop=2
+  )
+  np.testing.assert_array_equal(mean, values["mean"])
+  np.testing.assert_array_equal(deviation, values["deviation"])
+  assert mean.dtype == deviation.dtype == np.float32
+
+
+def test_preparing_stores_the_usual_ones(builder):
+  assert (builder.data_path / "spectrum_1024_256.json").is_file()
+  assert spectrum_statistics.usual_transform(44_100) == {
+    "size": 4096,
+    "hop": 1024,
+  }
+
+
+def test_those_of_an_effect_with_options_are_others(builder, tiny_config):
+  size, hop = 128, 64
+  plain = spectrum_statistics.spectrum_statistics(builder, size=size, hop=hop)
+  tiny_config.data.effect.rail = 0.25
+  mean, _ = spectrum_statistics.spectrum_statistics(
+    builder, size=size, hop=hop, task=tasks.from_config(tiny_config.data)
+  )
+  source = stored.read_split(builder, "train")
+  frames = np.concatenate(
+    [_magnitudes(source[i], i, size, hop, 0.25) for i in range(len(source))], 1
+  )
+  np.testing.assert_allclose(mean, frames.mean(1), rtol=1e-3, atol=1e-3)
+  kept = json.loads(
+    (builder.data_path / "spectrum_128_64_rail0.25.json").read_text()
+  )
+  np.testing.assert_array_equal(np.float32(kept["mean"]), mean)
+  again = spectrum_statistics.spectrum_statistics(builder, size=size, hop=hop)
+  np.testing.assert_array_equal(again, plain)
+
+
+def test_those_of_a_mixture_weigh_data_sets_not_frames(monkeypatch):
+  """As of all frames together, each weighing its set's share of one."""
+  rng = np.random.default_rng(0)
+  sets = {
+    "short": rng.uniform(0, 2, (9, 3)),
+    "long": rng.uniform(1, 8, (5_000, 3)),
+  }
+  weights = {"short": 3.0, "long": 0.5}
+  monkeypatch.setattr(
+    spectrum_statistics,
+    "spectrum_statistics",
+    lambda name, **_: (sets[name].mean(0), sets[name].std(0)),
+  )
+  mean, deviation = spectrum_statistics.mixture_statistics(
+    list(weights.items()), size=4, hop=2
+  )
+  frames = np.concatenate(list(sets.values()))
+  shares = np.concatenate(
+    [np.full(len(x), weights[name] / len(x)) for name, x in sets.items()]
+  )
+  expected = np.average(frames, axis=0, weights=shares)
+  variance = np.average((frames - expected) ** 2, axis=0, weights=shares)
+  np.testing.assert_allclose(mean, expected, rtol=1e-6)
+  np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-6)
+  assert mean.dtype == deviation.dtype == np.float32

@@ -1,0 +1,239 @@
+"""Rails of signals clipped and unclipped by construction; fades by hand."""
+
+import numpy as np
+import pytest
+
+from distortion_removal.common.errors import UserError
+from distortion_removal.declipping import clip_level
+
+RATE = 44_100
+
+
+def as_audio(*channels):
+  return np.stack(channels, axis=-1)[None].astype(np.float32)
+
+
+def to_bits(signal, bits):
+  scale = 2 ** (bits - 1)
+  return np.clip(np.round(scale * signal), -scale, scale - 1) / scale
+
+
+def sine(frequency, seconds=0.5, phase=0.1):
+  time = np.arange(int(seconds * RATE)) / RATE
+  return np.sin(2 * np.pi * frequency * time + phase)
+
+
+def music(seed=0, seconds=2):
+  """Decaying notes and some noise, as loud as 1."""
+  rng = np.random.default_rng(seed)
+  time = np.arange(int(seconds * RATE)) / RATE
+  notes = sum(
+    np.exp(-4 * time) * np.sin(2 * np.pi * k * 220 * time + rng.uniform(0, 6))
+    for k in range(1, 9)
+  )
+  notes = notes + np.roll(notes, RATE // 3) + 0.01 * rng.normal(size=len(time))
+  return notes / np.abs(notes).max()
+
+
+def found(signal):
+  low, high = clip_level.find(as_audio(signal))
+  return low.item(), high.item()
+
+
+@pytest.mark.parametrize("bits", [16, 8, None])
+@pytest.mark.parametrize(
+  ("low", "high"),
+  [(-0.25, 0.25), (-0.125, 0.5), (-np.inf, 0.25), (-0.5, np.inf)],
+)
+def test_rails_are_found(low, high, bits):
+  signal = np.clip(music(), low, high)
+  signal = signal if bits is None else to_bits(signal, bits)
+  assert found(signal) == (low, high)
+
+
+@pytest.mark.parametrize("scale", [0.9, 20 / 2**15, 10 / 2**15, 2 / 2**15])
+@pytest.mark.parametrize(
+  "frequency", [20, 441, 1000, RATE / 20, RATE / 30, RATE / 8, RATE / 4]
+)
+@pytest.mark.parametrize("phase", [0.1, np.pi / 2])
+def test_a_sine_has_no_rails(frequency, scale, phase):
+  signal = to_bits(scale * sine(frequency, phase=phase), 16)
+  assert found(signal) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+  "signal",
+  [
+    music(),
+    to_bits(0.9 * music(), 16),
+    to_bits(0.9 * music(), 8),
+    np.random.default_rng(1).normal(size=20_000),
+    to_bits(0.1 * np.random.default_rng(1).normal(size=20_000), 8),
+    np.random.default_rng(1).uniform(-1, 1, 20_000),
+    to_bits(2.0**-15 * np.random.default_rng(1).normal(size=20_000), 16),
+    np.zeros(1000),
+    np.ones(1),
+    np.zeros(0),
+  ],
+)
+def test_what_is_not_clipped_has_no_rails(signal):
+  assert found(signal) == (-np.inf, np.inf)
+
+
+def test_constants_and_squares_are_clipped_throughout():
+  assert found(np.full(100, 0.25)) == (-np.inf, 0.25)
+  assert found(np.full(100, -0.25)) == (-0.25, np.inf)
+  assert found(0.5 * np.sign(sine(440))) == (-0.5, 0.5)
+
+
+def test_few_periods_of_few_values():
+  """Eight distinct values are no coarse quantisation."""
+  signal = np.clip(np.sin(2 * np.pi * np.arange(800) / 8), -0.5, 0.5)
+  assert found(signal) == (-0.5, 0.5)
+
+
+@pytest.mark.parametrize("low", [-0.25, -0.25 - 2.0**-15])
+def test_one_side_tells_of_the_other(low):
+  """One sample at the same level is clipped; so are the integers' two ends."""
+  signal = to_bits(np.clip(music(), -0.2, 0.25), 16)
+  assert found(signal)[0] == np.round(-0.2 * 2**15) / 2**15
+  signal[100] = low
+  assert found(signal) == (low, 0.25)
+  signal[100] = -0.24
+  assert found(signal) == (-np.inf, 0.25)
+
+
+def test_items_and_channels_have_their_own_rails():
+  left, right = np.clip(music(), -0.5, 0.25), music(1)
+  audio = np.concatenate([as_audio(left, right), as_audio(right, 2 * left)])
+  low, high = clip_level.find(audio)
+  np.testing.assert_array_equal(low, [[-0.5, -np.inf], [-np.inf, -1.0]])
+  np.testing.assert_array_equal(high, [[0.25, np.inf], [np.inf, 0.5]])
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_a_stream_has_the_rails_of_the_array(size):
+  """Also where a run of three lies across blocks, and is the only one."""
+  run = np.concatenate([np.linspace(0, 0.4, 50), np.full(3, 0.5), [0.1]])
+  for left, right in [(np.clip(music(), -0.3, 0.3), music(2)), (run, -run)]:
+    audio = as_audio(left, right)[:, :20_000]
+
+    def read(item=audio[0]):
+      return (item[k : k + size] for k in range(0, len(item), size))
+
+    np.testing.assert_equal(
+      clip_level.find_in_stream(read), clip_level.find(audio)
+    )
+    assert np.isfinite(clip_level.find(audio).high[0, 0])
+
+
+def test_an_empty_stream():
+  with pytest.raises(UserError, match="empty"):
+    clip_level.find_in_stream(lambda: iter(()))
+
+
+@pytest.mark.parametrize(
+  ("given", "low", "high"),
+  [
+    (0.5, -0.5, 0.5),
+    (np.float32(0.5), -0.5, 0.5),
+    ([0.5, 0.25], [[-0.5] * 3, [-0.25] * 3], [[0.5] * 3, [0.25] * 3]),
+    ((-0.25, 0.5), -0.25, 0.5),
+    ((-np.inf, np.full((2, 3), 0.5)), -np.inf, 0.5),
+    (clip_level.Rails(np.full((2, 3), -0.25), np.inf), -0.25, np.inf),
+  ],
+)
+def test_given_rails(given, low, high):
+  audio = np.random.default_rng(0).normal(size=(2, 100, 3))
+  resolved = clip_level.resolve(audio, given)
+  np.testing.assert_array_equal(resolved.low, np.broadcast_to(low, (2, 3)))
+  np.testing.assert_array_equal(resolved.high, np.broadcast_to(high, (2, 3)))
+  again = clip_level.resolve(audio, resolved)
+  np.testing.assert_equal(again, resolved)
+
+
+def test_rails_not_given_are_found():
+  audio = as_audio(np.clip(music(), -0.5, 0.25))
+  np.testing.assert_equal(clip_level.resolve(audio), clip_level.find(audio))
+
+
+def test_a_round_level_becomes_that_of_the_samples():
+  """0.2 is 6553.6 steps of 16 bit: rounding down, what is clipped is below."""
+  plateau = 6553 / 2**15
+  audio = as_audio(np.clip(music(), -plateau, plateau))
+  resolved = clip_level.resolve(audio, 0.2)
+  assert (resolved.low.item(), resolved.high.item()) == (-plateau, plateau)
+  # A step further, or of one sample, it is not the level that was meant.
+  assert (
+    clip_level.resolve(audio, plateau + 2.0**-15).high == plateau + 2.0**-15
+  )
+  exact = clip_level.Rails(np.array([[-0.2]]), np.array([[0.2]]))
+  np.testing.assert_equal(clip_level.resolve(audio, exact), exact)
+  audio[0, :, 0] = np.clip(music(), -0.1, 0.1)
+  audio[0, 50, 0] = plateau
+  assert clip_level.resolve(audio, 0.2).high == 0.2
+
+
+@pytest.mark.parametrize(
+  ("level", "message"),
+  [
+    (0.0, "clip level 0.0: give"),
+    (-0.2, "clip level -0.2: give"),
+    (float("nan"), "clip level nan: give"),
+    ([0.5, 0.0], "give one above 0"),
+    ((0.1, 0.5), r"\(0.1, 0.5\): give .* low <= 0 <= high"),
+    ((-0.5, -0.1), "low <= 0 <= high"),
+    ((-0.5, np.nan), "low <= 0 <= high"),
+    ([0.5], r"shape \(1,\); give \(\) or \(2,\)"),
+    ((-0.5, [0.5, 0.5]), r"shape \(2,\).* \(2, 3\)"),
+    ((-0.5, 0.2, 0.5), r"shape \(3,\)"),
+    ("loud", "'loud' is no number"),
+  ],
+)
+def test_bad_levels_are_refused(level, message):
+  with pytest.raises(UserError, match=message):
+    clip_level.resolve(np.ones((2, 10, 3)), level)
+
+
+@pytest.mark.parametrize("level", [None, 0.5])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_audio_that_is_not_finite_is_refused(bad, level):
+  audio = np.zeros((3, 10, 2), np.float32)
+  audio[1, 5, 1] = bad
+  with pytest.raises(UserError, match="item 1 holds NaN or inf"):
+    clip_level.resolve(audio, level)
+
+
+def test_signs():
+  samples = np.array([-0.3, -0.2, -0.19, 0, 0.39, 0.4, 0.5])
+  given = clip_level.Rails(
+    np.array([[-0.2, -np.inf]]), np.array([[0.4, np.inf]])
+  )
+  result = clip_level.signs(as_audio(samples, samples), given)
+  assert result.dtype == np.int8
+  np.testing.assert_array_equal(result[0, :, 0], [-1, -1, 0, 0, 0, 1, 1])
+  np.testing.assert_array_equal(result[0, :, 1], 0)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.2, 0.3, 0.7])
+def test_signs_allow_for_the_rounding_of_the_audio(level):
+  """In float32 the rail is what rounds to it; in float64 1e-7 below is not."""
+  given = clip_level.Rails(np.array([[-level]]), np.array([[level]]))
+  audio = level * np.array([-1, -1 + 1e-5, 1 - 1e-7, 1, 1 - 1e-5])
+  single = clip_level.signs(audio[None, :, None].astype(np.float32), given)
+  double = clip_level.signs(audio[None, :, None], given)
+  np.testing.assert_array_equal(single.ravel(), [-1, 0, 1, 1, 0])
+  np.testing.assert_array_equal(double.ravel(), [-1, 0, 0, 1, 0])
+
+
+def test_heights_are_those_of_the_farther_rail():
+  low = np.array([[-0.5, -np.inf, -np.inf, -0.1]])
+  high = np.array([[0.2, 0.3, np.inf, np.inf]])
+  np.testing.assert_array_equal(
+    clip_level.heights(clip_level.Rails(low, high)), [[0.5, 0.3, 1.0, 0.1]]
+  )
+
+
+def test_integers_have_no_scale():
+  with pytest.raises(UserError, match="int16; divide"):
+    clip_level.as_samples(np.zeros((1, 5, 1), np.int16))

@@ -1,0 +1,249 @@
+"""Social sparsity against a NumPy version written out with matrices."""
+
+import numpy as np
+import pytest
+
+from distortion_removal.common.errors import UserError
+from distortion_removal.declipping.clip_level import Rails
+from distortion_removal.declipping.social_sparsity import (
+  Info,
+  social_sparsity,
+)
+
+FRAME, HOP = 32, 8
+SMALL = {
+  "frame": FRAME,
+  "hop": HOP,
+  "neighbourhood": (3, 5),
+  "lambdas": (0.3, 0.1, 0.03),
+  "iterations": 15,
+  "tolerance": 1e-2,
+  "precision": "float64",
+}
+
+
+def tones(batch=1, time=300, channels=1, seed=0):
+  """A few decaying sines per channel, peak about 1."""
+  rng = np.random.default_rng(seed)
+  n = np.arange(time)[:, None]
+  sound = np.zeros((batch, time, channels))
+  for item, channel in np.ndindex(batch, channels):
+    pitch, phase = rng.uniform(0.02, 0.15, 3), rng.uniform(0, 6, 3)
+    sines = np.sin(2 * np.pi * pitch * n + phase) * np.exp(-n / time)
+    sound[item, :, channel] = sines @ [0.5, 0.3, 0.2]
+  return sound
+
+
+def matrix(time):
+  """Analysis at redundancy 2: `[frames, bins, time]`, all frequencies."""
+  rows = []
+  for start in range(HOP - FRAME, time, HOP):
+    rows.append(np.zeros((2 * FRAME, time), complex))
+    for n in range(max(0, -start), min(FRAME, time - start)):
+      shifts = np.arange(n % HOP, FRAME, HOP)
+      norm = np.sum(np.sin(np.pi * shifts / FRAME) ** 4)
+      window = np.sin(np.pi * n / FRAME) ** 2 / np.sqrt(norm)
+      turn = np.exp(-1j * np.pi * np.arange(2 * FRAME) * n / FRAME)
+      rows[-1][:, start + n] = window * turn / np.sqrt(2 * FRAME)
+  return np.array(rows)
+
+
+def shrink(c, threshold, bins, frames):
+  padded = np.pad(abs(c) ** 2, ((frames // 2, frames // 2), (0, 0)))
+  energy = sum(
+    np.roll(padded[t : t + len(c)], f - bins // 2, axis=1)
+    for t in range(frames)
+    for f in range(bins)
+  )
+  return c * np.maximum(0, 1 - threshold**2 / np.maximum(energy, 1e-30))
+
+
+def written_out(y, low, high, options):
+  """One channel of whole segments; returns signal and iterations."""
+  time = -(-len(y) // (4 * FRAME)) * 4 * FRAME
+  analysis = matrix(time)
+  synthesis = analysis.reshape(-1, time).conj().T
+  c = analysis[..., : len(y)] @ np.clip(y, low, high)
+  counts = []
+  for threshold in options["lambdas"]:
+    previous, count = c, 0
+    while count < options["iterations"]:
+      z = c + 0.9 * (c - previous)
+      x = (synthesis @ z.ravel()).real
+      residual = np.zeros(time)
+      x_known, above, below = x[: len(y)], y >= high, y <= low
+      residual[: len(y)] = x_known - y
+      residual[: len(y)][above] = -np.maximum(high - x_known, 0)[above]
+      residual[: len(y)][below] = np.maximum(x_known - low, 0)[below]
+      c, previous = (
+        shrink(z - analysis @ residual, threshold, *options["neighbourhood"]),
+        c,
+      )
+      count += 1
+      half = (c[:, : FRAME + 1], (c - previous)[:, : FRAME + 1])
+      norm, change = (np.linalg.norm(x) for x in half)
+      if change <= options["tolerance"] * norm:
+        break
+    counts.append(count)
+  return (synthesis @ c.ravel()).real[: len(y)], counts
+
+
+def snr_db(estimate, target):
+  error = np.float64(estimate) - target
+  return 10 * np.log10(np.sum(target**2) / np.sum(error**2))
+
+
+def test_equals_matrices_written_out():
+  low, high = -0.35, 0.5
+  audio = np.clip(tones(time=200), low, high)
+  restored, info = social_sparsity(audio, (low, high), **SMALL)
+  expected, counts = written_out(audio[0, :, 0], low, high, SMALL)
+  np.testing.assert_allclose(restored[0, :, 0], expected, atol=1e-12)
+  assert info.iterations.tolist() == [[[counts]]]
+  assert min(counts) < max(counts) == SMALL["iterations"]
+
+
+def test_a_batch_is_its_channels_one_by_one():
+  clean = tones(batch=2, time=2500, channels=2)
+  audio = np.clip(clean, -0.5, 0.5)
+  audio[1, :, 1] *= 0.9  # not clipped, given the level
+  together, info = social_sparsity(audio, 0.5, **SMALL)
+  assert info.iterations.shape == (2, 2, 3, 3)
+  for item, channel in np.ndindex(2, 2):
+    alone = audio[item, :, channel][None, :, None]
+    restored, part = social_sparsity(alone, 0.5, **SMALL)
+    np.testing.assert_array_equal(restored[0, :, 0], together[item, :, channel])
+    np.testing.assert_array_equal(
+      part.iterations[0, 0], info.iterations[item, channel]
+    )
+  np.testing.assert_array_equal(together[1, :, 1], audio[1, :, 1])
+  assert not np.any(info.iterations[1, 1])
+
+
+def test_a_batch_on_an_accelerator_is_the_same(monkeypatch):
+  """Slots that have settled wait unchanged, and empty ones do nothing."""
+  audio = np.clip(tones(batch=3, time=500, channels=1), -0.5, 0.5)
+  expected, info = social_sparsity(audio, 0.5, **SMALL)
+  monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+  restored, other = social_sparsity(audio, 0.5, **SMALL)
+  np.testing.assert_allclose(restored, expected, atol=1e-12)
+  np.testing.assert_array_equal(other.iterations, info.iterations)
+  assert len(set(info.iterations.reshape(3, -1).sum(axis=1))) > 1
+
+
+def test_the_other_polarity_and_the_other_order_of_channels():
+  audio = np.clip(tones(channels=2), -0.3, 0.5)
+  restored, _ = social_sparsity(audio, (-0.3, 0.5), **SMALL)
+  turned, _ = social_sparsity(-audio[..., ::-1], (-0.5, 0.3), **SMALL)
+  np.testing.assert_allclose(turned, -restored[..., ::-1], atol=1e-12)
+
+
+def test_relative_thresholds_scale_with_the_audio():
+  audio = np.clip(tones(), -0.4, 0.5)
+  options = SMALL | {"relative": True}
+  at_one, _ = social_sparsity(audio, (-0.4, 0.5), **options)
+  scaled, _ = social_sparsity(8 * audio, (-3.2, 4.0), **options)
+  np.testing.assert_allclose(scaled, 8 * at_one, atol=1e-12)
+  # They are those of the audio at a rail of 1.
+  absolute, _ = social_sparsity(2 * audio, (-0.8, 1.0), **SMALL)
+  np.testing.assert_allclose(at_one, absolute / 2, atol=1e-12)
+  assert snr_db(social_sparsity(audio, 0.5, **SMALL)[0], at_one) < 60
+
+
+def test_comes_nearer_to_the_clean_signal():
+  clean = tones(time=4000, seed=1)
+  audio = np.clip(clean, -0.35, 0.35).astype(np.float32)
+  options = {"frame": 256, "hop": 64, "iterations": 60}
+  restored, info = social_sparsity(audio, **options)
+  assert restored.dtype == np.float32
+  np.testing.assert_allclose(info.rails.high, 0.35, rtol=1e-6)
+  before, after = snr_db(audio, clean), snr_db(restored, clean)
+  assert after > before + 15
+  # PEW is the better operator, as in the survey.
+  single, _ = social_sparsity(audio, shrinkage="ew", **options)
+  assert before < snr_db(single, clean) < after
+  faded, _ = social_sparsity(audio, crossfade=0, **options)
+  is_reliable = abs(audio) < np.float32(0.35)
+  np.testing.assert_array_equal(faded[is_reliable], audio[is_reliable])
+  np.testing.assert_array_equal(faded[~is_reliable], restored[~is_reliable])
+
+
+def test_segments_join_without_a_trace():
+  """A recording of three segments is nearly that of one."""
+  clean = tones(time=70 * FRAME)
+  audio = np.clip(clean, -0.5, 0.5)
+  restored, info = social_sparsity(audio, 0.5, **SMALL)
+  assert info.iterations.shape[2] == 3
+  error = abs(restored - clean)[0, :, 0]
+  # Where segments meet the result is as good as elsewhere.
+  for seam in (31 * FRAME, 61 * FRAME):
+    assert np.mean(error[seam - FRAME : seam + FRAME] ** 2) < 1.5 * np.mean(
+      error**2
+    )
+
+
+def test_what_is_far_from_clipping_stays_and_costs_nothing():
+  audio = 0.4 * tones(time=100 * FRAME)
+  audio[0, 10:13] = 0.5
+  restored, info = social_sparsity(audio, 0.5, **SMALL)
+  assert np.count_nonzero(info.iterations.sum(axis=-1)) == 1
+  np.testing.assert_array_equal(
+    restored[:, 32 * FRAME :], audio[:, 32 * FRAME :]
+  )
+  assert np.any(restored[:, : 30 * FRAME] != audio[:, : 30 * FRAME])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("time", [0, 1, 5, 300])
+def test_what_is_not_clipped_comes_back(precision, time):
+  options = SMALL | {"precision": precision}
+  for audio in (tones(time=time).astype(precision), np.zeros((1, time, 2))):
+    restored, info = social_sparsity(audio.astype(precision), **options)
+    np.testing.assert_array_equal(restored, audio.astype(precision))
+    assert restored.dtype == precision
+    assert np.all(np.isinf(info.rails.high))
+
+
+def test_all_samples_at_the_rails():
+  """Only what is beyond the rails satisfies the recording."""
+  steps = np.where(np.sin(np.arange(90) / 5) > 0, 0.5, -0.5)
+  options = SMALL | {"lambdas": (0.1, 0.01, 0.001), "iterations": 200}
+  for signal in (steps, np.full(90, 0.5), np.full(1, -0.5)):
+    restored, _ = social_sparsity(signal[None, :, None], 0.5, **options)
+    excess = restored[0, :, 0] * np.sign(signal) - 0.5
+    assert np.all(excess > -0.02)
+    assert np.all(excess < 5)
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"shrinkage": "hard"}, "shrinkage 'hard'"),
+    ({"neighbourhood": (2, 7)}, r"\(2, 7\)"),
+    ({"hop": 12}, "hop 12"),
+    ({"lambdas": ()}, "lambdas"),
+    ({"lambdas": (0.1, 0.0)}, "lambdas"),
+    ({"iterations": 0}, "0 iterations"),
+    ({"relaxation": 1.0}, "relaxation 1.0"),
+    ({"precision": "float16"}, "'float16'"),
+    ({"crossfade": -1}, "crossfade of -1"),
+  ],
+)
+def test_mistakes_are_refused(options, message):
+  audio = np.clip(tones(), -0.5, 0.5)
+  with pytest.raises(UserError, match=message):
+    social_sparsity(audio, 0.5, **(SMALL | options))
+
+
+def test_nan_is_refused():
+  with pytest.raises(UserError, match="NaN"):
+    social_sparsity(np.full((1, 9, 1), np.nan), **SMALL)
+
+
+def test_info():
+  audio = np.clip(tones(), -0.5, 0.5)
+  _, info = social_sparsity(audio, (-np.inf, 0.5), **SMALL)
+  assert isinstance(info, Info)
+  assert isinstance(info.rails, Rails)
+  np.testing.assert_array_equal(info.rails.low, [[-np.inf]])
+  assert np.all((info.iterations >= 1) & (info.iterations <= 15))

@@ -1,0 +1,218 @@
+"""Options of effects: from the configuration to the degraded audio."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import scipy.signal
+from conftest import shipped_config
+
+from distortion_removal import effects
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import pairs
+from distortion_removal.effects import options as effect_options
+from distortion_removal.effects import tasks
+from distortion_removal.effects.options import EffectOptions, Filter
+from distortion_removal.training import check_config
+
+RATE = 16_000
+
+
+def _data(task, **fields):
+  data = shipped_config("default").data
+  data.task = task
+  data.sample_rate = RATE
+  data.effect.update(fields)
+  return data
+
+
+def _batch(seconds=0.25):
+  """Three decaying tones at three levels."""
+  time = np.arange(round(RATE * seconds)) / RATE
+  tones = [
+    0.5 * np.exp(-5 * time) * np.sin(2 * np.pi * pitch_hz * time)
+    for pitch_hz in (110.0, 233.0, 987.0)
+  ]
+  return {
+    "clean": np.float32(tones)[..., None],
+    "level": np.float32([6.0, 20.0, 35.0]),
+    "seed": np.uint32([1, 2, 3]),
+  }
+
+
+def _degrade(task, batch, **fields):
+  return np.asarray(
+    pairs.degrader(tasks.from_config(_data(task, **fields)))(batch)
+  )
+
+
+def test_there_is_a_field_for_every_option_of_any_effect():
+  options = {name for e in effects.EFFECTS.values() for name in e.options}
+  fields = {field.name for field in dataclasses.fields(EffectOptions)}
+  assert options | {"before", "after"} == fields
+  assert set(shipped_config("default").data.effect) == fields
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_by_default_the_task_is_as_it_is(name):
+  """As it is without the field, in a run of an earlier version."""
+  data = _data(name)
+  assert tasks.from_config(data) is tasks.get(name)
+  del data.effect
+  assert tasks.from_config(data) is tasks.get(name)
+
+
+def test_the_effects_own_value_is_no_option():
+  task = tasks.from_config(_data("overdrive", colour=0.0, oversample=1))
+  assert task is tasks.get("overdrive")
+  task = tasks.from_config(_data("diode", rails=[1, 0.5], knees=(2.5, 2.5)))
+  assert task is tasks.get("diode")
+  # Its own is 4.
+  task = tasks.from_config(_data("random_distortion", oversample=1))
+  assert task.options == EffectOptions(oversample=1)
+
+
+@pytest.mark.parametrize(
+  ("task", "fields"),
+  [
+    ("overdrive", {"colour": 35.0}),
+    ("overdrive", {"colour": 20.0, "oversample": 4}),
+    ("hard_clip", {"rail": 0.3, "oversample": 2}),
+    ("tanh", {"oversample": 8}),
+    ("diode", {"rails": (0.8, 0.3), "knees": (2.0, 5.0)}),
+    ("bit_crush", {"hold": 3}),
+    ("random_distortion", {"oversample": 1}),
+  ],
+)
+def test_options_reach_the_effect(task, fields):
+  batch = _batch()
+  effect = effects.get(task)
+  seed = (batch["seed"],) if effect.takes_seed else ()
+  expected = effect.apply(batch["clean"], batch["level"], *seed, **fields)
+  found = _degrade(task, batch, **fields)
+  np.testing.assert_array_equal(found, expected)
+  assert np.abs(found - _degrade(task, batch)).max() > 1e-3
+
+
+def test_a_pedal_is_filters_around_soxs_formula():
+  """In float64, the filters as digital coefficients at the rate in Hz."""
+  batch = _batch()
+  found = _degrade(
+    "overdrive",
+    batch,
+    colour=20.0,
+    before=(("high_pass", 200.0),),
+    after=[["low_pass", 3000.0, 0.0, 0.7071]],
+  )
+  for clean, gain_db, actual in zip(
+    batch["clean"], batch["level"], found, strict=True
+  ):
+    low = scipy.signal.butter(2, 3000.0, "low", fs=RATE)
+    high = scipy.signal.butter(2, 200.0, "high", fs=RATE)
+    x = scipy.signal.lfilter(*high, np.float64(clean[:, 0]))
+    u = np.clip(10 ** (gain_db / 20) * x + 20 / 200, -1, 1)
+    v = scipy.signal.lfilter([1, -1], [1, -0.995], u - u**3 / 3)
+    expected = scipy.signal.lfilter(*low, 0.5 * x + 0.75 * v)
+    np.testing.assert_allclose(actual[:, 0], expected, atol=2e-4)
+
+
+def test_a_task_tells_its_options():
+  task = tasks.from_config(
+    _data(
+      "overdrive",
+      colour=20.0,
+      oversample=4,
+      before=(("low_shelf", 200.0, -6.0), ("peaking", 900, 3.5, 2.0)),
+      after=(("low_pass", 4000.0),),
+    )
+  )
+  assert task.options == EffectOptions(
+    colour=20.0,
+    oversample=4,
+    before=(Filter("low_shelf", 200.0, -6.0), Filter("peaking", 900, 3.5, 2)),
+    after=(Filter("low_pass", 4000.0, 0.0, 0.7071),),
+  )
+  assert task.label == (
+    "CEG-OD (low shelf at 200 Hz by -6 dB before, "
+    "peaking at 900 Hz by 3.5 dB of Q 2 before, colour 20, oversample 4, "
+    "low pass at 4000 Hz after)"
+  )
+  assert re.fullmatch(
+    r"overdrive_colour20_oversample4_tone[0-9a-f]{8}", task.name
+  )
+  assert task.effect == "overdrive"
+  assert task.degraded_peak is None
+
+
+def test_names_differ_where_options_do():
+  variants = [
+    {},
+    {"rails": (1.0, 0.25)},
+    {"rails": (1.0, 0.250001)},
+    {"before": (("low_pass", 4000.0),)},
+    {"before": (("low_pass", 4001.0),)},
+    {"after": (("low_pass", 4000.0),)},
+  ]
+  found = [tasks.from_config(_data("diode", **x)) for x in variants]
+  assert len({task.name for task in found}) == len(variants)
+  assert found[1].name == "diode_rails1-0.25"
+  assert found[1].label == "diode clip (rails 1/0.25)"
+
+
+@pytest.mark.parametrize(
+  ("task", "field", "value", "message"),
+  [
+    ("hard_clip", "colour", 20.0, "hard_clip has no such option, only rail"),
+    (
+      "hard_clip_sdr",
+      "oversample",
+      4,
+      "hard_clip_sdr has no such option, none",
+    ),
+    ("overdrive", "colour", 101.0, "between 0 and 100"),
+    ("overdrive", "colour", float("nan"), "between 0 and 100"),
+    ("overdrive", "oversample", 3, "3; it must be 1, 2, 4 or 8"),
+    ("hard_clip", "rail", 0.0, "0.0; it must be a number above 0"),
+    ("diode", "rails", (1.0,), "(1.0,); it must be two numbers above 0"),
+    ("diode", "rails", (1.0, -1.0), "it must be two numbers above 0"),
+    ("diode", "knees", (0.5, 1.0), "it must be two numbers from 1"),
+    ("bit_crush", "hold", 0, "0; it must be a whole number from 1"),
+    ("tanh", "before", (("low_pass", 8000.0),), "half of config.data.sample"),
+    ("tanh", "after", (("low_pass", 5.0),), "give at least 5.657 Hz"),
+    ("tanh", "after", (("peaking", 79.0, 24.0, 0.1),), "at least 159.2 Hz"),
+    ("tanh", "after", (("low_pass", 900.0, -3.0),), "a low_pass has no gain"),
+    ("tanh", "after", (("peak", 900.0, -3.0),), "'peak': choose from low_pass"),
+    ("tanh", "after", (("peaking", 900.0, 3.0, 0.0),), "of Q 0; it must be"),
+    ("tanh", "after", ("peaking", 900.0), "'peaking' is no tone filter; give"),
+    ("tanh", "after", (("peaking", "900"),), "is no tone filter; give (kind"),
+  ],
+)
+def test_what_cannot_work_is_told_before_any_work(task, field, value, message):
+  config = shipped_config("default")
+  config.data = _data(task)
+  config.data.effect[field] = value
+  told = re.escape(f"config.data.effect.{field}: ") + f".*{re.escape(message)}"
+  with pytest.raises(UserError, match=told) as caught:
+    check_config.check(config)
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ("task", "message"),
+  [
+    ("recorded", "recorded pairs have their degraded audio already"),
+    ("hard_clip_sdr", "tone filters would change the input SDR"),
+  ],
+)
+def test_some_tasks_take_no_tone_filters(task, message):
+  with pytest.raises(UserError, match=message):
+    tasks.from_config(_data(task, before=(("low_shelf", 200.0, -6.0),)))
+
+
+def test_a_field_of_somebodys_own_is_told():
+  data = _data("overdrive")
+  with data.unlocked():
+    data.effect.drive = 7.0
+  with pytest.raises(UserError, match="drive: unknown; choose from colour"):
+    effect_options.from_config(data, "overdrive")

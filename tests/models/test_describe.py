@@ -1,0 +1,210 @@
+"""Descriptions against counts by hand."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from distortion_removal.models.crafx import CRAFx
+from distortion_removal.models.demucs import Demucs
+from distortion_removal.models.describe import describe, layer_table
+
+RATE = 1_000  # Hz
+
+
+class Network(nn.Module):
+  """The interface of a network around `layers(audio, train)`."""
+
+  layers: Callable[[jax.Array, bool], jax.Array]
+  audio_channels: int = 1
+  sample_rate: int = RATE
+  hop: int = 1
+  context: Any = None
+
+  @nn.nowrap
+  def valid_length(self, length: int) -> int:
+    return length + 5
+
+  @nn.compact
+  def __call__(self, audio, train=False):
+    return self.layers(audio, train)
+
+
+def chain(*layers):
+  def run(x, train):
+    del train
+    for layer in layers:
+      x = layer(x)
+    return x
+
+  return run
+
+
+def test_demucs_by_hand():
+  """Two layers of 4 and 8 features; all but the rates is the default."""
+  model = Demucs(
+    channels=4, depth=2, lstm_layers=1, resample=False, normalize=False
+  )
+  found = describe(model, name="small demucs")
+  frames, deep = 16_000 // 4, 16_000 // 16  # per second
+  expected = frames * (8 * 1 * 4 + 4 * 8)  # encoder: convolution, rewrite
+  expected += deep * (8 * 4 * 8 + 8 * 16)
+  expected += deep * 2 * (8 + 8) * (4 * 8)  # two directions, four gates
+  expected += deep * 16 * 8
+  expected += deep * (3 * 8 * 16 + 8 * 8 * 4)  # decoder: rewrite, transposed
+  expected += frames * (3 * 4 * 8 + 8 * 4 * 1)
+  assert found["multiply_adds_per_second"] == expected
+  assert found["hop_samples"] == 16
+  assert found["valid_lengths"] == {
+    f"{seconds} s": model.valid_length(16_000 * seconds)
+    for seconds in (1, 2, 10)
+  }
+
+
+def test_the_papers_demucs():
+  found = describe(Demucs(), name="demucs")
+  assert json.loads(json.dumps(found)) == found
+  assert found["network"] == "demucs"
+  assert found["parameters"] == 265_675_393
+  assert found["valid_lengths"]["1 s"] == 7 * 2048 + 2730
+  assert found["receptive_field_samples"] is None
+  assert found["latency_seconds"] is None
+  total = layer_table(Demucs()).splitlines()[-1]
+  assert total.split() == ["total", "265,675,393"]
+
+
+def test_context_and_latency():
+  layers = chain(lambda x: x)
+  found = describe(Network(layers, context=(20, 30), hop=4), name="none")
+  assert found == {
+    "network": "none",
+    "parameters": 0,
+    "sample_rate": RATE,
+    "hop_samples": 4,
+    "valid_lengths": {"1 s": 1_005, "2 s": 2_005, "10 s": 10_005},
+    "receptive_field_samples": 51,
+    "latency_seconds": 0.03,
+    "multiply_adds_per_second": 0,
+    "activation_bytes_per_second": 0,
+  }
+
+
+def choose(x):
+  """Seven multiply-adds a sample, or none."""
+  wide = jnp.ones((1, 7))
+  return jax.lax.cond(
+    x.sum() > 0,
+    lambda x: x @ wide,
+    lambda x: jnp.broadcast_to(x, (*x.shape[:2], 7)),
+    x,
+  )
+
+
+@pytest.mark.parametrize(
+  ("layers", "hop", "expected"),
+  [
+    (lambda x, _: nn.RNN(nn.SimpleCell(3))(x), 1, RATE * (1 * 3 + 3 * 3)),
+    (
+      lambda x, _: nn.Conv(8, (5,), 2, feature_group_count=2)(nn.Dense(4)(x)),
+      2,
+      RATE * 4 + RATE // 2 * 8 * (4 // 2) * 5,
+    ),
+    (
+      lambda x, _: nn.ConvTranspose(6, (4,), (2,))(x),
+      1,
+      RATE * 4 * 6,  # taps that meet inserted zeros multiply nothing
+    ),
+    (lambda x, _: nn.remat(nn.Dense)(4)(x), 1, RATE * 4),
+    (chain(jax.jit(lambda x: x @ jnp.ones((1, 9)))), 1, RATE * 9),
+    (chain(choose), 1, RATE * 7),
+    # Frames of 7 samples: the remainder at the end must not count.
+    (lambda x, _: nn.Conv(7, (7,), 7, padding="VALID")(x), 7, RATE * 7),
+    (chain(jnp.fft.fft, jnp.abs), 1, 0),
+  ],
+  ids=[
+    "scan",
+    "grouped",
+    "transposed",
+    "remat",
+    "jit",
+    "cond",
+    "frames",
+    "fft",
+  ],
+)
+def test_multiply_adds(layers, hop, expected):
+  found = describe(Network(layers, hop=hop), name="")
+  assert found["multiply_adds_per_second"] == expected
+
+
+def dropped(x, train):
+  x = nn.Dense(5)(x)
+  return nn.Dense(1)(nn.Dropout(0.5, deterministic=not train)(x))
+
+
+@pytest.mark.parametrize(
+  ("layers", "bytes_per_sample"),
+  [
+    # The hidden layer in float32, for the gradient of the second kernel. The
+    # audio itself is no activation.
+    (lambda x, _: nn.Dense(1)(nn.Dense(5)(x)), 5 * 4),
+    # Of a rectifier, the signs besides; zeros that replace are a constant.
+    (lambda x, _: nn.Dense(1)(nn.relu(nn.Dense(5)(x))), 5 * 4 + 5),
+    # Two bytes each, the audio's copy as well.
+    (
+      lambda x, _: nn.Dense(1, dtype="bfloat16")(
+        nn.Dense(5, dtype="bfloat16")(x)
+      ),
+      5 * 2 + 1 * 2,
+    ),
+    # In training, which entries were dropped.
+    (dropped, 5 * 4 + 5),
+  ],
+  ids=["linear", "relu", "bfloat16", "dropout"],
+)
+def test_activation_bytes(layers, bytes_per_sample):
+  found = describe(Network(layers), name="")
+  assert found["activation_bytes_per_second"] == RATE * bytes_per_sample
+
+
+def test_statistics_are_no_parameters():
+  def normalised(x, train):
+    return nn.BatchNorm(use_running_average=not train)(nn.Dense(3)(x))
+
+  model = Network(normalised)
+  assert describe(model, name="")["parameters"] == (3 + 3) + (3 + 3)
+  assert layer_table(model).splitlines()[-1].split() == ["total", "12"]
+
+
+class Gain(nn.Module):
+  """Holds a parameter and a layer, which it uses twice."""
+
+  @nn.compact
+  def __call__(self, x):
+    linear = nn.Dense(x.shape[-1], name="linear")
+    return self.param("gain", nn.initializers.ones, (1,)) * linear(linear(x))
+
+
+def test_parameters_of_the_network_itself_have_rows_of_their_own():
+  rows = layer_table(CRAFx()).splitlines()
+  counts = dict(row.split(maxsplit=1) for row in rows[1:])
+  assert counts["kernel"] == "2,048"
+  assert counts["smoothing_kernel"] == "4,096"
+  assert counts["total"] == "275,073"
+
+
+def test_layer_table():
+  def layers(x, _):
+    return Gain(name="gain")(nn.Conv(1200, (3,), 2, name="wide")(x))
+
+  assert layer_table(Network(layers)).splitlines() == [
+    "layer        output for 1 s  own parameters",
+    "wide         [1, 500, 1200]           4,800",
+    "gain/linear  [1, 500, 1200]       1,441,200",
+    "gain         [1, 500, 1200]               1",
+    "total                             1,446,001",
+  ]

@@ -1,0 +1,174 @@
+"""Checkpoints: which weights are read, and whose they must be."""
+
+import shutil
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from conftest import files_of, read_checkpoint
+
+from distortion_removal.common.errors import UserError
+from distortion_removal.training import checkpoint
+from distortion_removal.training.steps import TrainState
+
+
+def _batches():
+  """A data iterator over 0, 1, 2 …, as grain makes them."""
+  return iter(grain.MapDataset.range(10).to_iter_dataset())
+
+
+def _state(value):
+  params = {"layer": {"kernel": jnp.full((2, 3), value), "bias": jnp.ones(3)}}
+  return TrainState.create(
+    apply_fn=None,
+    params=params,
+    tx=optax.adam(1e-3),
+    model_state={"batch_stats": {"mean": jnp.full(3, value)}},
+    ema={
+      "params": jax.tree.map(lambda x: x / 2, params),
+      "batch_stats": {"mean": jnp.full(3, value + 1.0)},
+    },
+  )
+
+
+def _shapes(kernel=(2, 3), **more):
+  shape = jax.ShapeDtypeStruct
+  tree = {"kernel": shape(kernel, "float32"), "bias": shape((3,), "float32")}
+  return {
+    "params": {"layer": tree | more},
+    "batch_stats": {"mean": shape((3,), "float32")},
+  }
+
+
+def test_last_comes_back_with_the_position_in_the_data(tmp_path):
+  checkpoints = checkpoint.Checkpoints(tmp_path)
+  assert checkpoints.latest_step() is None
+  assert checkpoints.best_score() is None
+  batches = _batches()
+  for step in (1, 2, 3):
+    next(batches)
+    state = _state(float(step)).replace(step=step)
+    checkpoints.save_last(step, state, batches)
+  checkpoints.close()
+
+  checkpoints = checkpoint.Checkpoints(tmp_path)
+  assert checkpoints.latest_step() == 3
+  fresh = _batches()
+  restored = checkpoints.restore_last(_state(0.0), fresh)
+  checkpoints.close()
+  assert next(fresh) == 3
+  assert restored.step == 3
+  for name in ("params", "model_state", "ema", "opt_state"):
+    jax.tree.map(
+      np.testing.assert_array_equal,
+      getattr(restored, name),
+      getattr(state, name),
+    )
+  kept = {path.name for path in (tmp_path / "checkpoints/last").iterdir()}
+  assert kept == {"2", "3"}
+
+
+def test_the_best_weights_are_preferred_and_their_score_stays(tmp_path):
+  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints.save_last(5, _state(5.0), _batches())
+  checkpoints.close()
+  weights, step = checkpoint.restore_weights(tmp_path, _shapes())
+  assert step == 5
+  np.testing.assert_array_equal(
+    weights["params"]["layer"]["kernel"], np.full((2, 3), 2.5)
+  )
+  np.testing.assert_array_equal(weights["batch_stats"]["mean"], np.full(3, 6.0))
+
+  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints.save_best(2, _state(2.0).ema, 7.25)
+  checkpoints.save_best(4, _state(4.0).ema, 8.5)
+  checkpoints.close()
+  weights, step = checkpoint.restore_weights(tmp_path, _shapes())
+  assert step == 4
+  np.testing.assert_array_equal(
+    weights["params"]["layer"]["kernel"], np.full((2, 3), 2.0)
+  )
+  checkpoints = checkpoint.Checkpoints(tmp_path)
+  assert checkpoints.best_score() == 8.5
+  checkpoints.close()
+  kept = [path.name for path in (tmp_path / "checkpoints/best").iterdir()]
+  assert kept == ["4"]
+
+
+@pytest.mark.parametrize(
+  ("shapes", "message"),
+  [
+    (
+      _shapes(kernel=(2, 4)),
+      r"layer/kernel has shape \(2, 3\), the configuration asks for \(2, 4\)",
+    ),
+    (
+      _shapes(gain=jax.ShapeDtypeStruct((), "float32")),
+      r"layer/gain has shape none, the configuration asks for \(\)",
+    ),
+  ],
+)
+def test_another_models_weights_are_refused_by_name(tmp_path, shapes, message):
+  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints.save_best(1, _state(1.0).ema, 0.0)
+  checkpoints.close()
+  with pytest.raises(UserError, match=message):
+    checkpoint.restore_weights(tmp_path, shapes)
+
+
+def test_no_weights_is_told(tmp_path):
+  with pytest.raises(UserError, match="no checkpoint here; train first"):
+    checkpoint.restore_weights(tmp_path, _shapes())
+
+
+def test_a_step_that_was_not_completed_is_passed_over(tiny_run, tmp_path):
+  shutil.copytree(tiny_run / "checkpoints", tmp_path / "checkpoints")
+  last = tmp_path / "checkpoints" / "last"
+  shutil.rmtree(tmp_path / "checkpoints" / "best")
+  (last / "6").rename(last / "6.orbax-checkpoint-tmp")
+  ema = read_checkpoint(tiny_run, "last", 3, "ema")
+  shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), ema)
+  weights, step = checkpoint.restore_weights(tmp_path, shapes)
+  assert step == 3
+  jax.tree.map(np.testing.assert_array_equal, weights, ema)
+
+
+def test_damaged_weights_are_told(tiny_run, tmp_path):
+  shutil.copytree(tiny_run / "checkpoints/best", tmp_path / "checkpoints/best")
+  for path in tmp_path.rglob("d/*"):
+    path.write_bytes(path.read_bytes()[:20])
+  with pytest.raises(
+    UserError, match="ema: the checkpoint is damaged"
+  ) as caught:
+    checkpoint.restore_weights(tmp_path, _shapes())
+  assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_pickled(tiny_run):
+  """Loading a checkpoint of someone else must not run code."""
+  files = files_of(tiny_run / "checkpoints")
+  assert files
+  for path, content in files.items():
+    assert path.suffix not in (".pkl", ".pickle", ".npy")
+    # Protocol 2 and later begin with 0x80 and their number, and end in a dot.
+    assert not (content[:1] == b"\x80" and content[1:2] <= b"\x05"), path
+
+
+def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
+  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints.save_last(1, _state(1.0), _batches())
+
+  class Usage:
+    free = 500_000
+
+  monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: Usage)
+  with pytest.raises(UserError, match=r"takes 1\.0 MB of 0\.5; make room"):
+    checkpoints.save_last(2, _state(2.0), _batches())
+  with pytest.raises(UserError, match="no space left"):
+    checkpoints.save_best(2, _state(2.0).ema, 0.0)
+  checkpoints.close()
+  kept = [path.name for path in (tmp_path / "checkpoints/last").iterdir()]
+  assert kept == ["1"]

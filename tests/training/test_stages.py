@@ -1,0 +1,157 @@
+"""Training that differs by network: pre-training, statistics and scalers."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT, make_tiny_config, read_checkpoint, read_metrics
+
+from distortion_removal import config as run_config
+from distortion_removal import models
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import opening
+from distortion_removal.datasets.spectrum_statistics import (
+  spectrum_statistics,
+)
+from distortion_removal.evaluation.methods import network
+from distortion_removal.inference import weights
+from distortion_removal.training import steps
+from distortion_removal.training.train import train
+
+parts = run_config.sibling(str(ROOT / "configs" / "any"), "parts/networks")
+
+
+def _config(tiny_data, name):
+  config = make_tiny_config(tiny_data)
+  parts.set_network(config, name)
+  parts.shrink(config)
+  config.data.segment_seconds = 0.25
+  config.apply.overlap_seconds = 0.25
+  config.batch_size = 4
+  config.validate_every = 1
+  config.checkpoint_every = 3
+  config.optimizer.learning_rate = 1e-3
+  return config
+
+
+def _changed(before, after):
+  """The top-level names of the parameters that differ."""
+  return {
+    name
+    for name in before
+    if any(
+      not np.array_equal(*pair)
+      for pair in zip(
+        jax.tree.leaves(before[name]), jax.tree.leaves(after[name]), strict=True
+      )
+    )
+  }
+
+
+@pytest.fixture(scope="module")
+def crafx_run(tiny_data, tmp_path_factory):
+  config = _config(tiny_data, "crafx")
+  config.model.fields.lstm_features = (2,)
+  config.pretrain_steps = 3
+  config.steps = 6
+  workdir = tmp_path_factory.mktemp("crafx")
+  train(config, workdir)
+  return config, workdir
+
+
+def test_pretraining_moves_the_outer_layers_alone(crafx_run):
+  config, workdir = crafx_run
+  model = models.from_config(config)
+  start = jax.device_get(steps.create_state(config, model).params)
+  middle, end = (
+    read_checkpoint(workdir, "last", step, "params")["params"]
+    for step in (3, 6)
+  )
+  audio = np.zeros((1, 512, 1), np.float32)
+  used = model.init(jax.random.key(0), audio, method="autoencode")["params"]
+  assert _changed(start, middle) == set(used) < set(start)
+  assert _changed(middle, end) >= set(start) - set(used)
+
+
+def test_the_second_stage_starts_its_optimiser_and_its_scores_anew(crafx_run):
+  _, workdir = crafx_run
+  rows = read_metrics(workdir)
+  scored = [row["step"] for row in rows if "validation/si_sdr" in row]
+  assert scored == [4, 5, 6]
+  counts = [
+    int(leaf)
+    for leaf in jax.tree.leaves(read_checkpoint(workdir, "last", 6, "opt"))
+    if leaf.ndim == 0
+  ]
+  assert counts
+  assert set(counts) == {3}
+
+
+def test_an_interruption_between_the_stages_changes_nothing(
+  crafx_run, tmp_path
+):
+  config, workdir = crafx_run
+  shutil.copytree(
+    workdir / "checkpoints" / "last" / "3",
+    tmp_path / "checkpoints" / "last" / "3",
+  )
+  run_config.save(config, tmp_path)
+  train(config, tmp_path)
+  for item in ("params", "ema", "opt"):
+    jax.tree.map(
+      np.testing.assert_array_equal,
+      read_checkpoint(tmp_path, "last", 6, item),
+      read_checkpoint(workdir, "last", 6, item),
+    )
+
+
+def test_umx_keeps_batch_statistics_and_starts_from_the_datas(
+  tiny_data, tmp_path
+):
+  config = _config(tiny_data, "umx")
+  config.steps = 3
+  train(config, tmp_path)
+  stored = read_checkpoint(tmp_path, "last", 3, "ema")
+  model = models.from_config(config)
+  mean, deviation = spectrum_statistics(
+    opening.open_dataset(config.data),
+    size=model.stft_size,
+    hop=model.stft_hop,
+  )
+  params = stored["params"]
+  scale = 1 / np.maximum(deviation, 1e-4 * deviation.max())
+  np.testing.assert_allclose(params["input_mean"], -mean, atol=5e-3)
+  np.testing.assert_allclose(params["input_scale"], scale, rtol=1e-2, atol=5e-3)
+  for name in ("bn1", "bn2", "bn3"):
+    assert np.abs(stored["batch_stats"][name]["mean"]).max() > 0
+  # Evaluation uses what was stored: with a run's own weights, to the bit.
+  rng = np.random.default_rng(0)
+  audio = np.float32(0.1 * rng.standard_normal((1, 8_000, 1)))
+  best = int(next((tmp_path / "checkpoints" / "best").iterdir()).name)
+  variables = read_checkpoint(tmp_path, "best", best, "ema")
+  restore = network(tmp_path, config)
+  np.testing.assert_allclose(
+    restore(audio, None), model.apply(variables, audio), atol=1e-6
+  )
+
+  # A file to share carries the statistics along.
+  weights.export_run(tmp_path, tmp_path / "umx.safetensors")
+  weights.import_run(tmp_path / "umx.safetensors", tmp_path / "again")
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    read_checkpoint(tmp_path / "again", "best", best, "ema"),
+    variables,
+  )
+
+
+def test_an_objective_the_network_lacks_is_told(tiny_data, tmp_path):
+  config = make_tiny_config(tiny_data)
+  config.objective = "magnitudes"
+  with pytest.raises(UserError, match="a Demucs can be trained on waveform"):
+    train(config, tmp_path)
+  assert not (tmp_path / "config.json").exists()
+  config.objective = "waveform"
+  config.pretrain_steps = 2
+  with pytest.raises(UserError, match="pre-training is the 'autoencoder'"):
+    train(config, tmp_path)
