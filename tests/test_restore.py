@@ -14,7 +14,7 @@ from distortion_removal import config as run_config
 from distortion_removal import restore
 from distortion_removal.audio import files
 from distortion_removal.common.errors import UserError
-from distortion_removal.evaluation import methods
+from distortion_removal.inference import network
 
 
 def _tones(rate, channels, seconds, peak=0.4):
@@ -38,12 +38,12 @@ def _rms(audio):
 def use(tiny_config, tmp_path, monkeypatch):
   """Makes a run whose network is the function given; returns its folder."""
 
-  def make(network, **data):
+  def make(function, **data):
     tiny_config.data.update(data)
     workdir = tmp_path / "run"
     workdir.mkdir()
     run_config.save(tiny_config, workdir)
-    monkeypatch.setattr(methods, "load_network", lambda w, c: network)
+    monkeypatch.setattr(network, "load_network", lambda w, c: function)
     return workdir
 
   return make

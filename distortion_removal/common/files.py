@@ -1,25 +1,64 @@
-"""Small files, written whole or not at all."""
+"""Files and folders written whole or not at all."""
 
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-  """Writes a file beside its place and renames it once it is complete.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+  """Yields a place beside `path` that takes its place once all is written.
+
+  Where the writing fails, what was at `path` is still there, and nothing else
+  is.
 
   Args:
-    path: where it goes; what lies there is replaced at once.
-    content: text is stored as UTF-8.
+    path: file or folder to write. The caller makes one of the same kind at the
+      place that is yielded, where nothing is yet.
+
+  Raises:
+    OSError: the disk is full, or the folder above cannot be written.
+  """
+  # Names of their own: another process may be writing the same file.
+  partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+  try:
+    yield partial
+    _swap(partial, path)
+  finally:
+    _remove(partial)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+  """Writes a small file whole or not at all; text is stored as UTF-8.
 
   Raises:
     OSError: the disk is full, or the folder cannot be written.
   """
   if isinstance(content, str):
     content = content.encode()
-  # A name of its own: another process may be writing the same file.
-  partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-  try:
+  with replacing(path) as partial:
     partial.write_bytes(content)
-    partial.replace(path)
-  finally:
-    partial.unlink(missing_ok=True)
+
+
+def _swap(new: Path, path: Path) -> None:
+  if not path.is_dir():
+    new.replace(path)
+    return
+  # No file system replaces a folder that holds something.
+  old = path.with_name(f".{path.name}.{os.getpid()}.old")
+  path.rename(old)
+  try:
+    new.rename(path)
+  except OSError:
+    old.rename(path)
+    raise
+  _remove(old)
+
+
+def _remove(path: Path) -> None:
+  if path.is_dir():
+    shutil.rmtree(path, ignore_errors=True)
+  else:
+    path.unlink(missing_ok=True)

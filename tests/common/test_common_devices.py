@@ -70,7 +70,7 @@ def test_any_number_of_items_takes_one_program():
 
 _FOUR_DEVICES = """
 import jax, numpy as np
-from distortion_removal import parallel
+from distortion_removal.common import devices as parallel
 assert jax.local_device_count() == 4
 places = []
 def double(x):

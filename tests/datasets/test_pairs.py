@@ -217,7 +217,7 @@ def test_processes_see_together_what_one_sees(kind, count, monkeypatch):
   alone = _take(_kinds()[kind](), 3)
   monkeypatch.setattr(jax, "process_count", lambda: count)
   share = 4 // count
-  monkeypatch.setattr(pairs.parallel, "local_batch_size", lambda size: share)
+  monkeypatch.setattr(pairs.devices, "local_batch_size", lambda size: share)
   parts = []
   for process in range(count):
     monkeypatch.setattr(jax, "process_index", lambda process=process: process)
@@ -235,7 +235,7 @@ def test_processes_see_together_what_one_sees(kind, count, monkeypatch):
 def test_an_epoch_is_shared_among_processes(monkeypatch):
   source = _records(9)
   monkeypatch.setattr(jax, "process_count", lambda: 3)
-  monkeypatch.setattr(pairs.parallel, "local_batch_size", lambda size: 3)
+  monkeypatch.setattr(pairs.devices, "local_batch_size", lambda size: 3)
   seen = []
   for process in range(3):
     monkeypatch.setattr(jax, "process_index", lambda process=process: process)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import read_checkpoint, read_metrics
 
-from distortion_removal import models
+from distortion_removal import declipping, models
 from distortion_removal.common.errors import UserError
 from distortion_removal.effects import tasks
 from distortion_removal.evaluation import baselines, methods
@@ -101,7 +101,7 @@ def test_declippers_are_told_the_level_and_undo_hard_clipping(
     seen.append((clip_level, precision))
     return 2.0 * audio.astype(np.float64), "what it did"
 
-  monkeypatch.setattr(baselines, "declipper", lambda asked: double)
+  monkeypatch.setattr(declipping, "declipper", lambda asked: double)
   tiny_config[name] = {"precision": "float64"}
   tiny_config.data.task = task
   degraded = _noise(3, 100, 2) * np.float32([[[1.0]], [[0.1]], [[0.0]]])

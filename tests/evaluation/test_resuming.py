@@ -233,9 +233,9 @@ _KILLED = """
 import os, pathlib, signal, sys
 from distortion_removal.evaluation import methods
 from distortion_removal.evaluation.evaluate import evaluate
-from distortion_removal.evaluation import excerpts, parts
+from distortion_removal.evaluation import excerpts, store
 excerpts._MOST_EXCERPTS = 1
-calls, save = [], parts.Store.save
+calls, save = [], store.Store.save
 
 def counted(self, group, part):
   save(self, group, part)
@@ -243,7 +243,7 @@ def counted(self, group, part):
   if calls.count("demucs") == 2:
     os.kill(os.getpid(), signal.SIGKILL)
 
-parts.Store.save = counted
+store.Store.save = counted
 evaluate(pathlib.Path(sys.argv[1]))
 """
 

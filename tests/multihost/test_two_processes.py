@@ -14,7 +14,7 @@ _PROGRAM = """
 import sys, pathlib, jax
 port, process, steps, workdir, data_dir, root = sys.argv[1:]
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
-from distortion_removal import log
+from distortion_removal.common import log
 from distortion_removal.config import sibling
 from distortion_removal.training.train import train
 log.setup()
@@ -31,7 +31,7 @@ import sys, pathlib, jax
 port, process, workdir = sys.argv[1:]
 if port != "alone":
   jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
-from distortion_removal import log
+from distortion_removal.common import log
 from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.evaluation import excerpts
 log.setup()
