@@ -16,6 +16,7 @@ from conftest import (
   read_checkpoint,
   read_metrics,
 )
+from distortion_removal.training.stop_request import StopRequest
 
 from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
@@ -26,7 +27,6 @@ from distortion_removal.effects import tasks
 from distortion_removal.training import check_config, checkpoint
 from distortion_removal.training import train as training
 from distortion_removal.training.metric_writer import MetricWriter
-from distortion_removal.training.stop_request import StopRequest
 from distortion_removal.training.train import train
 
 
