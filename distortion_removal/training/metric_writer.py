@@ -2,6 +2,7 @@
 
 `metrics.jsonl` has one JSON object a line, TensorBoard the same scalars and the
 audio and spectrograms of fixed validation excerpts, the log a line for people.
+Functions import tensorboardX, which imports PyTorch where that is installed.
 """
 
 import json
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboardX import event_file_writer, summary, utils
-from tensorboardX.proto import event_pb2
 
 from distortion_removal.common.files import write_whole
 from distortion_removal.common.log import logger
@@ -26,20 +25,22 @@ class MetricWriter:
   ):
     self._is_main = is_main
     if is_main:
+      from tensorboardX.event_file_writer import EventsWriter
+
       path = workdir / "metrics.jsonl"
       _drop_after(path, after_step)
       self._file = open(path, "a")  # noqa: SIM115
       (workdir / "tensorboard").mkdir(exist_ok=True)
       # Not a SummaryWriter: its queue is emptied by a thread that a full disk
       # ends, after which the process would wait for ever.
-      self._board = event_file_writer.EventsWriter(
-        str(workdir / "tensorboard" / "events")
-      )
+      self._board = EventsWriter(str(workdir / "tensorboard" / "events"))
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
     """Writes named numbers of one step."""
     if not self._is_main:
       return
+    from tensorboardX import summary
+
     values = {key: float(value) for key, value in values.items()}
     # JSON has no NaN.
     row = {k: v if math.isfinite(v) else None for k, v in values.items()}
@@ -57,7 +58,8 @@ class MetricWriter:
     """Writes versions of one excerpt, `[time, channels]` by name."""
     if not self._is_main:
       return
-    # Importing Matplotlib takes a second that not every process needs.
+    from tensorboardX import summary, utils
+
     from distortion_removal.report.plots import spectrogram_strip
 
     for key, audio in sounds.items():
@@ -69,6 +71,8 @@ class MetricWriter:
     self._board.flush()
 
   def _add(self, step: int, value: Any) -> None:
+    from tensorboardX.proto import event_pb2
+
     event = event_pb2.Event(wall_time=time.time(), step=step, summary=value)
     self._board.write_event(event)
 
