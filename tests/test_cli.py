@@ -106,7 +106,10 @@ def test_mistakes(run, arguments, parts, capsys):
   [
     (["--bogus=3"], ["'bogus'"]),
     (["--config=no.py"], ["No such file", "'no.py'"]),
-    (["--config=distortion_removal/common/log.py"], ["no attribute 'get_config'"]),
+    (
+      ["--config=distortion_removal/common/log.py"],
+      ["no attribute 'get_config'"],
+    ),
     (["--config.seed=3", QUICKSTART], ["--config.seed=3", "--config"]),
   ],
 )
