@@ -1,4 +1,4 @@
-"""What training minimises: a loss of waveforms, spectrograms or autoencoding.
+"""Training objectives: losses of waveforms, spectrograms or autoencoding.
 
 An objective is a function `(variables, degraded, clean, key)` that returns the
 loss and the variables that change without a gradient (batch statistics).
