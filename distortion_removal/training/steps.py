@@ -23,7 +23,7 @@ class TrainState(train_state.TrainState):
   """Step, parameters and optimiser state, and the average to evaluate.
 
   Attributes:
-    model_state: the network's collections other than `params` (batch statistics).
+    model_state: the collections other than `params` (batch statistics).
     ema: exponential moving average of all its collections.
   """
 
