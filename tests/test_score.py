@@ -1,14 +1,12 @@
 """The command `score`: its JSON against the metrics, and its mistakes."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import scipy.signal
 import soundfile
-from conftest import ROOT, pluck
+from conftest import pluck
 
 from distortion_removal import metrics, score
 from distortion_removal.common.errors import UserError
@@ -96,43 +94,23 @@ def test_what_was_done_is_reported(files, capsys):
   assert abs(row["lag_samples"]) <= 32
 
 
-def test_the_same_file_is_perfect(files, capsys):
-  (row,) = _json(capsys, "clean.wav", "clean.wav", "--metrics=all")
-  expected = {
-    "si_sdr": 100.0,
-    "sdr": 100.0,
-    "esr": 0.0,
-    "log_spectral_distance": 0.0,
-    "multi_resolution_stft": 0.0,
-    "r_nonlin": 1.0,
-  }
+def test_the_default_metrics_of_the_same_file(files, capsys):
+  (row,) = _json(capsys, "clean.wav", "clean.wav")
+  expected = {"si_sdr": 100.0, "sdr": 100.0, "peaq": 0.2, "r_nonlin": 1.0}
+  assert list(row["settings"]) == list(expected)
   for name, value in expected.items():
-    assert row[name] == pytest.approx(value, abs=0.02), name
-  assert row["peaq"] == pytest.approx(0.2, abs=0.1)
-  assert {*expected, "peaq"} <= set(row["settings"])
-  assert not {"delta_sdr", "fad"} & set(row["settings"])
-
-
-def test_the_metrics_that_are_computed_unasked(files, capsys):
-  (row,) = _json(capsys, "clean.wav", "clipped.wav")
-  assert list(row["settings"]) == ["si_sdr", "sdr", "peaq", "r_nonlin"]
-  assert -4.0 < row["peaq"] < 0.2
-  assert 0.0 < row["r_nonlin"] < 1.0
+    assert row[name] == pytest.approx(value, abs=0.1), name
 
 
 def test_metrics_that_need_the_degraded_input(files, capsys):
   """Which is as late as the estimate, or not."""
-  (row,) = _json(
-    capsys, "late.wav", "better.wav", "--degraded=clipped.wav", "--metrics=all"
-  )
-  audio = {name: files[name][None] for name in files}
+  arguments = "late.wav", "better.wav", "--metrics=all"
+  assert "delta_sdr" not in _json(capsys, *arguments)[0]
+  (row,) = _json(capsys, *arguments, "--degraded=clipped.wav")
+  assert "fad" not in row and "esr" in row
+  audio = {name: files[name][None] for name in ("better", "clean", "clipped")}
   for name in ("delta_sdr", "sdr_clipped", "delta_sdr_clipped"):
-    expected = metrics.get(name).function(
-      audio["better"],
-      audio["clean"],
-      sample_rate=RATE,
-      degraded=audio["clipped"],
-    )
+    expected = metrics.get(name).score(*audio.values(), sample_rate=RATE)
     assert row[name] == pytest.approx(expected[0], abs=1e-4)
   # Halving the error, where a sample is clipped and everywhere.
   assert row["delta_sdr"] == pytest.approx(20 * np.log10(2), abs=1e-3)
@@ -149,21 +127,25 @@ def test_details_are_peaqs_variables(files, capsys):
   (row,) = _json(capsys, *arguments, "--details")
   (plain,) = _json(capsys, *arguments)
   assert row["peaq"] == plain["peaq"]
-  assert len(row["peaq_movs"]) == 11
   assert row.keys() - plain.keys() == {"peaq_movs"}
   score.main([*arguments, "--details"])
-  lines = capsys.readouterr().out.splitlines()
-  assert [line.split("  ")[0] for line in lines[-11:]] == list(row["peaq_movs"])
+  lines = capsys.readouterr().out.splitlines()[-12:]
+  assert lines[0].split() == ["PEAQ", "clipped.wav"]
+  printed = dict(line.rsplit(maxsplit=1) for line in lines[1:])
+  for name, value in row["peaq_movs"].items():
+    assert float(printed[name]) == pytest.approx(value, abs=1e-4)
 
 
 def test_the_table(files, capsys):
-  score.main(["clean.wav", "clean.wav", "clipped.wav", "--metrics=sdr"])
+  score.main(["clean.wav", "clean.wav", "clipped.wav", "--metrics=sdr,esr"])
   captured = capsys.readouterr()
-  lines = captured.out.splitlines()
-  assert lines[0] == "estimate     SDR / dB ↑"
-  assert lines[1] == "clean.wav        100.00"
-  assert lines[2].startswith("clipped.wav  ")
-  assert lines[-1].startswith("SDR: ")
+  head, *rows = captured.out.splitlines()
+  assert head.split("  ", 1)[0] == "estimate"
+  assert head.endswith("SDR / dB ↑  ESR ↓")
+  assert rows[0].split() == ["clean.wav", "100.00", "0"]
+  assert rows[1].startswith("clipped.wav  ")
+  assert {len(row) for row in rows[:2]} == {len(head)}
+  assert rows[2:] == ["", "SDR: scale and sign count", rows[4]]
   assert "scored 100 % of the estimates" in captured.err
 
 
@@ -181,7 +163,10 @@ def test_the_table(files, capsys):
 def test_odd_audio_has_stated_values(
   files, capsys, reference, estimate, expected
 ):
-  (row,) = _json(capsys, f"{reference}.wav", f"{estimate}.wav", "--metrics=all")
+  names = "sdr,peaq,log_spectral_distance"
+  (row,) = _json(
+    capsys, f"{reference}.wav", f"{estimate}.wav", f"--metrics={names}"
+  )
   if (reference, estimate) == ("clean", "one"):
     assert row["compared_seconds"] == 1 / RATE
     assert row["peaq"] is None
@@ -199,9 +184,9 @@ def test_odd_audio_has_stated_values(
     (["text", "clean"], ["text.wav: not audio"]),
     (["clean", "nan"], ["nan.wav", "NaN"]),
     (["clean", "stereo"], ["stereo.wav", "2 here and 1 in", "--mono"]),
-    (["surround", "surround", "--metrics=peaq"], ["peaq", "got 3"]),
+    (["surround", "surround", "--metrics=peaq"], ["PEAQ", "got 3"]),
     (["clean", "clean", "--metrics=pesq"], ["'pesq'", "si_sdr"]),
-    (["clean", "clean", "--metrics=,"], ["--metrics", "none"]),
+    (["clean", "clean", "--metrics=,"], ["--metrics"]),
     (["clean", "clean", "--metrics=delta_sdr"], ["--degraded=FILE"]),
     (["clean", "clean", "--metrics=sdr", "--details"], ["add peaq"]),
     (["clean", "clean", "--max-lag-seconds=-1"], ["--max-lag-seconds"]),
@@ -221,30 +206,18 @@ def test_mistakes_are_one_line(files, capsys, arguments, parts):
   assert capsys.readouterr().out == ""
 
 
-def test_all_is_checked_before_any_work(files, monkeypatch):
-  def never(estimate, target, *, sample_rate):
-    raise AssertionError("scored")
-
-  without_weights = Metric(
-    never, "", "lower", 0.0, 1.0, "Lacking", "", embed=never
-  )
-  monkeypatch.setitem(metrics.METRICS, "lacking", without_weights)
-  rows = score.score_files("clean.wav", ["clean.wav", "nan.wav"], ["lacking"])
-  with pytest.raises(UserError, match="NaN"):
-    next(rows)
-
-
-def test_a_metric_that_cannot_be_used_is_told_before_any_work(
-  files, monkeypatch
-):
+def test_files_and_metrics_are_checked_before_any_work(files, monkeypatch):
   def lacking(estimate, target, *, sample_rate):
     assert not estimate.any()
     raise UserError("no weights; run x")
 
-  metric = Metric(lacking, "", "lower", 0.0, 1.0, "Lacking", "")
+  metric = Metric(lacking, "", "lower", 0.0, 1.0, "Lacking")
   monkeypatch.setitem(metrics.METRICS, "lacking", metric)
   rows = score.score_files("clean.wav", ["clean.wav"], ["sdr", "lacking"])
   with pytest.raises(UserError, match="no weights; run x"):
+    next(rows)
+  rows = score.score_files("clean.wav", ["clean.wav", "nan.wav"], ["lacking"])
+  with pytest.raises(UserError, match="NaN"):
     next(rows)
 
 
@@ -284,19 +257,3 @@ def test_a_metric_of_sets_tells_of_how_many_windows(files, caplog):
 def test_channels_are_averaged_on_demand(files, capsys):
   (row,) = _json(capsys, "clean.wav", "stereo.wav", "--metrics=sdr", "--mono")
   assert (row["sdr"], row["channels"]) == (100.0, 1)
-
-
-def test_the_module_is_a_command(files, tmp_path):
-  result = subprocess.run(
-    [sys.executable, "-m", "distortion_removal.score", "--metrics=sdr"]
-    + [str(tmp_path / name) for name in ("clean.wav", "text.wav")],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert result.returncode == 1
-  assert result.stdout == ""
-  assert result.stderr == (
-    f"error: {tmp_path / 'text.wav'}: not audio in a known format\n"
-  )

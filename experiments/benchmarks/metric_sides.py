@@ -24,7 +24,8 @@ from distortion_removal.datasets.sources.plucked_strings.synthesis import (
 )
 from distortion_removal.effects import tasks
 from distortion_removal.effects.clipping import clip_to_sdr
-from distortion_removal.metrics import fad, log_mel, vggish
+from distortion_removal.metrics import fad
+from distortion_removal.metrics.fad import log_mel, vggish
 from experiments.benchmarks.networks import NETWORKS
 from experiments.benchmarks.peers import vggish as peer
 from third_party import vggish_weights

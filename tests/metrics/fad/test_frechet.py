@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from distortion_removal.metrics import frechet
-from distortion_removal.metrics.frechet import Statistics
+from distortion_removal.metrics.fad import frechet
+from distortion_removal.metrics.fad.frechet import Statistics
 
 RNG = np.random.default_rng(0)
 
@@ -124,8 +124,6 @@ def test_fewer_than_two_embeddings_have_no_distance(count):
   many = Statistics.from_embeddings(RNG.standard_normal((10, 3)))
   assert np.isnan(frechet.distance(few, many))
   assert np.isnan(frechet.distance(many, few))
-  with pytest.raises(ValueError, match="two embeddings, got"):
-    few.covariance()
 
 
 @pytest.mark.parametrize(
@@ -134,20 +132,3 @@ def test_fewer_than_two_embeddings_have_no_distance(count):
 def test_what_is_no_set_of_embeddings_is_refused(embeddings):
   with pytest.raises(ValueError, match="embeddings must be finite"):
     Statistics.from_embeddings(embeddings)
-
-
-def test_distance_of_audio_is_one_number_for_the_batch():
-  audio = RNG.standard_normal((3, 40, 2)).astype(np.float32)
-
-  def embed(batch):
-    return batch.reshape(-1, 2)
-
-  found = frechet.distance_of_audio(embed, 2 * audio, audio[:1])
-  assert found.shape == (1,)
-  expected = frechet.distance(
-    Statistics.from_embeddings(embed(2 * audio)),
-    Statistics.from_embeddings(embed(audio[:1])),
-  )
-  assert found[0] == expected > 0
-  with pytest.raises(ValueError, match="must have one shape"):
-    frechet.distance_of_audio(embed, audio, audio[:, :39])
