@@ -12,7 +12,6 @@ import numpy as np
 
 from distortion_removal import metrics
 from distortion_removal.audio import aligned
-from distortion_removal.audio.aligned import Track
 from distortion_removal.audio.alignment import common_part
 from distortion_removal.common import log
 from distortion_removal.common.errors import (
@@ -24,7 +23,6 @@ from distortion_removal.common.progress import Progress
 from distortion_removal.metrics import number, peaq
 from distortion_removal.metrics.fad import frechet
 
-DEFAULT_METRICS = "si_sdr,sdr,peaq,r_nonlin"
 MAX_LAG_SECONDS = 0.5
 
 
@@ -67,11 +65,9 @@ def score_files(
     metric.check(sample_rate=target.sample_rate, channels=channels)
   options = {"max_lag_seconds": max_lag_seconds, "mono": mono}
   sources = [aligned.load_beside(path, target, **options) for path in inputs]
+  message, is_shown = "scored %.0f %% of the estimates", len(estimates) > 1
   with Progress(
-    len(estimates),
-    "scored %.0f %% of the estimates",
-    unit="file",
-    is_shown=len(estimates) > 1,
+    len(estimates), message, unit="file", is_shown=is_shown
   ) as progress:
     for path in estimates:
       estimate = aligned.load_beside(path, target, **options)
@@ -80,12 +76,9 @@ def score_files(
 
 
 def _compare(
-  tracks: Sequence[Track], names: Sequence[str], details: bool
+  tracks: Sequence[aligned.Track], names: Sequence[str], details: bool
 ) -> dict:
-  """Scores one recording over what it has in common with the reference.
-
-  The tracks are reference, estimate and, if given, degraded input.
-  """
+  """Scores what the reference, an estimate and its input have in common."""
   reference, estimate, *degraded = tracks
   common = aligned.compared_parts(*tracks)
   rate = reference.sample_rate
@@ -182,7 +175,7 @@ def _parser() -> OneLineParser:
   add("estimates", type=Path, nargs="+", metavar="estimate", help="to score")
   add(
     "--metrics",
-    default=DEFAULT_METRICS,
+    default="si_sdr,sdr,peaq,r_nonlin",
     metavar="NAMES",
     help=f"among {', '.join(metrics.METRICS)}, or all (%(default)s)",
   )
@@ -197,13 +190,7 @@ def _parser() -> OneLineParser:
     metavar="S",
     help="largest lag to look for, up to 60 (%(default)s)",
   )
-  add(
-    "--no-align",
-    action="store_const",
-    const=0.0,
-    dest="max_lag_seconds",
-    help="leave lags as they are",
-  )
+  add("--no-align", action="store_true", help="leave lags as they are")
   return parser
 
 
@@ -212,19 +199,22 @@ def main(argv: Sequence[str] | None = None) -> None:
   log.setup()
   with one_line_errors():
     options = vars(_parser().parse_args(argv))
-    as_json = options.pop("json")
-    has_degraded = options["degraded"] is not None
-    names = _chosen_metrics(options.pop("metrics"), has_degraded)
+    as_json, no_align = options.pop("json"), options.pop("no_align")
+    names = _chosen_metrics(
+      options.pop("metrics"), options["degraded"] is not None
+    )
     if options["details"] and "peaq" not in names:
       raise UserError("--details are PEAQ's; add peaq to --metrics")
     if not 0.0 <= options["max_lag_seconds"] <= 60.0:
       raise UserError("--max-lag-seconds must be between 0 and 60")
+    if no_align:
+      options["max_lag_seconds"] = 0.0
     results = score_files(names=names, **options)
-    if not as_json:
+    if as_json:
+      for result in results:
+        print(json.dumps(result, allow_nan=False), flush=True)
+    else:
       print(_table(list(results), names))
-      return
-    for result in results:
-      print(json.dumps(result, allow_nan=False), flush=True)
 
 
 if __name__ == "__main__":
