@@ -157,10 +157,9 @@ def _chosen_metrics(text: str, has_degraded: bool) -> list[str]:
       for name, metric in metrics.METRICS.items()
       if metric.embed is None and (has_degraded or not metric.needs_degraded)
     ]
-  names = list(dict.fromkeys(x.strip() for x in text.split(",") if x.strip()))
-  if not names:
+  if not text.strip(", "):
     raise UserError("--metrics= is empty; name some, or 'all'")
-  return names
+  return list(dict.fromkeys(x.strip() for x in text.split(",") if x.strip()))
 
 
 def _parser() -> OneLineParser:

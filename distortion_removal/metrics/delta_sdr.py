@@ -65,10 +65,10 @@ def delta_sdr_clipped(
   sample_rate: int,
   degraded: np.ndarray,
 ) -> np.ndarray:
-  """Computes the estimate's `sdr_clipped` less that of the degraded input.
+  """Computes the estimate's `sdr_clipped` less that of the input, within ±200.
 
-  In dB, within ±200. A method that leaves reliable samples as they are gains
-  the same by `delta_sdr`.
+  A method that leaves reliable samples as they are gains the same by
+  `delta_sdr`.
   """
   options = {"sample_rate": sample_rate, "degraded": degraded}
   after = sdr_clipped(estimate, target, **options)

@@ -63,16 +63,6 @@ def test_an_offset_is_distortion():
   np.testing.assert_allclose(both(target + 0.1, target), 20)
 
 
-def test_items_of_a_batch_are_apart():
-  target, noise = orthogonal_pair()
-  targets = np.concatenate([target, 5 * target, noise])
-  estimates = np.concatenate([target + noise, 5 * target + noise, target])
-  scale_free, plain = both(estimates, targets)
-  level_db = 20 * np.log10(5)
-  np.testing.assert_allclose(scale_free, [0, level_db, -100], atol=1e-9)
-  np.testing.assert_allclose(plain, [0, level_db, -10 * np.log10(2)], atol=1e-9)
-
-
 def test_limits_and_silence():
   target, noise = orthogonal_pair()
   silence = np.zeros_like(target)
@@ -99,17 +89,10 @@ def test_float32_is_summed_in_float64():
 
 def test_esr_is_sdr_without_the_logarithm():
   target, noise = orthogonal_pair(channels=2)
-  estimates = np.concatenate([target + 0.3 * noise, 0.9 * target, noise])
+  estimates = [target + 0.3 * noise, 0.9 * target, noise, 0 * noise, -target]
+  estimates = np.concatenate(estimates)
   actual = si_sdr.esr(estimates, target, sample_rate=RATE)
   ratio_db = si_sdr.sdr(estimates, target, sample_rate=RATE)
   np.testing.assert_allclose(actual, 10 ** (-ratio_db / 10))
-  np.testing.assert_allclose(actual, [0.09, 0.01, 2.0])
-
-
-@pytest.mark.parametrize(
-  ("scale", "expected"), [(1.0, 0.0), (0.5, 0.25), (0.0, 1.0), (-1.0, 4.0)]
-)
-def test_scale_and_sign_count_for_esr(scale, expected):
-  target, _ = orthogonal_pair(channels=2)
-  actual = si_sdr.esr(scale * target, target, sample_rate=RATE)
-  np.testing.assert_allclose(actual, expected, atol=1e-15)
+  np.testing.assert_allclose(actual, [0.09, 0.01, 2.0, 1.0, 4.0])
+  assert si_sdr.esr(target, target, sample_rate=RATE) == 0.0

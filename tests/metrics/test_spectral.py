@@ -26,7 +26,7 @@ def test_multi_resolution_is_the_loss_of_each_item():
   np.testing.assert_allclose(actual, expected, rtol=2e-6)
 
 
-@pytest.mark.parametrize("gain", [2.0, 0.5, -2.0])
+@pytest.mark.parametrize("gain", [1.0, 2.0, 0.5, -2.0])
 def test_a_gain_in_closed_form(gain):
   """||1 - g|| and |log g|; the sign is not heard."""
   target = _noise(2)
@@ -76,13 +76,3 @@ def test_a_quiet_bin_counts_from_the_floor():
     np.zeros_like(target), target, sample_rate=RATE
   )
   np.testing.assert_allclose(actual, expected, rtol=1e-2)
-
-
-def test_identical_signals_have_no_distance():
-  target = _noise(5)
-  for function in (
-    spectral.multi_resolution_stft,
-    spectral.log_spectral_distance,
-  ):
-    actual = function(target.copy(), target, sample_rate=RATE)
-    np.testing.assert_array_equal(actual, 0.0)

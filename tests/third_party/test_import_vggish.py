@@ -113,6 +113,7 @@ def test_unknown_option():
   assert "--wieghts" in run("--wieghts=x")
 
 
+@pytest.mark.e2e
 def test_a_published_file_becomes_the_metrics_weights(tmp_path, monkeypatch):
   torch = pytest.importorskip("torch")
   from experiments.benchmarks.peers.vggish import VGGish

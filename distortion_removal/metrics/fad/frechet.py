@@ -110,8 +110,7 @@ def statistics_of_audio(
 ) -> list[Statistics]:
   """Embeds estimate and target; logs a warning if the windows are too few.
 
-  `embed(audio, sample_rate=…)` maps `[batch, time, channels]` to `[windows,
-  dimension]`. Other arguments and errors: see `metrics.si_sdr`.
+  `embed` is a `Metric`'s; other arguments and errors: see `metrics.si_sdr`.
   """
   pair = signals.check_pair(estimate, target)
   embeddings = [embed(audio, sample_rate=sample_rate) for audio in pair]

@@ -81,8 +81,7 @@ def _window() -> np.ndarray:
 def _band_weights() -> sparse.csr_array:
   """Computes the share of each bin in each band, `[bands, bins]`.
 
-  The part of the bin, as wide as bins are apart, that lies in the band, times
-  the gain of the ear.
+  That is the part of the bin inside the band, times the gain of the ear.
   """
   width_hz = RATE / FRAME
   bins_hz = np.arange(FRAME // 2 + 1) * width_hz

@@ -1,8 +1,4 @@
-"""The correlation that R_nonlin averages: alignment, filtering, frames.
-
-All work on blocks of a signal, so that memory does not grow with its length,
-and in float32.
-"""
+"""Alignment and correlation of frames, in blocks of a signal and in float32."""
 
 from typing import NamedTuple
 

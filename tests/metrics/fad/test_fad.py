@@ -40,18 +40,14 @@ def embed_at(signal, starts):
 
 
 def test_google_normalises_and_hops_half_a_second(network):
-  audio = 0.3 * noise(24_100)
+  audio = 0.3 * noise(24_000)
+  # A window is a full second, although 15,600 samples of it count.
+  assert len(fad.embed(audio[:, :-1], sample_rate=RATE)) == 1
   embeddings = fad.embed(audio, sample_rate=RATE)
   signal = audio[0, :, 0].astype(np.float64)
   expected = embed_at(signal / signal.max(), [0, 8_000])
   assert (expected < 0).any()
   np.testing.assert_allclose(embeddings, np.maximum(expected, 0), atol=1e-3)
-
-
-def test_google_takes_full_seconds_alone(network):
-  for samples, windows in ((15_999, 0), (16_000, 1), (23_999, 1), (24_000, 2)):
-    embeddings = fad.embed(noise(samples), sample_rate=RATE)
-    assert embeddings.shape == (windows, 128)
 
 
 def test_pytorch_tools_hop_a_patch_and_keep_negative_values(network):

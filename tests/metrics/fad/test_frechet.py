@@ -12,17 +12,6 @@ from distortion_removal.metrics.fad.frechet import Statistics
 RNG = np.random.default_rng(0)
 
 
-def gaussian(mean, covariance, count=1_000):
-  """Statistics of a set that has just this mean and covariance."""
-  covariance = np.asarray(covariance, np.float64)
-  mean = np.asarray(mean, np.float64)
-  return Statistics(count, mean, covariance * (count - 1))
-
-
-def rotation(dimension):
-  return np.linalg.qr(RNG.standard_normal((dimension, dimension)))[0]
-
-
 def test_covariance_is_that_of_numpy():
   embeddings = RNG.standard_normal((50, 4)) @ RNG.standard_normal((4, 4)) + 5
   statistics = Statistics.from_embeddings(embeddings)
@@ -49,20 +38,6 @@ def test_merged_statistics_are_those_at_once(offset):
   )
 
 
-def test_same_covariance_leaves_the_means():
-  covariance = [[2.0, 0.5], [0.5, 1.0]]
-  first = gaussian([0.0, 0.0], covariance)
-  second = gaussian([3.0, -4.0], covariance)
-  assert frechet.distance(first, second) == pytest.approx(25.0, abs=1e-12)
-
-
-def test_diagonal_covariances():
-  variances = RNG.uniform(0.1, 4.0, (2, 20))
-  sets = [gaussian(np.zeros(20), np.diag(v)) for v in variances]
-  expected = np.sum((np.sqrt(variances[0]) - np.sqrt(variances[1])) ** 2)
-  assert frechet.distance(*sets) == pytest.approx(expected, rel=1e-12)
-
-
 def test_two_dimensions_that_do_not_commute():
   # In two dimensions tr sqrt(M) = sqrt(tr M + 2 sqrt(det M)).
   first, second = np.array([[[2.0, 1.0], [1.0, 3.0]], [[5.0, -2.0], [-2.0, 1]]])
@@ -70,8 +45,8 @@ def test_two_dimensions_that_do_not_commute():
   assert not np.allclose(product, product.T)
   root = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
   expected = np.trace(first) + np.trace(second) - 2 * root
-  found = frechet.distance(gaussian([0, 0], first), gaussian([0, 0], second))
-  assert found == pytest.approx(expected, rel=1e-12)
+  sets = [Statistics(2, np.zeros(2), scatter) for scatter in (first, second)]
+  assert frechet.distance(*sets) == pytest.approx(expected, rel=1e-12)
 
 
 def test_against_the_matrix_square_root():
@@ -85,17 +60,7 @@ def test_against_the_matrix_square_root():
   expected = shift @ shift + np.trace(sum(covariances) - 2 * root)
   sets = [Statistics.from_embeddings(e) for e in embeddings]
   assert frechet.distance(*sets) == pytest.approx(expected, rel=1e-9)
-
-
-def test_rotations_and_order_do_not_matter():
-  embeddings = RNG.standard_normal((2, 60, 8)) * np.arange(1, 9)
-  embeddings[1] += 0.5
-  sets = [Statistics.from_embeddings(e) for e in embeddings]
-  turned = [Statistics.from_embeddings(e) for e in embeddings @ rotation(8)]
-  expected = frechet.distance(*sets)
-  assert expected > 1.0
-  assert frechet.distance(*turned) == pytest.approx(expected, rel=1e-10)
-  assert frechet.distance(*sets[::-1]) == pytest.approx(expected, rel=1e-10)
+  assert frechet.distance(*sets[::-1]) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("count", [2, 20, 500])

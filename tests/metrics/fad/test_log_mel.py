@@ -17,12 +17,6 @@ def noise(seconds, batch=1, channels=1):
   return RNG.uniform(-0.5, 0.5, shape).astype(np.float32)
 
 
-def sine(frequency_hz, seconds=1.0, rate=RATE):
-  time = np.arange(round(seconds * rate)) / rate
-  tone = 0.5 * np.sin(2 * np.pi * frequency_hz * time)
-  return tone[None, :, None].astype(np.float32)
-
-
 def mel(frequency_hz):
   return 1127 * math.log(1 + frequency_hz / 700)
 
@@ -60,22 +54,14 @@ def test_frames_are_those_of_the_definition():
     )
 
 
-def test_filters_add_up_to_one_between_the_outer_centres():
-  filters = log_mel.mel_filters()
-  assert filters.shape == (257, 64)
-  hertz = np.arange(257) * 31.25
-  outside = (hertz <= 125) | (hertz >= 7500)
-  np.testing.assert_allclose(filters[outside], 0.0, atol=1e-12)
-  # Neighbouring triangles complement one another.
-  spacing = (mel(7500) - mel(125)) / 65
-  mels = np.array([mel(f) for f in hertz])
-  inner = (mels >= mel(125) + spacing) & (mels <= mel(7500) - spacing)
-  np.testing.assert_allclose(filters[inner].sum(axis=1), 1.0, rtol=1e-12)
-
-
 def test_resampled_audio_has_the_same_patches():
-  direct = log_mel.patches(sine(1_000.0, 2.0), sample_rate=RATE)
-  found = log_mel.patches(sine(1_000.0, 2.0, 44_100), sample_rate=44_100)
+  direct, found = (
+    log_mel.patches(
+      0.5 * np.sin(2_000 * np.pi * np.arange(2 * rate) / rate)[None, :, None],
+      sample_rate=rate,
+    )
+    for rate in (RATE, 44_100)
+  )
   # At its ends, resampled audio rings.
   np.testing.assert_allclose(found[:, 2:-2], direct[:, 2:-2], atol=0.03)
 
@@ -153,12 +139,6 @@ def test_too_short_for_a_frame(samples, rate):
   assert np.isnan(log_mel.frechet_logmel(audio, audio, sample_rate=rate))
 
 
-def test_silence_is_the_offset():
-  silence = np.zeros((1, 16_000, 2), np.float32)
-  found = log_mel.patches(silence, sample_rate=RATE, peak_normalised=True)
-  np.testing.assert_allclose(found, np.full((1, 96, 64), math.log(0.01)))
-
-
 def test_embedding_is_mean_and_deviation():
   audio = noise(2.0)
   audio[0, 16_000:] *= 0.1
@@ -171,23 +151,9 @@ def test_embedding_is_mean_and_deviation():
     np.testing.assert_allclose(window[64:], frames.std(axis=0), atol=1e-6)
 
 
-def test_distance_grows_with_the_distortion():
-  target = noise(1.0, batch=4) * np.linspace(0.1, 1, 16_000)[:, None]
-  target = target.astype(np.float32)
-  found = [
-    log_mel.frechet_logmel(
-      np.clip(target, -level, level), target, sample_rate=RATE
-    )
-    for level in (1.0, 0.2, 0.1, 0.05)
-  ]
-  assert found[0].shape == (1,)
-  assert found[0].dtype == np.float64
-  assert found[0] == pytest.approx(0.0, abs=1e-10)
-  assert np.all(np.diff(np.ravel(found)) > 0)
-
-
 def test_a_gain_shifts_the_mean_alone():
   audio = 1_000 * noise(2.0, batch=2)
   found = log_mel.frechet_logmel(2 * audio, audio, sample_rate=RATE)
+  assert (found.shape, found.dtype) == ((1,), np.float64)
   # So loud that the offset of 0.01 does not count.
   assert found == pytest.approx(64 * math.log(2) ** 2, rel=1e-3)

@@ -53,7 +53,7 @@ ORACLE = [
 
 @pytest.mark.parametrize(("reference", "test", "odg", "movs"), ORACLE)
 def test_equals_pqevalaudio_on_recordings(reference, test, odg, movs):
-  """Where `METRIC_ORACLES` has the files; see its message."""
+  """Needs the files, in the folder `METRIC_ORACLES`."""
   folder = os.environ.get("METRIC_ORACLES")
   if not folder:
     pytest.skip(
@@ -70,7 +70,7 @@ def test_equals_pqevalaudio_on_recordings(reference, test, odg, movs):
   np.testing.assert_allclose(actual, movs, rtol=1e-5, atol=1e-9)
 
 
-def chord(seconds=1.5, silence=0.0, channels=1):
+def chord(seconds=1.5, channels=1):
   """Plucked partials and noise up to 24 kHz: `[1, time, channels]`."""
   time = np.arange(round(seconds * RATE)) / RATE
   noise = np.random.RandomState(0).standard_normal((len(time), channels))
@@ -79,7 +79,6 @@ def chord(seconds=1.5, silence=0.0, channels=1):
     tone = np.sin(2 * np.pi * hz * time + k) * np.exp(-(k + 1) * (time % 0.5))
     for channel in range(channels):
       audio[:, channel] += 0.3 / (1 + k + 2 * channel) * tone
-  audio[time < silence] = 0.0
   return audio[None]
 
 
@@ -92,62 +91,14 @@ def noisy(audio):
   return 0.98 * audio + 1e-4 * noise
 
 
-# Our own results, written down after they had agreed with those above: what
-# changes them is a change of the metric.
-# fmt: off
-PINNED = [
-  ({}, clipped, -3.90585967,
-   [642.557143, 642.485714, 23.8571318, 49.6096922, 3.03570962, 0.617883891,
-    41.5736729, 141.280286, 17.0926427, 0.999373421, 0.985714286]),
-  ({"silence": 0.3, "channels": 2}, noisy, -0.799440354,
-   [644.883929, 644.883929, -10.191486, 4.38879695, 0, 0.676078329,
-    3.82996726, 14.6543857, 0.0899346034, 0.183571745, 0.401785714]),
-  ({"seconds": 2.5, "silence": 0.8}, clipped, -3.9084573,
-   [642.875, 642.7875, 26.5464358, 50.9077113, 3.09751315, 0.463914636,
-    45.2090668, 155.986144, 17.617123, 0.999757251, 0.9875]),
-]
-# fmt: on
-
-
-@pytest.mark.parametrize(("signal", "degrade", "odg", "movs"), PINNED)
-def test_pinned_signals(signal, degrade, odg, movs):
-  target = chord(**signal)
-  result = analyse(degrade(target), target, sample_rate=RATE)
-  np.testing.assert_allclose(result.odg, odg, rtol=1e-6)
-  actual = [result.movs[name][0] for name in MOVS]
-  np.testing.assert_allclose(actual, movs, rtol=1e-6)
-
-
 @pytest.mark.parametrize("channels", [1, 2])
 def test_identical_signals_get_the_most(channels):
   target = chord(channels=channels)
-  result = analyse(target, target, sample_rate=RATE)
-  values = dict(result.movs)
-  band = values.pop("BandwidthRefB")
-  np.testing.assert_array_equal(values.pop("BandwidthTestB"), band)
-  assert values.pop("Total NMRB") < -100
-  np.testing.assert_array_equal(np.stack(list(values.values())), 0.0)
-  assert 0.1 < result.odg[0] < 0.22
-  assert peaq(noisy(target), target, sample_rate=RATE) < result.odg
-
-
-def test_polarity_does_not_matter():
-  target = chord()
-  same = peaq(target, target, sample_rate=RATE)
-  np.testing.assert_array_equal(peaq(-target, target, sample_rate=RATE), same)
-
-
-def test_two_channels_are_averaged_but_the_worse_is_detected():
-  target = chord(0.8)
-  perfect = np.concatenate([target, target], axis=2)
-  half = np.concatenate([target, clipped(target)], axis=2)
-  stereo = analyse(half, perfect, sample_rate=RATE).movs
-  left = analyse(target, target, sample_rate=RATE).movs
-  right = analyse(clipped(target), target, sample_rate=RATE).movs
-  for name in MOVS:
-    mean = (left[name] + right[name]) / 2
-    expected = right[name] if name in ("ADBB", "MFPDB") else mean
-    np.testing.assert_allclose(stereo[name], expected, rtol=1e-12)
+  best = peaq(target, target, sample_rate=RATE)
+  assert 0.1 < best[0] < 0.22
+  assert peaq(noisy(target), target, sample_rate=RATE) < best
+  # It does not hear polarity.
+  assert peaq(-target, target, sample_rate=RATE) == best
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])

@@ -60,19 +60,6 @@ def test_bandwidth_is_one_erb_and_the_gain_at_the_centre_one(rate):
     assert measured_hz == pytest.approx(24.7 + centre_hz / 9.26449, rel=0.05)
 
 
-def test_responses_are_those_of_the_sections():
-  size = 4096
-  actual = ear.frequency_responses(size, RATE)
-  filters = ear.sections(RATE, ear.centre_frequencies(RATE))
-  f = np.arange(size // 2 + 1) / size * RATE
-  for band in (0, 17, 39):
-    expected = np.prod(
-      [scipy.signal.freqz(s[:3], s[3:], f, fs=RATE)[1] for s in filters[band]],
-      axis=0,
-    )
-    np.testing.assert_allclose(actual[band], expected, atol=1e-6)
-
-
 def test_correlations_against_filtering_and_numpy():
   frame, count, lag, tail, rate = 120, 3, 40, 2400, 4000
   size = tail + frame * count

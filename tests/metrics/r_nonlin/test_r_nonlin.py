@@ -97,15 +97,6 @@ def test_weights_beyond_the_span_are_negative():
   assert scores[0] < scores[1] - 0.1
 
 
-def test_paper_is_a_named_reading():
-  target = _music()
-  estimate = _clipped(target, 0.3)
-  np.testing.assert_array_equal(
-    r_nonlin_paper(estimate, target, sample_rate=RATE),
-    r_nonlin(estimate, target, sample_rate=RATE, reading=PAPER),
-  )
-
-
 @pytest.mark.parametrize("reading", [FITTED, PAPER])
 def test_gain_and_lag_do_not_count(reading):
   target = np.pad(_music(), ((0, 0), (400, 400), (0, 0)))
@@ -143,16 +134,6 @@ def test_polarity_counts():
   noise = np.random.default_rng(0).standard_normal((1, RATE, 1))
   inverted = r_nonlin(-noise, noise, sample_rate=RATE)
   assert 0.3 < inverted[0] < 0.95
-
-
-def test_rises_with_the_clipping_threshold():
-  target = _music(2.0)
-  fractions = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
-  estimates = np.concatenate([_clipped(target, f) for f in fractions])
-  for metric in (r_nonlin, r_nonlin_paper):
-    scores = metric(estimates, target, sample_rate=RATE)
-    assert np.all(np.diff(scores) > 0.0)
-    assert scores[0] > 0.2 and scores[-1] == 1.0
 
 
 def test_channels_are_scored_apart_and_averaged():
@@ -200,13 +181,10 @@ def test_quiet_frames_are_dropped_where_a_reading_says_so():
 
 
 def test_a_frame_is_the_least():
-  target = _music()
-  estimate = _clipped(target, 0.2)
-  for time in (1, 239):
-    short = r_nonlin(estimate[:, :time], target[:, :time], sample_rate=RATE)
-    assert np.isnan(short)
-  frame = r_nonlin(estimate[:, :240], target[:, :240], sample_rate=RATE)
-  assert 0.0 < frame[0] <= 1.0
+  for time, scored in ((1, False), (239, False), (240, True)):
+    target = _music()[:, :time]
+    score = r_nonlin(_clipped(target, 0.2), target, sample_rate=RATE)
+    assert np.isfinite(score[0]) == scored
 
 
 @pytest.mark.filterwarnings("error")
