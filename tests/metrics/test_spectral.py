@@ -16,6 +16,7 @@ def _noise(seed, shape=(2, 9000, 2)):
   return (0.1 * noise).astype(np.float32)
 
 
+@pytest.mark.e2e
 def test_multi_resolution_is_the_loss_of_each_item():
   target = _noise(0)
   estimate = target + 0.3 * _noise(1)
