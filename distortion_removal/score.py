@@ -14,7 +14,7 @@ import numpy as np
 
 from distortion_removal import metrics
 from distortion_removal.audio import aligned as tracks
-from distortion_removal.audio.aligned import Track, load_beside
+from distortion_removal.audio.aligned import Track, load_estimate
 from distortion_removal.audio.alignment import common_part
 from distortion_removal.common import log
 from distortion_removal.common.errors import (
@@ -22,7 +22,7 @@ from distortion_removal.common.errors import (
   UserError,
   one_line_errors,
 )
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress
 from distortion_removal.evaluation.scores import number
 from distortion_removal.metrics import frechet, peaq
 from distortion_removal.report.tables import score_table
@@ -64,10 +64,10 @@ def score_files(
   """
   beside = [degraded] if degraded else []
   channels = tracks.check_files([reference, *estimates, *beside], mono)
-  target = tracks.load(reference, mono=mono)
+  target = tracks.load_reference(reference, mono=mono)
   _check_metrics(names, channels, target.sample_rate, degraded is not None)
   options = {"max_lag_seconds": max_lag_seconds, "mono": mono}
-  source = load_beside(degraded, target, **options) if degraded else None
+  source = load_estimate(degraded, target, **options) if degraded else None
   with Progress(
     len(estimates),
     "scored %.0f %% of the estimates",
@@ -75,7 +75,7 @@ def score_files(
     is_shown=len(estimates) > 1,
   ) as shown:
     for path in estimates:
-      estimate = load_beside(path, target, **options)
+      estimate = load_estimate(path, target, **options)
       yield compare(target, estimate, names, degraded=source, details=details)
       shown.advance(1)
 
@@ -104,10 +104,10 @@ def compare(
     "sample_rate": rate,
     "channels": aligned[0].shape[1],
     "compared_seconds": len(aligned[0]) / rate,
-    **estimate.done(),
+    **estimate.changes(),
   }
   if degraded:
-    result["degraded"] = {"file": str(degraded.path), **degraded.done()}
+    result["degraded"] = {"file": str(degraded.path), **degraded.changes()}
   for name in names:
     metric, parts = metrics.get(name), aligned
     if abs(estimate.lag_samples) <= metric.tolerated_lag_seconds * rate:

@@ -38,9 +38,9 @@ def store(tmp_path, caplog):
 
 
 def _pair(store, reference, estimate, rate=RATE, **options):
-  first = aligned.load(store("reference.wav", reference))
+  first = aligned.load_reference(store("reference.wav", reference))
   options = {"max_lag_seconds": 0.1} | options
-  return first, aligned.load_beside(
+  return first, aligned.load_estimate(
     store("estimate.wav", estimate, rate), first, **options
   )
 
@@ -51,7 +51,7 @@ def test_files_that_fit_are_taken_as_they_are(store, caplog):
   parts = aligned.compared_parts(*pair)
   np.testing.assert_array_equal(parts[0], np.float32(audio))
   np.testing.assert_array_equal(parts[1], np.float32(0.5 * audio))
-  assert pair[1].done() == {"resampled_from": None, "lag_samples": 0}
+  assert pair[1].changes() == {"resampled_from": None, "lag_samples": 0}
   assert caplog.messages == []
 
 
@@ -61,7 +61,7 @@ def test_the_references_rate_holds(store, caplog, rate):
   other = resampling.resample(audio, RATE, rate)
   reference, estimate = _pair(store, audio, other, rate)
   assert estimate.sample_rate == RATE
-  assert estimate.done() == {"resampled_from": rate, "lag_samples": 0}
+  assert estimate.changes() == {"resampled_from": rate, "lag_samples": 0}
   np.testing.assert_allclose(estimate.audio, reference.audio, atol=1e-4)
   (message,) = caplog.messages
   assert message.endswith(
@@ -107,7 +107,7 @@ def test_a_third_file_is_cut_alike(store):
   audio = _audio()
   reference, estimate = _pair(store, audio, audio[:-10])
   path = store("degraded.wav", 0.5 * audio[20:])
-  degraded = aligned.load_beside(path, reference, max_lag_seconds=0.1)
+  degraded = aligned.load_estimate(path, reference, max_lag_seconds=0.1)
   parts = aligned.compared_parts(reference, estimate, degraded)
   assert degraded.lag_samples == -20
   for part, gain in zip(parts, (1.0, 1.0, 0.5), strict=True):
@@ -148,10 +148,10 @@ def test_a_silent_channel_is_told(store, caplog):
 def test_means_of_channels(store):
   audio = _audio()
   path = store("a.wav", audio)
-  reference = aligned.load(path, mono=True)
+  reference = aligned.load_reference(path, mono=True)
   expected = audio.mean(axis=1, keepdims=True)
   np.testing.assert_allclose(reference.audio, expected, atol=1e-7)
-  estimate = aligned.load_beside(
+  estimate = aligned.load_estimate(
     path, reference, max_lag_seconds=0.0, mono=True
   )
   np.testing.assert_array_equal(estimate.audio, reference.audio)
