@@ -113,10 +113,7 @@ def _short(
 
 
 def _cross_fade(
-  function: Function,
-  blocks: Iterable[np.ndarray],
-  chunk: int,
-  overlap: int,
+  function: Function, blocks: Iterable[np.ndarray], chunk: int, overlap: int
 ) -> Iterator[np.ndarray]:
   """Fades from each output into the next.
 

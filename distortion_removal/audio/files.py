@@ -12,13 +12,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from distortion_removal.audio.integrity import AudioFileError, open_whole
+from distortion_removal.audio import integrity
+from distortion_removal.audio.integrity import AudioFileError
 from distortion_removal.common.files import replacing
 
 FORMATS = {
@@ -36,25 +37,30 @@ FORMATS = {
 BLOCK_FRAMES = 1 << 16
 
 
-@dataclass(frozen=True)
-class Reader:
-  """An open audio file: its header, and its samples in blocks.
+class Reader(soundfile.SoundFile):
+  """An audio file open for reading once, front to back.
 
-  `frames` are samples per channel; `subtype` is libsndfile's name of the sample
-  format.
+  Its header's `frames` (samples per channel), `sample_rate`, `channels` and
+  `subtype` stay readable when it is closed.
   """
 
-  path: Path
-  frames: int
-  sample_rate: int
-  channels: int
-  subtype: str
-  _file: soundfile.SoundFile = field(repr=False)
+  def __init__(self, path: Path):
+    super().__init__(os.fsencode(path))  # As bytes: any name is possible.
+    self.path = path
+    self.sample_rate = self.samplerate
+
+  def seekable(self) -> bool:
+    """Returns False, for soundfile would seek to where it is after each block.
+
+    That makes libsndfile's MP3 decoder drop the bits it carries over: errors up
+    to full scale at every block.
+    """
+    return False
 
   def blocks(
     self, frames: int = BLOCK_FRAMES, *, dtype: str = "float32"
   ) -> Iterator[np.ndarray]:
-    """Yields the audio once, in blocks `[frames, channels]`, the last shorter.
+    """Yields the audio in blocks `[frames, channels]`, the last one shorter.
 
     A `dtype` of "float64" holds any sample format exactly.
 
@@ -64,7 +70,7 @@ class Reader:
     position = 0
     while position < self.frames:
       try:
-        block = self._file.read(frames, dtype=dtype, always_2d=True)
+        block = self.read(frames, dtype=dtype, always_2d=True)
       except soundfile.LibsndfileError:
         block = np.zeros((0, self.channels), dtype)
       if not len(block):
@@ -76,8 +82,7 @@ class Reader:
       yield block
 
 
-@contextlib.contextmanager
-def open_reader(path: str | os.PathLike) -> Iterator[Reader]:
+def open_reader(path: str | os.PathLike) -> Reader:
   """Opens an audio file of any format that libsndfile knows.
 
   Raises:
@@ -85,15 +90,25 @@ def open_reader(path: str | os.PathLike) -> Iterator[Reader]:
       truncated according to its header.
   """
   path = Path(path)
-  with open_whole(path) as file:
-    yield Reader(
-      path=path,
-      frames=file.frames,
-      sample_rate=file.samplerate,
-      channels=file.channels,
-      subtype=file.subtype,
-      _file=file,
-    )
+  try:
+    with path.open("rb") as file:
+      is_empty = not file.read(1)
+  except OSError as error:
+    raise AudioFileError(path, error.strerror.lower()) from None
+  if is_empty:
+    raise AudioFileError(path, "empty file")
+  try:
+    reader = Reader(path)
+  except (soundfile.LibsndfileError, TypeError) as error:
+    # 1: SF_ERR_UNRECOGNISED_FORMAT. TypeError: .raw files have no header.
+    reason = "truncated or damaged header"
+    if getattr(error, "code", 1) == 1:
+      reason = "not audio in a known format"
+    raise AudioFileError(path, reason) from None
+  if reason := integrity.defect(reader, path):
+    reader.close()
+    raise AudioFileError(path, reason)
+  return reader
 
 
 def info(path: str | os.PathLike) -> Reader:
