@@ -1,8 +1,8 @@
 """Downloads large files: continues after a cut, and checks the hash.
 
-What has come lies next to the file's place as `NAME.partial`, and the next
-connection, of this run or a later one, asks for the rest only. The file gets
-its name once its hash is the published one, so a file of that name is whole.
+An unfinished file is `NAME.partial`, and the next connection, of this run or a
+later one, asks for the rest only. The file gets its name once its hash is the
+published one, so a file of that name is whole.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from distortion_removal.common.log import Progress, logger
 
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60.0
-# Before each try that follows one which brought nothing.
+# Before each new try, as long as the tries bring nothing.
 _WAITS_SECONDS = (1.0, 5.0, 20.0, 60.0)
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 # Not every OSError: a full disk is one, too.
@@ -67,7 +67,7 @@ def download(
   if _digest(partial, checksum) != checksum:
     partial.unlink()
     raise UserError(
-      f"what came from {url} is not the published file ({checksum}) and was "
+      f"the download from {url} is not the published file ({checksum}) and was "
       f"deleted; run this again, or put the file into {path.parent}"
     )
   partial.replace(path)

@@ -33,8 +33,8 @@ def unpack(
     UserError: the archive is truncated, altered, unsafe or none, or holds
       nothing that is wanted.
   """
-  # Not `files.replacing`, whose name changes: what a killed process left is
-  # gigabytes, and this run removes it.
+  # A fixed name, unlike that of `files.replacing`: a killed process leaves
+  # gigabytes, which the next one removes.
   partial = folder.with_name(f"{folder.name}.partial")
   shutil.rmtree(partial, ignore_errors=True)
   partial.mkdir(parents=True)
@@ -61,22 +61,21 @@ def _extract(
 ) -> int:
   """Reads the archive to its end, and counts the members it extracts."""
   count = done = 0
+  size = archive.stat().st_size
   with (
     archive.open("rb") as file,
     gzip.GzipFile(fileobj=file) as stream,
     tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK_BYTES) as tar,
-    Progress(
-      archive.stat().st_size, "unpacked %.0f %%", unit="B", is_shown=True
-    ) as progress,
+    Progress(size, "unpacked %.0f %%", unit="B", is_shown=True) as shown,
   ):
     for member in tar:
-      # The filter refuses links and paths that lead outside, and devices.
+      # Refuses devices, and links and paths that lead outside.
       safe = tarfile.data_filter(member, str(folder))
       target = place(PurePosixPath(safe.name))
       if target is not None and not safe.isdir():
         tar.extract(safe.replace(name=str(target)), folder, filter="data")
         count += 1
-      progress.advance(file.tell() - done)
+      shown.advance(file.tell() - done)
       done = file.tell()
     # tarfile stops before the end, where the checksum is.
     while stream.read(_BLOCK_BYTES):

@@ -54,6 +54,11 @@ def refused(path, match):
   assert not [p for p in path.parent.iterdir() if p.is_dir()]
 
 
+def test_a_leading_slash_is_ignored(tmp_path):
+  unpack(pack(tmp_path / "a.tgz", {"/want": b"x"}), tmp_path / "out")
+  assert (tmp_path / "out" / "want").read_bytes() == b"x"
+
+
 def test_takes_what_is_wanted(good, tmp_path):
   # Left behind by a process that was killed.
   (tmp_path / "out.partial").mkdir()
