@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -228,23 +227,19 @@ def _create(
     raise AudioFileError(path, f"the format cannot hold {wanted}") from None
 
 
-@dataclass(frozen=True)
-class Scratch:
+class Scratch(soundfile.SoundFile):
   """Audio kept on disk between two passes; see `scratch_file`."""
 
-  _file: soundfile.SoundFile
-  _path: Path
-  _dtype: str
-
-  def write(self, block: np.ndarray) -> None:
+  def write(self, data: np.ndarray) -> None:
     """Appends `[time, channels]`."""
-    with _disk_errors(self._path):
-      self._file.write(block)
+    with _disk_errors(Path(self.name)):
+      super().write(data)
 
   def read_blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
     """Yields all that was written, in blocks of `frames`."""
-    self._file.seek(0)
-    return self._file.blocks(frames, dtype=self._dtype, always_2d=True)
+    self.seek(0)
+    dtype = "float64" if self.subtype == "DOUBLE" else "float32"
+    return self.blocks(frames, dtype=dtype, always_2d=True)
 
 
 @contextlib.contextmanager
@@ -257,12 +252,12 @@ def scratch_file(
 ) -> Iterator[Scratch]:
   """Opens a temporary file of `dtype` in the folder of the file `target`."""
   subtype = {"float32": "FLOAT", "float64": "DOUBLE"}[dtype]
-  target = Path(target)
-  _check_folder(target)
+  folder = Path(target).parent
+  _check_folder(Path(target))
   with (
-    tempfile.NamedTemporaryFile(dir=target.parent, prefix=".scratch-") as place,
-    soundfile.SoundFile(
-      place.name, "w+", sample_rate, channels, subtype, format="W64"
-    ) as file,
+    tempfile.NamedTemporaryFile(dir=folder, prefix=".scratch-") as file,
+    Scratch(
+      file.name, "w+", sample_rate, channels, subtype, format="W64"
+    ) as scratch,
   ):
-    yield Scratch(file, Path(place.name), dtype)
+    yield scratch

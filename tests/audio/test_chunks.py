@@ -134,32 +134,18 @@ def test_chunks_that_overlap_by_the_context_are_joined_exactly(context, length):
   np.testing.assert_allclose(output, network(audio), rtol=1e-6)
 
 
-@pytest.mark.parametrize("length", [28, 41, 64, 95, 96, 97, 150])
-def test_short_recordings_take_the_program_of_whole_chunks(length):
-  """Where the audio is longer than the context, and exactly all the same."""
+def test_short_recordings_take_the_program_of_whole_chunks():
+  """All that are longer than the context; exactly, like all others."""
   inner, lengths = _filter(7, 20), set()
 
   def network(audio):
     lengths.add(audio.shape[1])
     return inner(audio)
 
-  audio = _noise(length)
-  output = apply(network, audio, overlap=30, hop=8, context=(7, 20))
-  np.testing.assert_allclose(output, inner(audio), rtol=1e-6)
-  assert lengths == {96}
-
-
-def test_few_lengths_are_shorter_than_the_context():
-  lengths = set()
-
-  def network(audio):
-    lengths.add(audio.shape[1])
-    return audio
-
   for length in range(1, 3 * CHUNK):
     audio = _noise(length, batch=1, channels=1)
     output = apply(network, audio, overlap=30, hop=8, context=(7, 20))
-    np.testing.assert_array_equal(output, audio)
+    np.testing.assert_allclose(output, inner(audio), rtol=1e-6)
   assert lengths == {8, 16, 24, 96}
 
 
