@@ -19,7 +19,7 @@ from distortion_removal.common.errors import (
   UserError,
   one_line_errors,
 )
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress
 from distortion_removal.metrics import number, peaq
 from distortion_removal.metrics.fad import frechet
 
@@ -57,20 +57,20 @@ def score_files(
   """
   inputs = [degraded] if degraded else []
   channels = aligned.check_files([reference, *estimates, *inputs], mono)
-  target = aligned.load(reference, mono=mono)
+  target = aligned.load_reference(reference, mono=mono)
   for name in names:
     metric = metrics.get(name)
     if metric.needs_degraded and not degraded:
       raise UserError(f"{name} needs the estimates' input; add --degraded=FILE")
     metric.check(sample_rate=target.sample_rate, channels=channels)
   options = {"max_lag_seconds": max_lag_seconds, "mono": mono}
-  sources = [aligned.load_beside(path, target, **options) for path in inputs]
+  sources = [aligned.load_estimate(path, target, **options) for path in inputs]
   message, is_shown = "scored %.0f %% of the estimates", len(estimates) > 1
   with Progress(
     len(estimates), message, unit="file", is_shown=is_shown
   ) as progress:
     for path in estimates:
-      estimate = aligned.load_beside(path, target, **options)
+      estimate = aligned.load_estimate(path, target, **options)
       yield _compare([target, estimate, *sources], names, details)
       progress.advance(1)
 
@@ -88,10 +88,10 @@ def _compare(
     "sample_rate": rate,
     "channels": common[0].shape[1],
     "compared_seconds": len(common[0]) / rate,
-    **estimate.done(),
+    **estimate.changes(),
   }
   for track in degraded:
-    result["degraded"] = {"file": str(track.path), **track.done()}
+    result["degraded"] = {"file": str(track.path), **track.changes()}
   for name in names:
     metric, parts = metrics.get(name), common
     if abs(estimate.lag_samples) <= metric.tolerated_lag_seconds * rate:

@@ -21,7 +21,9 @@ URL = (
   "https://github.com/harritaylor/torchvggish/releases/download/v0.1/"
   "vggish-10086976.pth"
 )
-SHA256 = "10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b"
+CHECKSUM = (
+  "sha256:10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b"
+)
 
 
 def import_weights(weights: Path | None, output: Path) -> None:
@@ -36,9 +38,9 @@ def import_weights(weights: Path | None, output: Path) -> None:
   """
   if weights is None:
     weights = output.parent / URL.rsplit("/", 1)[1]
-    download.download(URL, weights, sha256=SHA256)
+    download.download(URL, weights, CHECKSUM)
   else:
-    download.verify(weights, URL, sha256=SHA256)
+    download.verify(weights, URL, CHECKSUM)
   state = state_dict.load(weights)
   vggish.save_weights(output, vggish_weights.from_state_dict(state))
 

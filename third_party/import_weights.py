@@ -14,12 +14,14 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from distortion_removal import models
-from distortion_removal.common import flag_errors, log
+from distortion_removal.common import log
 from distortion_removal.common.errors import (
   UserError,
+  flags_parser,
   look_up,
   one_line_errors,
 )
+from distortion_removal.inference import weights
 from distortion_removal.training import check_config
 from third_party import demucs_weights, open_unmix_weights, state_dict
 
@@ -41,11 +43,11 @@ def _main(argv: list[str]) -> None:
   for flag in (_CONFIG, _WEIGHTS, _OUTPUT):
     if flag.value is None:
       raise UserError(f"--{flag.name} is missing; see --help")
-  config, weights = _CONFIG.value, Path(_WEIGHTS.value)
+  config, source = _CONFIG.value, Path(_WEIGHTS.value)
   check_config.check(config)
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
-  variables = convert(state_dict.load(weights), models.from_config(config))
-  origin = f"imported from {weights.name}"
+  variables = convert(state_dict.load(source), models.from_config(config))
+  origin = f"imported from {source.name}"
   weights.save(Path(_OUTPUT.value), variables, config, 0, origin=origin)
   print(f"written: {_OUTPUT.value}")
 
@@ -53,4 +55,4 @@ def _main(argv: list[str]) -> None:
 if __name__ == "__main__":
   log.setup()
   with one_line_errors():
-    app.run(_main, flags_parser=flag_errors.parser(_CONFIG))
+    app.run(_main, flags_parser=flags_parser(_CONFIG))

@@ -16,7 +16,7 @@ NAME = "vggish-10086976.pth"
 def publish(monkeypatch, path):
   """Lets a file be the published one, and its place the address."""
   digest = hashlib.sha256(path.read_bytes()).hexdigest()
-  monkeypatch.setattr(import_vggish, "SHA256", digest)
+  monkeypatch.setattr(import_vggish, "CHECKSUM", f"sha256:{digest}")
   publish_at(monkeypatch, path)
 
 
