@@ -46,7 +46,3 @@ def test_bits_and_hold_are_of_each_item():
     audio, bits, hold
   )
   np.testing.assert_array_equal(vmapped, together)
-
-
-def test_silence_stays():
-  assert not np.any(bit_crush.bit_crush(jnp.zeros((1, 9, 1)), 1.0, hold=2))

@@ -125,21 +125,6 @@ def test_silence_stays_silence_without_colour_and_steps_with_it():
   np.testing.assert_allclose(actual, expected, rtol=2e-6)
 
 
-def test_each_item_and_channel_is_on_its_own():
-  audio = jnp.stack([plucks(700, 2, seed) for seed in range(3)])
-  gains_db = jnp.array([10.0, 30.0, 50.0])
-  together = overdrive.overdrive(audio, gains_db)
-  for item in range(3):
-    for channel in range(2):
-      mono = audio[item : item + 1, :, channel : channel + 1]
-      alone = overdrive.overdrive(mono, gains_db[item])[0, :, 0]
-      np.testing.assert_allclose(together[item, :, channel], alone, atol=1e-6)
-  vmapped = jax.vmap(overdrive.overdrive)(audio, gains_db)
-  np.testing.assert_allclose(vmapped, together, atol=1e-6)
-  jitted = jax.jit(overdrive.overdrive)(audio, gains_db)
-  np.testing.assert_allclose(jitted, together, atol=1e-6)
-
-
 def test_accelerators_are_asked_for_full_float32_products():
   program = str(jax.make_jaxpr(overdrive.overdrive)(jnp.ones((1, 999, 1)), 9.0))
   products = program.count("= dot_general")

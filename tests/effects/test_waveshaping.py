@@ -177,35 +177,3 @@ def test_silence_stays_and_has_a_gradient(name):
   gradient = jax.grad(lambda x: EFFECTS[name](x, 20.0)[0, -1, 0])(silence)
   np.testing.assert_allclose(gradient[0, -1, 0], 10, rtol=1e-6)
   assert not np.any(gradient[1])
-
-
-@pytest.mark.parametrize("oversample", [1, 2])
-@pytest.mark.parametrize("name", EFFECTS)
-def test_items_and_channels_are_on_their_own(name, oversample):
-  audio = np.random.default_rng(1).uniform(-0.5, 0.5, (3, 200, 2))
-  gains_db = jnp.array([0.0, 20.0, 40.0])
-
-  def effect(audio, gain_db):
-    return EFFECTS[name](audio, gain_db, oversample=oversample)
-
-  together = effect(audio, gains_db)
-  assert together.dtype == jnp.float32
-  for item in range(3):
-    for channel in range(2):
-      mono = audio[item, :, channel : channel + 1]
-      alone = effect(mono, gains_db[item])
-      np.testing.assert_allclose(
-        together[item, :, channel], alone[:, 0], atol=2e-5
-      )
-  vmapped = jax.vmap(effect)(audio, gains_db)
-  np.testing.assert_allclose(vmapped, together, atol=2e-5)
-
-
-@pytest.mark.parametrize("name", EFFECTS)
-def test_another_level_compiles_nothing(name):
-  EFFECTS[name].clear_cache()
-  audio = jnp.full((2, 10, 1), 0.01)
-  quiet = EFFECTS[name](audio, jnp.array([0.0, 1.0]))
-  loud = EFFECTS[name](audio, jnp.array([20.0, 30.0]))
-  assert np.all(loud[:, 0] > 2 * quiet[:, 0])
-  assert EFFECTS[name]._cache_size() == 1
