@@ -126,11 +126,6 @@ def test_options_are_the_keyword_arguments(name):
     assert all(map(option.allows, default))
 
 
-def test_the_crush_counts_bits():
-  effect = effects.get("bit_crush")
-  assert (effect.level_name, effect.unit) == ("bits", "bit")
-
-
 def test_nothing_is_applied_to_what_was_recorded():
   with pytest.raises(ValueError, match="recorded"):
     effects.apply(effects.get("recorded"), decay(), 0.0, 0)

@@ -89,25 +89,19 @@ def test_each_kind_is_its_effect_between_tones(name):
   assert np.mean(wrong) <= (0.01 if name == "bit_crush" else 0)
 
 
-def test_more_drive_distorts_more():
+def test_more_drive_distorts_more_and_is_bounded():
   audio, seeds = plucks(40), np.arange(40, dtype=np.uint32)
 
   def distances(gain_db):
     output = np.float64(distort(audio, gain_db, seeds))
+    # Rails of 1, tone of +6 or +9 dB twice, and the overshoot of filters.
+    assert np.abs(output).max() < 6
     inner = np.sum(audio * output, (1, 2))
     norms = np.sum(audio**2, (1, 2)) * np.sum(output**2, (1, 2))
     return 1 - inner**2 / norms  # 0 for a scaled copy
 
   medians = [np.median(distances(gain_db)) for gain_db in (10.0, 25.0, 45.0)]
   assert medians[0] < medians[1] < medians[2]
-
-
-def test_every_drive_is_bounded():
-  """Rails of 1, tone of +6 or +9 dB twice, and the overshoot of filters."""
-  for gain_db in (0.0, 20.0, 60.0):
-    output = distort(plucks(40), gain_db, np.arange(40, dtype=np.uint32))
-    assert np.all(np.isfinite(output))
-    assert np.abs(output).max() < 6
 
 
 def test_silence_stays_but_for_the_step_of_a_coloured_overdrive():
@@ -119,8 +113,7 @@ def test_silence_stays_but_for_the_step_of_a_coloured_overdrive():
 
 
 def test_the_draws_are_the_same_on_every_version():
-  """Of four seeds, as they were when this was written."""
-  drawn = random_distortion.draw(np.arange(4, dtype=np.uint32))
+  drawn = draw(np.arange(4, dtype=np.uint32))
   kinds = [random_distortion.KINDS[kind] for kind in drawn.kind]
   assert kinds == ["bit_crush", "tanh", "arctan", "overdrive"]
   np.testing.assert_array_equal(drawn.hold, [4, 1, 1, 1])

@@ -96,12 +96,16 @@ def test_diode_of_any_knee_is_finite(knee):
   with np.errstate(over="ignore"):
     expected = np.exp(-np.logaddexp(0, knee * np.log(driven[:-1])) / knee)
   expected = np.append(driven[:-1] * expected, 0.0)
-  actual = waveshaping.diode(jnp.float32(driven), rails, (knee, knee))
+
+  @jax.jit
+  @jax.vmap
+  @jax.value_and_grad
+  def diode(u):
+    return waveshaping.diode(u, rails, (knee, knee))
+
+  actual, slope = diode(jnp.float32(driven))
   np.testing.assert_allclose(actual, expected, rtol=1e-5)
-  slope = jax.vmap(
-    jax.grad(lambda u: waveshaping.diode(u, rails, (knee, knee)))
-  )
-  assert np.isfinite(slope(jnp.float32(driven))).all()
+  assert np.isfinite(slope).all()
 
 
 def test_diode_makes_even_harmonics_only_of_unlike_rails_and_no_mean():
@@ -167,13 +171,3 @@ def test_gradient_equals_finite_differences(name):
   ends = [by_numpy(audio, 9.0 + s * step) for s in (-1, 1)]
   expected = (ends[1] - ends[0]) / (2 * step)
   np.testing.assert_allclose(by_gain, expected, rtol=1e-3)
-
-
-@pytest.mark.parametrize("name", EFFECTS)
-def test_silence_stays_and_has_a_gradient(name):
-  silence = jnp.zeros((2, 300, 1))
-  assert not np.any(EFFECTS[name](silence, 50.0))
-  assert not np.any(EFFECTS[name](silence, 50.0, oversample=4))
-  gradient = jax.grad(lambda x: EFFECTS[name](x, 20.0)[0, -1, 0])(silence)
-  np.testing.assert_allclose(gradient[0, -1, 0], 10, rtol=1e-6)
-  assert not np.any(gradient[1])
