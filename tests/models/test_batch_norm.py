@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distortion_removal.models.batch_norm import BatchNorm
+from distortion_removal.models.umx import BatchNorm
 
 FEATURES = 3
 
