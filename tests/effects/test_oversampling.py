@@ -1,4 +1,4 @@
-"""What oversampling keeps, and how much aliasing it takes away."""
+"""Oversampling keeps the band and takes aliasing away."""
 
 import jax
 import jax.numpy as jnp

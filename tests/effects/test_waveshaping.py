@@ -90,7 +90,7 @@ def test_diode_halves_approach_their_rails():
 
 @pytest.mark.parametrize("knee", [1.0, 2.5, 16.0, 50.0, 400.0])
 def test_diode_of_any_knee_is_finite(knee):
-  """As the formula has it in float64; hard knees are a hard clip."""
+  """Equal to the formula in float64; hard knees are a hard clip."""
   driven = np.concatenate([np.geomspace(1e-6, 1e3, 50), [0.0]])
   rails = (jnp.float32(1.0), jnp.float32(0.5))
   with np.errstate(over="ignore"):

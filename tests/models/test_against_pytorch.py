@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_networks import assert_near
 
 from distortion_removal import models
 
@@ -60,12 +61,6 @@ def _reference(name, model):
       if parameter.requires_grad:
         torch.nn.init.normal_(parameter, std=0.4)
   return port, network
-
-
-def _assert_near(actual, expected, relative):
-  """Asserts an error relative to the largest expected value."""
-  scale = np.abs(expected).max()
-  np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
 
 
 @pytest.mark.parametrize(
@@ -121,12 +116,12 @@ def test_value_and_gradient(name, time, fields):
     return jnp.square(restored - clean).mean(), restored
 
   gradient, restored = jax.jit(jax.grad(loss, has_aux=True))(params)
-  _assert_near(restored, expected.detach().numpy(), 1e-5)
+  assert_near(restored, expected.detach().numpy(), 1e-5)
   expected = port.from_state_dict(
     {k: v.grad.numpy() for k, v in named.items() if v.requires_grad}, model
   )
   relative = 2e-4 if name == "demucs" else 1e-4
-  jax.tree.map(lambda a, b: _assert_near(a, b, relative), gradient, expected)
+  jax.tree.map(lambda a, b: assert_near(a, b, relative), gradient, expected)
 
 
 @pytest.mark.parametrize("name", PORTS)

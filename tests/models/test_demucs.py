@@ -6,6 +6,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+from random_networks import assert_near
 
 from distortion_removal.models.demucs import Demucs
 from third_party.demucs_weights import from_state_dict, reference
@@ -80,12 +81,6 @@ def jitted(model):
 
 def apply(model, variables, audio):
   return np.asarray(jitted(model)(variables, audio))
-
-
-def assert_near(actual, expected, relative):
-  """Equal up to an error relative to the largest expected value."""
-  scale = np.abs(expected).max()
-  np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What all networks promise, on tiny ones, and what their fields refuse."""
+"""The interface of all networks, on tiny ones, and fields that cannot work."""
 
 import functools
 
@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from conftest import shipped_config
+from random_networks import random_variables
 
 from distortion_removal import models
 from distortion_removal.audio import chunks
@@ -20,23 +21,10 @@ def _tiny_fields(name):
   return dict(shipped_config(f"{name}_signaltrain", "smoke").model.fields)
 
 
-def _random_variables(model):
-  """Variables that keep a signal's level; no bias or statistic is zero."""
-  rng = np.random.default_rng(1)
-
-  def draw(path, leaf):
-    values = rng.normal(0, np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape)
-    is_variance = path[-1].key == "var"
-    return np.float32(1 + np.abs(values) if is_variance else values)
-
-  shapes = models.variable_shapes(model)
-  return jax.tree_util.tree_map_with_path(draw, shapes)
-
-
 @functools.cache
 def _tiny(name):
   model = models.create(name, audio_channels=2, **_tiny_fields(name))
-  return model, _random_variables(model)
+  return model, random_variables(model)
 
 
 @functools.cache
@@ -105,7 +93,7 @@ def test_dropout_is_driven_by_its_stream_in_training_only(name):
 def test_chunks_with_context_give_what_the_whole_recording_does(name, fields):
   """Short of a hop, short of a chunk in whole hops, of a chunk, and longer."""
   model = models.create(name, **_tiny_fields(name) | fields)
-  variables = _random_variables(model)
+  variables = random_variables(model)
   restore = jax.jit(functools.partial(model.apply, variables))
   overlap = sum(model.context)
   hops = 2 * overlap // model.hop + 3

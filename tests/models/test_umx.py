@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_networks import assert_near
 
 from distortion_removal.audio.stft import stft
 from distortion_removal.common.errors import UserError
@@ -51,10 +52,10 @@ def tensor(audio):
 
 
 def run_reference(network, degraded, clean):
-  """What the PyTorch network gives in evaluation, and does in training.
+  """Evaluates the PyTorch network and takes a training step.
 
-  The loss is the mean squared error of magnitudes. Under `weights/` stands the
-  state dictionary, under `updated/` the running statistics after the step.
+  The loss is the mean squared error of magnitudes. `weights/…` is the state
+  dictionary, `updated/…` the running statistics after the step.
   """
   import torch
 
@@ -124,12 +125,6 @@ def torch():
   torch.set_num_threads(1)
   yield
   torch.set_num_threads(threads)
-
-
-def assert_near(actual, expected, relative=1e-5):
-  """Equal up to an error relative to the largest expected value."""
-  scale = np.abs(expected).max()
-  np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
 
 
 def assert_evaluates(model, arrays):
@@ -233,7 +228,7 @@ def test_initial_parameters_are_those_of_pytorch():
 
 
 def test_input_scalers_standardise_the_statistics(stored, variables):
-  """Of magnitudes whose statistics they are, the network reads z-scores."""
+  """The network reads z-scores of magnitudes with these statistics."""
   rng = np.random.default_rng(0)
   magnitude = rng.gamma(2.0, np.arange(1.0, 18.0), (500, 17))
   mean, std = magnitude.mean(0), magnitude.std(0)
@@ -280,7 +275,7 @@ def test_a_mask_of_ones_restores_the_input(stored, variables):
 
 @pytest.mark.e2e
 def test_the_phase_is_the_inputs_and_levels_are_the_estimate(stored, variables):
-  """Of the waveform, whose transform is known where frames do not overlap."""
+  """By an inverse transform written out in NumPy."""
   model = MODEL.clone(stft_size=32, stft_hop=16)
   degraded = stored["degraded"]
   estimate = jax.jit(functools.partial(model.apply, method="magnitudes"))

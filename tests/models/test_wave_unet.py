@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.signal
+from random_networks import assert_near, random_variables
 
 from distortion_removal.models.wave_unet import WaveUNet
 
@@ -94,27 +95,8 @@ def described(model, params, audio):
   return (audio - x if model.output == "difference" else x), layers
 
 
-def random_params(model, seed=0):
-  """Weights that leave no layer near zero, and biases that are not zero."""
-  audio = np.zeros((1, 1, model.audio_channels), np.float32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), audio)["params"]
-  rng = np.random.default_rng(seed)
-
-  def draw(leaf):
-    scale = np.prod(leaf.shape[:-1]) ** -0.5
-    return rng.normal(0, scale, leaf.shape).astype(np.float32)
-
-  return jax.tree.map(draw, shapes)
-
-
 def random_audio(*shape):
   return np.random.default_rng(1).uniform(-0.5, 0.5, shape).astype(np.float32)
-
-
-def assert_near(actual, expected, relative):
-  """Equal up to an error relative to the largest expected value."""
-  scale = np.abs(expected).max()
-  np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +122,7 @@ def assert_near(actual, expected, relative):
 )
 def test_every_layer_is_as_described(time, fields):
   model = WaveUNet(**SMALL | fields)
-  params = random_params(model)
+  params = random_variables(model)["params"]
   audio = random_audio(2, time, model.audio_channels)
   restored, state = jax.jit(
     lambda audio: model.apply(
@@ -201,7 +183,9 @@ def test_context_is_tight(fields):
   """Derivatives are zero just where no path leads: all weights are positive."""
   model = WaveUNet(**SMALL | {"filters": 1} | fields)
   # Small ones, so that the output function does not saturate.
-  params = jax.tree.map(lambda leaf: np.abs(leaf) / 8, random_params(model))
+  params = jax.tree.map(
+    lambda leaf: np.abs(leaf) / 8, random_variables(model)["params"]
+  )
   before, after = model.context
   time = before + 2 * model.hop + after
   audio = np.full((1, time, 1), 1e-3, np.float32)
@@ -215,7 +199,7 @@ def test_context_is_tight(fields):
 
 
 def test_context_of_the_paper():
-  """What 'valid' adds on either side, and the distance of two deep steps."""
+  """The margin of 'valid' and the distance between two of the deepest steps."""
   added = (147443 - 16389) // 2
   assert WaveUNet().context == (added + 4095, added + 4095)
   assert WaveUNet().hop == 4096
