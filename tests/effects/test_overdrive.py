@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distortion_removal.effects import overdrive as module
+from distortion_removal.effects.overdrive import overdrive as effect
 
 VECTORS = pathlib.Path(__file__).with_name("overdrive_vectors.npz")
-overdrive = jax.jit(module.overdrive)
+overdrive = jax.jit(effect)
 STORED = [(0, 20), (20, 0), (35, 0), (50, 0), (35, 20), (20, 100)]
 
 
@@ -118,8 +118,8 @@ def test_silence_steps_with_colour():
 
 def test_accelerators_are_asked_for_full_float32_products():
   """Two in the DC blocker, one in either filter of the oversampling."""
-  effect = functools.partial(module.overdrive, oversample=2)
-  program = str(jax.make_jaxpr(effect)(jnp.ones((1, 999, 1)), 9.0))
+  oversampled = functools.partial(effect, oversample=2)
+  program = str(jax.make_jaxpr(oversampled)(jnp.ones((1, 999, 1)), 9.0))
   assert program.count("= dot_general") == 4
   assert program.count("precision=(Precision.HIGHEST") == 4
 

@@ -13,7 +13,6 @@ from random_networks import assert_near
 
 from distortion_removal import models
 
-torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.e2e
 
 PORTS = {
@@ -48,11 +47,18 @@ LEARNED = {"upsampling": "learned"}
 DIFFERENCE = {"output": "difference"}
 
 
+@pytest.fixture
+def torch():
+  return pytest.importorskip("torch")
+
+
 def _reference(name, model):
   """The network's port, and a PyTorch network without vanishing weights."""
-  port = importlib.import_module(PORTS[name])
+  import torch
+
   torch.manual_seed(1)
   try:
+    port = importlib.import_module(PORTS[name])
     network = port.reference(model)
   except ImportError as error:
     pytest.skip(str(error))
@@ -97,7 +103,7 @@ def _reference(name, model):
     ),
   ],
 )
-def test_value_and_gradient(name, time, fields):
+def test_value_and_gradient(torch, name, time, fields):
   model = models.create(name, **SMALL[name] | fields)
   port, network = _reference(name, model)
   shape = (2, 2, time, model.audio_channels)
@@ -125,7 +131,7 @@ def test_value_and_gradient(name, time, fields):
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_nothing_stays_on_the_cpu(name):
+def test_nothing_stays_on_the_cpu(torch, name):
   _, network = _reference(name, models.create(name, **SMALL[name]))
   network.to("meta")
   # "meta" has no inverse Fourier transform.

@@ -277,6 +277,7 @@ def test_autoencode_scales_by_the_pooled_envelope():
   np.testing.assert_allclose(restored, expected, atol=1e-6)
 
 
+@pytest.mark.e2e
 def test_autoencode_trains_the_convolutions_alone():
   model = MONO
   audio = noise(0, 1, 96, 1)

@@ -65,6 +65,7 @@ def test_demucs_by_hand():
   }
 
 
+@pytest.mark.e2e
 def test_the_papers_demucs():
   found = describe(Demucs(), name="demucs")
   assert json.loads(json.dumps(found)) == found

@@ -38,6 +38,7 @@ def _noise(length, channels=2):
   return np.float32(0.3 * rng.standard_normal((2, length, channels)))
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", NAMES)
 def test_any_length(name):
   for length in (1, 777):
@@ -50,6 +51,7 @@ def test_any_length(name):
   np.testing.assert_allclose(_restore(name)(audio)[1], output[1], atol=1e-5)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", NAMES)
 def test_bfloat16_stays_near_float32(name):
   model, _ = _tiny(name)
@@ -62,11 +64,14 @@ def test_bfloat16_stays_near_float32(name):
   assert 0 < np.abs(rounded - exact).max() <= 0.05 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("name", ["crafx", "umx"])
-def test_dropout_is_driven_by_its_stream_in_training_only(name):
-  model, variables = _tiny(name)
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+  ("name", "fields"), [("crafx", {}), ("umx", {"lstm_layers": 2})]
+)
+def test_dropout_is_driven_by_its_stream_in_training_only(name, fields):
+  model = models.create(name, **_tiny_fields(name) | fields)
   assert model.dropout > 0
-  audio = _noise(777)
+  variables, audio = random_variables(model), _noise(777, 1)
 
   @jax.jit
   def train(seed):
@@ -78,7 +83,7 @@ def test_dropout_is_driven_by_its_stream_in_training_only(name):
   np.testing.assert_array_equal(train(0), first)
   assert np.abs(first - other).max() > 1e-3 * np.abs(first).max()
   # In evaluation no stream is needed.
-  _restore(name)(audio)
+  jax.jit(model.apply)(variables, audio)
 
 
 @pytest.mark.e2e

@@ -61,6 +61,7 @@ def test_bilstm_by_hand(recurrent_bias):
     np.testing.assert_allclose(actual[b], y, atol=1e-6)
 
 
+@pytest.mark.e2e
 def test_torch_agrees_in_value_and_gradient():
   torch = pytest.importorskip("torch", reason="PyTorch is not installed")
   torch.manual_seed(0)
