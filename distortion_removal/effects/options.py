@@ -113,13 +113,14 @@ def _parse_settings(
 ) -> tuple[tuple[str, Any], ...]:
   effect = effects.get(effect_name)
   known = {option.name: option for option in effect.options}
-  for name in given.keys() - known.keys():
-    choice = f"only {', '.join(known)}" if known else "none"
-    raise _error(
-      name,
-      f"{effect_name} has no such option, {choice}; unset it, in a config of "
-      "your own if this one sets it",
-    )
+  choice = f"only {', '.join(known)}" if known else "none"
+  for name in given:
+    if name not in known:
+      raise _error(
+        name,
+        f"{effect_name} has no such option, {choice}; unset it, in a config of "
+        "your own if this one sets it",
+      )
   parameters = inspect.signature(effect.apply).parameters if given else {}
   values = [(x, _parse_value(known[x], given[x])) for x in known if x in given]
   return tuple(

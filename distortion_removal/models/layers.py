@@ -19,7 +19,6 @@ from distortion_removal.common.errors import UserError
 # Values of a patch up to which a matrix of patches costs little.
 _SMALL_PATCH = 16
 
-
 # A test of a field's value, and the allowed values in words.
 Rule = tuple[Callable[[Any], bool], str]
 

@@ -48,6 +48,7 @@ def test_channels_and_examples_are_filtered_independently():
       np.testing.assert_allclose(together[i, :, channel], alone, atol=1e-6)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("length", [1, 2, 101, 1000])
 def test_julius_agrees(length):
   torch = pytest.importorskip("torch", reason="PyTorch is not installed")
