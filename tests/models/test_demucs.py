@@ -30,10 +30,10 @@ def run_reference(network, audio):
 
 
 def make_stored():
-  """The contents of `demucs_reference.npz`, from the live reference.
+  """Makes the contents of `demucs_reference.npz` by the live reference.
 
-  `python -m tests.models.test_demucs` writes the file. It was made by
-  demucs 4.1.0, julius 0.2.8 and torch 2.13.0 on an x86-64 CPU.
+  `PYTHONPATH=tests/support python -m tests.models.test_demucs` writes the file.
+  It was made by demucs 4.1.0, julius 0.2.8 and torch 2.13.0 on an x86-64 CPU.
   """
   import torch
 

@@ -83,10 +83,10 @@ def run_reference(network, degraded, clean):
 
 
 def make_stored():
-  """The contents of `open_unmix_reference.npz`, from the live reference.
+  """Makes the contents of `open_unmix_reference.npz` by the live reference.
 
-  `python -m tests.models.test_umx` writes the file. It was made by
-  openunmix 1.3.0 and torch 2.13.0 on an x86-64 CPU.
+  `PYTHONPATH=tests/support python -m tests.models.test_umx` writes the file. It
+  was made by openunmix 1.3.0 and torch 2.13.0 on an x86-64 CPU.
   """
   audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 2, 150, 2))
   return run_reference(new_reference(MODEL, 0), *audio.astype(np.float32))
