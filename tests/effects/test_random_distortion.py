@@ -89,6 +89,7 @@ def test_each_kind_is_its_effect_between_tones(name):
   assert np.mean(wrong) <= (0.01 if name == "bit_crush" else 0)
 
 
+@pytest.mark.e2e
 def test_more_drive_distorts_more_and_is_bounded():
   audio, seeds = plucks(40), np.arange(40, dtype=np.uint32)
 
@@ -104,6 +105,7 @@ def test_more_drive_distorts_more_and_is_bounded():
   assert medians[0] < medians[1] < medians[2]
 
 
+@pytest.mark.e2e
 def test_silence_stays_but_for_the_step_of_a_coloured_overdrive():
   seeds = np.uint32([SEEDS[name] for name in SEEDS])
   output = np.asarray(distort(np.zeros((7, 4000, 1)), 40.0, seeds))

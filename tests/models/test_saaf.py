@@ -106,7 +106,7 @@ def test_it_begins_as_the_identity_in_the_type_of_its_input():
   shapes = {k: v.shape for k, v in variables["params"].items()}
   assert shapes == {"polynomial": (2, 2), "curvature": (24, 2)}
   half = x.astype(jnp.bfloat16)
-  assert layer.apply(variables, half).dtype == jnp.bfloat16
+  assert jax.eval_shape(layer.apply, variables, half).dtype == jnp.bfloat16
 
 
 def test_channels_have_their_own_function_whatever_the_other_axes():
