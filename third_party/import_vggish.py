@@ -1,12 +1,12 @@
-"""VGGish's published weights to where the metrics `fad` look for them.
+"""Brings VGGish's published weights to where the metrics `fad` look for them.
 
     python -m third_party.import_vggish
     python -m third_party.import_vggish --weights=vggish-10086976.pth
 
 Run once. The published PyTorch file is downloaded (288 MB) into the folder of
 the output, unless it lies there or `--weights` names it; without a network,
-put it there by hand. Only the very file that was published is read: it is told
-by its hash. Converting takes PyTorch; afterwards neither is needed.
+put it there by hand. Only the file with the published hash is read. Converting
+takes PyTorch; afterwards neither is needed.
 """
 
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ def import_weights(weights: Path | None, output: Path) -> None:
   """Converts the published file to safetensors.
 
   Args:
-    weights: the published file; None: beside `output`, downloaded if missing.
+    weights: the published file; None: next to `output`, downloaded if missing.
     output: file to write.
 
   Raises:
-    UserError: the file cannot be had, or is not the published one.
+    UserError: the file is not available, or not the published one.
   """
   if weights is None:
     weights = output.parent / URL.rsplit("/", 1)[1]

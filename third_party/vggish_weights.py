@@ -32,7 +32,7 @@ def _reference_key(path: tuple[str, ...]) -> str:
 
 
 def from_state_dict(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """Variables for `vggish.VGGish` from PyTorch's.
+  """Converts PyTorch's variables for `vggish.VGGish`.
 
   Args:
     state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
@@ -43,7 +43,7 @@ def from_state_dict(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
   Raises:
     UserError: an array is missing, left over or of another shape.
   """
-  # All axes are to be reversed but those of height and width.
+  # All axes are reversed but those of height and width.
   state = {
     key: value.swapaxes(2, 3) if value.ndim == 4 else value
     for key, value in state.items()

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from distortion_removal.common import download, errors
+from distortion_removal.common import download
 from distortion_removal.metrics.fad import vggish
 from third_party import import_vggish
 from third_party import vggish_weights as imported
@@ -130,32 +130,3 @@ def test_a_published_file_becomes_the_metrics_weights(tmp_path, monkeypatch):
     expected = peer(torch.from_numpy(patches)).numpy()
   found = vggish.embed_patches(vggish.load_weights.__wrapped__(output), patches)
   np.testing.assert_allclose(found, expected, atol=1e-4 * expected.std())
-
-
-@pytest.mark.parametrize(
-  ("key", "shape", "message"),
-  [
-    ("features.3.weight", None, "no array 'features.3.weight'"),
-    ("features.3.weight", (128, 64, 3, 2), "shape"),
-    ("pproc.pca_means", (128, 1), "no place"),
-  ],
-)
-def test_other_state_dictionaries_are_refused(key, shape, message):
-  state = {
-    imported._reference_key(path): np.broadcast_to(
-      np.float32(0), leaf.shape[::-1]
-    )
-    for path, leaf in _flat_shapes().items()
-  }
-  if shape is None:
-    del state[key]
-  else:
-    state[key] = np.zeros(shape, np.float32)
-  with pytest.raises(errors.UserError, match=message):
-    imported.from_state_dict(state)
-
-
-def _flat_shapes():
-  from flax import traverse_util
-
-  return traverse_util.flatten_dict(vggish.variable_shapes())
