@@ -20,6 +20,7 @@ from distortion_removal.common.errors import (
   look_up,
   one_line_errors,
 )
+from distortion_removal.inference.weights import save_model
 from distortion_removal.training import check_config
 from third_party import demucs_weights, open_unmix_weights, state_dict
 
@@ -41,12 +42,12 @@ def _main(argv: list[str]) -> None:
   for flag in (_CONFIG, _WEIGHTS, _OUTPUT):
     if flag.value is None:
       raise UserError(f"--{flag.name} is missing; see --help")
-  config, weights = _CONFIG.value, Path(_WEIGHTS.value)
+  config, source = _CONFIG.value, Path(_WEIGHTS.value)
   check_config.check(config)
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
-  variables = convert(state_dict.load(weights), models.from_config(config))
-  origin = f"imported from {weights.name}"
-  weights.save(Path(_OUTPUT.value), variables, config, 0, origin=origin)
+  variables = convert(state_dict.load(source), models.from_config(config))
+  origin = f"imported from {source.name}"
+  save_model(Path(_OUTPUT.value), variables, config, 0, origin=origin)
   print(f"written: {_OUTPUT.value}")
 
 

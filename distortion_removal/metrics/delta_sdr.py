@@ -8,7 +8,11 @@ Selected Topics in Signal Processing, 2021, section V.
 
 import numpy as np
 
-from distortion_removal.declipping import clip_level as rails
+from distortion_removal.declipping.clip_level import (
+  ClipLevel,
+  clip_signs,
+  resolve_rails,
+)
 from distortion_removal.metrics.si_sdr import sdr
 from distortion_removal.metrics.signals import check_pair, defined
 
@@ -46,7 +50,7 @@ def sdr_clipped(
   *,
   sample_rate: int,
   degraded: np.ndarray,
-  clip_level: rails.ClipLevel | None = None,
+  clip_level: ClipLevel | None = None,
 ) -> np.ndarray:
   """SDR over the samples that were clipped, and no others.
 
@@ -55,7 +59,7 @@ def sdr_clipped(
     target: of the same shape, or a batch of one for all estimates.
     sample_rate: in Hz.
     degraded: the clipped input, of the estimate's shape.
-    clip_level: as of `declipping.rails.resolve`; None: found from `degraded`.
+    clip_level: see `resolve_rails`; None: found from `degraded`.
 
   Returns:
     `[batch]` float64 in dB, within ±100; NaN where nothing is clipped, the
@@ -75,7 +79,7 @@ def delta_sdr_clipped(
   *,
   sample_rate: int,
   degraded: np.ndarray,
-  clip_level: rails.ClipLevel | None = None,
+  clip_level: ClipLevel | None = None,
 ) -> np.ndarray:
   """`sdr_clipped` of the estimate less that of the degraded input.
 
@@ -97,13 +101,11 @@ def _like(degraded: np.ndarray, estimate: np.ndarray) -> np.ndarray:
   return np.asarray(degraded)
 
 
-def _clipped(
-  degraded: np.ndarray, clip_level: rails.ClipLevel | None
-) -> np.ndarray:
+def _clipped(degraded: np.ndarray, clip_level: ClipLevel | None) -> np.ndarray:
   """Which samples are at a rail; none of an item that is not finite."""
   finite = np.isfinite(degraded).all(axis=(1, 2), keepdims=True)
   degraded = np.where(finite, degraded, 0.0)
-  return rails.signs(degraded, rails.resolve(degraded, clip_level)) != 0
+  return clip_signs(degraded, resolve_rails(degraded, clip_level)) != 0
 
 
 def _sdr_of(

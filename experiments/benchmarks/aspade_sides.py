@@ -22,7 +22,7 @@ from distortion_removal.audio import resampling
 from distortion_removal.datasets.sources.plucked_strings.synthesis import (
   render,
 )
-from distortion_removal.declipping.spade.aspade import aspade
+from distortion_removal.declipping.spade import aspade
 from experiments.benchmarks.peers import aspade as peers
 
 CORES = len(os.sched_getaffinity(0))

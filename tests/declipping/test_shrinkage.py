@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from distortion_removal.declipping.shrinkage import Shrinkage
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.declipping.shrinkage import Shrinkage
 
 
 def spectrum_of_a_real_signal(frames, size, seed=0):

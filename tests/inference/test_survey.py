@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import soundfile
+from distortion_removal.inference.survey import survey
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.inference.survey import survey
 
 RATE = 44_100
 

@@ -1,4 +1,4 @@
-"""The iteration that A-SPADE and S-SPADE share: the SParse Audio DEclipper.
+"""The iteration of A-SPADE and S-SPADE: the SParse Audio DEclipper.
 
 A frame y is clipped; sought is a consistent frame x (the reliable samples are
 y's, the clipped ones lie at the rail or beyond) whose spectrum is sparse. With
@@ -31,18 +31,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal.common.errors import UserError
-from distortion_removal.declipping.spade import selection, working_set
-
-_LARGEST = 1 << 24
+from distortion_removal.declipping import check_counts
+from distortion_removal.declipping.gabor import check_frames
+from distortion_removal.declipping.spade.selection import kth_largest
 
 Transform = Callable[[jax.Array], jax.Array]
-# `(target r, nearest change to it, consistent change d, transform)` to D.
+# `(target t', nearest change to it, consistent change d, transform)` to D.
 NewSpectrum = Callable[[jax.Array, jax.Array, jax.Array, Transform], jax.Array]
 
 
 class Settings(NamedTuple):
-  """What the iteration depends on; see `baselines.aspade`."""
+  """The numbers that the iteration depends on; see `spade`."""
 
   frame: int = 1024
   hop: int = 256
@@ -51,15 +50,9 @@ class Settings(NamedTuple):
   r: int = 1
 
   def check(self) -> None:
-    """Raises UserError where a setting cannot work."""
-    for name, value in self._asdict().items():
-      if not isinstance(value, int | np.integer) or not 1 <= value <= _LARGEST:
-        raise UserError(f"{name} must be a whole number from 1 on, not {value}")
-    if self.frame % 2 or self.frame % self.hop or self.frame < 2 * self.hop:
-      raise UserError(
-        f"a frame of {self.frame} samples with hop {self.hop} cannot be put "
-        "together again: take an even frame and half, a quarter, ... of it"
-      )
+    """Raises UserError for a setting that cannot work."""
+    check_frames(self.frame, self.hop, self.redundancy)
+    check_counts(s=self.s, r=self.r)
 
   @property
   def size(self) -> int:
@@ -68,7 +61,7 @@ class Settings(NamedTuple):
 
   @property
   def iteration_limit(self) -> int:
-    """Where k has passed all bins."""
+    """Iterations after which k has passed all bins."""
     return math.ceil((self.size / 2 + 1) * self.r / self.s)
 
 
@@ -87,7 +80,7 @@ class Problem(NamedTuple):
 
 
 class _State(NamedTuple):
-  """Of frames; `observed`, `spectrum` and `target` are A y, D and t.
+  """The iteration of frames: `observed`, `spectrum`, `target` are A y, D, t.
 
   `rank` orders the bins, `best` is the change of the smallest norm so far.
   """
@@ -106,7 +99,7 @@ class _State(NamedTuple):
 
 
 class Result(NamedTuple):
-  """Of frames: `change` is what to add to them.
+  """The end of the iteration of frames: `change` is to be added to them.
 
   `iterations` counts the steps before the norm was reached, or the limit.
   """
@@ -117,21 +110,16 @@ class Result(NamedTuple):
 
 
 class Spade(NamedTuple):
-  """A- or S-SPADE, which differ in the spectrum of x."""
+  """A- or S-SPADE, which differ in `new_spectrum`; a `solver.Method`."""
 
   settings: Settings
   new_spectrum: NewSpectrum
 
-  def method(self) -> working_set.Method:
-    """The iteration, for a working set."""
-    return working_set.Method(
-      self._start, self._step, self._is_done, self._result
-    )
-
   def _transform(self, frames: jax.Array) -> jax.Array:
     return jnp.fft.rfft(frames, self.settings.size)
 
-  def _start(self, problem: Problem) -> _State:
+  def start(self, problem: Problem) -> _State:
+    """Returns the state before the first step."""
     observed = self._transform(problem.windowed)
     silence = jnp.zeros_like(problem.windowed)
     zero = jnp.zeros(len(silence), jnp.int32)
@@ -149,14 +137,14 @@ class Spade(NamedTuple):
       best_norm=jnp.full_like(problem.epsilon, jnp.inf),
     )
 
-  def _is_done(self, state: _State) -> jax.Array:
+  def is_done(self, state: _State) -> jax.Array:
+    """Returns `[frames]` bool."""
     return state.converged | (state.iterations >= self.settings.iteration_limit)
 
-  def _step(self, problem: Problem, state: _State) -> _State:
-    active = ~self._is_done(state)
-    threshold = selection.kth_largest(
-      state.rank, state.k, state.threshold, active
-    )
+  def step(self, problem: Problem, state: _State) -> _State:
+    """Takes a step on all frames; the results of finished ones stay."""
+    active = ~self.is_done(state)
+    threshold = kth_largest(state.rank, state.k, state.threshold, active)
     kept = state.rank >= threshold[:, None]
     minus_u = state.target - state.spectrum
     gap = jnp.where(kept, minus_u, state.observed + state.spectrum)
@@ -175,7 +163,7 @@ class Spade(NamedTuple):
       observed=state.observed,
       spectrum=spectrum,
       target=target,
-      # Held for the next step: see `selection.kth_largest`.
+      # Held for the next step: see `kth_largest`.
       rank=_rank(state.observed + 2.0 * spectrum - target),
       change=change,
       k=state.k + jnp.where(grows, self.settings.s, 0),
@@ -186,14 +174,41 @@ class Spade(NamedTuple):
       best_norm=jnp.where(better, norm, state.best_norm),
     )
 
-  def _result(self, state: _State) -> Result:
+  def result(self, state: _State) -> Result:
+    """Returns the change of the smallest norm, and how it was found."""
     return Result(state.best, state.iterations, state.converged)
 
 
-def _rank(spectrum: jax.Array) -> jax.Array:
-  """What the bins are ordered by: their energies, DC's as of half of it.
+def analysis_spectrum(
+  target: jax.Array,
+  nearest: jax.Array,
+  change: jax.Array,
+  transform: Transform,
+) -> jax.Array:
+  """Returns D for A-SPADE, A x: x is nearest to A*(z - u) in the samples."""
+  del target, nearest
+  return transform(change)
 
-  So it is in the reference results, as conjugate pairs are one choice.
+
+def synthesis_spectrum(
+  target: jax.Array,
+  nearest: jax.Array,
+  change: jax.Array,
+  transform: Transform,
+) -> jax.Array:
+  """Returns D for S-SPADE, where coefficients c take the place of A x.
+
+  They are those of a consistent frame A*c that are nearest to z - u, which need
+  not be the spectrum of any frame: with A*A = 1, z - u + A(x - A*(z - u)).
+  Without redundancy, that is A x.
+  """
+  return target + transform(change - nearest)
+
+
+def _rank(spectrum: jax.Array) -> jax.Array:
+  """Returns what orders the bins: their energies, with that of DC quartered.
+
+  The reference results have it so, as conjugate pairs are chosen together.
   """
   factor = np.ones(spectrum.shape[-1])
   factor[0] = 0.25
@@ -201,7 +216,7 @@ def _rank(spectrum: jax.Array) -> jax.Array:
 
 
 def _norm(spectrum: jax.Array) -> jax.Array:
-  """Norms of the whole scaled spectra that half spectra stand for."""
+  """Returns norms of the whole scaled spectra that half spectra stand for."""
   bins = spectrum.shape[-1]
   weights = np.full(bins, 2.0)
   weights[[0, -1]] = 1.0
@@ -215,7 +230,7 @@ def _square(spectrum: jax.Array) -> jax.Array:
 
 
 def _consistent(change: jax.Array, signs: jax.Array) -> jax.Array:
-  """The nearest change that leaves what is reliable and passes no rail."""
+  """Returns the nearest change that keeps reliable samples, others outside."""
   beyond = jnp.where(
     signs > 0, jnp.maximum(change, 0.0), jnp.minimum(change, 0.0)
   )

@@ -6,12 +6,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from distortion_removal.declipping.spade.aspade import aspade
+from distortion_removal.declipping.spade.framewise import Termination
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.clip_level import Rails
 from distortion_removal.declipping.spade import calls, iteration
-from distortion_removal.declipping.spade.aspade import aspade
-from distortion_removal.declipping.spade.framewise import Termination
 from distortion_removal.metrics.si_sdr import sdr
 from experiments.benchmarks.peers.aspade import frame_by_frame
 

@@ -1,7 +1,6 @@
 """S-SPADE against its steps written out, and against A-SPADE."""
 
 import numpy as np
-
 from distortion_removal.declipping.spade.aspade import aspade
 from distortion_removal.declipping.spade.sspade import sspade
 
