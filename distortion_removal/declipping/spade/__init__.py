@@ -17,6 +17,7 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from distortion_removal.audio import stft
 from distortion_removal.common.errors import UserError
@@ -133,64 +134,6 @@ aspade = functools.partial(spade, iteration.analysis_spectrum)
 sspade = functools.partial(spade, iteration.synthesis_spectrum)
 
 
-class _Grid(NamedTuple):
-  """Frames as `overlap` successive blocks of `hop` samples.
-
-  The first begins with the first block, `margin` samples before the audio.
-  Blocks are arrays `[batch, channels, blocks, hop]`.
-  """
-
-  time: int
-  hop: int
-  overlap: int
-  frames: int
-  margin: int
-
-  @classmethod
-  def over(cls, time: int, frame: int, hop: int) -> "_Grid":
-    """Makes every frame that overlaps `time` samples, at least one of them."""
-    early = (frame // 2 - 1) // hop  # frames with centres before the audio
-    late = (max(time, 1) - 1 + frame // 2) // hop
-    margin = frame // 2 + early * hop
-    return cls(time, hop, frame // hop, early + 1 + late, margin)
-
-  def split(self, audio: np.ndarray) -> np.ndarray:
-    """Cuts `[batch, time, channels]` into blocks, with zeros around it."""
-    batch, _, channels = audio.shape
-    total = (self.frames + self.overlap - 1) * self.hop
-    padded = np.zeros((batch, channels, total), audio.dtype)
-    inside = slice(self.margin, self.margin + self.time)
-    padded[..., inside] = audio.swapaxes(1, 2)
-    return padded.reshape(batch, channels, total // self.hop, self.hop)
-
-  def join(self, blocks: np.ndarray) -> np.ndarray:
-    """Undoes `split`."""
-    batch, channels, count, hop = blocks.shape
-    padded = blocks.reshape(batch, channels, count * hop)
-    return padded[..., self.margin : self.margin + self.time].swapaxes(1, 2)
-
-  def take(self, blocks: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Returns frames `[count, frame]`, given their indices `[3, count]`."""
-    item, channel, number = where[:, :, None]
-    taken = blocks[item, channel, number + np.arange(self.overlap)]
-    return taken.reshape(-1, self.overlap * self.hop)
-
-  def add(
-    self, blocks: np.ndarray, where: np.ndarray, frames: np.ndarray
-  ) -> None:
-    """Adds different frames to the blocks that they cover."""
-    item, channel, number = where
-    parts = frames.reshape(-1, self.overlap, self.hop)
-    for i in range(self.overlap):
-      blocks[item, channel, number + i] += parts[:, i]
-
-  def clipped(self, signs: np.ndarray) -> np.ndarray:
-    """Returns indices `[3, count]` of frames with a clipped sample."""
-    is_clipped = signs.any(axis=-1)
-    each = (is_clipped[..., i : i + self.frames] for i in range(self.overlap))
-    return np.stack(np.nonzero(sum(each)))
-
-
 def _declip_frames(
   within: np.ndarray,
   signs: np.ndarray,
@@ -205,25 +148,32 @@ def _declip_frames(
   """
   batch, time, channels = within.shape
   frame, hop = method.settings.frame, method.settings.hop
-  grid = _Grid.over(time, frame, hop)
-  audio_blocks, sign_blocks = grid.split(within), grid.split(signs)
+  overlap, half = frame // hop, frame // 2
+  margin = half + (half - 1) // hop * hop
+  last_centre = (max(time, 1) - 1 + half) // hop * hop
+  around = (0, 0), (0, 0), (margin, last_centre + half - time)
+
+  def frames_of(samples: np.ndarray) -> np.ndarray:
+    padded = np.pad(np.ascontiguousarray(samples.swapaxes(1, 2)), around)
+    return sliding_window_view(padded, frame, axis=-1)[:, :, ::hop]
+
+  audio_frames, sign_frames = frames_of(within), frames_of(signs)
   window = stft.window(frame, dtype=np.float64)
-  power = np.tile((window**2).reshape(-1, hop).sum(0), grid.overlap)
+  power = np.tile((window**2).reshape(-1, hop).sum(0), overlap)
   dual = (window / power).astype(within.dtype)
   window = window.astype(within.dtype)
-  change = np.zeros_like(audio_blocks)
-  iterations = np.zeros((batch, channels, grid.frames), np.int32)
+  iterations = np.zeros(audio_frames.shape[:3], np.int32)
   termination = np.zeros(iterations.shape, np.int8)
+  blocks = iterations.shape[2] + overlap - 1
+  change = np.zeros((batch, channels, blocks, hop), within.dtype)
 
   def problem(where: np.ndarray) -> iteration.Problem:
-    windowed = grid.take(audio_blocks, where) * window
+    windowed = audio_frames[*where] * window
     return iteration.Problem(
-      windowed.astype(epsilon.dtype),
-      grid.take(sign_blocks, where),
-      epsilon[*where[:2]],
+      windowed.astype(epsilon.dtype), sign_frames[*where], epsilon[*where[:2]]
     )
 
-  where = grid.clipped(sign_blocks)
+  where = np.stack(np.nonzero(sign_frames.any(axis=-1)))
   with Progress(
     where.shape[1],
     "declipped %.0f %% of the clipped frames",
@@ -231,10 +181,15 @@ def _declip_frames(
     is_shown=show_progress,
   ) as progress:
     for part, result in solver.solve(method, problem, where, epsilon.dtype):
-      grid.add(change, part, result.change * dual)
+      item, channel, number = part
+      parts = (result.change * dual).reshape(-1, overlap, hop)
+      for i in range(overlap):  # each block once, or additions would be lost
+        change[item, channel, number + i] += parts[:, i]
       iterations[*part] = result.iterations
       termination[*part] = np.where(
         result.converged, Termination.CONVERGED, Termination.ITERATION_LIMIT
       )
       progress.advance(part.shape[1])
-  return grid.join(change), iterations, termination
+  change = change.reshape(batch, channels, blocks * hop)
+  change = change[..., margin : margin + time].swapaxes(1, 2)
+  return change, iterations, termination

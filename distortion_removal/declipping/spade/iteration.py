@@ -110,7 +110,7 @@ class Result(NamedTuple):
 
 
 class Spade(NamedTuple):
-  """A- or S-SPADE, which differ in `new_spectrum`; a `solver.Method`."""
+  """A- or S-SPADE, which differ in `new_spectrum`, on a set of frames."""
 
   settings: Settings
   new_spectrum: NewSpectrum

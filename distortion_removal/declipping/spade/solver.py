@@ -9,7 +9,7 @@ called on all cores.
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,22 +34,6 @@ _CPU = 1 << 16, 16, 128
 _ACCELERATOR = 1 << 23, 128, 1024
 _ROUNDS = 8  # Frames of a call over frames that iterate together.
 _SHRINKAGE = 8  # To the next size of the set; each size is compiled once.
-
-
-class Method(Protocol):
-  """An iteration on a set of frames, such as `Spade`."""
-
-  def start(self, problems: Tree) -> Tree:
-    """Returns the states before the first step."""
-
-  def step(self, problems: Tree, states: Tree) -> Tree:
-    """Returns the next states; frames that are done keep their results."""
-
-  def is_done(self, states: Tree) -> jax.Array:
-    """Returns `[slots]` bool."""
-
-  def result(self, states: Tree) -> Tree:
-    """Returns what is kept of finished frames."""
 
 
 def solve(
@@ -134,8 +118,7 @@ class _Progress(NamedTuple):
 
   Attributes:
     held: `[slots]`, the frame that each slot holds; `capacity`: none.
-    problems: those of the frames held.
-    states: those of the frames held.
+    problems: those of the frames held; so are the `states`.
     results: `[capacity, …]`.
     queued: the first frame that no slot has had.
   """
@@ -148,12 +131,12 @@ class _Progress(NamedTuple):
 
 
 def iterate(
-  method: Method, slots: int, problems: Tree, count: jax.Array
+  method: Spade, slots: int, problems: Tree, count: jax.Array
 ) -> Tree:
   """Iterates on the first `count` frames until all are done.
 
   Args:
-    method: what to iterate.
+    method: `start`, `step`, `is_done` and `result` of frames in step.
     slots: frames that iterate together.
     problems: the frames, arrays `[capacity, …]`.
     count: number of frames; the rest is padding.
@@ -188,7 +171,7 @@ def iterate(
 
 
 def _iterate_set(
-  method: Method,
+  method: Spade,
   problems: Tree,
   count: jax.Array,
   progress: _Progress,
@@ -222,7 +205,7 @@ def _iterate_set(
 
 
 def _exchange(
-  method: Method, problems: Tree, count: jax.Array, progress: _Progress
+  method: Spade, problems: Tree, count: jax.Array, progress: _Progress
 ) -> _Progress:
   """Stores the results of finished frames and takes others from the queue."""
   capacity = len(jax.tree.leaves(problems)[0])
