@@ -70,20 +70,18 @@ def _parser() -> OneLineParser:
     metavar="FORMAT",
     help="sample format of the result, such as PCM_24; default: the input's",
   )
-  group = parser.add_argument_group("declipping without a network")
-  group.add_argument(
-    "--method",
-    choices=sorted(declipping.DECLIPPERS),
-    help="declipper to restore with",
-  )
-  _add_declipper_options(group)
+  _add_declipping(parser)
   return parser
 
 
-def _add_declipper_options(group: argparse._ArgumentGroup) -> None:
+def _add_declipping(parser: OneLineParser) -> None:
+  group = parser.add_argument_group("declipping without a network")
+
   def add(option: str, text: str, **how: object) -> None:
     group.add_argument(_flag(option), dest=option, help=text, **how)
 
+  names = sorted(declipping.DECLIPPERS)
+  add("method", "declipper to restore with", choices=names)
   add(
     "clip_level",
     "amplitude of the clipped peaks, or LOW,HIGH as in --clip-level=-0.2,0.3 "
@@ -103,11 +101,7 @@ def _add_declipper_options(group: argparse._ArgumentGroup) -> None:
     action="store_const",
     const=True,
   )
-  add(
-    "shrinkage",
-    "lasso, wgl, ew or pew, of social_sparsity",
-    metavar="NAME",
-  )
+  add("shrinkage", "of social_sparsity: lasso, wgl, ew or pew", metavar="NAME")
   add(
     "crossfade",
     "of social_sparsity: put reliable samples back, faded over so many",
@@ -128,9 +122,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = vars(_parser().parse_args(argv))
     given = {k: value for k, value in arguments.items() if value is not None}
     source, target = given.pop("input"), given.pop("output")
-    checkpoint = given.pop("checkpoint", None)
-    method = given.pop("method", None)
-    subtype = given.pop("subtype", None)
+    checkpoint, method, subtype = (
+      given.pop(name, None) for name in ("checkpoint", "method", "subtype")
+    )
     if (checkpoint is None) == (method is None):
       raise UserError(
         "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "

@@ -58,7 +58,7 @@ def find_rails(audio: np.ndarray) -> Rails:
   """Finds the rails of each channel of each item, above and below.
 
   A clipper leaves plateaus. A natural peak is round: however flat quantisation
-  makes its top, more samples lie on the slopes beside it; and a sine in step
+  makes its top, more samples lie on the slopes next to it; and a sine in step
   with the sampling rate, whose extreme returns each period with nothing near
   it, holds it for two samples at most.
 

@@ -45,15 +45,12 @@ def declip_file(
   """Declips one audio file; rate, channels and level stay.
 
   Args:
-    source: any file libsndfile reads, of any rate, length and channel count.
-    target: where the result goes; its suffix names the format. It is written
-      next to that place and renamed, so that it is either whole or not there.
+    source: see `restoration.restore_file`.
+    target: see there.
     method: name of a declipper.
     clip_level: level of both rails, or (low, high); None: found from the
       recording.
-    subtype: sample format of the result; the source's own, where the target's
-      format has it. If it is an integer format that would clip what has been
-      restored, the whole is lowered.
+    subtype: see there; an integer format that would clip lowers the whole.
     **options: the declipper's own; `hop` follows `frame` unless given.
 
   Returns:

@@ -56,10 +56,7 @@ def load_network(
 
 
 def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Returns how a run's network is applied to long audio, as keywords.
-
-  They are those of `chunks.apply_to_stream`.
-  """
+  """Returns a run's keyword arguments of `chunks.apply_to_stream`."""
   model = models.from_config(config)
   overlap = round(config.apply.overlap_seconds * config.data.sample_rate)
   return {

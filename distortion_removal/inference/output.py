@@ -89,12 +89,12 @@ def write_by_way_of_scratch(
   """Writes a recording whose level is known only once it is complete.
 
   Args:
-    target: where it goes.
-    blocks: `[time, channels]`.
-    source: the recording it is made of.
-    subtype: sample format of the target.
-    dtype: of the scratch file.
-    squares: sum of the squares to bring it to; None leaves the level.
+    target: see `write`.
+    blocks: see there.
+    source: see there.
+    subtype: see there.
+    dtype: sample format of the scratch file.
+    squares: sum of squares to bring the samples to; None leaves the level.
 
   Raises:
     UserError: the blocks are silent and have no level.

@@ -27,12 +27,7 @@ _FORMAT = "distortion_removal 1"
 
 
 def export_run(workdir: Path, target: Path) -> None:
-  """Writes the weights of a run that evaluation uses, and the card.
-
-  Args:
-    workdir: folder of the run.
-    target: file that ends in `.safetensors`; the card has the same name with
-      `.json`.
+  """Writes the weights of a run that evaluation uses, see `save_model`.
 
   Raises:
     UserError: there is no such run, or the file cannot have that name.
@@ -67,7 +62,8 @@ def save_model(
   """Writes a network's variables and their card.
 
   Args:
-    target: see `export_run`.
+    target: file that ends in `.safetensors`; the card has the same name with
+      `.json`.
     variables: the network's collections, arrays.
     config: the run's configuration.
     step: training step that the variables are from.
@@ -138,14 +134,7 @@ def load_card(source: Path) -> tuple[ml_collections.ConfigDict, int]:
 
 
 def load_weights(source: Path, shapes: Any) -> Any:
-  """Reads a network's variables from a file whose card has been read.
-
-  Args:
-    source: the model file.
-    shapes: the model's variables, as `jax.ShapeDtypeStruct`.
-
-  Returns:
-    A tree of NumPy arrays like `shapes`.
+  """Reads the variables, a tree like `shapes`, of a file with a good card.
 
   Raises:
     UserError: the file holds another model's variables.

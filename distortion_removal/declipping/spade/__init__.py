@@ -35,7 +35,7 @@ from distortion_removal.declipping.spade import iteration, solver
 
 
 class Termination(enum.IntEnum):
-  """How work on a frame ended."""
+  """The end of the work on a frame."""
 
   UNTOUCHED = 0  # nothing of it is clipped
   CONVERGED = 1
