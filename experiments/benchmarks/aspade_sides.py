@@ -136,7 +136,7 @@ def transforms_ms(frame: int, redundancy: int, precision: str) -> float:
 
 
 def _peak_memory(name: str, seconds: float, precision: str) -> Row:
-  """Measures the most memory of declipping, in a process that does only that."""
+  """Measures the most memory that declipping takes, in its own process."""
   setting = SETTINGS[name]
   clean = load(None, setting.sample_rate, 5.0)
   clean = np.resize(clean, round(seconds * setting.sample_rate))
