@@ -31,7 +31,8 @@ from distortion_removal.declipping.clip_level import (
   farther_rails,
   resolve_rails,
 )
-from distortion_removal.declipping.spade import iteration, solver
+from distortion_removal.declipping.spade import solver
+from distortion_removal.declipping.spade.iteration import Problem, Spade
 
 
 class Termination(enum.IntEnum):
@@ -58,7 +59,7 @@ class Info(NamedTuple):
 
 
 def spade(
-  new_spectrum: iteration.NewSpectrum,
+  variant: str,
   audio: np.ndarray,
   clip_level: ClipLevel | None = None,
   *,
@@ -80,7 +81,7 @@ def spade(
   which nothing is clipped.
 
   Args:
-    new_spectrum: makes it A- or S-SPADE, see `iteration`.
+    variant: "analysis" for A-SPADE, "synthesis" for S-SPADE.
     audio: `[batch, time, channels]`, any time >= 1; 1.0 is full scale.
     clip_level: see `resolve_rails`; None: found from the audio. A sample beyond
       it is only known to be at the level or beyond.
@@ -107,8 +108,8 @@ def spade(
     UserError: the audio is not finite, or an option cannot work.
     ValueError: the audio is not `[batch, time, channels]`.
   """
-  settings = iteration.Settings(frame, hop, redundancy, s, r)
-  settings.check()
+  method = Spade(variant, frame, hop, redundancy, s, r)
+  method.check()
   check_precision(precision)
   if not epsilon > 0.0:
     raise UserError(f"epsilon is {epsilon}: no frame would end; give one > 0")
@@ -118,27 +119,24 @@ def spade(
   low, high = (side[:, None].astype(audio.dtype) for side in rails)
   within = np.clip(audio, low, high).astype(np.result_type(audio, precision))
   units = farther_rails(rails) if relative else np.ones_like(rails.low)
+  epsilons = (epsilon * units).astype(precision)
   change, iterations, termination = _declip_frames(
-    within,
-    signs,
-    (epsilon * units).astype(precision),
-    iteration.Spade(settings, new_spectrum),
-    show_progress,
+    method, within, signs, epsilons, show_progress
   )
   # Reliable samples are taken, not a zero added: it would lose the sign of -0.
   restored = np.where(signs == 0, audio, within + change)
   return restored, Info(rails, iterations, termination)
 
 
-aspade = functools.partial(spade, iteration.analysis_spectrum)
-sspade = functools.partial(spade, iteration.synthesis_spectrum)
+aspade = functools.partial(spade, "analysis")
+sspade = functools.partial(spade, "synthesis")
 
 
 def _declip_frames(
+  method: Spade,
   within: np.ndarray,
   signs: np.ndarray,
   epsilon: np.ndarray,
-  method: iteration.Spade,
   show_progress: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Declips audio within its rails, with an epsilon `[batch, channels]`.
@@ -147,7 +145,7 @@ def _declip_frames(
     The change of the audio, and iterations and termination as in `Info`.
   """
   batch, time, channels = within.shape
-  frame, hop = method.settings.frame, method.settings.hop
+  frame, hop = method.frame, method.hop
   overlap, half = frame // hop, frame // 2
   margin = half + (half - 1) // hop * hop
   last_centre = (max(time, 1) - 1 + half) // hop * hop
@@ -167,9 +165,9 @@ def _declip_frames(
   blocks = iterations.shape[2] + overlap - 1
   change = np.zeros((batch, channels, blocks, hop), within.dtype)
 
-  def problem(where: np.ndarray) -> iteration.Problem:
+  def problem(where: np.ndarray) -> Problem:
     windowed = audio_frames[*where] * window
-    return iteration.Problem(
+    return Problem(
       windowed.astype(epsilon.dtype), sign_frames[*where], epsilon[*where[:2]]
     )
 

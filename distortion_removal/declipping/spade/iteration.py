@@ -24,7 +24,6 @@ meet near-ties in any case. (Spectra below are not scaled by A; norms are.)
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -34,35 +33,6 @@ import numpy as np
 from distortion_removal.declipping import check_counts
 from distortion_removal.declipping.gabor import check_frames
 from distortion_removal.declipping.spade.selection import kth_largest
-
-Transform = Callable[[jax.Array], jax.Array]
-# `(target t', nearest change to it, consistent change d, transform)` to D.
-NewSpectrum = Callable[[jax.Array, jax.Array, jax.Array, Transform], jax.Array]
-
-
-class Settings(NamedTuple):
-  """The numbers that the iteration depends on; see `spade`."""
-
-  frame: int = 1024
-  hop: int = 256
-  redundancy: int = 2
-  s: int = 1
-  r: int = 1
-
-  def check(self) -> None:
-    """Raises UserError for a setting that cannot work."""
-    check_frames(self.frame, self.hop, self.redundancy)
-    check_counts(s=self.s, r=self.r)
-
-  @property
-  def size(self) -> int:
-    """Samples of the DFT."""
-    return self.redundancy * self.frame
-
-  @property
-  def iteration_limit(self) -> int:
-    """Iterations after which k has passed all bins."""
-    return math.ceil((self.size / 2 + 1) * self.r / self.s)
 
 
 class Problem(NamedTuple):
@@ -110,13 +80,26 @@ class Result(NamedTuple):
 
 
 class Spade(NamedTuple):
-  """A- or S-SPADE, which differ in `new_spectrum`, on a set of frames."""
+  """A- or S-SPADE on a set of frames; see `spade` for the numbers.
 
-  settings: Settings
-  new_spectrum: NewSpectrum
+  Attributes:
+    variant: "analysis" for A-SPADE, "synthesis" for S-SPADE.
+  """
+
+  variant: str
+  frame: int
+  hop: int
+  redundancy: int
+  s: int
+  r: int
+
+  def check(self) -> None:
+    """Raises UserError for a number that cannot work."""
+    check_frames(self.frame, self.hop, self.redundancy)
+    check_counts(s=self.s, r=self.r)
 
   def _transform(self, frames: jax.Array) -> jax.Array:
-    return jnp.fft.rfft(frames, self.settings.size)
+    return jnp.fft.rfft(frames, self.redundancy * self.frame)
 
   def start(self, problem: Problem) -> _State:
     """Returns the state before the first step."""
@@ -129,7 +112,7 @@ class Spade(NamedTuple):
       target=jnp.zeros_like(observed),
       rank=_rank(observed),
       change=silence,
-      k=zero + self.settings.s,
+      k=zero + self.s,
       threshold=jnp.max(_rank(observed), -1),
       iterations=zero,
       converged=jnp.zeros(len(silence), bool),
@@ -139,7 +122,10 @@ class Spade(NamedTuple):
 
   def is_done(self, state: _State) -> jax.Array:
     """Returns `[frames]` bool."""
-    return state.converged | (state.iterations >= self.settings.iteration_limit)
+    # Then k has passed all bins.
+    bins = self.redundancy * self.frame / 2 + 1
+    limit = math.ceil(bins * self.r / self.s)
+    return state.converged | (state.iterations >= limit)
 
   def step(self, problem: Problem, state: _State) -> _State:
     """Takes a step on all frames; the results of finished ones stay."""
@@ -153,12 +139,12 @@ class Spade(NamedTuple):
     converged = state.converged | (active & (norm <= problem.epsilon))
 
     target = jnp.where(kept, state.spectrum, minus_u - state.observed)
-    nearest = jnp.fft.irfft(target, self.settings.size)
-    nearest = nearest[:, : self.settings.frame]
+    nearest = jnp.fft.irfft(target, self.redundancy * self.frame)
+    nearest = nearest[:, : self.frame]
     change = _consistent(nearest, problem.signs)
-    spectrum = self.new_spectrum(target, nearest, change, self._transform)
+    spectrum = self._spectrum(target, nearest, change)
     iterations = state.iterations + (active & ~converged)
-    grows = (iterations + 1) % self.settings.r == 0
+    grows = (iterations + 1) % self.r == 0
     return _State(
       observed=state.observed,
       spectrum=spectrum,
@@ -166,7 +152,7 @@ class Spade(NamedTuple):
       # Held for the next step: see `kth_largest`.
       rank=_rank(state.observed + 2.0 * spectrum - target),
       change=change,
-      k=state.k + jnp.where(grows, self.settings.s, 0),
+      k=state.k + jnp.where(grows, self.s, 0),
       threshold=threshold,
       iterations=iterations,
       converged=converged,
@@ -174,35 +160,24 @@ class Spade(NamedTuple):
       best_norm=jnp.where(better, norm, state.best_norm),
     )
 
+  def _spectrum(
+    self, target: jax.Array, nearest: jax.Array, change: jax.Array
+  ) -> jax.Array:
+    """Returns the new D, given t', the nearest change to it, and d.
+
+    In A-SPADE x is nearest to A*(z - u) in the samples, and D is the spectrum
+    of d. In S-SPADE coefficients c take the place of A x: those of a consistent
+    frame A*c that are nearest to z - u, which need not be the spectrum of any
+    frame: with A*A = 1, z - u + A(x - A*(z - u)). Without redundancy, the two
+    are the same.
+    """
+    if self.variant == "analysis":
+      return self._transform(change)
+    return target + self._transform(change - nearest)
+
   def result(self, state: _State) -> Result:
-    """Returns the change of the smallest norm, and how it was found."""
+    """Returns the change of the smallest norm, and the iterations so far."""
     return Result(state.best, state.iterations, state.converged)
-
-
-def analysis_spectrum(
-  target: jax.Array,
-  nearest: jax.Array,
-  change: jax.Array,
-  transform: Transform,
-) -> jax.Array:
-  """Returns D for A-SPADE, A x: x is nearest to A*(z - u) in the samples."""
-  del target, nearest
-  return transform(change)
-
-
-def synthesis_spectrum(
-  target: jax.Array,
-  nearest: jax.Array,
-  change: jax.Array,
-  transform: Transform,
-) -> jax.Array:
-  """Returns D for S-SPADE, where coefficients c take the place of A x.
-
-  They are those of a consistent frame A*c that are nearest to z - u, which need
-  not be the spectrum of any frame: with A*A = 1, z - u + A(x - A*(z - u)).
-  Without redundancy, that is A x.
-  """
-  return target + transform(change - nearest)
 
 
 def _rank(spectrum: jax.Array) -> jax.Array:

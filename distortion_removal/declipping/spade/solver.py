@@ -58,7 +58,7 @@ def solve(
     return
   on_cpu = jax.default_backend() == "cpu"
   samples, fewest, most = _CPU if on_cpu else _ACCELERATOR
-  slots = min(max(samples // method.settings.frame, fewest), most)
+  slots = min(max(samples // method.frame, fewest), most)
   capacity = _ROUNDS * slots
   threads = thread_count()
   # As many calls for each thread, and as much work in each; first the longest,
@@ -101,7 +101,7 @@ def _compiled(
   method: Spade, slots: int, capacity: int, dtype: np.dtype
 ) -> Callable[[Problem, np.ndarray], Result]:
   """Compiles the program for `capacity` frames, once for all threads."""
-  shape = capacity, method.settings.frame
+  shape = capacity, method.frame
   problems = Problem(
     jax.ShapeDtypeStruct(shape, dtype),
     jax.ShapeDtypeStruct(shape, np.int8),
