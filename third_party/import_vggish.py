@@ -14,7 +14,7 @@ from pathlib import Path
 
 from distortion_removal.common import download, log
 from distortion_removal.common.errors import OneLineParser, one_line_errors
-from distortion_removal.metrics import vggish_weights as kept_weights
+from distortion_removal.metrics.fad import vggish
 from third_party import state_dict, vggish_weights
 
 URL = (
@@ -40,7 +40,7 @@ def import_weights(weights: Path | None, output: Path) -> None:
   else:
     download.verify(weights, URL, sha256=SHA256)
   state = state_dict.load(weights)
-  kept_weights.save(output, vggish_weights.from_state_dict(state))
+  vggish.save_weights(output, vggish_weights.from_state_dict(state))
 
 
 def _parser() -> OneLineParser:
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   log.setup()
   with one_line_errors():
     options = _parser().parse_args(argv)
-    output = options.output or kept_weights.default_path()
+    output = options.output or vggish.default_weights_path()
     import_weights(options.weights, output)
     print(f"written: {output}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distortion_removal.metrics import vggish
+from distortion_removal.metrics.fad import vggish
 from third_party.state_dict import convert
 
 _LAYERS = {
@@ -38,7 +38,7 @@ def from_state_dict(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
     state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
 
   Returns:
-    NumPy arrays, as of `vggish.random_variables`.
+    NumPy arrays, for `vggish.save_weights`.
 
   Raises:
     UserError: an array is missing, left over or of another shape.

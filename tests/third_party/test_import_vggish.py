@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distortion_removal.common import download, errors
-from distortion_removal.metrics import vggish, vggish_weights
+from distortion_removal.metrics.fad import vggish
 from third_party import import_vggish
 from third_party import vggish_weights as imported
 
@@ -113,6 +113,7 @@ def test_unknown_option():
   assert "--wieghts" in run("--wieghts=x")
 
 
+@pytest.mark.e2e
 def test_a_published_file_becomes_the_metrics_weights(tmp_path, monkeypatch):
   torch = pytest.importorskip("torch")
   from experiments.benchmarks.peers.vggish import VGGish
@@ -127,7 +128,7 @@ def test_a_published_file_becomes_the_metrics_weights(tmp_path, monkeypatch):
   patches = np.random.default_rng(0).standard_normal((2, 96, 64), np.float32)
   with torch.inference_mode():
     expected = peer(torch.from_numpy(patches)).numpy()
-  found = vggish.embed_patches(vggish_weights.load.__wrapped__(output), patches)
+  found = vggish.embed_patches(vggish.load_weights.__wrapped__(output), patches)
   np.testing.assert_allclose(found, expected, atol=1e-4 * expected.std())
 
 
