@@ -22,7 +22,7 @@ from distortion_removal.common.errors import (
   look_up,
   one_line_errors,
 )
-from distortion_removal.inference import weights
+from distortion_removal.inference.weights import save_model
 from distortion_removal.training import check_config
 from third_party import demucs_weights, open_unmix_weights, state_dict
 
@@ -46,7 +46,7 @@ def import_weights(
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
   variables = convert(state_dict.load(source), models.from_config(config))
   origin = f"imported from {source.name}"
-  weights.save(target, variables, config, 0, origin=origin)
+  save_model(target, variables, config, 0, origin=origin)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ the other arguments and the errors are those of `si_sdr`.
 
 import numpy as np
 
-from distortion_removal.declipping import clip_level
+from distortion_removal.declipping.clip_level import clip_signs, find_rails
 from distortion_removal.metrics.si_sdr import sdr
 from distortion_removal.metrics.signals import check_pair, defined
 
@@ -88,4 +88,4 @@ def _clipped(degraded: np.ndarray) -> np.ndarray:
   """Marks the samples at a rail; none in an item that is not finite."""
   finite = np.isfinite(degraded).all(axis=(1, 2), keepdims=True)
   degraded = np.where(finite, degraded, 0.0)
-  return clip_level.signs(degraded, clip_level.find(degraded)) != 0
+  return clip_signs(degraded, find_rails(degraded)) != 0

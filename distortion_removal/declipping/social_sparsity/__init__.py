@@ -5,8 +5,8 @@ Siedenburg, Kowalski, Dörfler, "Audio declipping with social sparsity", ICASSP
 Záviška, Rajmic, Ozerov, Rencker, "A survey and an extensive evaluation of
 popular audio declipping methods", IEEE JSTSP 2021.
 
-With D the synthesis of a signal from coefficients c, and y what was recorded,
-the distance of D c to what the recording allows is made small:
+With D the synthesis of a signal from coefficients c, and y the recording, the
+distance of D c to what the recording allows is made small:
 
     1/2 ||y - D c||^2 over the reliable samples
       + 1/2 ||(rail - D c)+||^2 over those clipped above, and so below,
@@ -30,17 +30,23 @@ import numpy as np
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import Progress
-from distortion_removal.declipping import (
-  clip_level as rails,
+from distortion_removal.declipping import check_counts, check_precision
+from distortion_removal.declipping.clip_level import (
+  ClipLevel,
+  Rails,
+  as_samples,
+  clip_signs,
+  farther_rails,
+  resolve_rails,
 )
-from distortion_removal.declipping import (
-  crossfading,
-  side_by_side,
+from distortion_removal.declipping.crossfading import (
+  check_fade,
+  put_reliable_back,
 )
-from distortion_removal.declipping.gabor import Gabor
-from distortion_removal.declipping.segments import Cut, Segment, groups
-from distortion_removal.declipping.shrinkage import Shrinkage
-from distortion_removal.declipping.spade import framewise
+from distortion_removal.declipping.gabor import Gabor, check_frames
+from distortion_removal.declipping.segments import Cut, Segment, group_segments
+from distortion_removal.declipping.side_by_side import call_side_by_side
+from distortion_removal.declipping.social_sparsity.shrinkage import Shrinkage
 
 # In frame lengths: programs of eight lengths at most are compiled.
 _CUT = Cut(longest=32, step=4, shared=2)
@@ -50,20 +56,20 @@ LAMBDAS = tuple(float(x) for x in np.geomspace(1e-1, 1e-4, 20))
 
 
 class Info(NamedTuple):
-  """What was done.
+  """A record of the work.
 
   Attributes:
     rails: where the audio is clipped.
     iterations: `[batch, channels, segments, lambdas]`, 0 where none is clipped.
   """
 
-  rails: rails.Rails
+  rails: Rails
   iterations: np.ndarray
 
 
 def social_sparsity(
   audio: np.ndarray,
-  clip_level: rails.ClipLevel | None = None,
+  clip_level: ClipLevel | None = None,
   *,
   frame: int = 1024,
   hop: int = 256,
@@ -82,22 +88,22 @@ def social_sparsity(
   """Declips audio by social sparsity, each channel of each item by itself.
 
   The survey has frame 8192 and hop 2048 at 44.1 kHz; its result is the sparse
-  signal as it is, reliable samples changed, too (`crossfade=None`).
-  Ours: the iteration starts from what was recorded; `tolerance`, of which 1e-3
+  signal as it is, with reliable samples changed, too (`crossfade=None`).
+  Ours: the iteration starts from the recording; `tolerance`, of which 1e-3
   ends early and costs decibels; outside a recording nothing is known, rather
-  than zeros; long ones are segments of 32 frame lengths which fade into each
-  other over two, and without a clipped sample stay as they are.
+  than zeros; long ones are cut into segments of 32 frame lengths which fade
+  into each other over two, and without a clipped sample stay as they are.
 
   Args:
     audio: `[batch, time, channels]`, 1.0 is full scale.
-    clip_level: as for `rails.resolve`; None: found from the audio.
+    clip_level: see `resolve_rails`; None: found from the audio.
     frame: samples of a Hann window, a multiple of `hop`.
     hop: samples between frames, at most half of `frame`.
     redundancy: DFT bins for each sample of a frame.
     shrinkage: `lasso`, `wgl`, `ew` or `pew`, see `Shrinkage`.
     neighbourhood: bins and frames that `wgl` and `pew` add up, both odd.
     lambdas: thresholds of the coefficients, one after the other.
-    iterations: at most so many for each lambda.
+    iterations: limit for each lambda.
     tolerance: a lambda is done when an iteration changes the coefficients by
       no more than this part of their norm; 0 does all iterations.
     relaxation: gamma, from 0 (plain iterative shrinkage) to below 1.
@@ -110,81 +116,70 @@ def social_sparsity(
 
   Returns:
     `[batch, time, channels]`, float64 if audio or precision is and otherwise
-    float32, and what was done. Channels that are not clipped come back as they
-    are.
+    float32, and a record of the work. Channels that are not clipped come back
+    as they are.
 
   Raises:
     UserError: the audio is not finite, or an option cannot be used.
   """
-  _check(lambdas, iterations, relaxation)
-  framewise.check_precision(precision)
-  crossfading.check(crossfade)
-  gabor = Gabor(frame, hop, redundancy)
-  gabor.check()
+  check_frames(frame, hop, redundancy)
+  check_counts(iterations=iterations)
+  check_precision(precision)
+  check_fade(crossfade)
+  if not len(lambdas) or min(lambdas) <= 0:
+    raise UserError(f"lambdas {tuple(lambdas)}; give one or more above 0")
+  if not 0 <= relaxation < 1:
+    raise UserError(f"relaxation {relaxation} is not in [0, 1); give 0.9")
   shrink = Shrinkage(shrinkage, tuple(neighbourhood))
   shrink.check()
-  audio = rails.as_samples(audio)
-  found = rails.resolve(audio, clip_level)
-  signs = rails.signs(audio, found)
+  audio = as_samples(audio)
+  rails = resolve_rails(audio, clip_level)
+  signs = clip_signs(audio, rails)
+  scale = farther_rails(rails) if relative else np.ones_like(rails.low)
   restored = audio.astype(np.result_type(audio, precision))
   batch, time, channels = audio.shape
   cut = Cut(*(frame * length for length in _CUT))
-  segments = cut.segments(signs != 0)
   counts = np.zeros((batch, channels, len(cut.spans(time)), len(lambdas)), int)
-  scale = rails.heights(found) if relative else np.ones((batch, channels))
-  bounds = functools.partial(_bounds, audio, signs, found, scale)
   solve = functools.partial(
     _solve,
     lambdas=np.asarray(lambdas, precision),
     iterations=iterations,
     tolerance=tolerance,
     relaxation=relaxation,
-    gabor=gabor,
+    gabor=Gabor(frame, hop, redundancy),
     shrink=shrink,
   )
-  results = _solve_all(solve, segments, bounds, precision, show_progress)
+  results = _solve_all(
+    solve,
+    cut.segments(signs != 0),
+    _allowed_range(audio, rails, signs, scale),
+    precision,
+    show_progress,
+  )
   for segment, signal, used in results:
     signal = scale[segment.item, segment.channel] * signal
     change = signal[: segment.stop - segment.start] - segment.of(audio)
     segment.of(restored)[:] += cut.weight(segment, time) * change
     counts[segment.item, segment.channel, segment.index] = used
   if crossfade is not None:
-    restored = crossfading.crossfade(restored, audio, signs, length=crossfade)
-  return restored, Info(found, counts)
+    restored = put_reliable_back(restored, audio, signs, crossfade)
+  return restored, Info(rails, counts)
 
 
-def _check(
-  lambdas: Sequence[float], iterations: int, relaxation: float
-) -> None:
-  """Raises UserError for options that cannot be used."""
-  if iterations < 1:
-    raise UserError(f"{iterations} iterations; give 1 or more")
-  if not len(lambdas) or min(lambdas) <= 0:
-    raise UserError(f"lambdas {tuple(lambdas)}; give one or more above 0")
-  if not 0 <= relaxation < 1:
-    raise UserError(f"relaxation {relaxation} is not in [0, 1); give 0.9")
-
-
-def _bounds(
-  audio: np.ndarray,
-  signs: np.ndarray,
-  found: rails.Rails,
-  scale: np.ndarray,
-  segment: Segment,
+def _allowed_range(
+  audio: np.ndarray, rails: Rails, signs: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Low and high of what each scaled sample may be, `[time]` both."""
-  channel = segment.item, segment.channel
-  audio, signs = segment.of(audio), segment.of(signs)
+  """Returns the low and high ends of the scaled samples' intervals."""
   sides = [signs > 0, signs < 0]
-  low = np.select(sides, [found.high[channel], -np.inf], audio)
-  high = np.select(sides, [np.inf, found.low[channel]], audio)
-  return low / scale[channel], high / scale[channel]
+  low = np.select(sides, [rails.high[:, None], -np.inf], audio)
+  high = np.select(sides, [np.inf, rails.low[:, None]], audio)
+  return low / scale[:, None], high / scale[:, None]
 
 
 def _solve_all(
   solve: Callable[..., tuple[jax.Array, jax.Array]],
   segments: list[Segment],
-  bounds: Callable[[Segment], tuple[np.ndarray, np.ndarray]],
+  allowed: tuple[np.ndarray, np.ndarray],
   precision: str,
   show_progress: bool,
 ) -> Iterator[tuple[Segment, np.ndarray, np.ndarray]]:
@@ -197,7 +192,7 @@ def _solve_all(
     high = -low
     for i, segment in enumerate(members):
       within = i, slice(segment.stop - segment.start)
-      low[within], high[within] = bounds(segment)
+      low[within], high[within] = (segment.of(end) for end in allowed)
     with jax.enable_x64(precision == "float64"):
       return jax.device_get(solve(low, high))
 
@@ -207,8 +202,8 @@ def _solve_all(
     unit="segment",
     is_shown=show_progress,
   ) as progress:
-    calls = side_by_side.run(call, groups(segments, slots))
-    for members, (signals, counts) in calls:
+    groups = group_segments(segments, slots)
+    for members, (signals, counts) in call_side_by_side(call, groups):
       yield from zip(members, signals, counts, strict=False)
       progress.advance(len(members))
 
@@ -225,9 +220,12 @@ def _solve(
   gabor: Gabor,
   shrink: Shrinkage,
 ) -> tuple[jax.Array, jax.Array]:
-  """Signals within bounds `[slots, time]`, and iterations `[slots, lambdas]`.
+  """Finds signals within bounds `[slots, time]`.
 
   A slot whose coefficients have settled waits for the others, unchanged.
+
+  Returns:
+    The signals, and the iterations they took, `[slots, lambdas]`.
   """
   norm = jnp.linalg.norm
 
@@ -248,7 +246,7 @@ def _solve(
     return c, count
 
   def solve(low, high):
-    # What was recorded. From zero, relaxation would double it at once, and
+    # The recording itself. From zero, relaxation would double it at once, and
     # clipped samples would stay there: nothing draws them back to the rail.
     start = gabor.analysis(jnp.clip(0, low, high))
     settled = functools.partial(settle, low, high)

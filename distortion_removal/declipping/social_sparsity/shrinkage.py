@@ -22,8 +22,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from distortion_removal.common import errors
-from distortion_removal.common.errors import UserError
+from distortion_removal.common.errors import UserError, look_up
 
 # Below the square of any coefficient that is heard, above underflow.
 _SILENCE = 1e-35
@@ -51,7 +50,7 @@ class Shrinkage(NamedTuple):
 
   def check(self) -> None:
     """Raises UserError if there is no such operator or neighbourhood."""
-    errors.look_up(_OPERATORS, "shrinkage", self.operator)
+    look_up(_OPERATORS, "shrinkage", self.operator)
     size = self.neighbourhood
     if len(size) != 2 or any(n < 1 or n % 2 == 0 for n in size):
       raise UserError(
@@ -65,8 +64,7 @@ class Shrinkage(NamedTuple):
     """Shrinks the coefficients of a real signal.
 
     Args:
-      spectrum: `[frames, bins]` complex, from zero frequency to that of
-        Nyquist.
+      spectrum: `[frames, bins]` complex, from zero to the Nyquist frequency.
       threshold: lambda, in the coefficients' unit.
 
     Returns:
