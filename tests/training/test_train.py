@@ -19,7 +19,7 @@ from conftest import (
 
 from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import augmentation, opening, pairs, stored
+from distortion_removal.datasets import augmentation, opening, pairs
 from distortion_removal.datasets.mixing import Mixture
 from distortion_removal.datasets.preparation import leaks
 from distortion_removal.effects import tasks
@@ -215,7 +215,7 @@ def test_a_run_on_recorded_pairs_scores_them(
   """What is validated is the recorded side, as quiet as it is."""
   records = list(_pairs(8))
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-  monkeypatch.setattr(stored, "read_split", lambda builder, split: records)
+  monkeypatch.setattr(opening, "read_split", lambda builder, split: records)
   config = tiny_config
   config.data.task = "recorded"
   config.data.augment.polarity = True
@@ -248,7 +248,7 @@ def test_sources_and_augmentation_reach_the_batches(
     read.append((builder, split))
     return list(_pairs(3))
 
-  monkeypatch.setattr(stored, "read_split", read_split)
+  monkeypatch.setattr(opening, "read_split", read_split)
   seen = {}
 
   def training_batches(source, task, **options):

@@ -1,34 +1,25 @@
-"""No excerpt, and no group of recordings, is both trained and tested on."""
+"""Keeps apart what is trained on and what is tested on."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.splits import SPLITS
 
 if TYPE_CHECKING:
+  # TFDS takes seconds to import.
+  from distortion_removal.datasets.preparation.recordings import StoredExcerpt
   from distortion_removal.datasets.sources.builder import CleanAudioBuilder
 
 # Beside the records: a digest of every excerpt, by split.
-FILE = "digests.json"
-
-
-class Identified(Protocol):
-  """An excerpt's name, the group it is of, and a digest of its sound."""
-
-  id: str
-  group: str
-  digest: str
-
-
-E = TypeVar("E", bound=Identified)
+DIGESTS_FILE = "digests.json"
 
 
 def without_leaks(
-  members: Mapping[str, Sequence[E]],
-) -> tuple[dict[str, list[E]], list[dict[str, str]]]:
+  members: Mapping[str, Sequence["StoredExcerpt"]],
+) -> tuple[dict[str, list["StoredExcerpt"]], list[dict[str, str]]]:
   """Leaves out of training what validation or test hold, too.
 
   The same sound under two names is left out of `train` where `valid` or `test`
@@ -47,21 +38,23 @@ def without_leaks(
   """
   for kind in ("id", "group"):
     _check_disjoint(members, kind)
-  found, kept, leaks = {}, {}, []
+  doubles, kept, leaks = {}, {}, []
   for split in sorted(members, key=SPLITS.index, reverse=True):
-    doubles = [e for e in members[split] if e.digest in found]
     leaks += [
-      {"excerpt": e.id, "split": split} | found[e.digest] for e in doubles
+      {"excerpt": e.id, "split": split} | doubles[e.digest]
+      for e in members[split]
+      if e.digest in doubles
     ]
-    kept[split] = [e for e in members[split] if e.digest not in found]
+    kept[split] = [e for e in members[split] if e.digest not in doubles]
+    # Only now: within a split a double does no harm.
     for e in kept[split]:
-      # Within a split a double does no harm.
-      found_here = {"same_as": e.id, "in": split}
-      found.setdefault(e.digest, found_here)
+      doubles.setdefault(e.digest, {"same_as": e.id, "in": split})
   return {split: kept[split] for split in members}, leaks
 
 
-def _check_disjoint(members: Mapping[str, Sequence[E]], kind: str) -> None:
+def _check_disjoint(
+  members: Mapping[str, Sequence["StoredExcerpt"]], kind: str
+) -> None:
   sides = {}
   for split, excerpts in members.items():
     for value in {getattr(excerpt, kind) for excerpt in excerpts}:
@@ -70,14 +63,6 @@ def _check_disjoint(members: Mapping[str, Sequence[E]], kind: str) -> None:
           f"{kind} {value!r} is in {sides[value]} and in {split}: what is "
           "tested on would be trained on; keep it on one side"
         )
-
-
-def digests(members: Mapping[str, Sequence[E]]) -> dict[str, list[str]]:
-  """What `check_apart` needs to know of every split, as JSON types."""
-  return {
-    split: [excerpt.digest for excerpt in excerpts]
-    for split, excerpts in members.items()
-  }
 
 
 def check_apart(
@@ -90,24 +75,17 @@ def check_apart(
     held_out: prepared, to be validated and tested on.
 
   Raises:
-    UserError: they share excerpts, to the sample, or one of them was prepared
-      before digests were stored.
+    UserError: they share excerpts, to the sample.
   """
-  folders = Path(source.data_dir), Path(held_out.data_dir)
-  trained, held = (_read(folder) for folder in folders)
+  trained, held = (
+    json.loads((Path(builder.data_dir) / DIGESTS_FILE).read_text())
+    for builder in (source, held_out)
+  )
   tested = {x for split in ("valid", "test") for x in held.get(split, ())}
   shared = tested.intersection(trained.get("train", ()))
   if shared:
     raise UserError(
-      f"{folders[0]}: trains on {len(shared)} excerpts that {folders[1]} holds "
-      "out; pin their groups in a splits.csv and prepare it with --overwrite"
+      f"{source.data_dir}: trains on {len(shared)} excerpts that "
+      f"{held_out.data_dir} holds out; pin their groups in a splits.csv and "
+      "prepare it with --overwrite"
     )
-
-
-def _read(folder: Path) -> dict[str, list[str]]:
-  path = folder / FILE
-  if not path.is_file():
-    raise UserError(
-      f"{path}: missing; prepare the data set again, with --overwrite"
-    )
-  return json.loads(path.read_text())

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from distortion_removal.datasets.preparation.parts import Excerpt
 
 from distortion_removal import prepare
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.preparation import description
-from distortion_removal.datasets.preparation.parts import Excerpt
 
 RATE = 16_000
 

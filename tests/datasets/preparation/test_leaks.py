@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from distortion_removal.datasets.preparation.parts import Part
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import opening, stored
 from distortion_removal.datasets.preparation import leaks
-from distortion_removal.datasets.preparation.parts import Part
 from distortion_removal.datasets.preparation.prepare import prepare
 from distortion_removal.datasets.sources import builder as base
 from distortion_removal.datasets.sources import rendered
