@@ -10,6 +10,7 @@ the number of workers, a pipeline restored from its state goes on exactly where
 it was, and all processes together see what a single one would.
 """
 
+import dataclasses
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -90,12 +91,9 @@ def crop(
   accepted as it is.
 
   Args:
-    audio: `[time, channels]`.
+    audio: `[time, channels]`; the crop is `[length, channels]`.
     length: the crop's, in samples.
     rng: the record's own generator.
-
-  Returns:
-    `[length, channels]`.
   """
   if len(audio) <= length:
     return np.pad(audio, ((0, length - len(audio)), (0, 0)))
@@ -108,30 +106,28 @@ def crop(
   return piece
 
 
+@dataclasses.dataclass(frozen=True)
 class _DrawPair(grain.transforms.RandomMap):
   """Draws crops of the sides, a level and a seed from a record."""
 
-  def __init__(
-    self, task: Task, segment: int, options: Augmentation, takes: Mixture
-  ):
-    self._task = task
-    self._segment = segment
-    self._options = options
-    self._takes = takes
+  task: Task
+  segment: int
+  options: Augmentation
+  takes: Mixture
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict:
-    options = self._options
+    options = self.options
     if options.sums and rng.random() < options.sums:
-      record = augmentation.add_take(record, self._takes.draw(rng), rng)
-    whole = sides(record, self._task)
+      record = augmentation.add_take(record, self.takes.draw(rng), rng)
+    whole = sides(record, self.task)
     speed = augmentation.speed_of(options, rng)
     gain, order = augmentation.factors(options, rng)
     audio = whole["clean"]
     if len(whole) > 1:  # Side by side, both are cut and resampled alike.
       audio = np.concatenate(list(whole.values()), axis=1)
-    length = augmentation.source_length(self._segment, speed)
-    piece = augmentation.play(crop(audio, length, rng), speed, self._segment)
-    level = np.float32(rng.uniform(*self._task.train_levels))
+    length = augmentation.source_length(self.segment, speed)
+    piece = augmentation.play(crop(audio, length, rng), speed, self.segment)
+    level = np.float32(rng.uniform(*self.task.train_levels))
     seed = rng.integers(1 << 32, dtype=np.uint32)
     parts = zip(whole, np.split(piece, len(whole), axis=1), strict=True)
     example = {name: gain * part[:, order] for name, part in parts}

@@ -41,6 +41,7 @@ class Recording:
       why: "silent" or "short". It can be pickled.
     version: changes when what is read does.
     size: bytes of the file, or of what is made; a measure of the work.
+    split: the one it is pinned to; None leaves it to `splits.assign`.
   """
 
   name: str
@@ -48,6 +49,7 @@ class Recording:
   read: Callable[[], Iterable[dict | str]]
   version: str
   size: int = 0
+  split: str | None = None
 
   @property
   def file_name(self) -> str:
@@ -267,7 +269,7 @@ def store_with_beam(
 
   Args:
     recordings: what to store.
-    store: where they go.
+    store: the folder that gets them.
     runner: Beam's; None leaves it to the options.
     options: Beam's `PipelineOptions`.
   """

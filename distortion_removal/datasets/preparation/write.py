@@ -8,7 +8,6 @@ beside the data set until it is complete: the next preparation takes it from
 one that was interrupted. Meanwhile the disk holds the audio twice.
 """
 
-import collections
 import contextlib
 import dataclasses
 import errno
@@ -27,15 +26,8 @@ from tqdm import tqdm
 from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.progress import Progress
-from distortion_removal.datasets.preparation.description import (
-  DESCRIPTION_FILE,
-  REPORT_FILE,
-  describe,
-)
-from distortion_removal.datasets.preparation.leaks import (
-  DIGESTS_FILE,
-  without_leaks,
-)
+from distortion_removal.datasets import splits
+from distortion_removal.datasets.preparation import description, leaks
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
   Store,
@@ -70,34 +62,54 @@ def write(
   """
   builder.info.metadata["source"] = builder.source()  # as it is read from here
   recordings = builder.recordings()
-  builder.assign([each.name for each in recordings])  # mistakes show early
+  _assign(recordings)  # mistakes show early
   store = _store(builder, recordings, download_config)
   stored = {each.name: store.load(each) for each in recordings}
   skipped = _skipped(stored)
-  splits = builder.assign([name for name in stored if name not in skipped])
-  kept, doubles = without_leaks(
+  usable = [each for each in recordings if each.name not in skipped]
+  if not usable:
+    raise UserError(f"{builder.name}: none of {len(stored)} files is usable")
+  members = {
+    split: [stored[each.name] for each in found]
+    for split, found in _assign(usable).items()
+  }
+  kept, doubles = leaks.without_leaks(
     {
-      split: [e for name in names for e in stored[name].excerpts]
-      for split, names in splits.items()
+      split: [excerpt for each in found for excerpt in each.excerpts]
+      for split, found in members.items()
     }
   )
   if not kept.get("train"):
     why = f": {len(doubles)} are held out, too" if doubles else ""
     raise UserError(f"{builder.name}: not a single excerpt to train on{why}")
-  left_out = {
-    split: sum(
-      (collections.Counter(stored[name].left_out) for name in names),
-      collections.Counter(),
-    )
-    for split, names in splits.items()
-  }
   infos = [
     _write_split(builder, split, excerpts, store)
     for split, excerpts in kept.items()
     if excerpts
   ]
+  left_out = {
+    split: {
+      reason: sum(each.left_out[reason] for each in found)
+      for reason in ("silent", "short")
+    }
+    for split, found in members.items()
+  }
   _write_facts(builder, kept, skipped, left_out, doubles)
   return infos
+
+
+def _assign(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
+  """Sorts recordings into splits, in each as they come."""
+  pins = splits.Pins(
+    groups={each.name: each.group for each in recordings},
+    sides={each.group: each.split for each in recordings if each.split},
+  )
+  sides = splits.assign(pins.groups, pins)
+  split_of = {name: split for split, names in sides.items() for name in names}
+  members = {split: [] for split in sides}
+  for each in recordings:
+    members[split_of[each.name]].append(each)
+  return members
 
 
 def _store(
@@ -129,7 +141,7 @@ def _store(
 
 
 def _skipped(stored: Mapping[str, StoredRecording]) -> dict[str, str]:
-  """Reports the recordings that cannot be used, by name with the reason."""
+  """Prints the recordings that cannot be used; returns reasons by name."""
   skipped = {n: s.reason for n, s in stored.items() if s.reason is not None}
   for name, reason in skipped.items():
     tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
@@ -211,15 +223,15 @@ def _write_facts(
     "splits": counts,
   }
   described = {
-    split: describe(excerpts, rate, left_out[split]["silent"])
+    split: description.describe(excerpts, rate, left_out[split]["silent"])
     for split, excerpts in kept.items()
     if excerpts
   }
   digests = {split: [e.digest for e in each] for split, each in kept.items()}
   for name, content in (
-    (REPORT_FILE, report),
-    (DESCRIPTION_FILE, described),
-    (DIGESTS_FILE, digests),
+    (description.REPORT_FILE, report),
+    (description.DESCRIPTION_FILE, described),
+    (leaks.DIGESTS_FILE, digests),
   ):
     text = json.dumps(content, indent=2) + "\n"
     (Path(builder.data_dir) / name).write_text(text)

@@ -15,7 +15,7 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -100,39 +100,43 @@ class AudioFolder(CleanAudioBuilder):
     }
 
   def recordings(self) -> list[Recording]:
-    """Lists all files, good or bad."""
-    root = self.root
+    """Lists all files, good or bad.
+
+    Raises:
+      UserError: there is none, or a mistake in `splits.csv`.
+    """
+    if not self._names:
+      include = self.builder_config.include
+      raise UserError(f"{self.root}: no file matches {include!r}")
     return [
-      Recording(
-        name,
-        group=self._pins.groups[name],
-        read=functools.partial(
-          _read_examples, root / name, name, self.builder_config
-        ),
-        version=f"{self.VERSION} {file_version(root / name)}",
-        size=(root / name).stat().st_size,
-      )
+      self.recording(name, _read_examples, [self.root / name])
       for name in self._names
     ]
+
+  def recording(
+    self, name: str, read: Callable, paths: Sequence[Path], *words: str
+  ) -> Recording:
+    """Makes a recording of files, which `words` tell from others of them."""
+    group = self.pins.groups[name]
+    versions = [file_version(path) for path in paths]
+    return Recording(
+      name,
+      group,
+      functools.partial(read, *paths, name, self.builder_config),
+      version=" ".join([str(self.VERSION), *words, *versions]),
+      size=sum(path.stat().st_size for path in paths),
+      split=self.pins.sides.get(group),
+    )
 
   @functools.cached_property
   def _names(self) -> list[str]:
     return list_files(self.root, self.builder_config.include)
 
   @functools.cached_property
-  def _pins(self) -> splits.Pins:
+  def pins(self) -> splits.Pins:
+    """Groups, and splits of some of them, see `splits.py`."""
     path = self.root / splits.SPLITS_CSV
     return splits.read_pins(path, self._names, self.recording_group)
-
-  def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
-    """Sorts usable files into splits, see `splits.assign`."""
-    if not names:
-      config = self.builder_config
-      raise UserError(
-        f"{self.root}: none of {len(self._pins.groups)} files matching "
-        f"{config.include!r} is usable audio"
-      )
-    return splits.assign(names, self._pins)
 
 
 def list_files(root: Path, include: str) -> list[str]:
@@ -155,11 +159,9 @@ def list_files(root: Path, include: str) -> list[str]:
 
 
 def file_version(path: Path) -> str:
-  """Returns what changes with a file: its size, its time, and its content.
-
-  Recordings of several folders may be stored together, and times have whole
-  seconds on some disks.
-  """
+  """Returns what changes with a file: its size, its time, and its content."""
+  # Recordings of several folders may be stored together, and times have whole
+  # seconds on some disks.
   status = path.stat()
   content = content_digest(path).hex()
   return f"{status.st_size} {status.st_mtime_ns} {content}"

@@ -8,7 +8,7 @@ Pairs are degraded on the fly, hence only clean audio is stored, see
 import abc
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -81,9 +81,8 @@ def task_configs(config: type[TaskConfig]) -> list[TaskConfig]:
 class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   """Base of the builders: a subclass says where the audio comes from.
 
-  It delivers `recordings`, which several processes or machines can read, and
-  sorts them into splits by `assign`. What two splits hold is left out of
-  training, see `leaks.without_leaks`.
+  It delivers `recordings`, which several processes or machines can read, each
+  with the group that stays on one side of the splits.
   """
 
   VERSION = tfds.core.Version("1.0.0")
@@ -105,10 +104,6 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   @abc.abstractmethod
   def recordings(self) -> list[Recording]:
     """Lists what is read on its own, in the order of the records."""
-
-  @abc.abstractmethod
-  def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
-    """Sorts recordings, by name, into splits."""
 
   def features(self) -> dict:
     """Returns the features of a record."""
@@ -226,16 +221,10 @@ class RenderedBuilder(CleanAudioBuilder):
             ),
             version=" ".join(map(str, version)),
             size=4 * config.excerpt_frames * len(positions),
+            split=split,
           )
         )
     return found
-
-  def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
-    """Sorts the recordings by the split in their names."""
-    return {
-      split: [name for name in names if name.startswith(f"{split}#")]
-      for split in SPLITS
-    }
 
 
 def _render_examples(

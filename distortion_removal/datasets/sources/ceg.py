@@ -18,19 +18,17 @@ import functools
 from pathlib import Path
 from typing import ClassVar
 
-from distortion_removal.datasets.sources.audio_folder import (
-  AudioFolder,
-  AudioFolderConfig,
-)
+from distortion_removal.datasets.sources import audio_folder
 from distortion_removal.datasets.splits import top_folder
 from distortion_removal.effects.tasks import TASKS
 
 
-class Ceg(AudioFolder):
+class Ceg(audio_folder.AudioFolder):
   """Excerpts of clean electric guitar, split by groups of recordings."""
 
   BUILDER_CONFIGS: ClassVar = [
-    AudioFolderConfig(task=TASKS[name]) for name in ("overdrive", "hard_clip")
+    audio_folder.AudioFolderConfig(task=TASKS[name])
+    for name in ("overdrive", "hard_clip")
   ]
 
   @functools.cached_property

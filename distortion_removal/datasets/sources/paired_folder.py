@@ -16,7 +16,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,23 +28,10 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import splits
 from distortion_removal.datasets.features import to_example
 from distortion_removal.datasets.preparation.recordings import Recording
-from distortion_removal.datasets.sources import pairing
-from distortion_removal.datasets.sources.audio_folder import (
-  SILENCE_DBFS,
-  AudioFolder,
-  AudioFolderConfig,
-  check_suffix,
-  fate,
-  file_version,
-  remix,
-)
-from distortion_removal.datasets.sources.pair_names import (
-  ALONE,
-  NO_PAIR,
-  PAIRS_CSV,
-  PairNames,
-  find_pairs,
-  read_pairs,
+from distortion_removal.datasets.sources import (
+  audio_folder,
+  pair_names,
+  pairing,
 )
 from distortion_removal.effects.tasks import TASKS, Task
 
@@ -61,13 +48,13 @@ _FACTS = {
 
 
 @dataclasses.dataclass(eq=False)
-class PairedFolderConfig(AudioFolderConfig):
+class PairedFolderConfig(audio_folder.AudioFolderConfig):
   """Recordings to prepare; nothing is applied to them on the fly."""
 
   task: Task = TASKS["recorded"]
 
 
-class PairedFolder(AudioFolder):
+class PairedFolder(audio_folder.AudioFolder):
   """Excerpts of recorded pairs: `degraded` is `clean` through a device.
 
   A record has, besides `clean` and `peak`, `degraded`, of the same length, at a
@@ -88,53 +75,44 @@ class PairedFolder(AudioFolder):
     return super().source() | {"pairs": digest.hexdigest()}
 
   def recordings(self) -> list[Recording]:
-    """Lists outputs, good or bad, and files without partner."""
-    root = self.root
+    """Lists outputs, good or bad, and files without partner.
+
+    Raises:
+      UserError: there is no pair, or a mistake in a table.
+    """
+    if not self._pairs.inputs:
+      raise UserError(f"{self.root}: {pair_names.NO_PAIR}")
     pairs = [
-      self._pair(root, output, name)
+      self.recording(
+        output, _read_examples, [self.root / name, self.root / output], name
+      )
       for output, name in self._pairs.inputs.items()
     ]
     alone = [
       Recording(
         name,
-        group=self._pins.groups[name],
-        read=functools.partial(_refuse, root / name),
+        group=self.pins.groups[name],
+        read=functools.partial(_refuse, self.root / name),
         version="alone",
       )
       for name in self._pairs.alone
     ]
     return sorted(pairs + alone, key=lambda recording: recording.name)
 
-  def _pair(self, root: Path, output: str, name: str) -> Recording:
-    paths = root / name, root / output
-    versions = map(file_version, paths)
-    return Recording(
-      output,
-      group=self._pins.groups[output],
-      read=functools.partial(
-        _read_examples, *paths, output, self.builder_config
-      ),
-      version=" ".join([str(self.VERSION), name, *versions]),
-      size=sum(path.stat().st_size for path in paths),
-    )
-
   @functools.cached_property
-  def _pairs(self) -> PairNames:
-    path = self.root / PAIRS_CSV
-    return read_pairs(path) if path.is_file() else find_pairs(self._names)
-
-  def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
-    """Sorts usable outputs into splits, as `audio_folder` does files."""
-    if not self._pairs.inputs:
-      raise UserError(f"{self.root}: {NO_PAIR}")
-    return super().assign(names)
+  def _pairs(self) -> pair_names.PairNames:
+    path = self.root / pair_names.PAIRS_CSV
+    if path.is_file():
+      return pair_names.read_pairs(path)
+    return pair_names.find_pairs(self._names)
 
   def recording_group(self, name: str) -> str:
     """Returns an output's group: that of `pairs.csv`, else its input."""
     return self._pairs.groups.get(name, name)
 
   @functools.cached_property
-  def _pins(self) -> splits.Pins:
+  def pins(self) -> splits.Pins:
+    """Groups, and splits of some of them; an input's outputs are in one."""
     path = self.root / splits.SPLITS_CSV
     pairs = self._pairs
     names = [*pairs.inputs, *pairs.alone]
@@ -157,7 +135,7 @@ class PairedFolder(AudioFolder):
 
 
 def _refuse(path: Path) -> Iterator[dict | str]:
-  raise files.AudioFileError(path, ALONE)
+  raise files.AudioFileError(path, pair_names.ALONE)
 
 
 def _read_examples(
@@ -181,7 +159,7 @@ def _read_examples(
   is_silent = True
   for index, start in enumerate(range(0, len(clean), config.excerpt_frames)):
     pair = [s[start : start + config.excerpt_frames] for s in (clean, degraded)]
-    fates = [fate(side, config.sample_rate) for side in pair]
+    fates = [audio_folder.fate(side, config.sample_rate) for side in pair]
     if fates != ["kept", "kept"]:
       yield next(each for each in fates if each != "kept")
       continue
@@ -190,13 +168,13 @@ def _read_examples(
     second = {"degraded": second["clean"], "degraded_peak": second["peak"]}
     yield first | facts | second
   if is_silent:
-    reason = f"silent: nowhere above {SILENCE_DBFS:g} dBFS RMS"
+    reason = f"silent: nowhere above {audio_folder.SILENCE_DBFS:g} dBFS RMS"
     raise files.AudioFileError(output_path, reason)
 
 
 def _load(path: Path, config: PairedFolderConfig) -> np.ndarray:
   """Reads a whole recording, `[time, channels]`, in the form to store."""
-  check_suffix(path)
+  audio_folder.check_suffix(path)
   audio, rate = files.read(path)
-  audio = remix(audio, config.channels)
+  audio = audio_folder.remix(audio, config.channels)
   return resample(audio, rate, config.sample_rate)
