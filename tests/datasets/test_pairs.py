@@ -75,12 +75,12 @@ def _recorded(records):
 
 def test_scale_is_the_whole_excerpts_or_the_recordings_own():
   record = _records(3)[2]
-  assert pairs.scale_to_task(record, HARD_CLIP).max() == np.float32(0.5)
-  own = pairs.scale_to_task(record, ORIGINAL_SCALE)
+  assert pairs.sides(record, HARD_CLIP)["clean"].max() == np.float32(0.5)
+  own = pairs.sides(record, ORIGINAL_SCALE)["clean"]
   np.testing.assert_allclose(own.max(), 0.3, rtol=1e-6)
   # A crop is not brought to that peak again.
   rng = np.random.default_rng(0)
-  scaled = pairs.scale_to_task(_records(1)[0], HARD_CLIP)
+  scaled = pairs.sides(_records(1)[0], HARD_CLIP)["clean"]
   crops = [pairs.crop(scaled, SEGMENT, rng) for _ in range(20)]
   for piece in crops:
     # Part of the excerpt's ramp: where it begins tells where it must end.
@@ -91,7 +91,7 @@ def test_scale_is_the_whole_excerpts_or_the_recordings_own():
 
 def test_training_crops_come_from_scaled_excerpts():
   source = _records(3)
-  excerpts = [pairs.scale_to_task(record, HARD_CLIP) for record in source]
+  excerpts = [pairs.sides(record, HARD_CLIP)["clean"] for record in source]
   windows = np.concatenate(
     [
       np.lib.stride_tricks.sliding_window_view(excerpt[:, 0], SEGMENT)
