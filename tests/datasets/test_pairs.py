@@ -135,6 +135,7 @@ def test_a_silent_excerpt_ends_the_search():
   np.testing.assert_array_equal(piece, np.zeros((SEGMENT, 1)))
 
 
+@pytest.mark.e2e
 def test_levels_and_seeds_are_uniform_over_their_ranges():
   batches = _take(_batches(_records(8), batch_size=50), 20)
   low, high = HARD_CLIP.train_levels
@@ -183,23 +184,12 @@ def _kinds(seed=1, **options):
   }
 
 
-@pytest.mark.parametrize("kind", _kinds())
-def test_workers_change_nothing(kind):
-  alone = _take(_kinds()[kind](), 6)
-  for workers in (1, 2):
-    batches = _kinds(workers=workers)[kind]()
-    _assert_same(_take(batches, 6), alone)
-    batches.close()
-
-
-@pytest.mark.parametrize("workers", [0, 1, 2])
-@pytest.mark.parametrize("kind", _kinds())
-def test_a_restored_state_goes_on_exactly_there(kind, workers):
-  """In the middle of an epoch of four batches."""
-  start = _kinds(workers=workers)[kind]
+def _assert_resumes(kind, workers):
+  """A stream is that of one thread, also restored in the midst of an epoch."""
   straight = _take(_kinds()[kind](), 8)
+  start = _kinds(workers=workers)[kind]
   batches = start()
-  _take(batches, 3)
+  _assert_same(_take(batches, 3), straight[:3])
   state = batches.get_state()
   _assert_same(_take(batches, 5), straight[3:])
   batches.close()
@@ -208,6 +198,17 @@ def test_a_restored_state_goes_on_exactly_there(kind, workers):
   resumed.set_state(state)
   _assert_same(_take(resumed, 5), straight[3:])
   resumed.close()
+
+
+@pytest.mark.parametrize("kind", _kinds())
+def test_a_restored_state_goes_on_exactly_there(kind):
+  _assert_resumes(kind, workers=0)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("kind", "workers"), [("recorded", 1), ("mixed", 2)])
+def test_worker_processes_change_nothing(kind, workers):
+  _assert_resumes(kind, workers)
 
 
 @pytest.mark.parametrize("kind", _kinds())
