@@ -70,12 +70,7 @@ def from_config(data: Any) -> Augmentation:
 
 
 def check(options: Augmentation, task: Task, channels: int) -> None:
-  """Checks that a task allows an augmentation.
-
-  Args:
-    options: the changes to draw.
-    task: the run's.
-    channels: the audio's.
+  """Checks that a run's task and channels allow an augmentation.
 
   Raises:
     UserError: a number cannot work, or the pairs would not be the task's.
@@ -112,9 +107,6 @@ def add_take(record: dict, other: dict, rng: np.random.Generator) -> dict:
     record: decides the length and the original `peak`.
     other: shorter, it is set in somewhere; longer, a part of it is used.
     rng: the record's own generator.
-
-  Returns:
-    `clean` `[time, channels]`, `peak` and what else the record has.
   """
   clean = np.asarray(record["clean"], np.float32)
   second = np.asarray(other["clean"], np.float32)
@@ -161,8 +153,8 @@ def play(audio: np.ndarray, speed: float, length: int) -> np.ndarray:
 
   Args:
     audio: `[source_length(length, speed), channels]`.
-    speed: twice plays an octave higher.
-    length: wanted, in samples.
+    speed: 2 plays an octave higher.
+    length: samples wanted.
 
   Returns:
     `[length, channels]`, from 128 samples after the beginning, which the

@@ -16,9 +16,6 @@ class Mixture:
   Attributes:
     sources: the data sets' records, by index.
     weights: one each; only their ratios count, whatever the sizes are.
-
-  Raises:
-    UserError: a weight is not above 0, or a data set is empty.
   """
 
   sources: tuple[Sequence[dict], ...]

@@ -93,7 +93,7 @@ def open_dataset(data: Any) -> "CleanAudioBuilder":
   """Opens the data set of a run, and renders it first if it is synthetic.
 
   Args:
-    data: `config.data` of a run, see `configs/default.py`.
+    data: `config.data` of a run.
 
   Raises:
     UserError: recordings are needed and not prepared yet.
@@ -144,11 +144,7 @@ def read_split(builder: "CleanAudioBuilder", split: str) -> Source:
 
 
 def training_source(data: Any, builder: "CleanAudioBuilder") -> Mixture:
-  """Reads what a run is trained on.
-
-  Args:
-    data: `config.data` of the run.
-    builder: the run's data set; its training split, without `data.sources`.
+  """Reads what a run is trained on, see `open_sources`.
 
   Raises:
     UserError: one of the data sets is missing or empty, or has in training
@@ -170,9 +166,6 @@ def open_sources(
   Args:
     data: `config.data` of the run.
     builder: the run's data set, which is the only one without `data.sources`.
-
-  Raises:
-    UserError: one of them is missing.
   """
   opened = []
   for name, folder, weight in data.sources or ():
@@ -183,11 +176,7 @@ def open_sources(
 
 
 def label(data: Any) -> str:
-  """Names a run's data set; folders of recordings by where they lie prepared.
-
-  Args:
-    data: `config.data` of a run.
-  """
+  """Names a run's data set; a user's recordings by their prepared folder."""
   if data.dataset in _FOLDERS and data.data_dir:
     return Path(data.data_dir).expanduser().resolve().name
   return data.dataset

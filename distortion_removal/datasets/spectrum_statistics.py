@@ -71,10 +71,7 @@ def mixture_statistics(
     sources: data sets and weights, see `opening.open_sources`.
     size: the transform's size in samples.
     hop: the transform's hop in samples.
-    task: as in `spectrum_statistics`.
-
-  Returns:
-    Mean and deviation, two arrays `[size // 2 + 1]`, float32.
+    task: with options of its effect; None: without.
   """
   means, deviations = np.float64(
     [

@@ -26,12 +26,9 @@ def without_leaks(
   has it, and out of `valid` where `test` has it. Only equal samples are
   noticed: not a copy that is shifted or was compressed with loss.
 
-  Args:
-    members: the excerpts of each split.
-
   Returns:
-    The excerpts that stay, and for each that does not its `excerpt` and
-    `split`, and those of its double (`same_as`, `in`).
+    The excerpts that stay, by split, and for each that does not its `excerpt`
+    and `split`, and those of its double (`same_as`, `in`).
 
   Raises:
     UserError: a name or a group is on two sides.
@@ -69,10 +66,6 @@ def check_apart(
   source: "CleanAudioBuilder", held_out: "CleanAudioBuilder"
 ) -> None:
   """Checks that one data set's training is not another's validation or test.
-
-  Args:
-    source: prepared, to be trained on.
-    held_out: prepared, to be validated and tested on.
 
   Raises:
     UserError: they share excerpts, to the sample.

@@ -60,44 +60,26 @@ class Recording:
 
 @dataclasses.dataclass(frozen=True)
 class StoredExcerpt:
-  """A stored excerpt's place and measurements.
+  """A stored excerpt's measurements and place."""
 
-  Attributes:
-    id: the one in its record.
-    frames: its length in samples.
-    peak: on the recording's own scale.
-    loudness_lufs: BS.1770-4; None where it has none.
-    digest: SHA-256 of its samples, at a peak of 1.
-    offset: bytes before its record in the file of records.
-    size: bytes of its record.
-    part: the file of records, without a suffix.
-    group: its recording's.
-  """
-
-  id: str
-  frames: int
-  peak: float
-  loudness_lufs: float | None
-  digest: str
-  offset: int
-  size: int
-  part: str = ""
-  group: str = ""
+  id: str  # as in its record
+  frames: int  # samples per channel
+  peak: float  # on the recording's own scale
+  loudness_lufs: float | None  # BS.1770-4; None where it has none
+  digest: str  # SHA-256 of its samples, at a peak of 1
+  offset: int  # bytes before its record in the file of records
+  size: int  # bytes of its record
+  part: str = ""  # the file of records, without a suffix
+  group: str = ""  # its recording's
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredRecording:
-  """A stored recording's excerpts, or why there are none.
-
-  Attributes:
-    excerpts: in order.
-    left_out: numbers of "silent" and of "short" excerpts.
-    reason: why it cannot be read; None where it can.
-  """
+  """A stored recording's excerpts, or why there are none."""
 
   excerpts: list[StoredExcerpt]
-  left_out: dict[str, int]
-  reason: str | None = None
+  left_out: dict[str, int]  # numbers of "silent" and of "short" excerpts
+  reason: str | None = None  # why it cannot be read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,14 +97,7 @@ class Store:
   sample_rate: int
 
   def add(self, recording: Recording) -> int:
-    """Reads, encodes and stores a recording, unless it lies there whole.
-
-    Returns:
-      The recording's size.
-
-    Raises:
-      OSError: the disk is full, or the folder cannot be written.
-    """
+    """Stores a recording, unless it lies there whole; returns its size."""
     facts = self._file(recording.file_name, "json")
     # What could not be read may only have been out of reach.
     if facts.is_file() and self.load(recording).reason is None:
@@ -216,8 +191,7 @@ def store_all(
     The size of each recording, as soon as it is stored, in any order.
 
   Raises:
-    UserError: a process was killed.
-    OSError: as `Store.add`; what is stored so far stays.
+    UserError: a process was killed; what is stored so far stays.
   """
   if jobs == 1:
     yield from map(store.add, recordings)
@@ -240,11 +214,7 @@ def store_all(
 
 
 def parse_beam_options(words: Sequence[str]) -> Any:
-  """Parses `--runner=DirectRunner` and the like into Beam's `PipelineOptions`.
-
-  Raises:
-    UserError: Beam is not installed.
-  """
+  """Parses `--runner=DirectRunner` and the like to Beam's `PipelineOptions`."""
   try:
     from apache_beam.options.pipeline_options import PipelineOptions
   except ImportError:
@@ -266,12 +236,6 @@ def store_with_beam(
 
   Beam only hands out the work. The recordings and `--data-dir` must lie where
   every machine sees them.
-
-  Args:
-    recordings: what to store.
-    store: the folder that gets them.
-    runner: Beam's; None leaves it to the options.
-    options: Beam's `PipelineOptions`.
   """
   import apache_beam as beam
 

@@ -58,7 +58,6 @@ def write(
 
   Raises:
     UserError: there is nothing to train on, or a mistake in the splits.
-    OSError: the disk is full, or the folder cannot be written.
   """
   builder.info.metadata["source"] = builder.source()  # as it is read from here
   recordings = builder.recordings()

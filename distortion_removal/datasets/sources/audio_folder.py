@@ -61,11 +61,7 @@ class AudioFolder(CleanAudioBuilder):
 
   @functools.cached_property
   def root(self) -> Path:
-    """The folder of recordings.
-
-    Raises:
-      UserError: there is none.
-    """
+    """The folder of recordings; an error where there is none."""
     path = self.builder_config.path
     root = Path(path).expanduser().absolute()
     if not path or not root.is_dir():
@@ -100,11 +96,7 @@ class AudioFolder(CleanAudioBuilder):
     }
 
   def recordings(self) -> list[Recording]:
-    """Lists all files, good or bad.
-
-    Raises:
-      UserError: there is none, or a mistake in `splits.csv`.
-    """
+    """Lists all files, good or bad."""
     if not self._names:
       include = self.builder_config.include
       raise UserError(f"{self.root}: no file matches {include!r}")
@@ -186,11 +178,7 @@ def content_digest(path: Path) -> bytes:
 def _read_examples(
   path: Path, name: str, config: TaskConfig
 ) -> Iterator[dict | str]:
-  """Yields the examples of a recording, or why an excerpt is left out.
-
-  Raises:
-    AudioFileError: it is not audio, damaged, too short, or silent throughout.
-  """
+  """Yields the examples of a recording, or why an excerpt is left out."""
   check_suffix(path)
   fates = set()
   for index, audio in enumerate(_cut(path, config)):
@@ -204,11 +192,7 @@ def _read_examples(
 
 
 def check_suffix(path: Path) -> None:
-  """Checks that a file is named as audio.
-
-  Raises:
-    AudioFileError: it is not.
-  """
+  """Raises an error where a file's suffix is not that of audio."""
   if path.suffix.lower() not in audio_io.FORMATS:
     raise audio_io.AudioFileError(
       path, f"not an audio format read here ({path.suffix or 'no suffix'})"
@@ -229,9 +213,6 @@ def _cut(path: Path, config: TaskConfig) -> Iterator[np.ndarray]:
   Yields:
     `[time, channels]` float32 on the recording's own scale; the last one may
     be shorter than the others.
-
-  Raises:
-    AudioFileError: it is not audio, or damaged.
   """
   with audio_io.open_reader(path) as reader:
     blocks = (remix(block, config.channels) for block in reader.blocks())

@@ -111,7 +111,7 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
 
   @property
   def is_stored(self) -> bool:
-    """Whether the data set lies there complete."""
+    """True where the data set lies complete."""
     # TFDS's own `is_prepared` logs a warning whenever the answer is no.
     return (Path(self.data_dir) / "dataset_info.json").is_file()
 

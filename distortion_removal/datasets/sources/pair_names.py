@@ -48,22 +48,26 @@ def find_pairs(names: Sequence[str]) -> PairNames:
     names: relative paths. An output that fits several inputs belongs to the
       one whose name has the most in common with it.
   """
-  around = {name: _around_input(name) for name in names}
-  inputs = {name: ends for name, ends in around.items() if ends}
+  outputs = {}  # of each input, the pattern of their names
+  for name in names:
+    if words := list(_INPUT.finditer(_stem(name))):
+      before = re.escape(_stem(name)[: words[-1].start()])
+      after = re.escape(_stem(name)[words[-1].end() :])
+      outputs[name] = re.compile(f"{before}[^/]+{after}")
   pairs, alone = {}, []
   for name in names:
-    if name in inputs:
+    if name in outputs:
       continue
     fits = [
-      (len(before) + len(after), each)
-      for each, (before, after) in inputs.items()
-      if _fits(_stem(name), before, after)
+      each
+      for each, pattern in outputs.items()
+      if pattern.fullmatch(_stem(name))
     ]
     if fits:
-      pairs[name] = max(fits)[1]
+      pairs[name] = max(fits, key=lambda each: (len(_stem(each)), each))
     else:
       alone.append(name)
-  alone += inputs.keys() - set(pairs.values())
+  alone += outputs.keys() - set(pairs.values())
   return PairNames(pairs, pairs, sorted(alone))
 
 
@@ -72,31 +76,8 @@ def _stem(name: str) -> str:
   return str(Path(name).with_suffix(""))
 
 
-def _around_input(name: str) -> tuple[str, str] | None:
-  """Returns the text around the last word `input`, if there is one."""
-  stem = _stem(name)
-  found = list(_INPUT.finditer(stem))
-  return (stem[: found[-1].start()], stem[found[-1].end() :]) if found else None
-
-
-def _fits(stem: str, before: str, after: str) -> bool:
-  """Tells if there is some text in between, of one folder or file name."""
-  between = stem[len(before) : len(stem) - len(after)]
-  return (
-    bool(between)
-    and "/" not in between
-    and stem.startswith(before)
-    and stem.endswith(after)
-  )
-
-
 def read_pairs(path: Path) -> PairNames:
-  """Reads a `pairs.csv`.
-
-  Raises:
-    UserError: it is not understood, names a file that is not there, an output
-      twice, or an input as its own output.
-  """
+  """Reads a `pairs.csv`, and checks that its files are there."""
   columns, rows = read_csv(path)
   if not {"input", "output"} <= columns:
     raise UserError(f"{path}: the first line must be input,output[,group]")

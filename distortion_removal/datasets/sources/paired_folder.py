@@ -75,11 +75,7 @@ class PairedFolder(audio_folder.AudioFolder):
     return super().source() | {"pairs": digest.hexdigest()}
 
   def recordings(self) -> list[Recording]:
-    """Lists outputs, good or bad, and files without partner.
-
-    Raises:
-      UserError: there is no pair, or a mistake in a table.
-    """
+    """Lists outputs, good or bad, and files without partner."""
     if not self._pairs.inputs:
       raise UserError(f"{self.root}: {pair_names.NO_PAIR}")
     pairs = [
@@ -144,12 +140,7 @@ def _read_examples(
   name: str,
   config: PairedFolderConfig,
 ) -> Iterator[dict | str]:
-  """Yields the examples of a pair, or why an excerpt is left out.
-
-  Raises:
-    AudioFileError: one of them is not audio, damaged, or silent throughout, or
-      they cannot be made to fit.
-  """
+  """Yields the examples of a pair, or why an excerpt is left out."""
   sides = [_load(path, config) for path in (clean_path, output_path)]
   found = pairing.analyse(*sides, config.sample_rate)
   if reason := pairing.fault(found, config.sample_rate):

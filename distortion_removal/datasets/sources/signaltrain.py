@@ -84,41 +84,23 @@ class SignalTrain(AudioFolder):
     """The folder of recordings, downloaded and unpacked if need be."""
     config = self.builder_config
     downloads = Path(self.data_dir_root).absolute() / "downloads" / self.name
-    return obtain(config.path, downloads, offline=config.offline)
-
-
-def obtain(path: str, downloads: Path, *, offline: bool) -> Path:
-  """Brings the clean recordings onto this disk, if they are not yet.
-
-  Args:
-    path: an unpacked folder, the archive, or a folder of either; '' for
-      `downloads`.
-    downloads: where the archive is downloaded and unpacked to; what was
-      unpacked there before is taken as it is.
-    offline: never use the network.
-
-  Returns:
-    The folder that holds `Train`, `Val` and `Test`.
-
-  Raises:
-    UserError: nothing usable is there and, offline, what to put where; or as
-      `download.download` and `archive.unpack`.
-  """
-  given = Path(path).expanduser().absolute() if path else downloads
-  if unpacked := _find_unpacked(given):
+    path = Path(config.path).expanduser().absolute()
+    given = path if config.path else downloads
+    if unpacked := _find_unpacked(given):
+      return _check_layout(unpacked)
+    packed = given if given.is_file() else given / ARCHIVE
+    if config.path and not packed.is_file():
+      raise UserError(
+        f"{config.path}: neither {ARCHIVE} nor a folder with "
+        f"{', '.join(_FOLDERS)}; get {URL}"
+      )
+    unpacked = downloads / NAME
+    # What was unpacked before is taken as it is.
+    if not unpacked.is_dir():
+      if not packed.is_file():
+        _download(packed, offline=config.offline)
+      archive.unpack(packed, unpacked, _place)
     return _check_layout(unpacked)
-  packed = given / ARCHIVE if given.is_dir() or not path else given
-  if path and not packed.is_file():
-    raise UserError(
-      f"{path}: neither {ARCHIVE} nor a folder with {', '.join(_FOLDERS)}; get "
-      f"{URL}"
-    )
-  unpacked = downloads / NAME
-  if not unpacked.is_dir():
-    if not packed.is_file():
-      _download(packed, offline=offline)
-    archive.unpack(packed, unpacked, _place)
-  return _check_layout(unpacked)
 
 
 def _find_unpacked(given: Path) -> Path | None:
