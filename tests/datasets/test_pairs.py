@@ -164,14 +164,6 @@ def test_an_epoch_shows_every_record_once():
   assert not np.array_equal(first[:8], first[8:])
 
 
-def test_the_seed_decides():
-  one, same, other = (
-    _take(_batches(_records(8), seed=seed), 3) for seed in (1, 1, 2)
-  )
-  _assert_same(one, same)
-  assert not np.array_equal(one[0]["clean"], other[0]["clean"])
-
-
 def _kinds(seed=1, **options):
   """Streams of each kind; the mixed one has all changes on."""
   mixture = mixing.Mixture((_records(8), _records(3)), (2.0, 1.0))
@@ -231,19 +223,6 @@ def test_processes_see_together_what_one_sees(kind, count, monkeypatch):
     for batches in zip(*parts, strict=True)
   ]
   _assert_same(together, alone)
-
-
-def test_an_epoch_is_shared_among_processes(monkeypatch):
-  source = _records(9)
-  monkeypatch.setattr(jax, "process_count", lambda: 3)
-  monkeypatch.setattr(pairs.devices, "local_batch_size", lambda size: 3)
-  seen = []
-  for process in range(3):
-    monkeypatch.setattr(jax, "process_index", lambda process=process: process)
-    (batch,) = _take(_batches(source, segment=400, batch_size=9), 1)
-    seen.append(batch["clean"][:, 0, 0])
-  first = np.sort([0.5 * record["clean"][0, 0] for record in source])
-  np.testing.assert_allclose(np.sort(np.concatenate(seen)), first, rtol=1e-6)
 
 
 def test_the_draws_are_the_same_on_every_version():
@@ -318,15 +297,15 @@ def test_the_validation_set_is_middles_at_levels_in_turn():
   short = 0.5 * source[3]["clean"]
   np.testing.assert_allclose(batch["clean"][6, :40], short, rtol=1e-6)
   assert not np.any(batch["clean"][6:, 40:])
-
-
-def test_the_validation_set_has_fixed_seeds_and_recorded_sides():
-  source = list(_recorded(_records(3)))
-  batch = pairs.validation_batch(source, HARD_CLIP, segment=SEGMENT, pairs=6)
-  expected = [pairs.fixed_seed(source[i // 2], i) for i in range(6)]
+  expected = [pairs.fixed_seed(source[i // 2], i % 7) for i in range(8)]
   np.testing.assert_array_equal(batch["seed"], expected)
   assert batch["seed"].dtype == np.uint32
-  assert len(set(expected)) == 6
+  assert len(set(expected[:6])) == 6
+
+
+def test_the_validation_set_has_recorded_sides():
+  source = list(_recorded(_records(3)))
+  batch = pairs.validation_batch(source, HARD_CLIP, segment=SEGMENT, pairs=6)
   assert "degraded" not in batch
   batch = pairs.validation_batch(source, RECORDED, segment=SEGMENT, pairs=3)
   np.testing.assert_array_equal(batch["level"], 0.0)

@@ -220,9 +220,7 @@ def test_a_bad_archive_harms_no_good_data(packed, tmp_path, fault):
   check(build(tmp_path, offline=True))
 
 
-def test_room_to_unpack_is_asked_for_before(
-  server, packed, tmp_path, monkeypatch
-):
+def test_room_to_unpack_is_asked_for(server, packed, tmp_path, monkeypatch):
   usage = SimpleNamespace(free=2 * len(packed) - 1)
   monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
   with pytest.raises(UserError, match=r"MB free, .* MB needed"):
@@ -243,12 +241,9 @@ def test_zenodo_out_of_reach_or_without_a_checksum(
     build(tmp_path)
 
 
-def test_a_path_to_something_else_is_told(tmp_path):
+def test_another_path_and_compressed_targets_are_refused(tmp_path):
   for path in (tmp_path, tmp_path / "none.tgz"):
     with pytest.raises(UserError, match="a folder with Train, Val, Test; get"):
       build(tmp_path / "data", path=str(path))
-
-
-def test_compressed_targets_are_no_clean_audio(tmp_path):
   with pytest.raises(UserError, match=r"only its input_\*.wav are clean"):
     build(tmp_path, include="*.wav")
