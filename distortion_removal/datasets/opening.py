@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError, look_up
 from distortion_removal.datasets.mixing import Mixture
-from distortion_removal.datasets.preparation import leaks
+from distortion_removal.datasets.preparation import description
 from distortion_removal.datasets.preparation.prepare import prepare
 from distortion_removal.effects import tasks
 
@@ -153,9 +154,31 @@ def training_source(data: Any, builder: "CleanAudioBuilder") -> Mixture:
   opened = open_sources(data, builder)
   if data.sources:
     for source, _ in opened:
-      leaks.check_apart(source, builder)
+      check_apart(source, builder)
   sources = [read_split(source, "train") for source, _ in opened]
   return Mixture(tuple(sources), tuple(weight for _, weight in opened))
+
+
+def check_apart(
+  source: "CleanAudioBuilder", held_out: "CleanAudioBuilder"
+) -> None:
+  """Checks that one data set's training is not another's validation or test.
+
+  Raises:
+    UserError: they share excerpts, to the sample.
+  """
+  trained, held = (
+    json.loads((Path(builder.data_dir) / description.DIGESTS_FILE).read_text())
+    for builder in (source, held_out)
+  )
+  tested = {x for split in ("valid", "test") for x in held.get(split, ())}
+  shared = tested.intersection(trained.get("train", ()))
+  if shared:
+    raise UserError(
+      f"{source.data_dir}: trains on {len(shared)} excerpts that "
+      f"{held_out.data_dir} holds out; pin their groups in a splits.csv and "
+      "prepare it with --overwrite"
+    )
 
 
 def open_sources(

@@ -21,7 +21,6 @@ from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import augmentation, opening, pairs
 from distortion_removal.datasets.mixing import Mixture
-from distortion_removal.datasets.preparation import leaks
 from distortion_removal.effects import tasks
 from distortion_removal.training import check_config, checkpoint
 from distortion_removal.training import train as training
@@ -242,7 +241,9 @@ def test_sources_and_augmentation_reach_the_batches(
     opening, "open_dataset", lambda data: (data.dataset, data.data_dir)
   )
   read, compared = [], []
-  monkeypatch.setattr(leaks, "check_apart", lambda *sets: compared.append(sets))
+  monkeypatch.setattr(
+    opening, "check_apart", lambda *sets: compared.append(sets)
+  )
 
   def read_split(builder, split):
     read.append((builder, split))

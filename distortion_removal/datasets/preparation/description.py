@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
   from distortion_removal.datasets.preparation.recordings import StoredExcerpt
 
-# Beside the records; the report lists what was left out and why.
+# Beside the records.
 DESCRIPTION_FILE = "description.json"
 PLOT_FILE = "description.png"
-REPORT_FILE = "report.json"
+REPORT_FILE = "report.json"  # what was left out, and why
+DIGESTS_FILE = "digests.json"  # of every excerpt's sound, by split
 _PERCENTILES = (5, 25, 50, 75, 95)
 # What lies beyond is counted in the histograms' outermost bins.
 EDGES_DB = tuple(range(-72, 14, 2))

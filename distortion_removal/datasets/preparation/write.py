@@ -27,7 +27,7 @@ from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.progress import Progress
 from distortion_removal.datasets import splits
-from distortion_removal.datasets.preparation import description, leaks
+from distortion_removal.datasets.preparation import description
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
   Store,
@@ -72,7 +72,7 @@ def write(
     split: [stored[each.name] for each in found]
     for split, found in _assign(usable).items()
   }
-  kept, doubles = leaks.without_leaks(
+  kept, doubles = without_leaks(
     {
       split: [excerpt for each in found for excerpt in each.excerpts]
       for split, found in members.items()
@@ -109,6 +109,51 @@ def _assign(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
   for each in recordings:
     members[split_of[each.name]].append(each)
   return members
+
+
+def without_leaks(
+  members: Mapping[str, Sequence[StoredExcerpt]],
+) -> tuple[dict[str, list[StoredExcerpt]], list[dict[str, str]]]:
+  """Leaves out of training what validation or test hold, too.
+
+  The same sound under two names is left out of `train` where `valid` or `test`
+  has it, and out of `valid` where `test` has it. Only equal samples are
+  noticed: not a copy that is shifted or was compressed with loss.
+
+  Returns:
+    The excerpts that stay, by split, and for each that does not its `excerpt`
+    and `split`, and those of its double (`same_as`, `in`).
+
+  Raises:
+    UserError: a name or a group is on two sides.
+  """
+  for kind in ("id", "group"):
+    _check_disjoint(members, kind)
+  doubles, kept, leaks = {}, {}, []
+  for split in sorted(members, key=splits.SPLITS.index, reverse=True):
+    leaks += [
+      {"excerpt": e.id, "split": split} | doubles[e.digest]
+      for e in members[split]
+      if e.digest in doubles
+    ]
+    kept[split] = [e for e in members[split] if e.digest not in doubles]
+    # Only now: within a split a double does no harm.
+    for e in kept[split]:
+      doubles.setdefault(e.digest, {"same_as": e.id, "in": split})
+  return {split: kept[split] for split in members}, leaks
+
+
+def _check_disjoint(
+  members: Mapping[str, Sequence[StoredExcerpt]], kind: str
+) -> None:
+  sides = {}
+  for split, excerpts in members.items():
+    for value in {getattr(excerpt, kind) for excerpt in excerpts}:
+      if sides.setdefault(value, split) != split:
+        raise UserError(
+          f"{kind} {value!r} is in {sides[value]} and in {split}: what is "
+          "tested on would be trained on; keep it on one side"
+        )
 
 
 def _store(
@@ -230,7 +275,7 @@ def _write_facts(
   for name, content in (
     (description.REPORT_FILE, report),
     (description.DESCRIPTION_FILE, described),
-    (leaks.DIGESTS_FILE, digests),
+    (description.DIGESTS_FILE, digests),
   ):
     text = json.dumps(content, indent=2) + "\n"
     (Path(builder.data_dir) / name).write_text(text)

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from distortion_removal.audio import files as audio_io
+from distortion_removal.audio import files
 from distortion_removal.audio.resampling import resample_blocks
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import splits
@@ -79,16 +79,16 @@ class AudioFolder(CleanAudioBuilder):
     `content_digest` looks at, `splits` of `splits.csv`.
     """
     root = self.root
-    files, content = hashlib.sha256(), hashlib.sha256()
+    sizes, content = hashlib.sha256(), hashlib.sha256()
     for name in self._names:
       size = (root / name).stat().st_size
-      files.update(os.fsencode(f"{name}\0{size}\n"))
+      sizes.update(os.fsencode(f"{name}\0{size}\n"))
       content.update(content_digest(root / name))
     pins = root / splits.SPLITS_CSV
     return {
       "path": str(root),
       "include": self.builder_config.include,
-      "files": files.hexdigest(),
+      "files": sizes.hexdigest(),
       "content": content.hexdigest(),
       "splits": hashlib.sha256(pins.read_bytes()).hexdigest()
       if pins.is_file()
@@ -188,13 +188,13 @@ def _read_examples(
   if "kept" not in fates:
     silent = f"silent: nowhere above {SILENCE_DBFS:g} dBFS RMS"
     short = f"shorter than {MIN_SECONDS:g} s"
-    raise audio_io.AudioFileError(path, silent if "silent" in fates else short)
+    raise files.AudioFileError(path, silent if "silent" in fates else short)
 
 
 def check_suffix(path: Path) -> None:
   """Raises an error where a file's suffix is not that of audio."""
-  if path.suffix.lower() not in audio_io.FORMATS:
-    raise audio_io.AudioFileError(
+  if path.suffix.lower() not in files.FORMATS:
+    raise files.AudioFileError(
       path, f"not an audio format read here ({path.suffix or 'no suffix'})"
     )
 
@@ -214,7 +214,7 @@ def _cut(path: Path, config: TaskConfig) -> Iterator[np.ndarray]:
     `[time, channels]` float32 on the recording's own scale; the last one may
     be shorter than the others.
   """
-  with audio_io.open_reader(path) as reader:
+  with files.open_reader(path) as reader:
     blocks = (remix(block, config.channels) for block in reader.blocks())
     pending = np.zeros((0, config.channels), np.float32)
     for piece in resample_blocks(

@@ -125,7 +125,7 @@ def _download(packed: Path, *, offline: bool) -> None:
   files = {file.get("key"): file for file in record.get("files", ())}
   algorithm, _, md5 = files.get(ARCHIVE, {}).get("checksum", "").partition(":")
   if algorithm != "md5" or not md5:
-    raise UserError(f"{RECORD_API}: has no MD5 of {ARCHIVE}; {by_hand}")
+    raise UserError(f"{RECORD_API}: tells no MD5 of {ARCHIVE}; {by_hand}")
   size = files[ARCHIVE]["size"]
   # What is unpacked, half of what the archive holds, is smaller than it.
   download.download(URL, packed, md5=md5, size=size, spare=size)

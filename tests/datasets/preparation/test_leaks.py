@@ -9,12 +9,12 @@ from prepared import splits_of
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import opening
 from distortion_removal.datasets.features import to_example
-from distortion_removal.datasets.preparation.leaks import without_leaks
 from distortion_removal.datasets.preparation.prepare import prepare
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
   StoredExcerpt,
 )
+from distortion_removal.datasets.preparation.write import without_leaks
 
 
 def excerpt(name, group, digest):

@@ -232,7 +232,7 @@ def test_zenodo_out_of_reach_or_without_a_checksum(
   server, tmp_path, monkeypatch
 ):
   publish(server, checksum="sha512:00")
-  with pytest.raises(UserError, match=f"has no MD5 of {signaltrain.ARCHIVE}"):
+  with pytest.raises(UserError, match=f"tells no MD5 of {signaltrain.ARCHIVE}"):
     build(tmp_path)
   assert server.asked == [("/record", None)]
   with serving() as gone:
