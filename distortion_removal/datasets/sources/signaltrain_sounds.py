@@ -39,7 +39,7 @@ class TimedSound(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class SignalTrainSoundsConfig(RenderedConfig):
-  """How much to make, for SignalTrain's task."""
+  """Minutes of sounds to make, for SignalTrain's task."""
 
   task: Task = TASKS["hard_clip_sdr"]
 
