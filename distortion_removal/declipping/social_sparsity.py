@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress
 from distortion_removal.declipping import (
   clip_level as rails,
 )

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distortion_removal.common import devices
-from distortion_removal.common.log import logger
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress, logger
 from distortion_removal.datasets.opening import Source
 from distortion_removal.evaluation import entries
 from distortion_removal.evaluation.beside import Beside

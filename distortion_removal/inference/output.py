@@ -9,8 +9,7 @@ import soundfile
 
 from distortion_removal.audio import files
 from distortion_removal.audio.integrity import AudioFileError
-from distortion_removal.common.log import logger
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress, logger
 
 
 @dataclasses.dataclass

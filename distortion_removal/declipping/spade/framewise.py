@@ -14,7 +14,7 @@ import numpy as np
 
 from distortion_removal.audio import stft
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress
 from distortion_removal.declipping import clip_level as clipping
 from distortion_removal.declipping.spade import calls, iteration
 

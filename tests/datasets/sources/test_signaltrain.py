@@ -146,7 +146,7 @@ def test_from_the_web_with_a_cut(server, packed, tmp_path, capsys):
 @pytest.mark.e2e
 def test_a_download_goes_on_in_a_later_run(server, packed, tmp_path):
   server.cuts = [len(server.files["/record"]), 100_000, *[1] * 5]
-  with pytest.raises(UserError, match="100 kB"):
+  with pytest.raises(UserError, match="go on after 100kB"):
     build(tmp_path)
   check(build(tmp_path))
   assert server.ranges[-1] == "bytes=99999-"
@@ -223,7 +223,7 @@ def test_a_bad_archive_harms_no_good_data(packed, tmp_path, fault):
 def test_room_to_unpack_is_asked_for(server, packed, tmp_path, monkeypatch):
   usage = SimpleNamespace(free=2 * len(packed) - 1)
   monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
-  with pytest.raises(UserError, match=r"MB free, .* MB needed"):
+  with pytest.raises(UserError, match=r"MB? free, .*MB? needed"):
     build(tmp_path)
   assert unpacked_files(downloads(tmp_path)) == []
 

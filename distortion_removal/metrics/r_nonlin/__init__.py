@@ -9,7 +9,7 @@ For target and estimate, each channel of the audio by itself:
 1. 40 gammatone filters from 50 Hz to half the sample rate, evenly spaced on the
    ERB-number scale (their number and scale: the paper; 50 Hz, and the filters
    as four cascaded sections of unit gain at the centre with EarQ = 9.26449 and
-   a least bandwidth of 24.7 Hz: Slaney 1993, see `gammatone`).
+   a least bandwidth of 24.7 Hz: Slaney 1993, see `ear`).
 2. Rectangular frames of 30 ms without overlap (the paper); a last partial one
    is dropped.
 3. In each frame and band, r = max over lags within ±10 ms (the paper) of
@@ -30,12 +30,11 @@ For target and estimate, each channel of the audio by itself:
 
 The paper's own weights, as it may be read (`PAPER`), fall to 0 at 40 dB below
 the loudest band, both ears count in full, and frames 40 dB below the loudest
-are dropped; both ranges are our choice. Uniform weights are `UNIFORM`. The
-model's earlier stages: Tan, Moore, Zacharov, "The effect of nonlinear
-distortion on the perceived quality of music and speech signals", JAES 51(11),
-2003.
+are dropped; both ranges are our choice. The model's earlier stages: Tan, Moore,
+Zacharov, "The effect of nonlinear distortion on the perceived quality of music
+and speech signals", JAES 51(11), 2003.
 
-Rules of our own. A lag of the whole signal, where its correlation is largest
+Our own rules: a lag of the whole signal, where its correlation is largest
 within ±10 ms, is removed first: it would cost each frame the samples that it
 moves across the border. A band of a frame 140 dB below the loudest one of its
 signal is silent; silent in both signals it is left out, in one r is 0, and its
@@ -47,42 +46,38 @@ thousandths after a gain.
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 
-from distortion_removal.metrics import ear, gammatone
-from distortion_removal.metrics.si_sdr import LIMIT_DB
+from distortion_removal.metrics.r_nonlin import ear
+from distortion_removal.metrics.r_nonlin.correlation import (
+  Signal,
+  align,
+  frame_correlations,
+  is_copy,
+)
 from distortion_removal.metrics.signals import check_pair, defined, map_items
 
-_SILENCE = 1e-14  # Energy over that of the loudest band and frame.
-_COPY = 10 ** (-LIMIT_DB / 10)  # Energy of a residual that SI-SDR ignores.
+_FRAME_SECONDS = 0.03
+_MAX_LAG_SECONDS = 0.01
+_SILENCE = 1e-14  # energy over that of the loudest band and frame
 _BLOCK_FRAMES = 32
-_BLOCK_SAMPLES = 16_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-  """What the paper leaves to choose; the defaults are the fitted reading.
+  """The weights, which the paper leaves to choose; the defaults are fitted.
 
   Attributes:
-    bands: gammatone filters.
-    lowest_hz: the lowest centre; the highest is a step below half the rate.
-    frame_seconds: length of a frame.
-    lag_seconds: the largest lag, either way.
-    outer_ear: how many times the gain of the outer ear counts.
-    middle_ear: likewise of the middle ear, whose gain is negative.
+    outer_ear: weight of the gain of the outer ear.
+    middle_ear: weight of the gain of the middle ear, which is negative.
     span_db: how far below the frame's loudest band the weight reaches 0.
     clipped: whether weights beyond that are 0 rather than negative.
     frame_range_db: frames whose loudest band, in the target, is more than this
       below that of the loudest frame are dropped.
   """
 
-  bands: int = 40
-  lowest_hz: float = 50.0
-  frame_seconds: float = 0.03
-  lag_seconds: float = 0.01
   outer_ear: float = 1.1
   middle_ear: float = -0.15
   span_db: float = 77.4
@@ -94,7 +89,6 @@ FITTED = Reading()
 PAPER = Reading(
   outer_ear=1.0, middle_ear=1.0, span_db=40.0, clipped=True, frame_range_db=40.0
 )
-UNIFORM = Reading(span_db=math.inf)
 
 
 def r_nonlin(
@@ -104,27 +98,20 @@ def r_nonlin(
   sample_rate: int,
   reading: Reading = FITTED,
 ) -> np.ndarray:
-  """R_nonlin as in this module's description (higher is better, 1 is perfect).
+  """Computes R_nonlin as this module describes it (higher is better).
 
-  Args:
-    estimate: `[batch, time, channels]`.
-    target: of the same shape, or a batch of one for all estimates.
-    sample_rate: in Hz.
-    reading: `FITTED`, `PAPER`, `UNIFORM` (all bands alike) or another.
+  Arguments and errors: see `metrics.si_sdr`.
 
   Returns:
-    `[batch]` float64, at most 1: the mean over channels whose target is not
-    silent. 0 for a silent estimate; NaN where the target is silent, a sample
-    is not finite, or there is less than a frame of audio.
-
-  Raises:
-    ValueError: the shapes differ, or are not `[batch, time, channels]`.
+    `[batch]` float64, at most 1, which is perfect: the mean over channels whose
+    target is not silent. 0 for a silent estimate; NaN where the target is
+    silent, a sample is not finite, or there is less than a frame of audio.
   """
   estimate, target = check_pair(estimate, target)
   scored = np.flatnonzero(defined(estimate, target))
   groups = [scored] if len(target) == 1 else scored[:, None]
   scores = np.full(len(estimate), np.nan)
-  if estimate.shape[1] < round(reading.frame_seconds * sample_rate):
+  if estimate.shape[1] < round(_FRAME_SECONDS * sample_rate):
     return scores
   for items in (group for group in groups if group.size):
     reference = target[items[0] % len(target)]
@@ -140,28 +127,11 @@ def r_nonlin(
 def r_nonlin_paper(
   estimate: np.ndarray, target: np.ndarray, *, sample_rate: int
 ) -> np.ndarray:
-  """R_nonlin as the paper may be read, up to 0.1 above the published values.
+  """Computes R_nonlin as the paper may be read (`PAPER`).
 
-  The gains of outer and middle ear, weights that fall from 1 to 0 over 40 dB,
-  frames more than 40 dB below the loudest dropped; else as `r_nonlin`.
+  Up to 0.1 above the published values; all else as for `r_nonlin`.
   """
   return r_nonlin(estimate, target, sample_rate=sample_rate, reading=PAPER)
-
-
-class _Signal(NamedTuple):
-  """One channel, of which `part` reads as if its peak were 1 and its lag 0."""
-
-  samples: np.ndarray
-  peak: float
-  lag: int = 0
-
-  def part(self, start: int, length: int) -> np.ndarray:
-    """`[length]` float32 from `start` on, zeros outside of the signal."""
-    start += self.lag
-    first, last = np.clip([start, start + length], 0, len(self.samples))
-    part = np.zeros(length, np.float32)
-    part[first - start : last - start] = self.samples[first:last] / self.peak
-    return part
 
 
 def _score(
@@ -170,40 +140,38 @@ def _score(
   sample_rate: int,
   reading: Reading,
 ) -> np.ndarray:
-  """`[estimates]`, of `[time]` each, against a target `[time]` with sound."""
-  frame = round(reading.frame_seconds * sample_rate)
-  lag = round(reading.lag_seconds * sample_rate)
+  """Scores `[time]` estimates against a target `[time]` with sound."""
+  frame = round(_FRAME_SECONDS * sample_rate)
+  max_lag = round(_MAX_LAG_SECONDS * sample_rate)
   reference, *signals = (
-    _Signal(x, max(x.max(), -x.min()) or 1.0) for x in (target, *estimates)
+    Signal(x, max(x.max(), -x.min()) or 1.0) for x in (target, *estimates)
   )
-  aligned = [_aligned(x, reference, lag) for x in signals]
+  aligned = [align(x, reference, max_lag) for x in signals]
 
-  tail = round(gammatone.RESPONSE_SECONDS * sample_rate)
+  tail = round(ear.RESPONSE_SECONDS * sample_rate)
   # Twice a fast size is an even one.
   half = scipy.fft.next_fast_len((tail + _BLOCK_FRAMES * frame) // 2 + 1, True)
-  bank = sample_rate, reading.bands, reading.lowest_hz
-  responses = gammatone.responses(2 * half, *bank)
+  responses = ear.frequency_responses(2 * half, sample_rate)
 
   def block(first: int) -> tuple[np.ndarray, ...]:
     count = min(_BLOCK_FRAMES, len(target) // frame - first)
     start = (first + count) * frame - 2 * half
     parts = [x.part(start, 2 * half) for x in (reference, *aligned)]
-    return gammatone.frame_correlations(
-      parts[0], parts[1:], responses, frame=frame, count=count, lag=lag
+    return frame_correlations(
+      parts[0], parts[1:], responses, frame=frame, count=count, max_lag=max_lag
     )
 
   blocks = map_items(block, range(0, len(target) // frame, _BLOCK_FRAMES))
   correlations, energies, target_energy = (
     np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True)
   )
-  gain_db = ear.gain_db(
-    gammatone.centre_frequencies(*bank), reading.outer_ear, reading.middle_ear
-  )
+  centres_hz = ear.centre_frequencies(sample_rate)[:, None]
+  gain_db = ear.gain_db(centres_hz, reading.outer_ear, reading.middle_ear)
   scores = [
-    _pool(*pair, target_energy, gain_db[:, None], reading)
+    _pool(*pair, target_energy, gain_db, reading)
     for pair in zip(correlations, energies, strict=True)
   ]
-  return np.where([_is_copy(x, reference) for x in aligned], 1.0, scores)
+  return np.where([is_copy(x, reference) for x in aligned], 1.0, scores)
 
 
 def _pool(
@@ -213,7 +181,7 @@ def _pool(
   gain_db: np.ndarray,
   reading: Reading,
 ) -> float:
-  """The weighted mean of the correlations, all arrays `[bands, frames]`."""
+  """Averages the correlations; arrays are `[bands, frames]`."""
   level_db, heard = _levels(energy, gain_db)
   target_db, wanted = _levels(target_energy, gain_db)
   present = heard | wanted
@@ -232,32 +200,7 @@ def _pool(
 
 
 def _levels(energy: np.ndarray, gain_db: np.ndarray) -> tuple[np.ndarray, ...]:
-  """Levels in dB, none below silence, and where there is more than that."""
+  """Returns levels in dB, none below silence, and where they are above it."""
   floor = max(_SILENCE * energy.max(), np.finfo(np.float32).tiny)
   level_db = 10.0 * np.log10(np.maximum(energy, floor, dtype=np.float64))
   return level_db + gain_db, energy > floor
-
-
-def _aligned(estimate: _Signal, target: _Signal, lag: int) -> _Signal:
-  """The estimate with the lag of its largest correlation within ±`lag`."""
-  padded = scipy.fft.next_fast_len(_BLOCK_SAMPLES + 2 * lag, True)
-  products = np.zeros(padded // 2 + 1, np.complex128)
-  for start in range(0, len(target.samples), _BLOCK_SAMPLES):
-    wide = estimate.part(start - lag, padded)
-    narrow = target.part(start, _BLOCK_SAMPLES)
-    products += scipy.fft.rfft(narrow, padded).conj() * scipy.fft.rfft(wide)
-  correlation = scipy.fft.irfft(products, padded)[: 2 * lag + 1]
-  return estimate._replace(lag=int(correlation.argmax()) - lag)
-
-
-def _is_copy(estimate: _Signal, target: _Signal) -> bool:
-  """Whether the aligned estimate is the target but for a positive gain."""
-  time = len(target.samples)
-  first, last = max(0, -estimate.lag), min(time, time - estimate.lag)
-  sums = np.zeros(3)
-  for start in range(first, last, _BLOCK_SAMPLES):
-    length = min(_BLOCK_SAMPLES, last - start)
-    e, t = (np.float64(x.part(start, length)) for x in (estimate, target))
-    sums += [np.einsum("i,i->", a, b) for a, b in ((e, e), (t, t), (e, t))]
-  power = sums[0] * sums[1]
-  return sums[2] > 0.0 and power - sums[2] ** 2 <= _COPY * power

@@ -1,23 +1,23 @@
-"""What is shown where."""
+"""Progress: a bar on a terminal, log lines elsewhere."""
 
 import sys
 
 import pytest
 
-from distortion_removal.common import progress
+from distortion_removal.common import log
 
 
 @pytest.fixture
 def lines(monkeypatch):
   logged = []
   monkeypatch.setattr(
-    progress.logger, "info", lambda text, *values: logged.append(text % values)
+    log.logger, "info", lambda text, *values: logged.append(text % values)
   )
   return logged
 
 
 def _work(total, steps, is_shown=True):
-  with progress.Progress(
+  with log.Progress(
     total, "did %.0f %%", unit="frame", is_shown=is_shown
   ) as bar:
     for count in steps:

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from distortion_removal.metrics import ear, gammatone
 from distortion_removal.metrics.r_nonlin import (
   FITTED,
   PAPER,
-  UNIFORM,
+  ear,
   r_nonlin,
   r_nonlin_paper,
 )
@@ -41,8 +40,8 @@ def _clipped(audio, fraction):
 def _oracle(estimate, target, rate, reading=FITTED):
   """The definition for `[time]` in float64, no lag between the two."""
   frame, lag = round(0.03 * rate), round(0.01 * rate)
-  centres = gammatone.centre_frequencies(rate, 40, 50.0)
-  filters = gammatone.sections(rate, centres)
+  centres = ear.centre_frequencies(rate)
+  filters = ear.sections(rate, centres)
   gain_db = ear.gain_db(centres, reading.outer_ear, reading.middle_ear)
   e, t = (
     [scipy.signal.sosfilt(sos, np.float64(x)) for sos in filters]
@@ -68,7 +67,7 @@ def _oracle(estimate, target, rate, reading=FITTED):
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 22_050])
-@pytest.mark.parametrize("reading", [FITTED, PAPER, UNIFORM])
+@pytest.mark.parametrize("reading", [FITTED, PAPER])
 def test_agrees_with_the_definition(rate, reading):
   target = _music(1.3, rate=rate)
   for estimate in (_clipped(target, 0.2), target + _music(1.3, 9, rate)):
@@ -96,15 +95,6 @@ def test_weights_beyond_the_span_are_negative():
     np.testing.assert_allclose(actual, expected, atol=1e-4)
     scores.append(actual[0])
   assert scores[0] < scores[1] - 0.1
-
-
-def test_paper_is_a_named_reading():
-  target = _music()
-  estimate = _clipped(target, 0.3)
-  np.testing.assert_array_equal(
-    r_nonlin_paper(estimate, target, sample_rate=RATE),
-    r_nonlin(estimate, target, sample_rate=RATE, reading=PAPER),
-  )
 
 
 @pytest.mark.parametrize("reading", [FITTED, PAPER])
@@ -146,26 +136,6 @@ def test_polarity_counts():
   assert 0.3 < inverted[0] < 0.95
 
 
-def test_rises_with_the_clipping_threshold():
-  target = _music(2.0)
-  fractions = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
-  estimates = np.concatenate([_clipped(target, f) for f in fractions])
-  for metric in (r_nonlin, r_nonlin_paper):
-    scores = metric(estimates, target, sample_rate=RATE)
-    assert np.all(np.diff(scores) > 0.0)
-    assert scores[0] > 0.2 and scores[-1] == 1.0
-
-
-def test_one_target_for_all_estimates():
-  target = _music(1.0, channels=2)
-  estimates = np.concatenate(
-    [_clipped(target, f) for f in (0.1, 0.3)] + [target]
-  )
-  shared = r_nonlin(estimates, target, sample_rate=RATE)
-  repeated = r_nonlin(estimates, np.repeat(target, 3, 0), sample_rate=RATE)
-  np.testing.assert_array_equal(shared, repeated)
-
-
 def test_channels_are_scored_apart_and_averaged():
   target = _music(1.0, channels=2)
   estimate = np.concatenate(
@@ -180,15 +150,9 @@ def test_channels_are_scored_apart_and_averaged():
   np.testing.assert_array_equal(one, left)
 
 
-def test_silence():
-  target = _music()
-  silence = np.zeros_like(target)
-  assert r_nonlin(silence, target, sample_rate=RATE) == 0.0
-  assert np.isnan(r_nonlin(target, silence, sample_rate=RATE))
-
-
 def test_silent_frames_of_both_are_left_out_and_of_one_score_0():
   target = _music()
+  assert r_nonlin(0 * target, target, sample_rate=RATE) == 0.0
   estimate = _clipped(target, 0.1)
   score = r_nonlin(estimate, target, sample_rate=RATE)
   gap = ((0, 0), (60 * 240, 0), (0, 0))
@@ -216,20 +180,11 @@ def test_quiet_frames_are_dropped_where_a_reading_says_so():
   assert kept < 0.6 and dropped > 0.95
 
 
-def test_what_has_no_score():
-  target = np.repeat(_music(), 3, axis=0)
-  estimate = _clipped(target, 0.2)
-  estimate[0, 5] = np.nan
-  target[1, 7] = np.inf
-  scores = r_nonlin(estimate, target, sample_rate=RATE)
-  np.testing.assert_array_equal(np.isnan(scores), [True, True, False])
-  for time in (1, 239):
-    short = r_nonlin(estimate[2:, :time], target[2:, :time], sample_rate=RATE)
-    assert np.isnan(short)
-  frame = r_nonlin(estimate[2:, :240], target[2:, :240], sample_rate=RATE)
-  assert 0.0 < frame[0] <= 1.0
-  with pytest.raises(ValueError, match="one shape"):
-    r_nonlin(estimate[:, :-1], target, sample_rate=RATE)
+def test_a_frame_is_the_least():
+  for time, scored in ((1, False), (239, False), (240, True)):
+    target = _music()[:, :time]
+    score = r_nonlin(_clipped(target, 0.2), target, sample_rate=RATE)
+    assert np.isfinite(score[0]) == scored
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,7 +1,7 @@
 """The Fréchet distance between two sets of embeddings, taken as Gaussians.
 
-What is kept of a set are count, mean and scatter, and those of two sets merge:
-an evaluation, or every host of one, holds no more than its latest embeddings.
+A set is kept as count, mean and scatter, and those of two sets merge: an
+evaluation, or every host of one, holds no more than its latest embeddings.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from distortion_removal.metrics import signals
 
 
 class Statistics(NamedTuple):
-  """Count, mean and scatter of embeddings; a sum of them in float64.
+  """Count, mean and scatter of embeddings, summed in float64.
 
   Attributes:
     count: number of embeddings, N.
@@ -28,7 +28,7 @@ class Statistics(NamedTuple):
 
   @classmethod
   def from_embeddings(cls, embeddings: np.ndarray) -> "Statistics":
-    """Statistics of `[windows, dimension]`; of no windows, what adds nothing.
+    """Computes the statistics of `[windows, dimension]`, even of no windows.
 
     Raises:
       ValueError: they have another shape, or hold NaN or infinity.
@@ -45,7 +45,7 @@ class Statistics(NamedTuple):
     return cls(count, mean, centred.T @ centred)
 
   def merge(self, other: "Statistics") -> "Statistics":
-    """Statistics of both sets together, as if computed at once.
+    """Returns the statistics of both sets together, as if computed at once.
 
     Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm
     for computing sample variances", COMPSTAT 1982, equation 2.1.
@@ -58,18 +58,12 @@ class Statistics(NamedTuple):
     return Statistics(count, self.mean + share * shift, scatter)
 
   def covariance(self) -> np.ndarray:
-    """The unbiased covariance `[dimension, dimension]`, as of `numpy.cov`.
-
-    Raises:
-      ValueError: there are fewer than two embeddings.
-    """
-    if self.count < 2:
-      raise ValueError(f"a covariance takes two embeddings, got {self.count}")
+    """Returns the unbiased covariance of at least two embeddings."""
     return self.scatter / (self.count - 1)
 
 
 def distance(first: Statistics, second: Statistics) -> float:
-  """The squared Fréchet distance of two Gaussians (0 for equal ones).
+  """Computes the squared Fréchet distance of two Gaussians (0 if equal).
 
       d^2 = ||m1 - m2||^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))
 
@@ -78,12 +72,8 @@ def distance(first: Statistics, second: Statistics) -> float:
   the singular values of R1^T R2. Nothing is squared and rooted on the way:
   equal sets differ by rounding alone, even where the covariance is singular.
 
-  Up to N = dimension a covariance is rank-deficient, and the distance biased
-  upwards, and much: see `warn_of_rank`.
-
-  Args:
-    first: of one set.
-    second: of the other; the order does not matter.
+  Up to N = dimension a covariance is rank-deficient, and the distance has a
+  large upward bias: see `warn_of_rank`.
 
   Returns:
     At least 0; NaN if either set has fewer than two embeddings.
@@ -102,42 +92,29 @@ def distance(first: Statistics, second: Statistics) -> float:
 
 
 def distance_of_audio(
-  embed: Callable[[np.ndarray], np.ndarray],
+  embed: Callable[..., np.ndarray],
   estimate: np.ndarray,
   target: np.ndarray,
+  sample_rate: int,
 ) -> np.ndarray:
-  """Fréchet distance of the embeddings of two batches, as a metric gives it.
-
-  Arguments and errors as of `statistics_of_audio`.
-
-  Returns:
-    `[1]` float64, one number for the whole batch; see `distance`.
-  """
-  return np.array([distance(*statistics_of_audio(embed, estimate, target))])
+  """Computes `distance` of two batches as a metric's `[1]` float64."""
+  sets = statistics_of_audio(embed, estimate, target, sample_rate)
+  return np.array([distance(*sets)])
 
 
 def statistics_of_audio(
-  embed: Callable[[np.ndarray], np.ndarray],
+  embed: Callable[..., np.ndarray],
   estimate: np.ndarray,
   target: np.ndarray,
+  sample_rate: int,
 ) -> list[Statistics]:
-  """Statistics of the embeddings of two batches.
+  """Embeds estimate and target; logs a warning if the windows are too few.
 
-  Logs a warning where the windows are too few.
-
-  Args:
-    embed: maps `[batch, time, channels]` to `[windows, dimension]`.
-    estimate: `[batch, time, channels]`.
-    target: of the same shape, or with a batch of one.
-
-  Returns:
-    Of the estimate and of the target.
-
-  Raises:
-    ValueError: the shapes do not fit.
+  `embed` is a `Metric`'s; other arguments and errors: see `metrics.si_sdr`.
   """
   pair = signals.check_pair(estimate, target)
-  sets = [Statistics.from_embeddings(embed(audio)) for audio in pair]
+  embeddings = [embed(audio, sample_rate=sample_rate) for audio in pair]
+  sets = [Statistics.from_embeddings(windows) for windows in embeddings]
   warn_of_rank(sets)
   return sets
 
@@ -156,7 +133,7 @@ def warn_of_rank(sets: Iterable[Statistics]) -> None:
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
-  """R with R R^T = C."""
+  """Returns R with R R^T = C."""
   values, vectors = np.linalg.eigh(covariance)
   # Rounding leaves small negative values where there should be zeros.
   return vectors * np.sqrt(np.maximum(values, 0.0))

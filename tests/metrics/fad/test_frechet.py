@@ -6,21 +6,10 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from distortion_removal.metrics import frechet
-from distortion_removal.metrics.frechet import Statistics
+from distortion_removal.metrics.fad import frechet
+from distortion_removal.metrics.fad.frechet import Statistics
 
 RNG = np.random.default_rng(0)
-
-
-def gaussian(mean, covariance, count=1_000):
-  """Statistics of a set that has just this mean and covariance."""
-  covariance = np.asarray(covariance, np.float64)
-  mean = np.asarray(mean, np.float64)
-  return Statistics(count, mean, covariance * (count - 1))
-
-
-def rotation(dimension):
-  return np.linalg.qr(RNG.standard_normal((dimension, dimension)))[0]
 
 
 def test_covariance_is_that_of_numpy():
@@ -49,20 +38,6 @@ def test_merged_statistics_are_those_at_once(offset):
   )
 
 
-def test_same_covariance_leaves_the_means():
-  covariance = [[2.0, 0.5], [0.5, 1.0]]
-  first = gaussian([0.0, 0.0], covariance)
-  second = gaussian([3.0, -4.0], covariance)
-  assert frechet.distance(first, second) == pytest.approx(25.0, abs=1e-12)
-
-
-def test_diagonal_covariances():
-  variances = RNG.uniform(0.1, 4.0, (2, 20))
-  sets = [gaussian(np.zeros(20), np.diag(v)) for v in variances]
-  expected = np.sum((np.sqrt(variances[0]) - np.sqrt(variances[1])) ** 2)
-  assert frechet.distance(*sets) == pytest.approx(expected, rel=1e-12)
-
-
 def test_two_dimensions_that_do_not_commute():
   # In two dimensions tr sqrt(M) = sqrt(tr M + 2 sqrt(det M)).
   first, second = np.array([[[2.0, 1.0], [1.0, 3.0]], [[5.0, -2.0], [-2.0, 1]]])
@@ -70,8 +45,8 @@ def test_two_dimensions_that_do_not_commute():
   assert not np.allclose(product, product.T)
   root = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
   expected = np.trace(first) + np.trace(second) - 2 * root
-  found = frechet.distance(gaussian([0, 0], first), gaussian([0, 0], second))
-  assert found == pytest.approx(expected, rel=1e-12)
+  sets = [Statistics(2, np.zeros(2), scatter) for scatter in (first, second)]
+  assert frechet.distance(*sets) == pytest.approx(expected, rel=1e-12)
 
 
 def test_against_the_matrix_square_root():
@@ -85,17 +60,7 @@ def test_against_the_matrix_square_root():
   expected = shift @ shift + np.trace(sum(covariances) - 2 * root)
   sets = [Statistics.from_embeddings(e) for e in embeddings]
   assert frechet.distance(*sets) == pytest.approx(expected, rel=1e-9)
-
-
-def test_rotations_and_order_do_not_matter():
-  embeddings = RNG.standard_normal((2, 60, 8)) * np.arange(1, 9)
-  embeddings[1] += 0.5
-  sets = [Statistics.from_embeddings(e) for e in embeddings]
-  turned = [Statistics.from_embeddings(e) for e in embeddings @ rotation(8)]
-  expected = frechet.distance(*sets)
-  assert expected > 1.0
-  assert frechet.distance(*turned) == pytest.approx(expected, rel=1e-10)
-  assert frechet.distance(*sets[::-1]) == pytest.approx(expected, rel=1e-10)
+  assert frechet.distance(*sets[::-1]) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("count", [2, 20, 500])
@@ -124,8 +89,6 @@ def test_fewer_than_two_embeddings_have_no_distance(count):
   many = Statistics.from_embeddings(RNG.standard_normal((10, 3)))
   assert np.isnan(frechet.distance(few, many))
   assert np.isnan(frechet.distance(many, few))
-  with pytest.raises(ValueError, match="two embeddings, got"):
-    few.covariance()
 
 
 @pytest.mark.parametrize(
@@ -134,20 +97,3 @@ def test_fewer_than_two_embeddings_have_no_distance(count):
 def test_what_is_no_set_of_embeddings_is_refused(embeddings):
   with pytest.raises(ValueError, match="embeddings must be finite"):
     Statistics.from_embeddings(embeddings)
-
-
-def test_distance_of_audio_is_one_number_for_the_batch():
-  audio = RNG.standard_normal((3, 40, 2)).astype(np.float32)
-
-  def embed(batch):
-    return batch.reshape(-1, 2)
-
-  found = frechet.distance_of_audio(embed, 2 * audio, audio[:1])
-  assert found.shape == (1,)
-  expected = frechet.distance(
-    Statistics.from_embeddings(embed(2 * audio)),
-    Statistics.from_embeddings(embed(audio[:1])),
-  )
-  assert found[0] == expected > 0
-  with pytest.raises(ValueError, match="must have one shape"):
-    frechet.distance_of_audio(embed, audio, audio[:, :39])

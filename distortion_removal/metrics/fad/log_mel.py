@@ -10,37 +10,35 @@ the magnitude and not the power, log(x + 0.01), patches of 96 frames.
 import functools
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from distortion_removal.audio import stft
 from distortion_removal.audio.resampling import resample
 from distortion_removal.common.log import logger
-from distortion_removal.metrics import frechet, signals
+from distortion_removal.metrics import signals
+from distortion_removal.metrics.fad import frechet
 
-SAMPLE_RATE = 16_000
-HOP = 160
 PATCH_FRAMES = 96
 BANDS = 64
-_FRAME = 400
-_FFT_SIZE = 512
+_SAMPLE_RATE = 16_000
+_HOP_SAMPLES, _FRAME_SAMPLES, _FFT_SIZE = 160, 400, 512
 _EDGES_HZ = (125.0, 7_500.0)
 _LOG_OFFSET = 0.01
-# Samples of a patch.
-PATCH_SPAN = (PATCH_FRAMES - 1) * HOP + _FRAME
-# A gain of at most 20 dB.
-_LEAST_PEAK = 0.1
+_PATCH_SAMPLES = (PATCH_FRAMES - 1) * _HOP_SAMPLES + _FRAME_SAMPLES
+_LEAST_PEAK = 0.1  # a gain of at most 20 dB
 
 
 @functools.cache
 def mel_filters() -> np.ndarray:
-  """The mel bands as a matrix `[bins, bands]`, `[257, 64]`.
+  """Returns the mel bands as a matrix `[bins, bands]`, `[257, 64]`.
 
   Band b rises from edge b to edge b + 1 and falls to edge b + 2, in straight
   lines of the mel scale m = 1127 ln(1 + f / 700); the 66 edges are equidistant
   on it. The bin at 0 Hz counts in no band.
   """
-  bins_hz = np.arange(_FFT_SIZE // 2 + 1) * SAMPLE_RATE / _FFT_SIZE
+  bins_hz = np.arange(_FFT_SIZE // 2 + 1) * _SAMPLE_RATE / _FFT_SIZE
   edges = np.linspace(*_mel(np.array(_EDGES_HZ)), BANDS + 2)
-  # In units of the edges' spacing, from the centre of each band.
+  # The distance from each band's centre, in units of the edges' spacing.
   offset = (_mel(bins_hz)[:, None] - edges[1:-1]) / (edges[1] - edges[0])
   filters = np.maximum(0.0, 1.0 - np.abs(offset))
   filters[0] = 0.0
@@ -49,21 +47,16 @@ def mel_filters() -> np.ndarray:
 
 
 def _mel(frequency_hz: np.ndarray) -> np.ndarray:
-  """HTK's mel scale."""
   return 1127.0 * np.log1p(frequency_hz / 700.0)
 
 
 def log_mel(audio: np.ndarray) -> np.ndarray:
-  """Log-mel spectrogram of one channel at 16 kHz.
+  """Computes the log-mel spectrogram of one channel at 16 kHz.
 
-  Args:
-    audio: `[time]`, at least a frame (400 samples).
-
-  Returns:
-    `[frames, bands]` float64; only frames that lie within the audio.
+  From `[time]`, at least a frame (400 samples), to `[frames, bands]` float64.
   """
-  frames = np.lib.stride_tricks.sliding_window_view(audio, _FRAME)[::HOP]
-  window = stft.window(_FRAME, dtype=np.float64)
+  frames = sliding_window_view(audio, _FRAME_SAMPLES)[::_HOP_SAMPLES]
+  window = stft.window(_FRAME_SAMPLES, dtype=np.float64)
   magnitudes = np.abs(np.fft.rfft(frames * window, _FFT_SIZE))
   return np.log(magnitudes @ mel_filters() + _LOG_OFFSET)
 
@@ -73,19 +66,19 @@ def patches(
   *,
   sample_rate: int,
   hop_frames: int = PATCH_FRAMES,
-  span: int = PATCH_SPAN,
+  span: int = _PATCH_SAMPLES,
   peak_normalised: bool = False,
 ) -> np.ndarray:
   """Cuts recordings into log-mel patches, all of them one after the other.
 
-  Channels are averaged, and what is not at 16 kHz is resampled by soxr. A
-  recording has no patch beyond its end: one that is shorter than `span` has
-  none at all. One that holds NaN or infinite samples has none either, and a
-  log warning tells how many there are. Silence counts like any sound.
+  Channels are averaged, and audio not at 16 kHz is resampled by soxr. A
+  recording has no patch beyond its end, and none at all if it is shorter than
+  `span`. One with NaN or infinite samples has none either, and a log warning
+  counts such recordings. Silence counts like any sound.
 
   Args:
     audio: `[batch, time, channels]`, floats.
-    sample_rate: in Hz.
+    sample_rate: rate in Hz.
     hop_frames: frames of 10 ms from one patch to the next.
     span: samples at 16 kHz that must follow the start of a patch.
     peak_normalised: whether every recording is first divided by its largest
@@ -104,68 +97,50 @@ def patches(
     )
 
   def cut(item: int) -> np.ndarray:
-    signal = _to_mono(audio[item], sample_rate)
+    mono = audio[item].mean(axis=1, dtype=np.float64, keepdims=True)
+    signal = resample(mono, sample_rate, _SAMPLE_RATE)[:, 0]
     if peak_normalised and signal.size:
       signal = signal / max(_LEAST_PEAK, signal.max())
     return _cut(signal, hop_frames, span)
 
-  found = signals.map_items(cut, np.flatnonzero(finite))
-  return np.concatenate([np.zeros((0, PATCH_FRAMES, BANDS), "f4"), *found])
-
-
-def _to_mono(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-  """`[time, channels]` to `[time]` float64 at 16 kHz."""
-  mono = audio.mean(axis=1, dtype=np.float64, keepdims=True)
-  return resample(mono, sample_rate, SAMPLE_RATE)[:, 0]
+  cuts = signals.map_items(cut, np.flatnonzero(finite))
+  return np.concatenate([np.zeros((0, PATCH_FRAMES, BANDS), "f4"), *cuts])
 
 
 def _cut(signal: np.ndarray, hop_frames: int, span: int) -> np.ndarray:
-  """The patches `[windows, 96, 64]` of `[time]` audio at 16 kHz."""
+  """Cuts `[time]` audio at 16 kHz into patches `[windows, 96, 64]`."""
   if len(signal) < span:
     return np.zeros((0, PATCH_FRAMES, BANDS), np.float32)
-  count = 1 + (len(signal) - span) // (hop_frames * HOP)
+  count = 1 + (len(signal) - span) // (hop_frames * _HOP_SAMPLES)
   frames = log_mel(signal).astype(np.float32)
-  views = np.lib.stride_tricks.sliding_window_view(frames, PATCH_FRAMES, axis=0)
+  views = sliding_window_view(frames, PATCH_FRAMES, axis=0)
   return views[::hop_frames][:count].swapaxes(1, 2)
 
 
 def embed(audio: np.ndarray, *, sample_rate: int) -> np.ndarray:
-  """The statistic of `frechet_logmel`: one vector for every 0.96 s.
+  """Computes the statistic of `frechet_logmel`: a vector for every 0.96 s.
 
   Mean over time and standard deviation of the 64 bands of a patch: timbre and
   how much it moves, in as many dimensions as an embedding of VGGish has.
 
-  Args:
-    audio: `[batch, time, channels]`; see `patches` for what is left out.
-    sample_rate: in Hz.
-
   Returns:
-    `[windows, 128]` float64.
+    `[windows, 128]` float64, from `[batch, time, channels]` as in `patches`.
   """
-  found = patches(audio, sample_rate=sample_rate).astype(np.float64)
-  return np.concatenate([found.mean(axis=1), found.std(axis=1)], axis=1)
+  cuts = patches(audio, sample_rate=sample_rate).astype(np.float64)
+  return np.concatenate([cuts.mean(axis=1), cuts.std(axis=1)], axis=1)
 
 
 def frechet_logmel(
   estimate: np.ndarray, target: np.ndarray, *, sample_rate: int
 ) -> np.ndarray:
-  """Fréchet distance of log-mel statistics (lower is better; at least 0).
+  """Computes the Fréchet distance of log-mel statistics (lower is better).
 
-  This is not FAD, and no table may call it so: it has no network, needs no
-  weights, and its numbers compare with no published ones. It is for work
-  without VGGish's weights.
-
-  Args:
-    estimate: `[batch, time, channels]`.
-    target: of the same shape, or with a batch of one.
-    sample_rate: in Hz.
+  This is not FAD, and no table may call it so: it has no network and compares
+  with no published numbers. It is for work without VGGish's weights. Arguments
+  and errors: see `metrics.si_sdr`.
 
   Returns:
-    `[1]` float64, one number for the whole batch, in squared nepers; NaN if
-    either side has fewer than two windows (of 0.96 s).
-
-  Raises:
-    ValueError: the shapes do not fit.
+    `[1]` float64 of at least 0, one number for the whole batch, in squared
+    nepers; NaN if either side has fewer than two windows (of 0.96 s).
   """
-  transform = functools.partial(embed, sample_rate=sample_rate)
-  return frechet.distance_of_audio(transform, estimate, target)
+  return frechet.distance_of_audio(embed, estimate, target, sample_rate)
