@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from distortion_removal import config as run_config
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import opening, stored
+from distortion_removal.datasets import opening
 from distortion_removal.datasets.preparation.prepare import prepare
 from distortion_removal.evaluation import baselines, methods
 from distortion_removal.training.train import train
@@ -121,7 +121,7 @@ def make_case(tiny_config, tmp_path, monkeypatch):
     monkeypatch.setitem(baselines.BASELINES, "ideal_ratio_mask", mask)
     monkeypatch.setattr(methods, "network", lambda *_: case.network)
     monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-    monkeypatch.setattr(stored, "read_split", lambda *_: case.source)
+    monkeypatch.setattr(opening, "read_split", lambda *_: case.source)
     return case
 
   tiny_config.metrics = ("si_sdr", "frechet_logmel")

@@ -15,7 +15,7 @@ import ml_collections
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import opening, stored
+from distortion_removal.datasets import opening
 from distortion_removal.effects import tasks
 from distortion_removal.evaluation import (
   completion,
@@ -57,7 +57,7 @@ def evaluate(
   """
   run, config = plan.find_run(workdir, config)
   task = tasks.from_config(config.data)
-  source = stored.read_split(opening.open_dataset(config.data), "test")
+  source = opening.read_split(opening.open_dataset(config.data), "test")
   planned = plan.make(workdir, config, run, task, excerpts.survey(source))
   kept = previous.load(planned)
   todo = [x for x in (CLEAN, *planned.methods) if x not in kept.methods]

@@ -10,7 +10,7 @@ import numpy as np
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.datasets import pairs
-from distortion_removal.datasets.stored import Source
+from distortion_removal.datasets.opening import Source
 from distortion_removal.effects.tasks import Task
 from distortion_removal.report.failures import reason
 

@@ -11,7 +11,7 @@ from distortion_removal import config as run_config
 from distortion_removal import effects
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import stored
+from distortion_removal.datasets import opening
 from distortion_removal.effects import tasks
 from distortion_removal.effects.tasks import Task
 from distortion_removal.evaluation import (
@@ -173,7 +173,7 @@ def make(
     channels=config.data.channels,
   )
   found, left_out = _baselines(config, task)
-  label = stored.label(config.data)
+  label = opening.label(config.data)
   folder = workdir / "evaluation" / f"{label}_{task.name}"
   own = fingerprints.of_methods(
     [*candidates, *baselines.BASELINES, CLEAN],

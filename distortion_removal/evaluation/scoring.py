@@ -8,7 +8,7 @@ import numpy as np
 
 from distortion_removal.common import devices
 from distortion_removal.common.log import Progress, logger
-from distortion_removal.datasets.stored import Source
+from distortion_removal.datasets.opening import Source
 from distortion_removal.evaluation import entries
 from distortion_removal.evaluation.beside import Beside
 from distortion_removal.evaluation.entries import Outcome

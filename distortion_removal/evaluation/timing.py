@@ -31,7 +31,7 @@ from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.files import write_whole
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import opening, pairs, stored
+from distortion_removal.datasets import opening, pairs
 from distortion_removal.effects import tasks
 from distortion_removal.effects.tasks import Task
 from distortion_removal.evaluation import baselines, plan
@@ -145,7 +145,7 @@ def take_excerpts(
   Raises:
     UserError: there is no such split, or it is empty.
   """
-  source = stored.read_split(opening.open_dataset(config.data), "test")
+  source = opening.read_split(opening.open_dataset(config.data), "test")
   if not len(source):
     raise UserError(f"the test split of {config.data.dataset} is empty")
   length = round(config.data.excerpt_seconds * config.data.sample_rate)
@@ -240,7 +240,7 @@ def _about(
 ) -> Row:
   """What all rows have in common."""
   return {
-    "dataset": stored.label(config.data),
+    "dataset": opening.label(config.data),
     "task": task.name,
     "excerpts": audio.count,
     "levels": list(task.evaluation_levels),

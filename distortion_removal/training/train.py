@@ -22,7 +22,6 @@ from distortion_removal.datasets import (
   augmentation,
   opening,
   pairs,
-  stored,
 )
 from distortion_removal.datasets.spectrum_statistics import mixture_statistics
 from distortion_removal.effects import tasks
@@ -173,7 +172,7 @@ def _batches(
     options=augmentation.from_config(config.data),
   )
   held_out = pairs.validation_batch(
-    stored.read_split(dataset, "valid"),
+    opening.read_split(dataset, "valid"),
     task,
     segment=segment,
     pairs=config.validation_pairs,

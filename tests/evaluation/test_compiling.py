@@ -9,7 +9,7 @@ import pytest
 from conftest import pluck
 
 from distortion_removal import config as run_config
-from distortion_removal.datasets import opening, stored
+from distortion_removal.datasets import opening
 from distortion_removal.evaluation import evaluate
 from distortion_removal.training import check_config
 
@@ -49,7 +49,7 @@ def test_many_lengths_take_no_more_programs(
     for length in range(8_200, 16_000, 400)
   ]
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-  monkeypatch.setattr(stored, "read_split", lambda *_: records)
+  monkeypatch.setattr(opening, "read_split", lambda *_: records)
   evaluate.evaluate(workdir)
   # The effect, the network, and a mask for each of four lengths of buffers.
   expected = {"jit(<lambda>)": 1, "jit(apply)": 1, "jit(_masked)": 4}

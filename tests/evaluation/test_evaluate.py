@@ -10,7 +10,7 @@ from conftest import RATE, make_tiny_config, pluck
 from distortion_removal import config as run_config
 from distortion_removal import declipping, effects, metrics
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import opening, pairs, stored
+from distortion_removal.datasets import opening, pairs
 from distortion_removal.effects import tasks
 from distortion_removal.evaluation import baselines, evaluate, methods
 from distortion_removal.report import results
@@ -72,7 +72,7 @@ def evaluated(tiny_config, tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(methods, "network", lambda *_: _halfway)
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
   monkeypatch.setattr(
-    stored, "read_split", lambda builder, split: {"test": _records()}[split]
+    opening, "read_split", lambda builder, split: {"test": _records()}[split]
   )
   folder = evaluate.evaluate(tmp_path)
   return folder, capsys.readouterr().out
@@ -311,7 +311,7 @@ def without_network(tiny_config, monkeypatch):
     )
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
   monkeypatch.setattr(
-    stored, "read_split", lambda builder, split: _records()[:1]
+    opening, "read_split", lambda builder, split: _records()[:1]
   )
   return tiny_config
 
@@ -333,7 +333,7 @@ def test_excerpts_of_one_length_go_through_a_method_together(
 ):
   """And through it once; through those that take long one by one."""
   long, short = _records()[:2]
-  monkeypatch.setattr(stored, "read_split", lambda *_: [long, short, long])
+  monkeypatch.setattr(opening, "read_split", lambda *_: [long, short, long])
   seen = []
 
   def watch(degraded, clean, **_):
@@ -382,7 +382,7 @@ def test_an_empty_test_split_is_told(tiny_config, tmp_path, monkeypatch):
   run_config.save(tiny_config, tmp_path)
   monkeypatch.setattr(methods, "network", lambda *_: _halfway)
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-  monkeypatch.setattr(stored, "read_split", lambda builder, split: [])
+  monkeypatch.setattr(opening, "read_split", lambda builder, split: [])
   with pytest.raises(UserError, match="test split of audio_folder is empty"):
     evaluate.evaluate(tmp_path)
   assert not list(tmp_path.rglob("*.jsonl*"))
@@ -401,7 +401,7 @@ def test_recorded_pairs_are_scored_as_they_were_recorded(
   for each in (record, short):
     each["degraded"] = np.clip(4 * each["clean"], -1, 1)
     each["degraded_peak"] = np.float32(0.3)
-  monkeypatch.setattr(stored, "read_split", lambda *_: [record, short])
+  monkeypatch.setattr(opening, "read_split", lambda *_: [record, short])
   monkeypatch.setitem(
     baselines.BASELINES,
     "ideal_ratio_mask",

@@ -17,9 +17,8 @@ from conftest import (
 )
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import augmentation, opening, pairs, stored
+from distortion_removal.datasets import augmentation, opening, pairs
 from distortion_removal.datasets.mixing import Mixture
-from distortion_removal.datasets.preparation import leaks
 from distortion_removal.effects import tasks
 from distortion_removal.training import checkpoint
 from distortion_removal.training import train as training
@@ -213,7 +212,7 @@ def test_a_run_on_recorded_pairs_scores_them(
   """What is validated is the recorded side, as quiet as it is."""
   records = list(_pairs(8))
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-  monkeypatch.setattr(stored, "read_split", lambda builder, split: records)
+  monkeypatch.setattr(opening, "read_split", lambda builder, split: records)
   config = tiny_config
   config.data.task = "recorded"
   config.data.augment.polarity = True
@@ -240,13 +239,15 @@ def test_sources_and_augmentation_reach_the_batches(
     opening, "open_dataset", lambda data: (data.dataset, data.data_dir)
   )
   read, compared = [], []
-  monkeypatch.setattr(leaks, "check_apart", lambda *sets: compared.append(sets))
+  monkeypatch.setattr(
+    opening, "check_apart", lambda *sets: compared.append(sets)
+  )
 
   def read_split(builder, split):
     read.append((builder, split))
     return list(_pairs(3))
 
-  monkeypatch.setattr(stored, "read_split", read_split)
+  monkeypatch.setattr(opening, "read_split", read_split)
   seen = {}
 
   def training_batches(source, task, **options):

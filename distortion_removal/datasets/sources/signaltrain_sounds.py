@@ -1,27 +1,35 @@
-"""Test sounds that probe a nonlinear effect with memory, each a clip.
+"""Test sounds of the kinds that SignalTrain has, made here: no download.
 
-The kinds, and the levels within them, are those of Hawley, Colburn and
-Mimilakis, "SignalTrain: Profiling Audio Compressors with Deep Neural
-Networks", AES 147, 2019, and of the code published with it; what they leave
-open, and the pitches, are ours. A clip whose peak exceeds 1 is scaled down to
-1; all others keep their level.
+They probe a nonlinear effect with memory. The kinds, and the levels within
+them, are those of Hawley, Colburn and Mimilakis, "SignalTrain: Profiling Audio
+Compressors with Deep Neural Networks", AES 147, 2019, and of the code published
+with it; what they leave open, and the pitches, are ours. A sound whose peak
+exceeds 1 is scaled down to 1; all others keep their level.
 
-An excerpt is a row of clips. Every draw comes from a generator of its own for
-each clip, parameters before noise, so that the same index gives the same
+An excerpt is a row of sounds. Every draw comes from a generator of its own for
+each sound, parameters before noise, so that the same index gives the same
 parameters at any sample rate.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
 
-_CLIP_SECONDS = (0.1, 2.0)
+from distortion_removal.datasets.sources.builder import (
+  RenderedBuilder,
+  RenderedConfig,
+  task_configs,
+)
+from distortion_removal.effects.tasks import TASKS, Task
+
+_SOUND_SECONDS = (0.1, 2.0)
 _TOP = 0.45  # highest frequency, as a share of the sample rate
 
 
-class Clip(NamedTuple):
+class TimedSound(NamedTuple):
   """A sound's place in an excerpt, and one of `KINDS`."""
 
   kind: str
@@ -29,42 +37,47 @@ class Clip(NamedTuple):
   length_s: float
 
 
-def render(
-  index: int, *, seed: int, sample_rate: int, seconds: float
-) -> np.ndarray:
-  """Makes one excerpt of consecutive test sounds.
+@dataclasses.dataclass(eq=False)
+class SignalTrainSoundsConfig(RenderedConfig):
+  """Minutes of sounds to make, for SignalTrain's task."""
 
-  Args:
-    index: Number of the excerpt; each is independent of all others.
-    seed: Chooses the whole collection.
-    sample_rate: In Hz.
-    seconds: Length.
-
-  Returns:
-    Float32 [time, 1], peak at most 1.
-  """
-  clips = compose(index, seed=seed, seconds=seconds)
-  audio = np.zeros(round(seconds * sample_rate))
-  generators = np.random.default_rng([seed, index, 1]).spawn(len(clips))
-  for clip, rng in zip(clips, generators, strict=True):
-    first = round(clip.start_s * sample_rate)
-    time_s = np.arange(round(clip.length_s * sample_rate)) / sample_rate
-    sound = KINDS[clip.kind](rng, time_s)
-    sound /= max(1.0, np.abs(sound).max())
-    audio[first : first + len(sound)] = sound[: len(audio) - first]
-  return audio[:, None].astype(np.float32)
+  task: Task = TASKS["hard_clip_sdr"]
 
 
-def compose(index: int, *, seed: int, seconds: float) -> list[Clip]:
-  """Draws the clips of an excerpt: all kinds alike, lengths log-uniform."""
+class SignalTrainSounds(RenderedBuilder):
+  """Excerpts of random test sounds: tones, noise, sweeps, steps, mixtures."""
+
+  name = "signaltrain_sounds"
+  CONFIG = SignalTrainSoundsConfig
+  BUILDER_CONFIGS = task_configs(SignalTrainSoundsConfig)
+
+  @staticmethod
+  def render(
+    index: int, *, seed: int, sample_rate: int, seconds: float
+  ) -> np.ndarray:
+    """Makes an excerpt of consecutive sounds, of a peak of at most 1."""
+    sounds = compose(index, seed=seed, seconds=seconds)
+    audio = np.zeros(round(seconds * sample_rate))
+    generators = np.random.default_rng([seed, index, 1]).spawn(len(sounds))
+    for sound, rng in zip(sounds, generators, strict=True):
+      first = round(sound.start_s * sample_rate)
+      time_s = np.arange(round(sound.length_s * sample_rate)) / sample_rate
+      samples = KINDS[sound.kind](rng, time_s)
+      samples /= max(1.0, np.abs(samples).max())
+      audio[first : first + len(samples)] = samples[: len(audio) - first]
+    return audio[:, None].astype(np.float32)
+
+
+def compose(index: int, *, seed: int, seconds: float) -> list[TimedSound]:
+  """Draws the sounds of an excerpt: all kinds alike, lengths log-uniform."""
   rng = np.random.default_rng([seed, index, 0])
-  clips, start_s = [], 0.0
+  sounds, start_s = [], 0.0
   while start_s < seconds:
     kind = str(rng.choice(list(KINDS)))
-    length_s = float(np.exp(rng.uniform(*np.log(_CLIP_SECONDS))))
-    clips.append(Clip(kind, start_s, length_s))
+    length_s = float(np.exp(rng.uniform(*np.log(_SOUND_SECONDS))))
+    sounds.append(TimedSound(kind, start_s, length_s))
     start_s += length_s
-  return clips
+  return sounds
 
 
 def _tones(rng, time_s) -> np.ndarray:
@@ -197,7 +210,7 @@ KINDS: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
 
 
 def pink_noise(rng: np.random.Generator, samples: int) -> np.ndarray:
-  """Noise of a power that falls as 1 / frequency: [time], peak 1, mean 0."""
+  """Makes noise of power 1 / frequency: `[time]`, peak 1, mean 0."""
   bins = samples // 2 + 1
   spectrum = rng.standard_normal(bins) + 1j * rng.standard_normal(bins)
   spectrum[0] = 0.0
