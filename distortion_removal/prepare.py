@@ -141,6 +141,16 @@ def _count(text: str) -> int:
   return int(text)
 
 
+def _store_statistics(builder: "CleanAudioBuilder") -> None:
+  """Stores what Open-Unmix needs: who trains may not be allowed to write."""
+  # Needs JAX, which takes seconds to import.
+  from distortion_removal.datasets import spectrum_statistics
+
+  rate = builder.builder_config.sample_rate
+  transform = spectrum_statistics.open_unmix_transform(rate)
+  spectrum_statistics.spectrum_statistics(builder, **transform)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   with one_line_errors():
@@ -155,7 +165,9 @@ def main(argv: Sequence[str] | None = None) -> None:
       print(_describe(builder))
       return
     log.setup()
-    print(_summary(prepare(builder, **how)))
+    builder = prepare(builder, **how)
+    _store_statistics(builder)
+    print(_summary(builder))
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ def test_what_the_command_says(folder, tmp_path, capsys):
     "--config.data.channels=1",
     "--config.data.excerpt_seconds=6.0",
   ]
+  assert list(out.rglob("spectrum_1024_256.json"))
 
 
 @pytest.mark.e2e

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
   from distortion_removal.datasets.sources.builder import CleanAudioBuilder
 
 
+def open_unmix_transform(sample_rate: int) -> dict[str, int]:
+  """Returns the size and hop of Open-Unmix: the paper's, or its package's."""
+  if sample_rate <= 24_000:
+    return {"size": 1024, "hop": 256}
+  return {"size": 4096, "hop": 1024}
+
+
 def spectrum_statistics(
   builder: "CleanAudioBuilder",
   *,
