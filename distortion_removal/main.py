@@ -105,10 +105,12 @@ def _main(argv: list[str]) -> None:
   if _CONFIG.value is None:
     raise UserError("training needs --config=FILE")
   _require_network("train")
-  from distortion_removal.evaluation import baselines
+  from distortion_removal.evaluation import plan
   from distortion_removal.training.train import train
 
-  baselines.check(_CONFIG.value)  # Better now than after the training.
+  plan.check_evaluation_fields(
+    _CONFIG.value
+  )  # Better now than after the training.
   train(_CONFIG.value, workdir)
 
 

@@ -7,11 +7,11 @@ import types
 import jax
 import numpy as np
 import pytest
+from distortion_removal.evaluation.beside import Beside
+from distortion_removal.evaluation.stopwatch import Stopwatch
 
 from distortion_removal.common import cores
 from distortion_removal.evaluation import stopwatch
-from distortion_removal.evaluation.beside import Beside
-from distortion_removal.evaluation.stopwatch import Stopwatch
 
 
 def test_all_work_is_done_on_leaving():
