@@ -96,7 +96,7 @@ def write_sounds(
     )
     path = folder / f"{index:03d}_{label}_{name}.wav"
     if limited:
-      logger.info("%s is quieter than the others: its peak is full", path.name)
+      logger.info("%s is quieter than the others: its peak is full", path)
     files.write(path, scaled, sample_rate)
   figure = plots.spectrogram_strip(sounds, sample_rate)
   figure.savefig(folder / f"{index:03d}_{label}.png", dpi=120)
