@@ -10,9 +10,10 @@ from conftest import pluck
 
 from distortion_removal import config as run_config
 from distortion_removal.datasets import opening, stored
-from distortion_removal.evaluation import evaluate
+from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.training import check_config
 
+pytestmark = pytest.mark.e2e
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
@@ -50,7 +51,7 @@ def test_many_lengths_take_no_more_programs(
   ]
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
   monkeypatch.setattr(stored, "read_split", lambda *_: records)
-  evaluate.evaluate(workdir)
+  evaluate(workdir)
   # The effect, the network, and a mask for each of four lengths of buffers.
   expected = {"jit(<lambda>)": 1, "jit(apply)": 1, "jit(_masked)": 4}
   assert compiled.keys() <= expected.keys()

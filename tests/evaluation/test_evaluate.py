@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import RATE, make_tiny_config, pluck
+from evaluation_case import make_case
+from matplotlib.figure import Figure
 
 from distortion_removal import config as run_config
 from distortion_removal import declipping, effects, metrics
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import opening, pairs, stored
 from distortion_removal.effects import tasks
-from distortion_removal.evaluation import baselines, evaluate, methods
+from distortion_removal.evaluation import baselines, methods
+from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.report import results
-from distortion_removal.training import check_config
 
 METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 LEVELS = tasks.get("hard_clip").evaluation_levels
@@ -61,43 +63,38 @@ def _sdr(estimate, target):
   return 10 * np.log10(np.sum(target**2) / np.sum((estimate - target) ** 2))
 
 
-@pytest.fixture
-def evaluated(tiny_config, tmp_path, monkeypatch, capsys):
-  """The folder of results of a run whose network is `_halfway`."""
-  tiny_config.baselines = ("ideal_ratio_mask",)
-  monkeypatch.setitem(
-    baselines.BASELINES, "ideal_ratio_mask", baselines.Baseline(_three_quarters)
-  )
-  run_config.save(tiny_config, tmp_path)
-  monkeypatch.setattr(methods, "network", lambda *_: _halfway)
-  monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-  monkeypatch.setattr(
-    stored, "read_split", lambda builder, split: {"test": _records()}[split]
-  )
-  folder = evaluate.evaluate(tmp_path)
-  return folder, capsys.readouterr().out
+def _rows(folder, name="results.jsonl"):
+  return [json.loads(line) for line in (folder / name).open()]
 
 
-def _rows(folder):
-  return [
-    json.loads(line)
-    for line in (folder / "results.jsonl").read_text().splitlines()
-  ]
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+  """The folder of a run's results, by the methods above; its pictures drawn."""
+  with pytest.MonkeyPatch.context() as patch:
+    draw = Figure.savefig
+    case = make_case(patch, tmp_path_factory.mktemp("evaluated") / "run")
+    patch.setattr(Figure, "savefig", draw)
+    mask = baselines.Baseline(_three_quarters)
+    patch.setitem(baselines.BASELINES, "ideal_ratio_mask", mask)
+    patch.setattr(methods, "network", lambda *_: _halfway)
+    case.source = _records()
+    case.config.metrics = ("si_sdr", "sdr")
+    run_config.save(case.config, case.workdir)
+    return evaluate(case.workdir)
 
 
-def test_a_row_per_excerpt_level_and_method(evaluated, tiny_data):
-  folder, _ = evaluated
-  assert folder.name == f"{tiny_data.name}_hard_clip"
-  rows = _rows(folder)
+def test_a_row_per_excerpt_level_and_method(evaluated):
+  assert evaluated.name == "data_hard_clip"
+  rows = _rows(evaluated)
   keys = [(row["file"], row["method"], row["gain_db"]) for row in rows]
-  assert sorted(keys) == sorted(
+  assert keys == [
     (file, method, level)
     for file in ("a", "b", "silent")
     for method in METHODS
     for level in LEVELS
-  )
+  ]
   for row in rows:
-    assert row["dataset"] == tiny_data.name
+    assert row["dataset"] == "data"
     assert row["task"] == "hard_clip"
     assert (
       row["audio_seconds"] == {"a": 2.0, "b": 1.25, "silent": 1.0}[row["file"]]
@@ -110,12 +107,11 @@ def test_a_row_per_excerpt_level_and_method(evaluated, tiny_data):
 
 
 def test_scores_are_those_computed_by_hand(evaluated):
-  folder, _ = evaluated
   clean = {
     record["id"].decode(): 0.5 * record["clean"].astype(float)
     for record in _records()
   }
-  for row in _rows(folder):
+  for row in _rows(evaluated):
     if row["file"] == "silent":
       assert row["si_sdr"] is None
       assert row["sdr"] is None
@@ -130,36 +126,26 @@ def test_scores_are_those_computed_by_hand(evaluated):
     assert row["sdr"] == pytest.approx(_sdr(estimate, target), abs=1e-3)
 
 
-def test_the_tables_are_medians_of_the_rows(evaluated):
-  folder, printed = evaluated
-  text = (folder / "table.md").read_text()
-  assert text in printed
-  assert str(folder / "listen") in printed
-  blocks = text.split("Median ")[1:]
-  assert [block.partition(" /")[0] for block in blocks] == ["SI-SDR", "SDR"]
-  rows = _rows(folder)
-  for metric, block in zip(("si_sdr", "sdr"), blocks, strict=True):
-    assert "21 undefined scores are left out." in block
+def test_the_tables_have_medians_of_the_rows(evaluated):
+  text = (evaluated / "table.md").read_text()
+  rows = _rows(evaluated)
+  for metric in ("si_sdr", "sdr"):
+    block = text.split(f"Median {metrics.get(metric).label} /")[1]
     for method in METHODS:
-      line = next(x for x in block.splitlines() if x.startswith(f"| {method}"))
-      cells = [cell.strip() for cell in line.strip("|").split("|")[1:]]
-      scores = [
-        [
+      for levels in (*((level,) for level in LEVELS), LEVELS):
+        scores = [
           row[metric]
           for row in rows
-          if (row["method"], row["gain_db"]) == (method, level)
+          if row["method"] == method
+          and row["gain_db"] in levels
           and row[metric] is not None
         ]
-        for level in LEVELS
-      ]
-      assert all(len(values) == 2 for values in scores)
-      columns = [*scores, np.concatenate(scores)]
-      assert cells == [f"{np.median(values):.2f}" for values in columns]
+        assert len(scores) == 2 * len(levels)
+        assert f" {np.median(scores):.2f} " in block
 
 
 def test_sounds_and_pictures_lie_beside(evaluated):
-  folder, _ = evaluated
-  assert sorted(path.name for path in folder.iterdir()) == [
+  assert sorted(path.name for path in evaluated.iterdir()) == [
     "evaluation.json",
     "listen",
     "results.jsonl",
@@ -170,7 +156,7 @@ def test_sounds_and_pictures_lie_beside(evaluated):
     "table.md",
   ]
   # One listening excerpt in the smoke configuration, at the middle level.
-  assert sorted(path.name for path in (folder / "listen").iterdir()) == [
+  assert sorted(path.name for path in (evaluated / "listen").iterdir()) == [
     "000_35dB.png",
     "000_35dB_clean.wav",
     "000_35dB_demucs.wav",
@@ -179,11 +165,11 @@ def test_sounds_and_pictures_lie_beside(evaluated):
   ]
 
 
-def test_what_was_evaluated_lies_beside(evaluated, tiny_data):
-  folder, _ = evaluated
-  found = json.loads((folder / "evaluation.json").read_text())
-  expected = {
-    "dataset": tiny_data.name,
+def test_what_was_evaluated_lies_beside(evaluated):
+  found = json.loads((evaluated / "evaluation.json").read_text())
+  assert found.pop("fingerprints").keys() == {*METHODS, "clean"}
+  assert found == {
+    "dataset": "data",
     "task": "hard_clip",
     "task_label": "CEG-HC",
     "level_name": "gain_db",
@@ -197,23 +183,21 @@ def test_what_was_evaluated_lies_beside(evaluated, tiny_data):
     "metrics": ["si_sdr", "sdr"],
     "metrics_left_out": {},
   }
-  assert {key: found.get(key) for key in expected} == expected
 
 
 def test_every_level_of_the_first_excerpt_can_be_heard(evaluated):
   """As it is: what exceeds full scale is a file times its scale."""
-  folder, _ = evaluated
-  entries = json.loads((folder / "sounds.json").read_text())
+  entries = json.loads((evaluated / "sounds.json").read_text())
   keys = [(e["file"], e["method"], e["level"]) for e in entries]
-  expected = [("a", method, x) for method in METHODS for x in LEVELS]
-  assert sorted(keys, key=str) == sorted(
-    [*expected, ("a", "clean", None)], key=str
-  )
+  assert keys == [
+    *(("a", method, level) for method in METHODS for level in LEVELS),
+    ("a", "clean", None),
+  ]
   clean = 0.5 * _records()[0]["clean"].astype(float)
   for entry in entries:
-    audio, rate = soundfile.read(folder / entry["path"], always_2d=True)
+    audio, rate = soundfile.read(evaluated / entry["path"], always_2d=True)
     assert rate == RATE
-    assert soundfile.info(folder / entry["path"]).subtype == "PCM_24"
+    assert soundfile.info(evaluated / entry["path"]).subtype == "PCM_24"
     degraded = _hard_clip(clean, entry["level"] or 0.0)
     expected = {
       "clean": clean,
@@ -224,48 +208,44 @@ def test_every_level_of_the_first_excerpt_can_be_heard(evaluated):
     np.testing.assert_allclose(entry["scale"] * audio, expected, atol=1e-6)
 
 
-def test_metrics_of_sets_and_of_the_degraded_input(evaluated, tmp_path, caplog):
+def test_metrics_of_sets_and_of_the_degraded_input(case, caplog, capsys):
   """Written beside, and gone with the next evaluation that has none."""
-  folder, _ = evaluated
-  assert not (folder / "systems.jsonl").exists()
-  config = check_config.load(tmp_path)
-  config.metrics = ("delta_sdr", "frechet_logmel")
-  caplog.set_level("INFO")
-  assert evaluate.evaluate(tmp_path, config) == folder
-  for row in _rows(folder):
-    if row["method"] == "distorted" and row["file"] != "silent":
+  caplog.set_level("WARNING")
+  case.source[2]["clean"] = np.zeros((RATE, 1), np.float32)
+  case.config.metrics = ("delta_sdr", "frechet_logmel")
+  folder = case.evaluate()
+  for row in case.rows():
+    if row["method"] == "distorted" and row["file"] != "c":
       assert row["delta_sdr"] == 0.0
     assert "frechet_logmel" not in row
-  systems = [json.loads(line) for line in (folder / "systems.jsonl").open()]
-  assert [row["method"] for row in systems] == sorted(
-    METHODS * (len(LEVELS) + 1), key=METHODS.index
-  )
+  systems = case.rows("systems.jsonl")
+  assert [(row["method"], row["gain_db"]) for row in systems] == [
+    (method, level) for method in METHODS for level in (*LEVELS, None)
+  ]
   # 2, 1.25 and 1 s are 2, 1 and 1 whole patches of 0.96 s.
   for row in systems:
     factor = len(LEVELS) if row["gain_db"] is None else 1
     assert row["frechet_logmel_windows"] == [4 * factor, 4]
-    assert row["task"] == "hard_clip"
+    assert (row["dataset"], row["task"]) == ("data", "hard_clip")
   table = (folder / "table.md").read_text()
-  (line,) = [x for x in table.splitlines() if x.startswith("Fréchet")]
-  block = table.split(line)[1]
-  values = [row["frechet_logmel"] for row in systems[: len(LEVELS) + 1]]
-  cells = " | ".join(f"{value:.2f}" for value in values)
-  assert f"| distorted | {cells} |" in block
-  assert "From 4 (a level) to 28 (all) windows of each method; 4 of" in block
+  assert table in capsys.readouterr().out
+  for row in systems:
+    assert f" {row['frechet_logmel']:.2f} " in table
   (warning,) = [x for x in caplog.messages if "rank-deficient" in x]
   assert "from 4 windows of 128 dimensions" in warning
   assert (folder / "frechet_logmel.png").is_file()
-  assert any(line.startswith("methods took ") for line in caplog.messages)
 
-  config.metrics = ("sdr",)
-  evaluate.evaluate(tmp_path, config)
+  case.config.metrics = ("sdr",)
+  assert case.evaluate() == folder
   assert not (folder / "systems.jsonl").exists()
+  assert not (folder / "frechet_logmel.png").exists()
 
 
+@pytest.mark.e2e
 def test_a_real_run_is_scored_on_its_prepared_test_split(tiny_run, tiny_config):
   tiny_config.listen_excerpts = 0
   tiny_config.metrics = ("si_sdr",)
-  rows = _rows(evaluate.evaluate(tiny_run, tiny_config))
+  rows = _rows(evaluate(tiny_run, tiny_config))
   files = ["test/00.wav#000", "test/01.wav#000", "test/01.wav#001"]
   assert sorted({row["file"] for row in rows}) == files
   assert len(rows) == 3 * len(LEVELS) * len(METHODS)
@@ -287,21 +267,20 @@ def test_a_real_run_is_scored_on_its_prepared_test_split(tiny_run, tiny_config):
     ("channels", 2, "channels 1, the data set has 2"),
   ],
 )
-def test_data_of_another_form_is_refused(
-  tiny_run, tiny_config, field, value, message
-):
-  tiny_config.data[field] = value
+def test_data_of_another_form_is_refused(case, field, value, message):
+  case.config.data[field] = value
   with pytest.raises(
     UserError, match=f"{message}; give --config.data.{field}="
   ):
-    evaluate.evaluate(tiny_run, tiny_config)
+    case.evaluate()
 
 
 @pytest.fixture
-def without_network(tiny_config, monkeypatch):
+def without_network(tmp_path, monkeypatch):
   """A configuration for the baselines alone, and two of those."""
-  tiny_config.model = {"name": "", "fields": {}}
-  tiny_config.baselines = ("ideal_ratio_mask", "overdrive_only")
+  config = make_tiny_config(tmp_path / "data")
+  config.model = {"name": "", "fields": {}}
+  config.baselines = ("ideal_ratio_mask", "overdrive_only")
   for name, undone in (
     ("ideal_ratio_mask", None),
     ("overdrive_only", ("overdrive",)),
@@ -310,19 +289,24 @@ def without_network(tiny_config, monkeypatch):
       baselines.BASELINES, name, baselines.Baseline(_three_quarters, undone)
     )
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-  monkeypatch.setattr(
-    stored, "read_split", lambda builder, split: _records()[:1]
-  )
-  return tiny_config
+  monkeypatch.setattr(stored, "read_split", lambda *_: _records()[:1])
+  monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: path.touch())
+  return config
 
 
 def test_no_run_is_needed_without_a_network(without_network, tmp_path, caplog):
+  """A baseline that does not apply is a gap in the tables."""
   caplog.set_level("INFO")
-  rows = _rows(evaluate.evaluate(tmp_path / "run", without_network))
+  folder = evaluate(tmp_path / "run", without_network)
+  rows = _rows(folder)
   assert {row["method"] for row in rows} == {"distorted", "ideal_ratio_mask"}
   assert len(rows) == 2 * len(LEVELS)
   (line,) = [line for line in caplog.messages if "left out" in line]
   assert line == "overdrive_only is left out: it does not undo hard clip"
+  found = json.loads((folder / "evaluation.json").read_text())
+  assert found["left_out"] == {"overdrive_only": "does not undo hard clip"}
+  table = (folder / "table.md").read_text()
+  assert "overdrive_only does not undo hard clip" in table
 
 
 @pytest.mark.parametrize(
@@ -342,55 +326,33 @@ def test_excerpts_of_one_length_go_through_a_method_together(
 
   monkeypatch.setitem(baselines.BASELINES, name, baselines.Baseline(watch))
   without_network.baselines = (name,)
-  evaluate.evaluate(tmp_path / "run", without_network)
+  evaluate(tmp_path / "run", without_network)
   assert [shape[0] for shape in seen] == [len(LEVELS) * n for n in calls]
   assert sorted(shape[1] for shape in seen) == sorted(
     [1.25 * RATE] + [2 * RATE] * (len(calls) - 1)
   )
 
 
-def test_what_does_not_apply_is_a_gap(without_network, tmp_path):
-  folder = evaluate.evaluate(tmp_path / "run", without_network)
-  found = json.loads((folder / "evaluation.json").read_text())
-  assert found["left_out"] == {"overdrive_only": "does not undo hard clip"}
-  gap = " | ".join("–" * 8)  # noqa: RUF001
-  table = (folder / "table.md").read_text()
-  assert table.count(f"| overdrive_only | {gap} |") == 2
-  note = "–: overdrive_only does not undo hard clip."  # noqa: RUF001
-  assert table.count(note) == 2
-
-
 def test_a_run_is_scored_beside_the_baselines_of_another_configuration(
-  without_network, tiny_data, tmp_path, monkeypatch
+  without_network, tmp_path, monkeypatch
 ):
-  run_config.save(make_tiny_config(tiny_data), tmp_path)
+  run_config.save(make_tiny_config(tmp_path / "data"), tmp_path)
   monkeypatch.setattr(methods, "network", lambda *_: _halfway)
-  rows = _rows(evaluate.evaluate(tmp_path, without_network))
+  rows = _rows(evaluate(tmp_path, without_network))
   assert {row["method"] for row in rows} == set(METHODS)
 
 
-def test_a_bad_configuration_without_a_network_is_told(
-  without_network, tmp_path
-):
+def test_mistakes_are_told_before_any_work(without_network, case):
+  with pytest.raises(UserError, match="no trained run here"):
+    evaluate(case.workdir / "elsewhere")
+  case.source = []
+  with pytest.raises(UserError, match="test split of audio_folder is empty"):
+    case.evaluate()
+  assert not list(case.workdir.rglob("*.jsonl*"))
   without_network.apply.overlap_seconds = 3.0
   with pytest.raises(UserError, match="half of the chunk"):
-    evaluate.evaluate(tmp_path / "run", without_network)
-  assert not (tmp_path / "run").exists()
-
-
-def test_an_empty_test_split_is_told(tiny_config, tmp_path, monkeypatch):
-  run_config.save(tiny_config, tmp_path)
-  monkeypatch.setattr(methods, "network", lambda *_: _halfway)
-  monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-  monkeypatch.setattr(stored, "read_split", lambda builder, split: [])
-  with pytest.raises(UserError, match="test split of audio_folder is empty"):
-    evaluate.evaluate(tmp_path)
-  assert not list(tmp_path.rglob("*.jsonl*"))
-
-
-def test_no_run_is_told(tmp_path):
-  with pytest.raises(UserError, match="no trained run here"):
-    evaluate.evaluate(tmp_path)
+    evaluate(case.workdir / "elsewhere", without_network)
+  assert not (case.workdir / "elsewhere").exists()
 
 
 def test_recorded_pairs_are_scored_as_they_were_recorded(
@@ -409,7 +371,7 @@ def test_recorded_pairs_are_scored_as_they_were_recorded(
   )
   without_network.data.task = "recorded"
   without_network.baselines = ("ideal_ratio_mask",)
-  folder = evaluate.evaluate(tmp_path / "run", without_network)
+  folder = evaluate(tmp_path / "run", without_network)
   rows = _rows(folder)
   assert len(rows) == 4
   for row in rows:
@@ -422,10 +384,11 @@ def test_recorded_pairs_are_scored_as_they_were_recorded(
     assert row["audio_seconds"] == len(clean) / RATE
     assert row["si_sdr"] == pytest.approx(_si_sdr(estimate, clean), abs=1e-3)
     assert row["sdr"] == pytest.approx(_sdr(estimate, clean), abs=1e-3)
-  assert "distorted" in (folder / "table.md").read_text()
+  assert (folder / "table.md").is_file()
   assert (folder / "si_sdr.png").is_file()
 
 
+@pytest.mark.e2e
 def test_random_effects_are_the_same_in_every_evaluation(
   without_network, tmp_path
 ):
@@ -434,8 +397,7 @@ def test_random_effects_are_the_same_in_every_evaluation(
   without_network.baselines = ()
   without_network.metrics = ("sdr",)
   runs = [
-    _rows(evaluate.evaluate(tmp_path / name, without_network))
-    for name in ("one", "two")
+    _rows(evaluate(tmp_path / name, without_network)) for name in ("one", "two")
   ]
   scores = [[row["sdr"] for row in run] for run in runs]
   assert scores[0] == scores[1]
@@ -470,12 +432,12 @@ def test_options_of_the_effect_reach_the_results_and_declippers(
   for oversample in (None, 4):
     effect = without_network.data.effect
     effect.update(rail=0.25, oversample=oversample)
-    folders.append(evaluate.evaluate(tmp_path / "run", without_network))
+    folders.append(evaluate(tmp_path / "run", without_network))
   plain, oversampled = (path.name for path in folders)
   assert plain.endswith("hard_clip_rail0.25")
   assert oversampled == f"{plain}_oversample4"
   table = (folders[0] / "table.md").read_text()
-  assert table.startswith("Median SDR / dB ↑ by gain (hard clip (rail 0.25))")
+  assert "hard clip (rail 0.25)" in table
   rows = _rows(folders[0])
   assert {row["task"] for row in rows} == {"hard_clip_rail0.25"}
   clean = 0.5 * _records()[0]["clean"].astype(float)

@@ -10,7 +10,7 @@ from conftest import files_of
 
 from distortion_removal import metrics
 from distortion_removal.common.errors import UserError
-from distortion_removal.evaluation import evaluate, store
+from distortion_removal.evaluation import store
 from distortion_removal.report import failures
 
 _SHORT = 10_000  # samples of excerpt b, 1.25 s
@@ -22,8 +22,9 @@ def _refuse_short(degraded):
 
 
 def test_a_method_that_fails_on_an_excerpt(case, caplog):
+  """It is reported everywhere, and the next command tries it again."""
   case.network.fail = _refuse_short
-  folder = evaluate.evaluate(case.workdir)
+  folder = case.evaluate()
   rows = case.rows()
   assert len(rows) == 3 * 3 * 7
   for row in rows:
@@ -36,13 +37,16 @@ def test_a_method_that_fails_on_an_excerpt(case, caplog):
       assert row["si_sdr"] is not None
   told = [x for x in caplog.messages if "demucs" in x]
   assert told == ["demucs failed on b: FloatingPointError: too short"]
-  table = (folder / "table.md").read_text()
   note = "1 of 3 excerpts failed for demucs: see results.jsonl."
-  assert table.count(note) == 2
+  assert note in (folder / "table.md").read_text()
   systems = case.rows("systems.jsonl")
   windows = {r["method"]: r["frechet_logmel_windows"] for r in systems}
   assert windows["distorted"] == [7 * 5, 5]
   assert windows["demucs"] == [7 * 4, 5]
+  case.network.fail = lambda degraded: None
+  case.evaluate()
+  assert case.calls == (1, 0)
+  assert not any("error" in row for row in case.rows())
 
 
 def test_one_of_many_is_found_out(case):
@@ -54,23 +58,13 @@ def test_one_of_many_is_found_out(case):
       raise ValueError
 
   case.network.fail = fail
-  evaluate.evaluate(case.workdir)
+  case.evaluate()
   failed = {
     (row["method"], row["file"], row["error"])
     for row in case.rows()
     if "error" in row
   }
   assert failed == {("demucs", "c", "ValueError()")}
-
-
-def test_what_failed_is_tried_again_and_nothing_else(case):
-  case.network.fail = _refuse_short
-  evaluate.evaluate(case.workdir)
-  case.reset()
-  case.network.fail = lambda degraded: None
-  evaluate.evaluate(case.workdir)
-  assert case.calls == (2, 0)
-  assert not any("error" in row for row in case.rows())
 
 
 def test_a_method_that_always_fails_is_an_error_at_the_end(case):
@@ -80,11 +74,10 @@ def test_a_method_that_always_fails_is_an_error_at_the_end(case):
   case.network.fail = fail
   message = r"demucs failed on every excerpt \(MemoryError: too much\); see "
   with pytest.raises(UserError, match=message):
-    evaluate.evaluate(case.workdir)
+    case.evaluate()
   rows = case.rows()
   assert sum("error" in row for row in rows) == 3 * 7
   assert "3 of 3 excerpts failed" in (case.folder / "table.md").read_text()
-  assert "| demucs | n/a |" in (case.folder / "table.md").read_text()
   systems = case.rows("systems.jsonl")
   assert {row["method"] for row in systems} == {"distorted", "ideal_ratio_mask"}
 
@@ -100,7 +93,7 @@ def test_a_metric_that_fails_is_recorded_beside_the_others(case, monkeypatch):
     metrics.METRICS, "broken", metrics.Metric(broken, *described)
   )
   case.config.metrics = ("si_sdr", "broken")
-  folder = evaluate.evaluate(case.workdir, case.config)
+  folder = case.evaluate()
   for row in case.rows():
     assert row["si_sdr"] is not None
     if row["file"] == "b":
@@ -114,9 +107,8 @@ def test_a_metric_that_fails_is_recorded_beside_the_others(case, monkeypatch):
   table = (folder / "table.md").read_text()
   assert "Metrics failed on 1 of 3 excerpts" in table
   assert "failed for" not in table
-  case.reset()
-  evaluate.evaluate(case.workdir, case.config)
-  assert case.calls == (2, 2)  # It is tried again, the methods with it.
+  case.evaluate()
+  assert case.calls == (1, 1)  # It is tried again, the methods with it.
 
 
 class _Damaged(list):
@@ -128,9 +120,12 @@ class _Damaged(list):
 
 def test_a_record_that_cannot_be_read(case, caplog):
   case.source = _Damaged(case.source)
-  folder = evaluate.evaluate(case.workdir)
+  folder = case.evaluate()
   failed = [row for row in case.rows() if "error" in row]
   assert len(failed) == 3 * 7
+  assert {row["method"] for row in case.rows()} == {
+    *("distorted", "demucs", "ideal_ratio_mask")
+  }
   assert {row["file"] for row in failed} == {"record 1"}
   assert {row["error"] for row in failed} == {"RuntimeError: crc mismatch"}
   assert {row["audio_seconds"] for row in failed} == {None}
@@ -148,7 +143,7 @@ def test_a_broken_estimate_is_scored_but_not_heard(case, caplog):
     degraded[:, 5] = np.nan
 
   case.network.fail = fail
-  folder = evaluate.evaluate(case.workdir)
+  folder = case.evaluate()
   rows = [row for row in case.rows() if row["method"] == "demucs"]
   assert {row["si_sdr"] for row in rows} == {None}
   assert not any("error" in row for row in rows)
@@ -158,18 +153,21 @@ def test_a_broken_estimate_is_scored_but_not_heard(case, caplog):
 
 
 def test_a_full_disk_ends_the_evaluation(case, monkeypatch):
-  evaluate.evaluate(case.workdir)
+  case.evaluate()
   before = files_of(case.folder)
   case.source = case.source[:2]
+  case.source[0]["id"] = b"other"
 
   def full(path, content):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-  monkeypatch.setattr(store, "write_whole", full)
-  with pytest.raises(OSError, match="No space left"):
-    evaluate.evaluate(case.workdir)
-  after = files_of(case.folder)
-  assert {path: after[path] for path in before} == before
+  with monkeypatch.context() as patched:
+    patched.setattr(store, "write_whole", full)
+    with pytest.raises(OSError, match="No space left"):
+      case.evaluate()
+  assert files_of(case.folder) == before
+  case.evaluate()
+  assert {row["file"] for row in case.rows()} == {"other", "b"}
 
 
 def test_reasons_are_one_line():

@@ -3,11 +3,17 @@
 import json
 
 import numpy as np
-from conftest import pluck
+from conftest import make_tiny_config, pluck
+from matplotlib.figure import Figure
+
+from distortion_removal.config import save
+from distortion_removal.datasets import opening, stored
+from distortion_removal.evaluation import baselines, methods
+from distortion_removal.evaluation.evaluate import evaluate
 
 
 class Counted:
-  """A method that tells what it is called with; it can be made to fail."""
+  """A method that counts its calls; it can be made to fail."""
 
   def __init__(self, share):
     self.share, self.calls, self.fail = share, 0, lambda degraded: None
@@ -22,8 +28,12 @@ class Counted:
 class Case:
   """A run in `workdir` with a network and a baseline, and its data."""
 
-  def __init__(self, workdir, config):
-    self.workdir, self.config = workdir, config
+  def __init__(self, workdir):
+    self.workdir = workdir
+    self.config = make_tiny_config(workdir / "data")
+    self.config.metrics = ("si_sdr", "frechet_logmel")
+    workdir.mkdir()
+    save(self.config, workdir)
     self.network, self.mask = Counted(0.5), Counted(0.25)
     self.source = [
       {
@@ -38,17 +48,19 @@ class Case:
       )
     ]
 
+  def evaluate(self):
+    """Evaluates `config`, with calls counted from 0; returns the folder."""
+    self.network.calls = self.mask.calls = 0
+    return evaluate(self.workdir, self.config)
+
   @property
   def calls(self):
     return self.network.calls, self.mask.calls
 
-  def reset(self):
-    self.network.calls = self.mask.calls = 0
-
   @property
   def folder(self):
-    (folder,) = (self.workdir / "evaluation").iterdir()
-    return folder
+    (path,) = self.workdir.glob("evaluation/*/evaluation.json")
+    return path.parent
 
   def rows(self, name="results.jsonl"):
     """Without the times, which no two evaluations have in common."""
@@ -57,3 +69,16 @@ class Case:
       | {"audio_seconds": json.loads(x).get("audio_seconds")}
       for x in (self.folder / name).open()
     ]
+
+
+def make_case(monkeypatch, workdir):
+  """Makes a case; the last one made is the one that can be evaluated."""
+  case = Case(workdir)
+  mask = baselines.Baseline(case.mask)
+  monkeypatch.setitem(baselines.BASELINES, "ideal_ratio_mask", mask)
+  monkeypatch.setattr(methods, "network", lambda *_: case.network)
+  monkeypatch.setattr(opening, "open_dataset", lambda data: None)
+  monkeypatch.setattr(stored, "read_split", lambda *_: case.source)
+  # Drawing takes longer than all else.
+  monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: path.touch())
+  return case
