@@ -40,7 +40,7 @@ def test_a_method_that_fails_on_an_excerpt(case, caplog):
   note = "1 of 3 excerpts failed for demucs: see results.jsonl."
   assert note in (folder / "table.md").read_text()
   systems = case.rows("systems.jsonl")
-  windows = {r["method"]: r["frechet_logmel_windows"] for r in systems}
+  windows = {r["method"]: r["toy_windows"] for r in systems}
   assert windows["distorted"] == [7 * 5, 5]
   assert windows["demucs"] == [7 * 4, 5]
   case.network.fail = lambda degraded: None

@@ -146,7 +146,7 @@ def test_other_code_settings_or_options_are_another_evaluation(
 def test_another_task_is_an_evaluation_beside_the_first(case):
   first = case.evaluate()
   before = files_of(first)
-  case.config.data.task = "hard_clip_sdr"
+  case.config.data.effect.rail = 0.5
   assert case.evaluate() != first
   assert case.calls == (2, 2)
   assert files_of(first) == before
