@@ -31,7 +31,7 @@ class Baseline(NamedTuple):
   options: tuple[str, ...] = ()
 
   def applies_to(self, task: Task) -> bool:
-    """Whether the method undoes the task's effect."""
+    """Checks whether the method undoes the task's effect."""
     if self.effects is None:
       return True
     is_filtered = task.options.before or task.options.after
@@ -91,9 +91,5 @@ BASELINES: dict[str, Baseline] = {
 
 
 def get(name: str) -> Baseline:
-  """Returns the baseline called `name`.
-
-  Raises:
-    UserError: no baseline has that name; the message lists the known ones.
-  """
+  """Returns the baseline called `name`; raises UserError if there is none."""
   return look_up(BASELINES, "baseline", name)

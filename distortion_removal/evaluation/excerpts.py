@@ -63,18 +63,11 @@ def at_all_levels(
 ) -> dict[str, np.ndarray]:
   """Repeats a record for each evaluation level, as `pairs.degrader` takes it.
 
-  Args:
-    record: a record of the data set.
-    task: has the levels and the scale of the sides.
-    length: samples to fill up to with zeros, which change nothing before them,
-      nor the threshold of an SDR clip.
+  The sides are filled up to `length` samples with zeros, which change nothing
+  before them, nor the threshold of an SDR clip.
 
   Returns:
-    The stored sides `[levels, length, channels]`, `level` and `seed`
-    `[levels]`.
-
-  Raises:
-    UserError: the task needs a recorded pair, and the record is none.
+    The stored sides `[levels, length, channels]`; `level` and `seed` `[levels]`.
   """
   levels = task.evaluation_levels
   batch = {}
@@ -93,7 +86,7 @@ class Degrader:
   Args:
     source: the records.
     task: has the effect and the levels.
-    length: samples of the longest excerpt.
+    length: the longest excerpt's samples.
     size: the most excerpts of a call.
   """
 

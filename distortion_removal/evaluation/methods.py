@@ -43,12 +43,7 @@ def network(
 
 
 def baseline(name: str, config: ml_collections.ConfigDict) -> Method:
-  """Makes a method of a baseline.
-
-  Args:
-    name: the baseline's name.
-    config: its field `name`, where it has one, holds the baseline's options.
-  """
+  """Makes a method of a baseline; its options are `config`'s field `name`."""
   function = baselines.get(name).function
   options = dict(config.get(name, {}))
   options["task"] = tasks.from_config(config.data)

@@ -96,12 +96,9 @@ def find_run(
 ) -> tuple[ml_collections.ConfigDict, ml_collections.ConfigDict]:
   """Finds the run in `workdir`; a configuration without a network needs none.
 
-  Args:
-    workdir: the run's folder.
-    config: the evaluation's configuration; None for the run's own.
-
   Returns:
-    The configuration of the run, and that of the evaluation.
+    The configuration of the run, and that of the evaluation: the run's own
+    where `config` is None.
 
   Raises:
     UserError: there is no run, or the data's form is not the model's.
@@ -153,12 +150,6 @@ def make_plan(
   source: Source,
 ) -> Plan:
   """Decides what is evaluated, and loads the network.
-
-  Args:
-    workdir: the run's folder.
-    config: names the data set, task, metrics and baselines.
-    run: the run's configuration.
-    source: the records of the test split.
 
   Raises:
     UserError: there are no excerpts, or no weights.
@@ -212,7 +203,7 @@ def make_plan(
 def _applicable(
   names: Iterable[str], task: Task
 ) -> tuple[list[str], dict[str, str]]:
-  """Returns the baselines that apply to the task, and why others do not."""
+  """Returns the baselines that undo the task, and why others are left out."""
   found, left_out = [], {}
   for name in names:
     if baselines.get(name).applies_to(task):

@@ -26,13 +26,7 @@ from distortion_removal.report.methods import CLEAN
 
 
 def write_results(plan: Plan) -> list[dict]:
-  """Writes the results of all methods, and prints the tables.
-
-  Args:
-    plan: the evaluation, of which everything is scored.
-
-  Returns:
-    The rows of results.jsonl.
+  """Writes all results and prints the tables; returns results.jsonl's rows.
 
   Raises:
     UserError: scores are missing.

@@ -77,16 +77,12 @@ class Store:
     return StoredScores(embeddings=embeddings, **header)
 
   def is_scored(self, excerpt: Excerpt) -> bool:
-    """Whether an excerpt has valid scores and nothing in them failed."""
+    """Checks whether an excerpt has valid scores and nothing in them failed."""
     scores = self.load(excerpt)
     return scores is not None and not scores.error
 
   def save(self, excerpt: Excerpt, scores: StoredScores) -> None:
-    """Writes the scores of an excerpt.
-
-    Raises:
-      OSError: the disk is full, or the folder cannot be written.
-    """
+    """Writes the scores of an excerpt, whole or not at all."""
     header = scores._asdict() | {
       "fingerprint": self._fingerprint_of(excerpt),
       "windows": {k: list(map(len, v)) for k, v in scores.embeddings.items()},
@@ -114,7 +110,7 @@ class Store:
       excerpt: the excerpt.
       audio: `[levels, time, channels]`, of any amplitude.
       levels: the levels of degradation; (None,) for the target.
-      sample_rate: the rate in Hz.
+      sample_rate: in Hz.
 
     Returns:
       For each sound that could be written its `method`, `level`, `path` in the

@@ -108,33 +108,20 @@ def _requests(
   task: Task,
 ) -> list[dict[str, Any]]:
   """Describes each method to `timing_process`."""
-  chosen = {
-    name: to_dict(config)
+  network = {"method": run.model.name, "is_network": True}
+  network |= {"config": to_dict(run), "workdir": str(workdir)}
+  others = [
+    {"method": name, "is_network": False, "config": to_dict(config)}
     for name in config.baselines
     if baselines.get(name).applies_to(task)
-  }
-  if run.model.name:
-    chosen = {run.model.name: to_dict(run)} | chosen
-  return [
-    {
-      "method": name,
-      "is_network": name == run.model.name,
-      "config": options,
-      "workdir": str(workdir),
-    }
-    for name, options in chosen.items()
   ]
+  return [network, *others] if run.model.name else others
 
 
 def take_excerpts(
   config: ml_collections.ConfigDict, task: Task, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Takes full excerpts of the test split; if there are none, the first.
-
-  Args:
-    config: its `data` names the data set.
-    task: each excerpt is degraded at all its evaluation levels.
-    count: the number of excerpts, if there are as many.
+  """Takes `count` full excerpts of the test split; if none is, the first.
 
   Returns:
     The degraded and the clean audio, `[excerpts * levels, time, channels]`.

@@ -23,19 +23,6 @@ def _noise(*shape):
   return np.float32(0.1 * rng.standard_normal(shape))
 
 
-def test_distorted_is_the_identity():
-  degraded = _noise(2, 100, 1)
-  assert methods.distorted(degraded, None) is degraded
-
-
-def test_lengths_are_seconds_times_rate(config):
-  config.apply.chunk_seconds = 1.5
-  config.apply.overlap_seconds = 0.1
-  assert network.chunk_length(config) == 12_000
-  options = network.chunking(config)
-  assert (options["chunk"], options["overlap"]) == (12_000, 800)
-
-
 @pytest.mark.e2e
 def test_a_network_is_the_runs_with_its_best_weights_for_any_length(tiny_run):
   run = check_config.load(tiny_run)

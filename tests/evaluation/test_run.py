@@ -1,5 +1,6 @@
 """Metrics next to methods, and the time that a method takes."""
 
+import collections
 import threading
 import time
 import types
@@ -7,28 +8,31 @@ import types
 import jax
 import numpy as np
 import pytest
+from conftest import pluck
 
 from distortion_removal.common import cores
+from distortion_removal.datasets import stored
 from distortion_removal.evaluation import run
+from distortion_removal.evaluation.evaluate import evaluate
+from distortion_removal.training import check_config
 
 
-def test_results_come_in_order():
-  assert list(run.in_threads(lambda x: x * x, range(20))) == [
-    x * x for x in range(20)
-  ]
+def _counted(count, made):
+  for i in range(count):
+    made.append(i)
+    yield i
 
 
-def test_few_calls_wait(monkeypatch):
+def test_few_calls_wait_and_results_come_in_order(monkeypatch):
   monkeypatch.setattr(cores, "available", lambda: 4)
-  begin, made = threading.Event(), []
+  begin, made, results = threading.Event(), [], []
 
-  def arguments():
-    for i in range(10):
-      made.append(i)
-      yield i
+  def square(x):
+    begin.wait()
+    return x * x
 
   def work():
-    list(run.in_threads(lambda _: begin.wait(), arguments()))
+    results.extend(run.in_threads(square, _counted(10, made)))
 
   caller = threading.Thread(target=work)
   caller.start()
@@ -36,7 +40,7 @@ def test_few_calls_wait(monkeypatch):
   assert len(made) == 3  # One is under way, one waits, one is to be submitted.
   begin.set()
   caller.join()
-  assert len(made) == 10
+  assert results == [x * x for x in range(10)]
 
 
 def test_an_error_of_a_call_comes_out_at_once():
@@ -45,13 +49,8 @@ def test_an_error_of_a_call_comes_out_at_once():
   def fail(_):
     raise OSError("no space")
 
-  def arguments():
-    for i in range(100):
-      made.append(i)
-      yield i
-
   with pytest.raises(OSError, match="no space"):
-    list(run.in_threads(fail, arguments()))
+    list(run.in_threads(fail, _counted(100, made)))
   assert len(made) < 100
 
 
@@ -65,8 +64,7 @@ def test_after_an_error_of_the_caller_nothing_new_begins(monkeypatch):
     done.append(i)
 
   def arguments():
-    yield 0
-    yield 1
+    yield from (0, 1)
     started.wait()
     raise KeyboardInterrupt
 
@@ -115,3 +113,36 @@ def test_all_else_does(monkeypatch):
     return "estimate"
 
   assert run.timed(method) == ("estimate", 10.0 - 3.0 - 1.0)
+
+
+@pytest.mark.e2e
+def test_many_lengths_take_no_more_programs(tiny_run, tmp_path, monkeypatch):
+  """Chunks of a second; 20 recordings of 1 to 2 s, no two of one length."""
+  compiled = collections.Counter()
+
+  def note(event, seconds, *, fun_name="", **_):
+    if event == "/jax/core/compile/backend_compile_duration":
+      compiled[fun_name] += 1
+
+  # The listener stays, which costs nothing.
+  jax.monitoring.register_event_duration_secs_listener(note)
+  (tmp_path / "checkpoints").symlink_to(tiny_run / "checkpoints")
+  (tmp_path / "config.json").symlink_to(tiny_run / "config.json")
+  config = check_config.load(tiny_run)
+  config.listen_excerpts = 0
+  config.metrics = ("sdr",)
+  records = [
+    {
+      "clean": np.float32(pluck(length / 8000, 110.0)),
+      "peak": np.float32(0.8),
+      "id": str(length).encode(),
+    }
+    for length in range(8_200, 16_000, 400)
+  ]
+  monkeypatch.setattr(stored, "read_split", lambda *_: records)
+  evaluate(tmp_path, config)
+  # The effect, the network, and a mask for each of four lengths of buffers.
+  most = {"jit(<lambda>)": 1, "jit(apply)": 1, "jit(_masked)": 4}
+  assert compiled["jit(apply)"] == 1
+  for name, count in compiled.items():
+    assert count <= most[name]

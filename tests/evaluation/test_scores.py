@@ -1,7 +1,5 @@
 """Scores of an evaluation against the metrics themselves."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -59,55 +57,6 @@ def test_what_cannot_be_used_is_left_out_and_says_why(
   assert left_out.keys() == {name}
   assert left_out[name].startswith(why)
   assert caplog.messages == [f"{name} is left out: {left_out[name]}"]
-
-
-def test_rows_are_the_metrics_of_each_level():
-  clean, estimate = _excerpt(0)
-  degraded = np.clip(estimate, -0.5, 0.5)
-  names = ("si_sdr", "delta_sdr", "toy")
-  found = scores.score(names, estimate, clean, degraded, sample_rate=RATE)
-  expected = {
-    "si_sdr": metrics.get("si_sdr").function(estimate, clean, sample_rate=RATE),
-    "delta_sdr": metrics.get("delta_sdr").function(
-      estimate, clean, sample_rate=RATE, degraded=degraded
-    ),
-  }
-  assert found.rows == [{k: v[i] for k, v in expected.items()} for i in (0, 1)]
-  for k, windows in enumerate(found.embeddings["toy"]):
-    np.testing.assert_array_equal(
-      windows, _windows(estimate[[k]], sample_rate=RATE)
-    )
-  assert found.errors == []
-
-
-def test_undefined_scores_are_none():
-  clean, estimate = _excerpt(0)
-  found = scores.score(
-    ("sdr",), estimate, 0 * clean, estimate, sample_rate=RATE
-  )
-  assert found.rows == [{"sdr": None}] * 2
-  systems = scores.Systems(LEVELS)
-  systems.add("a", found.embeddings)
-  assert list(systems.rows("gain_db")) == []
-
-
-def test_a_metric_that_fails_leaves_the_others(monkeypatch):
-  def broken(*_, **__):
-    raise RuntimeError("no such thing\nas this")
-
-  broken_metric = dataclasses.replace(metrics.get("sdr"), function=broken)
-  monkeypatch.setitem(metrics.METRICS, "sdr", broken_metric)
-  clean, estimate = _excerpt(0)
-  names = ("sdr", "si_sdr", "lacking")
-  found = scores.score(names, estimate, clean, estimate, sample_rate=RATE)
-  assert [row["sdr"] for row in found.rows] == [None, None]
-  assert all(row["si_sdr"] is not None for row in found.rows)
-  assert found.errors == [
-    "lacking: UserError: no weights; run x",
-    "sdr: RuntimeError: no such thing",
-  ]
-  nothing = scores.no_scores(("sdr", "si_sdr", "toy"), 1)
-  assert nothing.rows == [{"sdr": None, "si_sdr": None}]
 
 
 def _embedded(audio):

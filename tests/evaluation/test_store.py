@@ -49,8 +49,10 @@ def test_what_is_saved_comes_back(store):
 
 def test_failed_scores_are_to_be_computed_again(store):
   store.save(EXCERPT, _scores("no")._replace(embeddings={}))
-  assert store.load(EXCERPT).error == "no"
-  assert store.load(EXCERPT).embeddings == {}
+  assert (store.load(EXCERPT).error, store.load(EXCERPT).embeddings) == (
+    "no",
+    {},
+  )
   assert not store.is_scored(EXCERPT)
 
 

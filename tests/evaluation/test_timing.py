@@ -117,48 +117,39 @@ def test_an_accelerator_tells_its_own_peak(monkeypatch, stats, peak):
   assert timing._hardware("gpu:NVIDIA H100").startswith(f"NVIDIA H100; {host}")
 
 
-def _ask(monkeypatch, capsys, tmp_path, method):
-  """The rows that the process prints for a method."""
-  np.savez(tmp_path / "audio.npz", degraded=ITEMS, clean=ITEMS)
-  request = {
-    "method": "made_up",
-    "is_network": False,
-    "config": {},
-    "audio": str(tmp_path / "audio.npz"),
-    "repeats": 1,
-    "largest": 64,
-  }
-  monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
-  monkeypatch.setattr(
-    timing_process.methods, "baseline", lambda name, config: method
-  )
-  timing_process.main()
-  return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-
-
 @pytest.mark.parametrize(
-  "error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: 80 GB")]
+  ("error", "is_hidden"),
+  [
+    (MemoryError(), True),
+    (RuntimeError("RESOURCE_EXHAUSTED: 80 GB"), True),
+    (RuntimeError("a defect"), False),
+  ],
 )
 def test_a_batch_that_does_not_fit_is_the_last(
-  clock, monkeypatch, capsys, tmp_path, error
+  clock, monkeypatch, capsys, tmp_path, error, is_hidden
 ):
+  """Other errors are not hidden."""
+
   def method(degraded, clean):
     if len(degraded) > 2:
       raise error
     clock.now += 1.0
 
-  rows = _ask(monkeypatch, capsys, tmp_path, method)
+  np.savez(tmp_path / "audio.npz", degraded=ITEMS, clean=ITEMS)
+  audio = str(tmp_path / "audio.npz")
+  request = {"method": "made_up", "is_network": False, "config": {}}
+  request |= {"audio": audio, "repeats": 1, "largest": 64}
+  monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
+  monkeypatch.setattr(timing_process.methods, "baseline", lambda *_: method)
+  if is_hidden:
+    timing_process.main()
+  else:
+    with pytest.raises(RuntimeError, match="a defect"):
+      timing_process.main()
+  rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
   assert [row["batch"] for row in rows] == [1, 2]
   assert {row["device"] for row in rows} == {"cpu"}
   assert all(row["peak_memory_bytes"] >= 0 for row in rows)
-
-
-def test_other_errors_are_not_hidden(monkeypatch, capsys, tmp_path):
-  def method(degraded, clean):
-    raise RuntimeError("a defect")
-
-  with pytest.raises(RuntimeError, match="a defect"):
-    _ask(monkeypatch, capsys, tmp_path, method)
 
 
 @pytest.mark.e2e
