@@ -105,12 +105,11 @@ def _main(argv: list[str]) -> None:
   if _CONFIG.value is None:
     raise UserError("training needs --config=FILE")
   _require_network("train")
-  from distortion_removal.evaluation import plan
+  from distortion_removal.evaluation.plan import check_evaluation_fields
   from distortion_removal.training.train import train
 
-  plan.check_evaluation_fields(
-    _CONFIG.value
-  )  # Better now than after the training.
+  # Better now than after the training.
+  check_evaluation_fields(_CONFIG.value)
   train(_CONFIG.value, workdir)
 
 

@@ -67,7 +67,7 @@ def at_all_levels(
   before them, nor the threshold of an SDR clip.
 
   Returns:
-    The stored sides `[levels, length, channels]`; `level` and `seed` `[levels]`.
+    The sides `[levels, length, channels]`, and `level` and `seed` `[levels]`.
   """
   levels = task.evaluation_levels
   batch = {}

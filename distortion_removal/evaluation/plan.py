@@ -159,22 +159,18 @@ def make_plan(
     raise UserError(f"the test split of {config.data.dataset} is empty")
   task = tasks.from_config(config.data)
   chosen = {DISTORTED: methods.distorted}
-  if run.model.name:
+  if network := run.model.name:
     batch = config.evaluation_batch
-    chosen[run.model.name] = methods.network(workdir, run, batch)
+    chosen[network] = methods.network(workdir, run, batch)
   names, metrics_left_out = scores.usable(
-    config.metrics,
-    sample_rate=config.data.sample_rate,
-    channels=config.data.channels,
+    config.metrics, config.data.sample_rate, config.data.channels
   )
   label = stored.label(config.data)
   folder = workdir / "evaluation" / f"{label}_{task.name}"
   known = [*chosen, *baselines.BASELINES, CLEAN]
   fingerprints = _fingerprints(known, config, run, workdir, task, names)
-  stores = {
-    name: Store(folder.parent / "parts" / folder.name, name, fingerprint)
-    for name, fingerprint in fingerprints.items()
-  }
+  parts = folder.parent / "parts" / folder.name
+  stores = {k: Store(parts, k, x) for k, x in fingerprints.items()}
   asked, left_out = _applicable(config.baselines, task)
   # A baseline that is not asked for this time stays in the results while its
   # scores are valid: hours of A-SPADE are not lost.
@@ -190,7 +186,7 @@ def make_plan(
     task=task,
     label=label,
     folder=folder,
-    network=run.model.name,
+    network=network,
     excerpts=surveyed,
     methods=chosen,
     left_out=left_out,

@@ -20,7 +20,7 @@ from distortion_removal.report.failures import reason
 
 
 def usable(
-  names: Sequence[str], *, sample_rate: int, channels: int
+  names: Sequence[str], sample_rate: int, channels: int
 ) -> tuple[list[str], dict[str, str]]:
   """Returns the metrics that can be computed here, and why others cannot."""
   found, left_out = [], {}

@@ -53,7 +53,7 @@ def time_methods(
   repeats: int = 5,
   largest: int = 64,
 ) -> Path:
-  """Times a run's network and its baselines, and prints a table.
+  """Times a run's network and its baselines; prints a table, returns the file.
 
   Args:
     workdir: the run's folder, as for `evaluate`; gets timing.jsonl, a row for
@@ -63,9 +63,6 @@ def time_methods(
     repeats: number of repeats, of which the median counts.
     largest: largest batch size to try; sizes are doubled until that makes a
       method no faster, or memory does not suffice.
-
-  Returns:
-    The file.
 
   Raises:
     UserError: as for `evaluate`, or no method could be timed.
@@ -88,13 +85,12 @@ def time_methods(
     options = {"audio": str(audio), "repeats": repeats, "largest": largest}
     for platforms in _platforms(environment):
       for request in requests:
-        rows += _measure(
-          request | options, environment | platforms, common["audio_seconds"]
-        )
+        variables = environment | platforms
+        rows += _measure(request | options, variables, common["audio_seconds"])
   if not rows:
     raise UserError("no method could be timed; the lines above say why")
-  rows = [row | common | {"hardware": _hardware(row["device"])} for row in rows]
   path = workdir / NAME
+  rows = [row | common | {"hardware": _hardware(row["device"])} for row in rows]
   print(timing_table(rows))
   write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
   print(f"\nall that was measured: {path}")
