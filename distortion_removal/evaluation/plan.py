@@ -179,8 +179,7 @@ def make_plan(
     for name in baselines.BASELINES
     if name not in asked and all(map(stores[name].load, surveyed))
   ]
-  for name in (*asked, *kept):
-    chosen[name] = methods.baseline(name, config)
+  chosen |= {x: methods.baseline(x, config) for x in (*asked, *kept)}
   return Plan(
     config=config,
     task=task,

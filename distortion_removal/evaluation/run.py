@@ -99,8 +99,8 @@ def in_threads(
 ) -> Iterator[Any]:
   """Yields a function's results, from threads, while its arguments are made.
 
-  Few calls wait, so that few arguments are in memory. After an error, of a call
-  or of the arguments, no waiting call begins.
+  Few calls wait, so that few arguments are in memory. After an error of a call,
+  or of the caller, no waiting call begins.
   """
   # Most metrics use several cores themselves.
   threads = max(1, cores.available() // 4)
