@@ -5,7 +5,7 @@ RUN := runs/quickstart
 TASK := ceg_hard_clip
 LISTEN := $(RUN)/evaluation/plucked_strings_overdrive/listen
 
-.PHONY: quickstart reproduce-smoke test slow lint
+.PHONY: quickstart reproduce-smoke test test-all lint
 
 $(BIN)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,11 +27,12 @@ quickstart: $(BIN)/.installed
 reproduce-smoke: $(BIN)/.installed
 	$(BIN)/python experiments/reproduce.py --task=$(TASK) --smoke
 
+# The fast suite: every test that takes less than a CPU-second.
 test: $(BIN)/.installed-test
 	$(BIN)/pytest -n auto
 
-slow: $(BIN)/.installed-test
-	$(BIN)/pytest -n auto -m slow
+test-all: $(BIN)/.installed-test
+	$(BIN)/pytest -n auto -m "e2e or not e2e"
 
 lint: $(BIN)/.installed-test
 	$(BIN)/ruff check

@@ -28,7 +28,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data = ml_collections.ConfigDict(
     {
       "dataset": "plucked_strings",  # or another of datasets.DATASETS
-      "task": "overdrive",  # or another of datasets/tasks.py
+      "task": "overdrive",  # or another of effects/tasks.py
       "data_dir": "",  # where data sets lie; "": TFDS's own folder
       "sample_rate": 16_000,  # Hz
       "channels": 1,
@@ -47,7 +47,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         "speeds": (),  # such as (0.9, 1.0, 1.1): pitch changes along
         "sums": 0.0,  # share of examples that are sums of two takes
       },
-      # Of the task's effect; None: as it is. See datasets/effect_options.py.
+      # Of the task's effect; None: as it is. See effects/options.py.
       "effect": {
         "colour": placeholder(float),  # 0 to 100, of overdrive; SoX's own: 20
         "rail": placeholder(float),  # where hard_clip cuts off

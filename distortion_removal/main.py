@@ -8,8 +8,12 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from distortion_removal.common import cores, flag_errors, log
-from distortion_removal.common.errors import UserError, one_line_errors
+from distortion_removal.common import cores, log
+from distortion_removal.common.errors import (
+  UserError,
+  flags_parser,
+  one_line_errors,
+)
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -167,7 +171,7 @@ def run() -> None:
       sys.argv[0], flags.FLAGS[flag.name]
     )
   with one_line_errors():
-    app.run(_main, flags_parser=flag_errors.parser(_CONFIG))
+    app.run(_main, flags_parser=flags_parser(_CONFIG))
 
 
 if __name__ == "__main__":

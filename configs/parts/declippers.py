@@ -11,7 +11,7 @@ from distortion_removal.declipping import social_sparsity
 
 
 def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
-  """Takes the options of all declippers as in "paper" or "survey"."""
+  """Sets the options of all declippers to those of "paper" or "survey"."""
   frames, sparsity = _FRAMES[setting], _SPARSITY[setting]
   for method in ("aspade", "sspade"):
     config[method] = ml_collections.ConfigDict(frames | sparsity | _SPADE)
@@ -21,7 +21,7 @@ def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
 
 
 def shrink(config: ml_collections.ConfigDict) -> None:
-  """Makes them so coarse that a second of audio takes a fraction of one."""
+  """Makes frames and steps so coarse that a second of audio takes less."""
   for method in ("aspade", "sspade"):
     config[method].update(frame=1024, hop=256, s=4, r=1)
   config.social_sparsity.update(

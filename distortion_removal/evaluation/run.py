@@ -15,8 +15,7 @@ import jax
 import numpy as np
 
 from distortion_removal.common import cores, devices
-from distortion_removal.common.log import logger
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress, logger
 from distortion_removal.datasets.stored import Source
 from distortion_removal.declipping import DECLIPPERS
 from distortion_removal.evaluation import scores

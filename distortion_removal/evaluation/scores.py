@@ -10,8 +10,8 @@ from distortion_removal import metrics
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.evaluation.store import Embeddings
-from distortion_removal.metrics import Metric
-from distortion_removal.metrics.frechet import (
+from distortion_removal.metrics import Metric, number
+from distortion_removal.metrics.fad.frechet import (
   Statistics,
   distance,
   warn_of_rank,
@@ -157,8 +157,3 @@ class Systems:
 def _add(table: dict, key: Hashable, windows: np.ndarray) -> None:
   statistics = Statistics.from_embeddings(windows)
   table[key] = table[key].merge(statistics) if key in table else statistics
-
-
-def number(value: float) -> float | None:
-  """Converts to a JSON number; None where the metric is undefined."""
-  return float(value) if np.isfinite(value) else None

@@ -64,7 +64,8 @@ class Store:
   def load(self, excerpt: Excerpt) -> StoredScores | None:
     """Reads the scores of an excerpt; None if there are no valid ones."""
     try:
-      with np.load(self._path(excerpt)) as arrays:
+      # NumPy would leave a damaged file open.
+      with self._path(excerpt).open("rb") as file, np.load(file) as arrays:
         header = json.loads(bytes(arrays["header"]))
         if header.pop("fingerprint") != self._fingerprint_of(excerpt):
           return None

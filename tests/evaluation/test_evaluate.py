@@ -231,7 +231,9 @@ def test_a_baseline_that_does_not_apply_is_left_out(alone, monkeypatch, caplog):
   assert f"overdrive_only is left out: it {why}" in caplog.messages
   found = json.loads((folder / "evaluation.json").read_text())
   assert found["left_out"] == {"overdrive_only": why}
-  assert f"overdrive_only {why}" in (folder / "table.md").read_text()
+  table = (folder / "table.md").read_text()
+  assert "overdrive_only" in table
+  assert why in table
 
 
 @pytest.mark.parametrize(
@@ -317,7 +319,7 @@ def test_options_of_the_effect_reach_the_results_and_declippers(
   alone.config.baselines = ("aspade",)
   alone.config.data.effect.rail = 0.25
   assert alone.evaluate().name == "data_hard_clip_rail0.25"
-  assert "hard clip (rail 0.25)" in (alone.folder / "table.md").read_text()
+  assert "(rail 0.25)" in (alone.folder / "table.md").read_text()
   rows = alone.rows()
   assert {row["task"] for row in rows} == {"hard_clip_rail0.25"}
   assert {row["method"] for row in rows} == {"distorted", "aspade"}

@@ -7,7 +7,7 @@ from distortion_removal import metrics
 from distortion_removal.common.errors import UserError
 from distortion_removal.evaluation import scores
 from distortion_removal.metrics import Metric
-from distortion_removal.metrics.frechet import Statistics, distance
+from distortion_removal.metrics.fad.frechet import Statistics, distance
 
 RATE = 100
 LEVELS = (20.0, 50.0)

@@ -72,7 +72,7 @@ def _run(tmp_path, name, checkpoint_every=4):
   return [json.loads(row) for row in rows]
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_two_processes_train_one_run(tmp_path):
   rows = _run(tmp_path, "run")
   steps = [row["step"] for row in rows if "train/loss" in row]
@@ -93,7 +93,7 @@ def _scores(workdir):
   return [json.loads(line) for line in path.open()]
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_two_processes_evaluate_one_run(tmp_path):
   """The rows are those of one process, in their order."""
   _run(tmp_path, "run")

@@ -5,7 +5,6 @@ import shutil
 import signal
 
 import jax
-import ml_collections
 import numpy as np
 import pytest
 from conftest import (
@@ -17,13 +16,12 @@ from conftest import (
   read_metrics,
 )
 
-from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import augmentation, opening, pairs, stored
 from distortion_removal.datasets.mixing import Mixture
 from distortion_removal.datasets.preparation import leaks
 from distortion_removal.effects import tasks
-from distortion_removal.training import check_config, checkpoint
+from distortion_removal.training import checkpoint
 from distortion_removal.training import train as training
 from distortion_removal.training.metric_writer import MetricWriter
 from distortion_removal.training.stop_request import StopRequest
@@ -297,16 +295,3 @@ def test_options_of_the_effect_reach_validation_and_training(
   monkeypatch.setattr(training, "_loop", loop)
   train(tiny_config, tmp_path)
   assert [np.abs(audio).max() for audio in degraded] == [0.25, 0.25]
-
-
-def test_a_run_from_before_the_options_of_effects_resumes(
-  tiny_run, tiny_config, tmp_path
-):
-  tree = run_config.to_dict(check_config.load(tiny_run))
-  for name in ("effect", "augment", "sources"):
-    tree["data"].pop(name)
-  run_config.save(ml_collections.ConfigDict(tree), tmp_path)
-  training._check_same_run(tiny_config, tmp_path)
-  tiny_config.data.effect.rail = 0.5
-  with pytest.raises(UserError, match=r"effect\.rail: None there, 0\.5 given"):
-    training._check_same_run(tiny_config, tmp_path)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress
 from distortion_removal.datasets.preparation import (
   beam_pipeline,
   description,

@@ -139,12 +139,12 @@ def _download(packed: Path, *, offline: bool) -> None:
   except UserError as error:
     raise UserError(f"{error}, or {by_hand}") from None
   files = {file.get("key"): file for file in record.get("files", ())}
-  algorithm, _, md5 = files.get(ARCHIVE, {}).get("checksum", "").partition(":")
-  if algorithm != "md5" or not md5:
+  checksum = files.get(ARCHIVE, {}).get("checksum", "")
+  if not checksum.startswith("md5:"):
     raise UserError(f"{RECORD_API}: tells no MD5 of {ARCHIVE}; {by_hand}")
   size = files[ARCHIVE]["size"]
   # What is unpacked, half of what the archive holds, is smaller than it.
-  download.download(URL, packed, md5=md5, size=size, spare=size)
+  download.download(URL, packed, checksum, size=size, spare=size)
 
 
 def _place(name: PurePosixPath) -> PurePosixPath | None:

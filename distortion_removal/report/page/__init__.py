@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.log import logger
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress, logger
 from distortion_removal.report.page import (
   audio,
   contents,

@@ -123,7 +123,6 @@ def test_from_the_web_with_a_cut(server, packed, tmp_path, capsys):
   assert server.asked == [("/record", None), ("/a.tgz", None), ("/a.tgz", half)]
   told = capsys.readouterr().err
   assert f"md5:{hashlib.md5(packed).hexdigest()}" in told.splitlines()[0]
-  assert "0 bytes are here already" in told.splitlines()[0]
   assert unpacked_files(downloads(tmp_path)) == sorted(
     [signaltrain.ARCHIVE, *(f"{signaltrain.NAME}/{name}" for name in INPUTS)]
   )
@@ -137,7 +136,7 @@ def test_from_the_web_with_a_cut(server, packed, tmp_path, capsys):
 
 def test_a_download_goes_on_in_a_later_run(server, packed, tmp_path):
   server.cuts = [len(server.files["/record"]), 100_000, *[1] * 5]
-  with pytest.raises(UserError, match="100 kB are kept, run this again"):
+  with pytest.raises(UserError, match="run this again to go on after 100kB"):
     build(tmp_path)
   check(build(tmp_path))
   assert server.ranges[-1] == "bytes=99999-"
@@ -221,7 +220,7 @@ def test_room_to_unpack_is_asked_for_before(
 ):
   usage = SimpleNamespace(free=2 * len(packed) - 1)
   monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
-  with pytest.raises(UserError, match=r"MB free, .* MB needed"):
+  with pytest.raises(UserError, match=r"MB? free, .*MB? needed"):
     build(tmp_path)
   assert unpacked_files(downloads(tmp_path)) == []
 
