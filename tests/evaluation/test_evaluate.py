@@ -144,6 +144,7 @@ def test_every_level_of_the_first_excerpt_can_be_heard(evaluated):
     np.testing.assert_allclose(entry["scale"] * audio, expected, atol=1e-6)
 
 
+@pytest.mark.e2e
 def test_metrics_of_sets_and_of_the_degraded_input(case, caplog, capsys):
   """Written beside, and gone with the next evaluation that has none."""
   case.source[2]["clean"] = np.zeros((RATE, 1), np.float32)
