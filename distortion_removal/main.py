@@ -109,10 +109,11 @@ def _main(argv: list[str]) -> None:
   if _CONFIG.value is None:
     raise UserError("training needs --config=FILE")
   _require_network("train")
-  from distortion_removal.evaluation import baselines
+  from distortion_removal.evaluation.plan import check_evaluation_fields
   from distortion_removal.training.train import train
 
-  baselines.check(_CONFIG.value)  # Better now than after the training.
+  # Better now than after the training.
+  check_evaluation_fields(_CONFIG.value)
   train(_CONFIG.value, workdir)
 
 

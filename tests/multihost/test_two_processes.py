@@ -33,9 +33,9 @@ if port != "alone":
   jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
 from distortion_removal.common import log
 from distortion_removal.evaluation.evaluate import evaluate
-from distortion_removal.evaluation import excerpts
+from distortion_removal.evaluation import plan
 log.setup()
-excerpts._MOST_EXCERPTS = 1
+plan._MAX_BLOCK_EXCERPTS = 1
 evaluate(pathlib.Path(workdir))
 """
 
@@ -72,7 +72,7 @@ def _run(tmp_path, name, checkpoint_every=4):
   return [json.loads(row) for row in rows]
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_two_processes_train_one_run(tmp_path):
   rows = _run(tmp_path, "run")
   steps = [row["step"] for row in rows if "train/loss" in row]
@@ -93,15 +93,14 @@ def _scores(workdir):
   return [json.loads(line) for line in path.open()]
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_two_processes_evaluate_one_run(tmp_path):
   """The rows are those of one process, in their order."""
   _run(tmp_path, "run")
   outputs = _two(_EVALUATION, tmp_path / "run")
   assert ["Median SI-SDR" in output for output in outputs] == [True, False]
-  (done,) = tmp_path.glob("run/evaluation/*")
   shared = _scores(tmp_path / "run")
-  shutil.rmtree(done)
+  shutil.rmtree(tmp_path / "run" / "evaluation")
   alone = _start(_EVALUATION, "alone", 0, tmp_path / "run", devices=1)
   output, _ = alone.communicate(timeout=300)
   assert alone.returncode == 0, output
