@@ -23,7 +23,7 @@ from distortion_removal.evaluation.plan import Plan
 from distortion_removal.evaluation.previous import Previous
 from distortion_removal.evaluation.sounds import CLEAN
 from distortion_removal.evaluation.store import Part, Store
-from distortion_removal.report import evaluation
+from distortion_removal.report import overview
 
 
 def complete(plan: Plan, previous: Previous) -> list[dict]:
@@ -56,15 +56,13 @@ def complete(plan: Plan, previous: Previous) -> list[dict]:
     path.unlink(missing_ok=True)  # Of results that are no longer there.
   write_whole(plan.folder / "results.jsonl", _lines(rows))
   _write_json(description, _description(plan))
-  text = evaluation.write_tables(
-    rows, systems, plan.metrics, plan.task, plan.folder, plan.left_out
-  )
+  text = overview.write_overview(plan.folder)
   for name in names:
     shutil.rmtree(plan.parts / name, ignore_errors=True)
   with contextlib.suppress(OSError):  # Others' parts may lie there.
     plan.parts.rmdir()
   print(text)
-  print(f"\nlisten to {plan.folder / 'listen'}, look at {plan.folder}")
+  print(f"listen to {plan.folder / 'listen'}, look at {plan.folder}")
   return rows
 
 
@@ -149,7 +147,7 @@ def _write_listen(plan: Plan, entries: Sequence[dict]) -> None:
         if entry["file"] == excerpt.file and entry["level"] in heard
       }
       if audio:
-        evaluation.write_sounds(
+        overview.write_sounds(
           folder, excerpt.index, audio, plan.task, plan.sample_rate
         )
 

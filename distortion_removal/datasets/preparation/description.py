@@ -106,7 +106,7 @@ def plot(description: Mapping[str, dict]) -> "Figure":
   """Histograms of loudness and peak, a line for each split."""
   from matplotlib.figure import Figure
 
-  from distortion_removal.report.styles import COLOURS
+  from distortion_removal.report.methods import COLOURS
 
   figure = Figure(figsize=(8.0, 3.2), layout="constrained")
   labels = {"loudness_lufs": "loudness / LUFS", "peak_dbfs": "peak / dBFS"}

@@ -36,8 +36,7 @@ function start(inStep) {
     pause();
     // A file's name has the method's.
     const isHidden = state.isBlind && !state.isRevealed;
-    tell(isHidden && error.message !== NO_FLAC
-      ? "This version cannot be played." : error.message);
+    tell(isHidden ? "This version cannot be played." : error.message);
   });
   requestAnimationFrame(tick);
   show();
@@ -114,11 +113,9 @@ function prepareNeighbours() {
   if (IS_LOCAL || !state.active) return;
   const { excerpt, states } = state.active;
   const { level } = excerpt.task;
-  const own = excerpt.cells.flatMap((cell) => cell.states);
-  player.sources.keepOnly(new Set(own));
   const next = [...excerpt.cells.map(stateOf), states[level + 1],
     states[level - 1]];
-  for (const sound of next) if (sound && sound.stem) player.sources.url(sound);
+  for (const sound of next) if (sound && sound.stem) addressOf(sound);
 }
 
 function setLevel(task, level) {

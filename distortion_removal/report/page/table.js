@@ -59,10 +59,8 @@ function describeTask(data) {
     `${minus(data.lufs)} LUFS`,
   ];
   if (quiet.size) {
-    const verb = quiet.size === 1 ? "is" : "are";
-    const whose = quiet.size === 1 ? "its peak is" : "their peaks are";
-    parts.push(`${plural(quiet.size, "sound")} ${verb} quieter, for ${whose} `
-      + "at full scale");
+    parts.push(`${plural(quiet.size, "sound")} quieter, with peaks at full `
+      + "scale");
   }
   return parts.join(" · ");
 }

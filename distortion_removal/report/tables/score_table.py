@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from distortion_removal import metrics
-from distortion_removal.report.tables.by_level import heading, text
+from distortion_removal.report.tables.cells import heading, score_text
 
 
 def table(results: Sequence[dict], names: Sequence[str]) -> str:
@@ -17,7 +17,7 @@ def table(results: Sequence[dict], names: Sequence[str]) -> str:
   listed = {name: metrics.get(name) for name in names}
   rows = [["estimate", *map(heading, listed.values())]]
   for result in results:
-    scores = (text(result[name], listed[name]) for name in names)
+    scores = (score_text(result[name], listed[name]) for name in names)
     rows.append([result["estimate"], *scores])
   lines = _aligned(rows)
   lines += ["", *(f"{m.label}: {m.settings}" for m in listed.values())]
