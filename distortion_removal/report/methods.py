@@ -71,25 +71,15 @@ def _key(method: str) -> str:
   return method.partition(" (")[0]
 
 
-def _family(method: str) -> str:
-  """Returns the family; unknown methods count as networks."""
+def family(method: str) -> str:
+  """Returns "input", "target", "network", "declipper" or "oracle".
+
+  Unknown methods count as networks: each run has its own.
+  """
+  if method == CLEAN:
+    return "target"
   known = _METHODS.get(_key(method))
   return known.family if known else "network"
-
-
-def is_network(method: str) -> bool:
-  """Tells whether a method is trained, so that each run has its own."""
-  return method != CLEAN and _family(method) == "network"
-
-
-def is_oracle(method: str) -> bool:
-  """Tells whether a method knows the clean signal."""
-  return _family(method) == "oracle"
-
-
-def is_baseline(method: str) -> bool:
-  """Tells whether networks have to beat it: the input, or a declipper."""
-  return _family(method) in ("input", "declipper")
 
 
 def method_label(method: str) -> str:

@@ -53,13 +53,13 @@ def write_sounds(
   task: Task,
   sample_rate: int,
 ) -> None:
-  """Writes one excerpt at the task's middle level, equally loud.
+  """Writes one excerpt's sounds, equally loud, and their spectrograms.
 
   Args:
-    folder: gets a WAV file each, and a picture of their spectrograms.
+    folder: gets a WAV file each, and one picture.
     index: the excerpt's place in the split.
-    sounds: `[time, channels]` at that level, by name.
-    task: has the levels and the loudness.
+    sounds: `[time, channels]` at the task's middle level, by name.
+    task: the task, with its levels and loudness.
     sample_rate: in Hz.
   """
   level = task.evaluation_levels[len(task.evaluation_levels) // 2]

@@ -24,6 +24,10 @@ from distortion_removal.report.tables.notes import counted, gaps, losses
 
 _NAME = "report.md"
 _TITLE = "# Distortion removal: report"
+_LISTEN = (
+  "The listening page is [page/index.html](page/index.html): open it in a "
+  "browser, from disk or from a web server."
+)
 # All that a report's folder holds.
 _PARTS = {_NAME, "tables", "figures", "page"}
 _PACKAGES = ("jax", "numpy", "scipy")
@@ -75,10 +79,7 @@ def report(
       *_sections(analysed, texts, pictures),
       *(text.strip() for text in texts[len(analysed) :]),
       "## Sounds",
-      f"No listening page: {silence}."
-      if silence
-      else "The listening page is [page/index.html](page/index.html): open it "
-      "in a browser, from disk or from a web server.",
+      f"No listening page: {silence}." if silence else _LISTEN,
       *_missing(analysed, timings),
       *_origin(results, timings, command),
     ]
@@ -132,10 +133,7 @@ def _write_page(
 ) -> str:
   """Writes the listening page; returns why there is none."""
   if not any(one.sounds for one in results):
-    return (
-      "there are no sounds: evaluate with --config.listen_excerpts=8 to have "
-      "some"
-    )
+    return "there are no sounds; evaluate with --config.listen_excerpts=8"
   try:
     write_page(results, folder, **options)
   except UserError as error:

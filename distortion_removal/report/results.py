@@ -15,7 +15,7 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
 from distortion_removal.metrics import METRICS
-from distortion_removal.report.methods import in_order, is_network, method_label
+from distortion_removal.report.methods import family, in_order, method_label
 from distortion_removal.report.result_files import (
   Evaluation,
   find_evaluations,
@@ -139,10 +139,7 @@ def load_timings(
 ) -> list[dict]:
   """Reads every timing.jsonl; networks are named as in the results.
 
-  Args:
-    folders: runs, or evaluations; those not timed have no rows.
-    results: what `load` found in these folders; a network that they do not
-      have gets a key that they do not have either.
+  A network that the results do not have gets a key that they do not have.
 
   Raises:
     UserError: a file is damaged.
@@ -175,7 +172,7 @@ class _Networks:
 
   def key(self, method: str, run: Path) -> str:
     """Returns what reports call a run's method; always the same for it."""
-    if not is_network(method):
+    if family(method) != "network":
       return method
     return next(
       candidate

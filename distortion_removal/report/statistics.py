@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from distortion_removal.report.methods import is_baseline
+from distortion_removal.report.methods import family
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
@@ -46,11 +46,7 @@ class Comparison:
 def summaries(
   scores: Mapping[str, np.ndarray],
 ) -> dict[str, tuple[Summary, ...]]:
-  """Summarises the scores at each level and, last, of all levels together.
-
-  Args:
-    scores: by method, `[files, levels]`, NaN where there is none.
-  """
+  """Summarises `[files, levels]` at each level and, last, of all together."""
   cells = {
     method: [*(table[:, [k]] for k in range(table.shape[1])), table]
     for method, table in scores.items()
@@ -102,15 +98,13 @@ def mean_intervals(
     weights = _draws(random, min(_BLOCK, resamples - start), len(sums))
     with np.errstate(invalid="ignore"):
       means.append((weights @ sums) / (weights @ counts))
-  means = np.concatenate(means)
   tail = (1.0 - CONFIDENCE) / 2.0
   is_known = (counts > 0).sum(axis=0) > 1
-  return [
-    tuple(np.nanquantile(column, (tail, 1.0 - tail)).tolist())
-    if known
-    else (np.nan, np.nan)
-    for column, known in zip(means.T, is_known, strict=True)
-  ]
+  intervals = [(np.nan, np.nan)] * len(tables)
+  for k, column in enumerate(np.concatenate(means).T):
+    if is_known[k]:
+      intervals[k] = tuple(np.nanquantile(column, (tail, 1 - tail)).tolist())
+  return intervals
 
 
 def _draws(random: np.random.Generator, count: int, files: int) -> np.ndarray:
@@ -145,7 +139,7 @@ def comparisons(
     for method, table in scores.items()
     if not np.isnan(table).all()
   }
-  baselines = filter(is_baseline, medians)
+  baselines = [m for m in medians if family(m) in ("input", "declipper")]
   reference = max(baselines, key=medians.__getitem__, default=None)
   if reference is None:
     return {}
@@ -155,18 +149,13 @@ def comparisons(
     if method != reference
   }
   ps = [wilcoxon(difference) for difference in differences.values()]
-  return {
-    method: Comparison(
-      reference=reference,
-      count=len(difference),
-      difference=float(np.median(difference)) if len(difference) else np.nan,
-      p=p,
-      p_holm=p_holm,
-    )
-    for (method, difference), p, p_holm in zip(
-      differences.items(), ps, holm(ps), strict=True
-    )
-  }
+  found = {}
+  for (method, values), p, p_holm in zip(
+    differences.items(), ps, holm(ps), strict=True
+  ):
+    median = float(np.median(values)) if len(values) else np.nan
+    found[method] = Comparison(reference, len(values), median, p, p_holm)
+  return found
 
 
 def _by_excerpt(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -25,10 +25,6 @@ def draw(results: Results, looks: Mapping[str, Style]) -> Figure:
   farthest score within 1.5 interquartile ranges; scores beyond are not drawn.
   Notches are 95 % confidence intervals of the median. Where a metric or a
   method has no scores, words tell why.
-
-  Args:
-    results: the results of one task.
-    looks: styles of the methods that have results.
   """
   methods = in_order([*results.methods, *results.left_out])
   height = 0.85 + 0.23 * len(methods)
@@ -48,7 +44,7 @@ def draw(results: Results, looks: Mapping[str, Style]) -> Figure:
     else:
       drawn = _draw_bars(axis, results.system_scores(metric), colours, methods)
     for method in set(methods) - drawn:
-      _tell_gap(axis, methods.index(method), _reason(results, method))
+      drawing.note(axis, _reason(results, method), row=methods.index(method))
     if metric == "peaq" and drawn:
       axis.set_xlim(-4.1, 0.3)  # the grade's own range, so that tasks compare
   labels = [drawing.short_label(method, 26) for method in methods]
@@ -132,24 +128,10 @@ def _draw_bars(
 
 
 def _reason(results: Results, method: str) -> str:
+  """Returns why a method has no box."""
   if method in results.left_out:
     return "does not apply"
   return "failed" if method in results.failures else "no score"
-
-
-def _tell_gap(axis: Axes, row: int, reason: str) -> None:
-  """Tells in a row without a box why there is none."""
-  axis.text(
-    0.5,
-    row,
-    reason,
-    transform=axis.get_yaxis_transform(),
-    ha="center",
-    va="center",
-    fontsize=7.0,
-    fontstyle="italic",
-    color=drawing.GREY,
-  )
 
 
 def _filled(colour: str) -> dict:

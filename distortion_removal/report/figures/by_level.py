@@ -23,12 +23,8 @@ def draw(
   """Draws a panel for each metric, a line per method.
 
   Lines are means over excerpts, bands their 95 % confidence intervals; of a
-  metric of sets, lines are its numbers.
-
-  Args:
-    study: the results of one task.
-    names: the metrics; those without scores have a panel that tells why.
-    looks: styles of the methods that have results.
+  metric of sets, lines are its numbers. The panel of a metric without scores
+  tells why.
   """
   results = study.results
   labels = {m: drawing.short_label(m, 26) for m in results.methods}

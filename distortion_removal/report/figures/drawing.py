@@ -17,7 +17,6 @@ from distortion_removal.report.tables.cells import heading
 from distortion_removal.report.tables.notes import counted
 
 TWO_COLUMNS = 7.0  # inches, as journals and ISMIR print them
-GREY = "#404040"
 _NOTE_LINES = 4  # that fit into a panel of three methods
 
 _LOOK = {
@@ -96,8 +95,17 @@ def note_missing(axis: Axes, results: Results, metric: str) -> None:
   note(axis, f"no {metrics.get(metric).label}: {reason}")
 
 
-def note(axis: Axes, text: str) -> None:
-  """Puts words in place of a drawing, as many as there is room for."""
+def note(axis: Axes, text: str, row: int | None = None) -> None:
+  """Puts words in place of a drawing: in a row, or in the middle of a panel."""
   lines = textwrap.wrap(text, 22, max_lines=_NOTE_LINES, placeholder=" …")
-  look = {"ha": "center", "va": "center", "fontsize": 7.0, "color": GREY}
-  axis.text(0.5, 0.5, "\n".join(lines), transform=axis.transAxes, **look)
+  in_panel, in_row = axis.transAxes, axis.get_yaxis_transform()
+  axis.text(
+    0.5,
+    0.5 if row is None else row,
+    "\n".join(lines),
+    transform=in_panel if row is None else in_row,
+    ha="center",
+    va="center",
+    fontsize=7.0,
+    color="#404040",
+  )

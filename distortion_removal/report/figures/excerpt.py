@@ -9,12 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from distortion_removal.audio import files
 from distortion_removal.report.figures import drawing
-from distortion_removal.report.methods import (
-  CLEAN,
-  DISTORTED,
-  in_order,
-  is_oracle,
-)
+from distortion_removal.report.methods import CLEAN, DISTORTED, family, in_order
 from distortion_removal.report.results import Results, Sound
 from distortion_removal.report.spectrogram import Spectrogram, show, spectrogram
 
@@ -100,9 +95,9 @@ def _panels(
 def _best_method(scores: Mapping[str, float]) -> str | None:
   """Returns the best estimate; an oracle only if there is no other."""
   estimates = [method for method in scores if method != DISTORTED]
-  fair = [method for method in estimates if not is_oracle(method)] or estimates
-  known = {m: scores[m] for m in fair if np.isfinite(scores[m])}
-  return max(known, key=lambda method: known[method], default=None)
+  fair = [m for m in estimates if family(m) != "oracle"] or estimates
+  known = [method for method in fair if np.isfinite(scores[method])]
+  return max(known, key=lambda method: scores[method], default=None)
 
 
 def _scored(method: str, scores: Mapping[str, float]) -> str:

@@ -35,11 +35,7 @@ def read(sound: Sound) -> tuple[np.ndarray, int]:
 
 
 def describe(sound: Sound) -> tuple[float, int]:
-  """Returns a sound's seconds, and the bytes of a second as 16-bit PCM.
-
-  Raises:
-    AudioFileError: the file is missing or damaged.
-  """
+  """Returns a sound's seconds, and the bytes of a second as 16-bit PCM."""
   found = files.info(sound.path)
   pcm_rate = found.sample_rate * found.channels * _PCM_BYTES
   return found.frames / found.sample_rate, pcm_rate
@@ -78,13 +74,9 @@ def liveliest(audio: np.ndarray, *, sample_rate: int, seconds: float) -> slice:
 def cut(
   audio: np.ndarray, stretch: slice, *, sample_rate: int, loudness_lufs: float
 ) -> tuple[np.ndarray, float | None]:
-  """Cuts a stretch out, with short fades where it is cut, and normalises it.
+  """Cuts a stretch of `[time, channels]` out, and normalises its loudness.
 
-  Args:
-    audio: `[time, channels]`.
-    stretch: in samples.
-    sample_rate: in Hz.
-    loudness_lufs: wanted loudness; the peak may keep the sound quieter.
+  It gets short fades where it is cut.
 
   Returns:
     `[time, channels]` float32 within ±0.99, and its loudness if its peak kept

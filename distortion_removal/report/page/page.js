@@ -112,10 +112,9 @@ function onPlayer() {
 function prepareNeighbours() {
   if (IS_LOCAL || !state.active) return;
   const { excerpt, states } = state.active;
-  const { level } = excerpt.task;
-  const next = [...excerpt.cells.map(stateOf), states[level + 1],
-    states[level - 1]];
-  for (const sound of next) if (sound && sound.stem) addressOf(sound);
+  for (const sound of [...excerpt.cells.map(stateOf), ...states]) {
+    if (sound.stem) addressOf(sound);
+  }
 }
 
 function setLevel(task, level) {
@@ -225,11 +224,9 @@ function begin() {
   byId("tasks").append(...tasks.map((task, i) => make(
     "a", { href: `#task-${i + 1}` }, task.data.label)));
   byId("tasks").hidden = tasks.length < 2;
-  const names = [...new Set(tasks.map(({ data }) => `“${data.dataset}”`))];
-  byId("datasets").textContent = "The recordings are from "
-    + (names.length === 1 ? `the data set ${names[0]}, whose licence holds `
-      : `the data sets ${names.join(", ")}, whose licences hold `)
-    + "for these sounds, too.";
+  const names = new Set(tasks.map(({ data }) => `“${data.dataset}”`));
+  byId("datasets").textContent = "Data sets of the recordings, whose licences "
+    + `hold for these sounds, too: ${[...names].join(", ")}.`;
   wire();
   const asked = Number(QUERY.get("blind"));
   state.order = asked > 0 ? Math.round(asked)

@@ -42,19 +42,14 @@ def with_seek_table(flac: bytes) -> bytes:
   audio = _audio_offset(flac)
   block_size = struct.unpack_from(">H", flac, 10)[0]
   samples = int.from_bytes(flac[18:26], "big") & (1 << 36) - 1
-  points = [
-    struct.pack(
-      ">QQH",
-      i * block_size,
-      offset - audio,
-      min(block_size, samples - i * block_size),
-    )
-    for i, offset in enumerate(_frame_offsets(flac, audio))
-  ]
-  if len(points) != -(-samples // block_size):
+  offsets = list(_frame_offsets(flac, audio))
+  if len(offsets) != -(-samples // block_size):
     raise ValueError("not a FLAC file of frames of a fixed size")
   # Not the last one: nobody should start to read there.
-  table = b"".join(points[:-1])
+  table = b"".join(
+    struct.pack(">QQH", i * block_size, offset - audio, block_size)
+    for i, offset in enumerate(offsets[:-1])
+  )
   block = bytes([_SEEK_TABLE]) + len(table).to_bytes(3, "big") + table
   # The stream's properties come first and have 34 bytes; they are no longer
   # the last of the metadata, if they were.

@@ -14,13 +14,10 @@ DIGITS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
 
 
 def waveform(audio: np.ndarray) -> str:
-  """Returns a sound's outline: least and greatest sample of each column.
+  """Returns the outline of `[time, channels]` audio that all channels share.
 
-  Args:
-    audio: `[time, channels]`; channels share the outline.
-
-  Returns:
-    Two `DIGITS` a column, of which 0 is −1 and 63 is +1; at most `COLUMNS`.
+  It has two `DIGITS`, of which 0 is −1 and 63 is +1, for the least and the
+  greatest sample of each of at most `COLUMNS` columns.
   """
   columns = min(COLUMNS, len(audio))
   if not columns:
@@ -34,15 +31,13 @@ def waveform(audio: np.ndarray) -> str:
 
 
 def spectrogram(audio: np.ndarray, *, sample_rate: int) -> np.ndarray:
-  """Returns the level over frequency and time, in dB below the peak.
+  """Returns the level of `[time, channels]` audio over frequency and time.
 
-  Args:
-    audio: `[time, channels]`; channels are averaged in power.
-    sample_rate: in Hz.
+  Channels are averaged in power.
 
   Returns:
-    `[rows, columns]` dB; the first row is the highest band below half the
-    sample rate. −120 dB everywhere for silence.
+    `[rows, columns]` dB below the peak, −120 dB for silence; the first row is
+    the highest band.
   """
   frame_samples = round(_FRAME_SECONDS * sample_rate)
   padded = np.pad(audio, ((0, max(0, frame_samples - len(audio))), (0, 0)))

@@ -55,11 +55,7 @@ def write_tables(
 
 
 def timing_table(timings: Sequence[Mapping]) -> str:
-  """Returns the table of methods' speed in Markdown.
-
-  Args:
-    timings: as `results.load_timings` returns them, at least one.
-  """
+  """Returns the table of methods' speed in Markdown."""
   return markdown(speed_table(timings))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from distortion_removal.metrics import METRICS
 from distortion_removal.report import failures
 from distortion_removal.report.analysis import Analysis, Study
-from distortion_removal.report.methods import is_oracle, method_label
+from distortion_removal.report.methods import family, method_label
 from distortion_removal.report.results import Results
 from distortion_removal.report.statistics import CONFIDENCE, RESAMPLES
 from distortion_removal.report.tables.cells import GAP, LEGEND
@@ -75,7 +75,7 @@ def losses(study: Study, names: Iterable[str]) -> list[str]:
 def common(study: Study, names: Sequence[str]) -> list[str]:
   """Returns the notes of every table: what is missing, metrics' settings."""
   results = study.results
-  oracles = [method_label(m) for m in results.methods if is_oracle(m)]
+  oracles = [method_label(m) for m in results.methods if family(m) == "oracle"]
   return [
     *losses(study, names),
     *gaps(results),

@@ -14,6 +14,7 @@ _REFERENCE = "aspade"
 # What two timings must share to be compared.
 _SAME = ("task", "dataset", "device", "hardware", "sample_rate")
 
+_COLUMNS = ("method", "batch 1", "best batch", "its size", "peak memory / MiB")
 # Timings of one method on one device.
 _Rows = Sequence[Mapping]
 
@@ -23,15 +24,10 @@ def speed_table(timings: Sequence[Mapping]) -> Table:
 
   Where several runs timed a method (a baseline), their median is shown. The
   last column compares with A-SPADE where that was timed in the same setting.
-
-  Args:
-    timings: as `results.load_timings` returns them, at least one.
   """
   sections = []
   for group in _grouped(timings, _SAME):
-    by_method = {
-      rows[0]["method"]: rows for rows in _grouped(group, ("method",))
-    }
+    by_method = {x[0]["method"]: x for x in _grouped(group, ("method",))}
     reference = by_method.get(_REFERENCE)
     rows = [_row(m, by_method[m], reference) for m in in_order(by_method)]
     sections.append(Section(_title(group[0]), rows))
@@ -39,10 +35,7 @@ def speed_table(timings: Sequence[Mapping]) -> Table:
   return Table(
     name="timing",
     caption="Time to restore audio, in seconds per second of audio",
-    header=[
-      *("method", "batch 1", "best batch", "its size", "peak memory / MiB"),
-      against,
-    ],
+    header=[*_COLUMNS, against],
     sections=sections,
     notes=[f"{against}: at the best batches, same device, same audio."],
   )

@@ -202,35 +202,23 @@ def _by_level(
 
 def _table(
   study: Study,
-  names: Sequence[str],
+  names: Sequence[str],  # of the metrics
   *,
-  kind: str,
-  what: str,
-  columns: Sequence[str],
+  kind: str,  # the last part of the table's name
+  what: str,  # the first words of the caption
+  columns: Sequence[str],  # the header without "method"
   own: _Row,
   paper: _Row | None,
-  first_notes: Sequence[str],
+  first_notes: Sequence[str],  # before those that all tables have
 ) -> Table:
-  """Makes a table of one's own rows and, where there are any, the paper's.
-
-  Args:
-    study: the results of one task.
-    names: the metrics that the table shows.
-    kind: the last part of the table's name.
-    what: the first words of the caption.
-    columns: the header without "method".
-    own: returns a method's cells.
-    paper: returns the paper's cells of a method; None: no rows of the paper.
-    first_notes: come before the notes that all tables have.
-  """
+  """Makes a table of one's own rows and, unless it is None, the paper's."""
   results, theirs = study.results, published(study.results.task)
   dashes = [GAP] * len(columns)
   rows = [
     [method_label(m), *(own(m) if m in results.methods else dashes)]
     for m in in_order([*results.methods, *results.left_out])
   ]
-  sections = [Section("", rows)]
-  last_notes = []
+  sections, last_notes = [Section("", rows)], []
   if paper:
     methods = in_order(itertools.chain(*map(theirs.methods, names)))
     their_rows = [[method_label(m), *paper(m)] for m in methods]

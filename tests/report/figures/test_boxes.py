@@ -6,7 +6,7 @@ from made_results import METHODS, make_results
 from matplotlib.patches import PathPatch, Rectangle
 
 from distortion_removal.report.figures import boxes
-from distortion_removal.report.methods import styles
+from distortion_removal.report.methods import method_label, styles
 
 # A tall column of numbers with known quartiles: 0, 1, ... 100, and 300.
 LADDER = np.append(np.arange(101.0), 300.0)[:, None]
@@ -39,13 +39,7 @@ def _boxes(axis, row):
 
 def test_rows_and_panels_are_in_order_and_labelled():
   figure = _draw()
-  assert _row_labels(figure) == [
-    "distorted",
-    "Demucs",
-    "Wave-U-Net",
-    "A-SPADE",
-    "ideal ratio mask",
-  ]
+  assert _row_labels(figure) == list(map(method_label, METHODS))
   bottom, top = figure.axes[0].get_ylim()
   assert bottom > top  # the first on top
   assert [axis.get_xlabel() for axis in figure.axes] == [
@@ -84,18 +78,16 @@ def test_a_box_has_the_quartiles_and_whiskers_of_the_defined_scores():
     assert np.isclose(vertices[:, 0], end).any()
 
 
-def test_levels_of_one_excerpt_do_not_make_the_notch_narrower():
+def test_notches():
   once = boxes.box_statistics(LADDER)
   often = boxes.box_statistics(np.repeat(LADDER, 7, axis=1))
+  # Levels of one excerpt do not make it narrower.
   assert often["cilo"] == pytest.approx(once["cilo"], abs=0.3)
   assert often["cihi"] == pytest.approx(once["cihi"], abs=0.3)
-
-
-@pytest.mark.parametrize("values", [[1.0], [1.0, 2.0], [1.0, 5.0, 6.0]])
-def test_notches_of_few_excerpts_stay_in_the_box(values):
-  found = boxes.box_statistics(np.array(values)[:, None])
-  assert found["q1"] <= found["cilo"] <= found["med"]
-  assert found["med"] <= found["cihi"] <= found["q3"]
+  for values in ([1.0], [1.0, 2.0], [1.0, 5.0, 6.0]):  # Few stay in the box.
+    found = boxes.box_statistics(np.array(values)[:, None])
+    assert found["q1"] <= found["cilo"] <= found["med"]
+    assert found["med"] <= found["cihi"] <= found["q3"]
 
 
 def test_bars_are_the_systems_scores_with_numbers():

@@ -36,18 +36,10 @@ MEDIANS = {
 
 
 @pytest.mark.parametrize("task", MEDIANS)
-def test_medians(task):
-  found = published(task)
-  medians = {
-    method: round(median, 1)
-    for method, (_, median, _) in found.quartiles["si_sdr"].items()
-  }
-  assert medians == MEDIANS[task]
-
-
-@pytest.mark.parametrize("task", MEDIANS)
 def test_every_method_has_every_metric(task):
   found = published(task)
+  quartiles = found.quartiles["si_sdr"]
+  assert {m: round(x[1], 1) for m, x in quartiles.items()} == MEDIANS[task]
   for metric in ("si_sdr", "peaq", "r_nonlin", "fad"):
     assert set(found.methods(metric)) == set(MEDIANS[task])
   assert found.methods("sdr") == ()
@@ -65,8 +57,4 @@ def test_means_by_input_sdr():
   for level, mean in found["si_sdr"]["distorted"].items():
     assert mean == pytest.approx(level, abs=1.5)
   assert published("overdrive").mean_by_level == {}
-
-
-def test_other_tasks_were_not_published():
   assert published("tanh") is None
-  assert published("somebody's") is None
