@@ -48,9 +48,8 @@ def report(
 ) -> Path:
   """Writes the tables, the figures and the listening page of runs.
 
-  A report that is there already is replaced once the new one is complete. A
-  page that cannot be made, because it would be too large or a sound is damaged,
-  is left out, and the report says why.
+  An older report is replaced once the new one is complete. A page that would be
+  too large, or with a damaged sound, is left out, and the report says why.
 
   Args:
     folders: runs that have been evaluated, or evaluations.

@@ -56,6 +56,14 @@ def test_interval_is_that_of_scipy():
   assert high == pytest.approx(theirs.high, abs=0.03 * width)
 
 
+def test_interval_of_a_large_sample_is_the_normal_one():
+  values = _normal(2_000)
+  ((low, high),) = statistics.mean_intervals([values[:, None]])
+  half = 1.96 * values.std() / np.sqrt(len(values))
+  assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
+  assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
 def test_excerpts_are_drawn_not_rows():
   column = _normal((40, 1))
   repeated = np.repeat(column, 7, axis=1)

@@ -1,4 +1,4 @@
-"""What all figures share: sizes, type, labels, files."""
+"""Sizes, type, labels and files, the same for all figures."""
 
 import contextlib
 import textwrap

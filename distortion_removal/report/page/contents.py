@@ -1,4 +1,4 @@
-"""What the page shows: which sounds, called what, with which scores."""
+"""The page's contents: which sounds, called what, with which scores."""
 
 import dataclasses
 import json

@@ -52,11 +52,8 @@ def test_files_are_named_after_data_sets_and_tasks(written):
   assert [path.name for path in paths] == [f"{name}.png" for name in names]
   expected = {f"{name}.{kind}" for name in names for kind in ("pdf", "png")}
   assert {path.name for path in paths[0].parent.iterdir()} == expected
-
-
-def test_without_the_papers_metrics_there_are_no_figures():
-  given = [make_results(files=1, metric_names=("sdr",))]
-  assert list(_figures(studies(given))) == []
+  without = make_results(files=1, metric_names=("sdr",))
+  assert list(_figures(studies([without]))) == []
 
 
 def test_the_same_results_are_the_same_bytes_whatever_the_users_settings(
@@ -95,9 +92,8 @@ def _streams(content):
       continue
 
 
-@pytest.fixture
-def texts(monkeypatch):
-  """A function from a figure to its texts, those that are drawn indeed."""
+def _texts(figure, monkeypatch):
+  """The texts of a figure that are drawn indeed."""
   found = []
   draw = Text.draw
 
@@ -106,16 +102,11 @@ def texts(monkeypatch):
       found.append(text)
     draw(text, renderer)
 
-  def function(figure):
-    # Settle the layout first.
-    with drawing.look():
-      figure.draw_without_rendering()
-      found.clear()
-      figure.draw_without_rendering()
-    return list(found)
-
-  monkeypatch.setattr(Text, "draw", note)
-  return function
+  with drawing.look(), monkeypatch.context() as patch:
+    figure.draw_without_rendering()  # Settles the layout.
+    patch.setattr(Text, "draw", note)
+    figure.draw_without_rendering()
+  return found
 
 
 @pytest.mark.parametrize(
@@ -135,10 +126,12 @@ def texts(monkeypatch):
   ],
   ids=["long names", "gaps", "one excerpt"],
 )
-def test_nothing_is_small_cut_off_or_overlapping(tmp_path, texts, options):
+def test_nothing_is_small_cut_off_or_overlapping(
+  tmp_path, monkeypatch, options
+):
   given = make_results(tmp_path, **{"files": 5, "heard": 1} | options)
   for name, figure in _figures(studies([given])):
-    drawn = texts(figure)
+    drawn = _texts(figure, monkeypatch)
     boxes = [text.get_window_extent() for text in drawn]
     for text, box in zip(drawn, boxes, strict=True):
       assert text.get_fontsize() >= 7.0, (name, text.get_text())

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from made_results import make_results, make_rows, write_evaluation
 
-from distortion_removal import metrics
 from distortion_removal.report import results
 from distortion_removal.report.analysis import studies
 from distortion_removal.report.tables import table, timing_table, write_tables
@@ -96,12 +95,6 @@ def test_overview_beside_the_paper(study):
     assert words in notes
 
 
-def test_a_task_that_was_not_published_has_no_rows_of_the_paper():
-  made = overview(studies([make_results(task="tanh", files=1)])[0])
-  assert [section.title for section in made.sections] == [""]
-  assert "Imort" not in table.markdown(made)
-
-
 def test_medians_by_level(study):
   made = level_table(study, "si_sdr")
   assert made.name == "guitar_overdrive_si_sdr_median"
@@ -155,9 +148,7 @@ def test_means_beside_the_papers(tmp_path):
 def test_a_metric_of_sets(study):
   made = level_table(study, "fad")
   assert made.name == "guitar_overdrive_fad"
-  assert _lines(made)[:6] == [
-    "| method | 20 dB | 50 dB | all |",
-    "| --- | ---: | ---: | ---: |",
+  assert _lines(made)[2:6] == [
     "| distorted | 3.00 | 9.00 | 5.50 |",
     "| Demucs | 1.00 | 2.00 | 1.25 |",
     f"| A-SPADE | {GAP} | {GAP} | {GAP} |",
@@ -180,10 +171,17 @@ def test_comparisons(study):
 def test_each_metric_has_a_best_baseline_of_its_own():
   scores = {"si_sdr": {"aspade": np.full((12, 7), 50.0)}}
   scores["peaq"] = {"distorted": np.zeros((12, 7))}
-  given = make_results(task="hard_clip", scores=scores)
-  notes = " ".join(comparison_table(studies([given])[0]).notes)
+  nothing = np.full((12, 7), np.nan)
+  scores["r_nonlin"] = {"demucs": nothing}
+  (found,) = studies([make_results(task="tanh", scores=scores)])
   named = "(SI-SDR: A-SPADE; PEAQ ODG: distorted; R_nonlin: A-SPADE)"
-  assert named in notes
+  assert named in " ".join(comparison_table(found).notes)
+  made = overview(found)
+  # A task that was not published has no rows of the paper.
+  assert [section.title for section in made.sections] == [""]
+  assert "Imort" not in table.markdown(made)
+  # A method without any score has no number.
+  assert "| Demucs | n/a |" in table.markdown(mean_table(found, "r_nonlin"))
 
 
 def test_every_table_tells_what_is_lacking(tmp_path):
@@ -220,31 +218,6 @@ def test_every_table_tells_what_is_lacking(tmp_path):
   # A metric that failed is no failure of the method.
   (row,) = (x for x in made[0].sections[0].rows if x[0] == "distorted")
   assert row[1] == "8"
-
-
-def test_a_method_that_always_fails_has_no_number(tmp_path):
-  rows = make_rows(SCORES)
-  for row in rows:
-    if row["method"] == "demucs":
-      row |= {"si_sdr": None, "error": "no memory"}
-  found = _study(tmp_path, rows)
-  assert "| Demucs | 0 | n/a | 1.25 |" in _lines(overview(found))
-  assert "| Demucs | n/a | n/a | n/a |" in _lines(mean_table(found, "si_sdr"))
-
-
-@pytest.mark.parametrize("metric", ["si_sdr", "peaq", "r_nonlin"])
-def test_cells_are_the_scores_medians(metric):
-  given = make_results(files=7)
-  made = level_table(studies([given])[0], metric)
-  scores = given.scores(metric)
-  digits = 3 if metrics.get(metric).high == 1 else 2
-  (section,) = made.sections
-  for method, row in zip(given.methods, section.rows, strict=True):
-    columns = [*scores[method].T, scores[method].ravel()]
-    for cell, values in zip(row[1:], columns, strict=True):
-      shown = float(cell.split(" ")[0])
-      close = max(10.0**-digits, 10.0**-3 * abs(shown))
-      assert shown == pytest.approx(np.median(values), abs=close)
 
 
 def _csv(path):
