@@ -16,11 +16,8 @@ from distortion_removal.report.figures import by_level, drawing
 from distortion_removal.report.methods import styles
 from distortion_removal.report.results import load
 from distortion_removal.report.spectrogram import spectrogram_strip
+from distortion_removal.report.tables import task_tables
 from distortion_removal.report.tables.table import markdown_page
-from distortion_removal.report.tables.task_tables import (
-  level_table,
-  median_table,
-)
 
 
 def write_overview(folder: Path) -> str:
@@ -35,7 +32,9 @@ def write_overview(folder: Path) -> str:
   (study,) = studies(load([folder]))
   results = study.results
   tables = [
-    (median_table if name in study.analyses else level_table)(study, name)
+    task_tables.median_table(study, name)
+    if name in study.analyses
+    else task_tables.level_table(study, name)
     for name in results.metrics
   ]
   text = markdown_page(results.title, tables)

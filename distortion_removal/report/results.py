@@ -15,14 +15,9 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
 from distortion_removal.metrics import METRICS
+from distortion_removal.report import result_files
 from distortion_removal.report.methods import family, in_order, method_label
-from distortion_removal.report.result_files import (
-  Evaluation,
-  find_evaluations,
-  read_evaluation,
-  read_timings,
-  run_folder,
-)
+from distortion_removal.report.result_files import Evaluation
 
 PAPER_METRICS = ("si_sdr", "peaq", "r_nonlin", "fad")
 # Copies of a row that differ by less are the same but for rounding.
@@ -126,9 +121,9 @@ def load(folders: Sequence[Path]) -> list[Results]:
       one task and data set differ in the sample rate.
   """
   groups: dict[tuple[str, str], list[Evaluation]] = {}
-  found = itertools.chain(*map(find_evaluations, folders))
+  found = itertools.chain(*map(result_files.find_evaluations, folders))
   for folder in dict.fromkeys(path.resolve() for path in found):
-    evaluation = read_evaluation(folder)
+    evaluation = result_files.read_evaluation(folder)
     key = (evaluation.card["task"], evaluation.card["dataset"])
     groups.setdefault(key, []).append(evaluation)
   return [_merge(group) for group in groups.values()]
@@ -146,8 +141,8 @@ def load_timings(
   """
   rows = []
   groups = {(x.task, x.dataset): _Networks(x.runs) for x in results}
-  for run in dict.fromkeys(map(run_folder, folders)):
-    for row in read_timings(run):
+  for run in dict.fromkeys(map(result_files.run_folder, folders)):
+    for row in result_files.read_timings(run):
       networks = groups.setdefault((row["task"], row["dataset"]), _Networks())
       rows.append(row | {"method": networks.key(row["method"], run)})
   return rows

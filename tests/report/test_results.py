@@ -92,25 +92,17 @@ def test_metrics_come_in_order_and_unknown_columns_are_kept(tmp_path):
 
 def test_the_card_says_what_rows_do_not(tmp_path):
   card = {
+    "task_label": "CEG-OD (colour 30)",  # Such tasks are not known by name.
     "left_out": {"sspade": "does not undo it", "aspade": "nor does it"},
     # Of the former there are scores: another run could compute it.
     "metrics_left_out": {"si_sdr": "too short", "fad": "no weights"},
   }
-  write_evaluation(tmp_path, make_rows(SCORES), card=card)
-  found = _load(tmp_path)
-  assert list(found.left_out.items()) == [
-    ("aspade", "nor does it"),
-    ("sspade", "does not undo it"),
-  ]
-  assert found.metrics_left_out == {"fad": "no weights"}
-
-
-def test_a_task_with_options_has_the_label_of_its_card(tmp_path):
   rows = make_rows(SCORES, task="overdrive_colour=30")
-  write_evaluation(tmp_path, rows, card={"task_label": "CEG-OD (colour 30)"})
+  write_evaluation(tmp_path, rows, card=card)
   found = _load(tmp_path)
-  assert found.task_label == "CEG-OD (colour 30)"
-  assert (found.level_label, found.level_unit) == ("gain", "dB")
+  assert (found.task_label, found.level_label) == ("CEG-OD (colour 30)", "gain")
+  assert list(found.left_out) == ["aspade", "sspade"]
+  assert found.metrics_left_out == {"fad": "no weights"}
 
 
 def test_runs_are_merged_and_shared_methods_taken_once(tmp_path, warnings):
@@ -133,13 +125,14 @@ def test_runs_are_merged_and_shared_methods_taken_once(tmp_path, warnings):
 
 
 def test_copies_that_differ_are_told(tmp_path, warnings):
-  for name, score in (("one", 1.0), ("two", 1.5)):
+  runs = [tmp_path / "one", tmp_path / "two"]
+  for run, score in zip(runs, (1.0, 1.5), strict=True):
     rows = make_rows({"aspade": {20.0: [score, 2.0]}}, task="hard_clip")
-    write_evaluation(tmp_path / name, rows)
-  found = _load(tmp_path / "one", tmp_path / "two")
+    write_evaluation(run, rows)
+  found = _load(*runs)
   assert found.scores("si_sdr")["aspade"].ravel().tolist() == [1.0, 2.0]
   (record,) = warnings.records
-  for words in (str(tmp_path / "two"), "A-SPADE", "0.5"):
+  for words in (str(runs[1]), "A-SPADE", "0.5"):
     assert words in record.getMessage()
 
 

@@ -98,12 +98,12 @@ def note_missing(axis: Axes, results: Results, metric: str) -> None:
 def note(axis: Axes, text: str, row: int | None = None) -> None:
   """Puts words in place of a drawing: in a row, or in the middle of a panel."""
   lines = textwrap.wrap(text, 22, max_lines=_NOTE_LINES, placeholder=" …")
-  in_panel, in_row = axis.transAxes, axis.get_yaxis_transform()
+  in_panel = row is None
   axis.text(
     0.5,
-    0.5 if row is None else row,
+    0.5 if in_panel else row,
     "\n".join(lines),
-    transform=in_panel if row is None else in_row,
+    transform=axis.transAxes if in_panel else axis.get_yaxis_transform(),
     ha="center",
     va="center",
     fontsize=7.0,

@@ -19,8 +19,6 @@ from distortion_removal.report.tables.table import (
   markdown_page,
 )
 
-_ROW_COLUMNS = ("dataset", "task", "file", "method")
-
 
 def write_tables(
   studies: Sequence[Study], folder: Path, timings: Sequence[Mapping] = ()
@@ -45,7 +43,8 @@ def write_tables(
     texts.append(_write(folder, stem, results.title, tables))
     numbers = csv_text(task_tables.numbers(study))
     write_whole(folder / f"{stem}.csv", numbers)
-    rows = csv_text(results.rows, (*_ROW_COLUMNS, results.level_name))
+    first = ("dataset", "task", "file", "method", results.level_name)
+    rows = csv_text(results.rows, first)
     write_whole(folder / f"{stem}_rows.csv", rows)
   if timings:
     table = speed_table(timings)

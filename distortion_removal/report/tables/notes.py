@@ -17,9 +17,8 @@ QUARTILES = (
   '"all": over excerpts and levels.'
 )
 INTERVALS = (
-  f"Means ± half of the {100 * CONFIDENCE:.0f} % interval of the mean "
-  f"(percentile bootstrap, {RESAMPLES} draws of excerpts, each with all its "
-  "levels; one seed)."
+  f"Means ± half of their {100 * CONFIDENCE:.0f} % interval (percentile "
+  f"bootstrap, {RESAMPLES} draws of excerpts with all levels; one seed)."
 )
 COMPARISONS = (
   "Wilcoxon signed-rank tests, two-sided, of each method against the best "
@@ -61,14 +60,14 @@ def losses(study: Study, names: Iterable[str]) -> list[str]:
     if failures.of(row)
   ]
   found = failures.notes(failed, len(results.files))
-  for name in names:
-    analysis = study.analyses.get(name)
-    if analysis and analysis.undefined:
-      scores = counted(analysis.undefined, "undefined score")
-      found.append(f"{_label(name)}: {scores} left out.")
-    if analysis and analysis.missing:
-      scores = counted(analysis.missing, "score")
-      found.append(f"{_label(name)}: {scores} not evaluated.")
+  for name in (name for name in names if name in study.analyses):
+    analysis = study.analyses[name]
+    undefined = counted(analysis.undefined, "undefined score")
+    missing = counted(analysis.missing, "score")
+    if analysis.undefined:
+      found.append(f"{_label(name)}: {undefined} left out.")
+    if analysis.missing:
+      found.append(f"{_label(name)}: {missing} not evaluated.")
   return found
 
 

@@ -7,17 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from distortion_removal import metrics
 from distortion_removal.report.analysis import Study
 from distortion_removal.report.methods import in_order, method_label
-from distortion_removal.report.tables import notes
-from distortion_removal.report.tables.cells import (
-  GAP,
-  heading,
-  interval,
-  p_value,
-  published_score,
-  quartiles,
-  score_text,
-  stars,
-)
+from distortion_removal.report.tables import cells, notes
+from distortion_removal.report.tables.cells import GAP, heading, score_text
 from distortion_removal.report.tables.published import published
 from distortion_removal.report.tables.table import Section, Table
 
@@ -53,7 +44,10 @@ def overview(study: Study) -> Table:
     return [str(len(excerpts[method])), *scores]
 
   def paper(method: str) -> list[str]:
-    return ["", *(published_score(theirs, name, method) for name in names)]
+    return [
+      "",
+      *(cells.published_score(theirs, name, method) for name in names),
+    ]
 
   return _table(
     study,
@@ -115,7 +109,7 @@ def mean_table(study: Study, name: str) -> Table:
     study,
     name,
     kind="mean",
-    own=lambda method: [interval(x, metric) for x in summaries[method]],
+    own=lambda method: [cells.interval(x, metric) for x in summaries[method]],
     paper=paper if means else None,
     first_notes=[notes.INTERVALS],
   )
@@ -133,8 +127,8 @@ def comparison_table(study: Study) -> Table:
           method_label(test.reference),
           str(test.count),
           score_text(test.difference, analysis.metric),
-          p_value(test.p),
-          p_value(test.p_holm) + stars(test.p_holm),
+          cells.p_value(test.p),
+          cells.p_value(test.p_holm) + cells.stars(test.p_holm),
         ]
         for method, test in analysis.comparisons.items()
       ],
@@ -244,13 +238,13 @@ def _cells(study: Study, name: str, method: str) -> list[str]:
     levels = (*study.results.levels, None)
     return [score_text(scores.get(level), metric) for level in levels]
   analysis = study.analyses[name]
-  cells = [
-    quartiles((summary.q1, summary.median, summary.q3), metric)
+  texts = [
+    cells.quartiles((summary.q1, summary.median, summary.q3), metric)
     for summary in analysis.summaries[method]
   ]
   test = analysis.comparisons.get(method)
-  cells[-1] += stars(test.p_holm) if test else ""
-  return cells
+  texts[-1] += cells.stars(test.p_holm) if test else ""
+  return texts
 
 
 def _caption(what: str, study: Study) -> str:

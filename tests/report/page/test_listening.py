@@ -264,8 +264,7 @@ def test_keys_on_what_has_the_focus(local_page):
   assert local_page.evaluate(focused) == "Play target, Excerpt 1"
   local_page.keyboard.press("Space")
   silence(local_page)
-  radio = local_page.get_by_role("radio", name="35").first
-  radio.focus()
+  local_page.get_by_role("radio", name="35").first.focus()
   local_page.keyboard.press("ArrowRight")
   assert local_page.get_by_role("radio", name="50").first.is_checked()
 

@@ -103,8 +103,7 @@ def test_latex_escape(text, expected):
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
 def test_latex_compiles(tmp_path):
   odd = (
-    "".join(chr(code) for code in range(32, 0x180))
-    + f"音 {3 * STAR} ↑ ↓ \N{EN DASH} \N{MINUS SIGN} …"
+    "".join(map(chr, range(32, 0x180))) + "音 ↑ ↓ \N{EN DASH} \N{MINUS SIGN} …"
   )
   table = Table("odd", odd, ["a", odd], [Section(odd, [["[x]", "*y"]])], [odd])
   document = "\n".join(
@@ -117,15 +116,10 @@ def test_latex_compiles(tmp_path):
     ]
   )
   (tmp_path / "a.tex").write_text(document, encoding="utf-8")
-  done = subprocess.run(
-    ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"],
-    cwd=tmp_path,
-    capture_output=True,
-    text=True,
-    errors="replace",
-  )
+  command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+  done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
   assert done.returncode == 0, done.stdout
-  assert "Output written on a.pdf" in done.stdout
+  assert (tmp_path / "a.pdf").is_file()
 
 
 def test_csv_is_in_full_and_has_nothing_for_nothing():
