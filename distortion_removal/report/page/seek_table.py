@@ -10,7 +10,6 @@ import struct
 from collections.abc import Iterator
 
 _SYNC = b"\xff\xf8"  # of frames that all have the same size
-_MARK = b"fLaC"
 _SEEK_TABLE = 3
 _LAST = 0x80
 # As libFLAC frames audio, unless it is told to be fast.
@@ -53,7 +52,7 @@ def with_seek_table(flac: bytes) -> bytes:
   block = bytes([_SEEK_TABLE]) + len(table).to_bytes(3, "big") + table
   # The stream's properties come first and have 34 bytes; they are no longer
   # the last of the metadata, if they were.
-  head = _MARK + bytes([flac[4] & ~_LAST]) + flac[5:42]
+  head = b"fLaC" + bytes([flac[4] & ~_LAST]) + flac[5:42]
   if flac[4] & _LAST:
     block = bytes([block[0] | _LAST]) + block[1:]
   return head + block + flac[42:]
