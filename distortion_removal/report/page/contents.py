@@ -105,10 +105,7 @@ def describe(
 ) -> dict:
   """Returns one task's part of the page for JSON.
 
-  Args:
-    task: the task.
-    written: facts of each sound that was written: `stem`, `wave`, ….
-    stretches: facts of each excerpt: `start`, `seconds`, `of`.
+  It has the facts of each sound (`written`) and of each excerpt (`stretches`).
   """
   result = task.results
   scored = {
