@@ -8,6 +8,8 @@ import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from distortion_removal.declipping import DECLIPPERS
+
 DISTORTED = "distorted"
 CLEAN = "clean"
 
@@ -76,10 +78,12 @@ def family(method: str) -> str:
 
   Unknown methods count as networks: each run has its own.
   """
-  if method == CLEAN:
+  key = _key(method)
+  if key == CLEAN:
     return "target"
-  known = _METHODS.get(_key(method))
-  return known.family if known else "network"
+  if key in _METHODS:
+    return _METHODS[key].family
+  return "declipper" if key in DECLIPPERS else "network"
 
 
 def method_label(method: str) -> str:

@@ -194,8 +194,11 @@ def _merge(group: Sequence[Evaluation]) -> Results:
     _add(systems, found.systems, found, networks, ("method", level))
     for entry in found.sounds:
       method = networks.key(entry["method"], found.run)
-      path = found.folder / entry["path"]
-      if path.is_file():  # Sounds may have been deleted to save space.
+      folder = found.folder.resolve()
+      path = (folder / entry["path"]).resolve()
+      # Sounds may have been deleted to save space; and a stranger's results
+      # must not bring files from elsewhere into a page.
+      if path.is_file() and path.is_relative_to(folder):
         sound = Sound(**entry | {"method": method, "path": path})
         sounds.setdefault((sound.file, method, sound.level), sound)
   methods = in_order(row["method"] for row in rows.values())

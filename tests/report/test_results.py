@@ -209,9 +209,11 @@ def test_data_sets_and_tasks_stay_apart_and_folders_count_once(tmp_path):
   assert all(x.methods == ("distorted", "demucs") for x in found)
 
 
-def test_sounds_that_were_deleted_are_left_out(tmp_path):
+def test_sounds_that_were_deleted_or_lie_elsewhere_are_left_out(tmp_path):
   folder = make_evaluation(tmp_path, files=1, methods=("demucs",), heard=1)
-  (folder / "sounds" / "0001.flac").unlink()
+  sound = folder / "sounds" / "0001.flac"
+  sound.rename(tmp_path / "elsewhere.flac")
+  sound.symlink_to(tmp_path / "elsewhere.flac")
   kept = _load(tmp_path).sounds
   assert [(sound.method, sound.level) for sound in kept[:2]] == [
     ("clean", None),

@@ -63,7 +63,7 @@ def _title(row: Mapping) -> str:
 def _row(method: str, rows: _Rows, reference: _Rows | None) -> list[str]:
   single = [row for row in rows if row["batch"] == 1]
   best = _best(rows)
-  memory = [x for row in best if (x := row["peak_memory_bytes"])]
+  memory = [x for row in best if (x := row.get("peak_memory_bytes"))]
   ratio = _seconds(_best(reference)) / _seconds(best) if reference else None
   return [
     method_label(method),
