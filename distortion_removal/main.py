@@ -8,8 +8,12 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from distortion_removal.common import cores, flag_errors, log
-from distortion_removal.common.errors import UserError, one_line_errors
+from distortion_removal.common import cores, log
+from distortion_removal.common.errors import (
+  UserError,
+  flags_parser,
+  one_line_errors,
+)
 
 # The modes, with the lines of `distortion-removal --help`.
 MODES = {
@@ -107,10 +111,11 @@ def _require_network(purpose: str) -> None:
 
 def _train(workdir: Path) -> None:
   _require_network("train")
-  from distortion_removal.evaluation import baselines
+  from distortion_removal.evaluation.plan import check_evaluation_fields
   from distortion_removal.training.train import train
 
-  baselines.check(_CONFIG.value)  # Better now than after the training.
+  # Better now than after the training.
+  check_evaluation_fields(_CONFIG.value)
   train(_CONFIG.value, workdir)
 
 
@@ -156,7 +161,7 @@ def run() -> None:
   for flag in flags.FLAGS.get_key_flags_for_module(__name__):
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
   with one_line_errors():
-    app.run(_main, flags_parser=flag_errors.parser(_CONFIG))
+    app.run(_main, flags_parser=flags_parser(_CONFIG))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""A trained network as one file to share, with a model card beside it.
+"""Turns a trained network into one file to share, or back into a run.
 
     python -m distortion_removal.model_file runs/quickstart -o clean.safetensors
     python -m distortion_removal.model_file clean.safetensors -o runs/shared
 
-The weights are safetensors, in which nothing can be executed; the card is JSON
-and tells what network it is, what it was trained on, and the configuration.
-The second command makes a run again, bit for bit, to evaluate; `restore` takes
-the file as it is.
+The file has a model card next to it, see `inference.weights`. The second
+command makes a run again, bit for bit, to evaluate; `restore` takes the file as
+it is.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ def _parser() -> OneLineParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-  """The command line, see `--help`."""
+  """Runs the command line, see `--help`."""
   with one_line_errors():
     options = _parser().parse_args(argv)
     if options.source.suffix == options.output.suffix == weights.SUFFIX:

@@ -1,11 +1,9 @@
 """Scores recordings: `python -m distortion_removal.score REFERENCE ESTIMATE…`.
 
-Metrics compare sample by sample: `tracks` has the rules by which files of other
-sample rates, lags and lengths are made comparable, and every result says what
-was done to them.
+Metrics compare sample by sample: `audio.aligned` makes files of other sample
+rates, lags and lengths comparable, and every result says how.
 """
 
-import functools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from distortion_removal import metrics
-from distortion_removal.audio import aligned as tracks
-from distortion_removal.audio.aligned import Track, load_beside
+from distortion_removal.audio import aligned
 from distortion_removal.audio.alignment import common_part
 from distortion_removal.common import log
 from distortion_removal.common.errors import (
@@ -22,12 +19,10 @@ from distortion_removal.common.errors import (
   UserError,
   one_line_errors,
 )
-from distortion_removal.common.progress import Progress
-from distortion_removal.evaluation.scores import number
-from distortion_removal.metrics import frechet, peaq
-from distortion_removal.report.tables import score_table
+from distortion_removal.common.log import Progress
+from distortion_removal.metrics import number, peaq
+from distortion_removal.metrics.fad import frechet
 
-DEFAULT_METRICS = "si_sdr,sdr,peaq,r_nonlin"
 MAX_LAG_SECONDS = 0.5
 
 
@@ -45,158 +40,133 @@ def score_files(
 
   Args:
     reference: any file that libsndfile reads.
-    estimates: such files.
-    names: of metrics.
-    degraded: what the estimates were made of, for metrics that need it.
-    max_lag_seconds: the largest lag to look for; 0 leaves the files as they
-      are.
+    estimates: files to score.
+    names: names of metrics.
+    degraded: the estimates' input, for metrics that need it.
+    max_lag_seconds: the largest lag to look for; 0 leaves the files unaligned.
     mono: whether to compare the means of the channels.
-    details: whether to add what PEAQ's grade is made of.
+    details: whether to add PEAQ's variables.
 
   Yields:
-    Of every estimate, ready for JSON: the files, the rate and what was done to
-    make them comparable, each metric by name (None where undefined), their
-    settings, for metrics of sets `NAME_windows`, of estimate and reference, and
-    on demand `peaq_movs`, the model output variables by name.
+    For every estimate, ready for JSON: the files, the rate and what was done to
+    make them comparable; metrics (None where undefined) and settings by name;
+    for metrics of sets `NAME_windows`, of estimate and reference; `peaq_movs`.
 
   Raises:
     UserError: a file cannot be used, or a metric not for these files.
   """
-  beside = [degraded] if degraded else []
-  channels = tracks.check_files([reference, *estimates, *beside], mono)
-  target = tracks.load(reference, mono=mono)
-  _check_metrics(names, channels, target.sample_rate, degraded is not None)
+  inputs = [degraded] if degraded else []
+  channels = aligned.check_files([reference, *estimates, *inputs], mono)
+  target = aligned.load_reference(reference, mono=mono)
+  for name in names:
+    metric = metrics.get(name)
+    if metric.needs_degraded and not degraded:
+      raise UserError(f"{name} needs the estimates' input; add --degraded=FILE")
+    metric.check(sample_rate=target.sample_rate, channels=channels)
   options = {"max_lag_seconds": max_lag_seconds, "mono": mono}
-  source = load_beside(degraded, target, **options) if degraded else None
+  sources = [aligned.load_estimate(path, target, **options) for path in inputs]
+  message, is_shown = "scored %.0f %% of the estimates", len(estimates) > 1
   with Progress(
-    len(estimates),
-    "scored %.0f %% of the estimates",
-    unit="file",
-    is_shown=len(estimates) > 1,
-  ) as shown:
+    len(estimates), message, unit="file", is_shown=is_shown
+  ) as progress:
     for path in estimates:
-      estimate = load_beside(path, target, **options)
-      yield compare(target, estimate, names, degraded=source, details=details)
-      shown.advance(1)
+      estimate = aligned.load_estimate(path, target, **options)
+      yield _compare([target, estimate, *sources], names, details)
+      progress.advance(1)
 
 
-def compare(
-  reference: Track,
-  estimate: Track,
-  names: Sequence[str],
-  *,
-  degraded: Track | None = None,
-  details: bool = False,
+def _compare(
+  tracks: Sequence[aligned.Track], names: Sequence[str], details: bool
 ) -> dict:
-  """Scores one recording over what it has in common with the reference.
-
-  Arguments and result as of `score_files`.
-
-  Raises:
-    UserError: they have nothing in common.
-  """
-  others = [degraded] if degraded else []
-  aligned = tracks.compared_parts(reference, estimate, *others)
+  """Scores what the reference, an estimate and its input have in common."""
+  reference, estimate, *degraded = tracks
+  common = aligned.compared_parts(*tracks)
   rate = reference.sample_rate
   result = {
     "reference": str(reference.path),
     "estimate": str(estimate.path),
     "sample_rate": rate,
-    "channels": aligned[0].shape[1],
-    "compared_seconds": len(aligned[0]) / rate,
-    **estimate.done(),
+    "channels": common[0].shape[1],
+    "compared_seconds": len(common[0]) / rate,
+    **estimate.changes(),
   }
-  if degraded:
-    result["degraded"] = {"file": str(degraded.path), **degraded.done()}
+  for track in degraded:
+    result["degraded"] = {"file": str(track.path), **track.changes()}
   for name in names:
-    metric, parts = metrics.get(name), aligned
+    metric, parts = metrics.get(name), common
     if abs(estimate.lag_samples) <= metric.tolerated_lag_seconds * rate:
-      parts = _as_they_are(reference, estimate, *others)
-    result |= _scores(name, rate, details, *(part[None] for part in parts))
-  settings = {name: metrics.get(name).settings for name in names}
-  return result | {"settings": settings}
-
-
-def _as_they_are(
-  reference: Track, estimate: Track, *others: Track
-) -> list[np.ndarray]:
-  """What all have in common, with the lag of the estimate."""
-  everything = (reference, estimate, *others)
-  lags = [0, 0, *(track.lag_samples for track in others)]
-  return common_part([track.audio for track in everything], lags)
+      # What all have in common, with the lag of the estimate.
+      lags = [0, 0, *(track.lag_samples for track in degraded)]
+      parts = common_part([track.audio for track in tracks], lags)
+    result |= _scores(name, [part[None] for part in parts], rate, details)
+  return result | {"settings": {x: metrics.get(x).settings for x in names}}
 
 
 def _scores(
-  name: str,
-  sample_rate: int,
-  details: bool,
-  target: np.ndarray,
-  estimate: np.ndarray,
-  degraded: np.ndarray | None = None,
+  name: str, parts: Sequence[np.ndarray], sample_rate: int, details: bool
 ) -> dict:
-  """A metric by its name, and what is told along with it."""
+  """Computes a metric and what is reported along with it."""
   metric = metrics.get(name)
-  options = {"sample_rate": sample_rate}
+  target, estimate, *degraded = parts
   if name == "peaq" and details:
-    # The grade once more would take as long again.
-    found = peaq.analyse(estimate, target, **options)
-    movs = {key: number(x.item()) for key, x in found.movs.items()}
-    return {name: number(found.odg.item()), "peaq_movs": movs}
+    # One analysis gives both; the grade alone would take as long again.
+    scores = peaq.analyse(estimate, target, sample_rate=sample_rate)
+    movs = {key: number(x.item()) for key, x in scores.movs.items()}
+    return {name: number(scores.odg.item()), "peaq_movs": movs}
   if metric.embed is not None:
-    embed = functools.partial(metric.embed, **options)
-    sets = frechet.statistics_of_audio(embed, estimate, target)
-    score = frechet.distance(*sets)
+    sets = frechet.statistics_of_audio(
+      metric.embed, estimate, target, sample_rate
+    )
     windows = [statistics.count for statistics in sets]
-    return {name: number(score), f"{name}_windows": windows}
-  score = metric.score(estimate, target, degraded, **options)
+    return {name: number(frechet.distance(*sets)), f"{name}_windows": windows}
+  source = degraded[0] if degraded else None
+  score = metric.score(estimate, target, source, sample_rate=sample_rate)
   return {name: number(score.item())}
 
 
-def _check_metrics(
-  names: Sequence[str], channels: int, sample_rate: int, has_degraded: bool
-) -> None:
-  for name in names:
-    metric = metrics.get(name)
-    if metric.needs_degraded and not has_degraded:
-      raise UserError(
-        f"{name} needs what the estimates were made of; add --degraded=FILE"
-      )
-    try:
-      metric.check(sample_rate=sample_rate, channels=channels)
-    except UserError as error:
-      raise UserError(f"{name}: {error}") from error
+def _table(results: Sequence[dict], names: Sequence[str]) -> str:
+  """Lays out a row per estimate; then the settings, and PEAQ's variables."""
+  listed = {name: metrics.get(name) for name in names}
+  rows = [["estimate", *(metric.heading for metric in listed.values())]]
+  for result in results:
+    texts = (metric.text(result[name]) for name, metric in listed.items())
+    rows.append([result["estimate"], *texts])
+  lines = [*_columns(rows), ""]
+  lines += [f"{metric.label}: {metric.settings}" for metric in listed.values()]
+  if "peaq_movs" in results[0]:
+    rows = [["PEAQ", *(result["estimate"] for result in results)]]
+    for name in results[0]["peaq_movs"]:
+      values = (result["peaq_movs"][name] for result in results)
+      rows.append([name, *("n/a" if x is None else f"{x:.4f}" for x in values)])
+    lines += ["", *_columns(rows)]
+  return "\n".join(lines)
 
 
-def chosen_metrics(text: str, has_degraded: bool) -> list[str]:
-  """The metrics of `--metrics`.
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+  """Aligns the first column to the left and the others to the right."""
+  first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+  row = "  ".join([f"{{:<{first}}}", *(f"{{:>{width}}}" for width in others)])
+  return [row.format(*cells) for cells in rows]
 
-  Args:
-    text: names with commas between; "all" is every metric of single files.
-    has_degraded: whether those that need the degraded input are among "all".
 
-  Raises:
-    UserError: there is no such metric, or none is named.
-  """
+def _chosen_metrics(text: str, has_degraded: bool) -> list[str]:
+  """Parses `--metrics`: names, or "all" metrics of single files."""
   if text == "all":
     return [
       name
       for name, metric in metrics.METRICS.items()
       if metric.embed is None and (has_degraded or not metric.needs_degraded)
     ]
-  names = list(dict.fromkeys(x.strip() for x in text.split(",") if x.strip()))
-  for name in names:
-    metrics.get(name)
-  if not names:
-    raise UserError("--metrics= names none; name some, or 'all'")
-  return names
+  if not text.strip(", "):
+    raise UserError("--metrics= is empty; name some, or 'all'")
+  return list(dict.fromkeys(x.strip() for x in text.split(",") if x.strip()))
 
 
 def _parser() -> OneLineParser:
   parser = OneLineParser(
     prog="python -m distortion_removal.score",
-    description="Scores recordings against a reference. Estimates are brought "
-    "to the reference's sample rate and freed of a lag; what was done is "
-    "logged, and part of the JSON objects.",
+    description="Scores recordings against a reference, after resampling them "
+    "to its rate and removing a lag; the log and the JSON objects say so.",
     allow_abbrev=False,
   )
   add = parser.add_argument
@@ -204,17 +174,11 @@ def _parser() -> OneLineParser:
   add("estimates", type=Path, nargs="+", metavar="estimate", help="to score")
   add(
     "--metrics",
-    default=DEFAULT_METRICS,
+    default="si_sdr,sdr,peaq,r_nonlin",
     metavar="NAMES",
-    help=f"among {', '.join(metrics.METRICS)}, or all; "
-    f"default: {DEFAULT_METRICS}",
+    help=f"among {', '.join(metrics.METRICS)}, or all (%(default)s)",
   )
-  add(
-    "--degraded",
-    type=Path,
-    metavar="FILE",
-    help="what the estimates were made of, for metrics that need it",
-  )
+  add("--degraded", type=Path, metavar="FILE", help="the estimates' input")
   add("--json", action="store_true", help="one JSON object a line and estimate")
   add("--details", action="store_true", help="add PEAQ's 11 output variables")
   add("--mono", action="store_true", help="compare the means of the channels")
@@ -223,19 +187,19 @@ def _parser() -> OneLineParser:
     type=float,
     default=MAX_LAG_SECONDS,
     metavar="S",
-    help=f"largest lag to look for, up to 60 ({MAX_LAG_SECONDS})",
+    help="largest lag to look for, up to 60 (%(default)s)",
   )
   add("--no-align", action="store_true", help="leave lags as they are")
   return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-  """The command line, see `--help`."""
+  """Runs the command line, see `--help`."""
   log.setup()
   with one_line_errors():
     options = vars(_parser().parse_args(argv))
     as_json, no_align = options.pop("json"), options.pop("no_align")
-    names = chosen_metrics(
+    names = _chosen_metrics(
       options.pop("metrics"), options["degraded"] is not None
     )
     if options["details"] and "peaq" not in names:
@@ -245,11 +209,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if no_align:
       options["max_lag_seconds"] = 0.0
     results = score_files(names=names, **options)
-    if not as_json:
-      print(score_table.table(list(results), names))
-      return
-    for result in results:
-      print(json.dumps(result, allow_nan=False), flush=True)
+    if as_json:
+      for result in results:
+        print(json.dumps(result, allow_nan=False), flush=True)
+    else:
+      print(_table(list(results), names))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,11 @@ import orbax.checkpoint as ocp
 import pytest
 import soundfile
 from absl import flags
-from matplotlib.figure import Figure
 
 from distortion_removal import config as run_config
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import opening, stored
+from distortion_removal.datasets import opening
 from distortion_removal.datasets.preparation.prepare import prepare
-from distortion_removal.evaluation import baselines, methods
 from distortion_removal.training.train import train
 
 ROOT = Path(__file__).parents[1]
@@ -109,37 +107,17 @@ def tiny_run(tiny_data, tmp_path_factory):
 
 
 @pytest.fixture
-def make_case(tiny_config, tmp_path, monkeypatch):
-  """Makes cases; the last one made is the one that is evaluated."""
-  from evaluation_case import Case
-
-  def make(name):
-    case = Case(tmp_path / name, tiny_config)
-    case.workdir.mkdir()
-    run_config.save(tiny_config, case.workdir)
-    mask = baselines.Baseline(case.mask)
-    monkeypatch.setitem(baselines.BASELINES, "ideal_ratio_mask", mask)
-    monkeypatch.setattr(methods, "network", lambda *_: case.network)
-    monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-    monkeypatch.setattr(stored, "read_split", lambda *_: case.source)
-    return case
-
-  tiny_config.metrics = ("si_sdr", "frechet_logmel")
-  # Drawing takes longer than all else.
-  monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: path.touch())
-  return make
-
-
-@pytest.fixture
-def case(make_case):
+def case(tmp_path, monkeypatch):
   """One evaluation of three excerpts, see evaluation_case.py."""
-  return make_case("run")
+  from evaluation_case import make_case
+
+  return make_case(monkeypatch, tmp_path / "run")
 
 
 @pytest.fixture
 def one_by_one(monkeypatch):
-  """Every excerpt is a block and a part of its own."""
-  name = "distortion_removal.evaluation.excerpts._MOST_EXCERPTS"
+  """Every excerpt is a block of its own."""
+  name = "distortion_removal.evaluation.plan._MAX_BLOCK_EXCERPTS"
   monkeypatch.setattr(name, 1)
 
 

@@ -9,7 +9,7 @@ from conftest import shipped_config
 
 from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
-from distortion_removal.evaluation import baselines
+from distortion_removal.evaluation.plan import check_evaluation_fields
 from distortion_removal.training import check_config
 
 
@@ -99,7 +99,7 @@ def test_a_configuration_without_a_network_is_checked_but_for_that():
   check_config.check(run)
   run.baselines = ("aspad",)
   with pytest.raises(UserError, match="unknown baseline 'aspad'"):
-    baselines.check(run)
+    check_evaluation_fields(run)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
   run.baselines = ()
   with run[name].unlocked():
     run[name][field] = value
-  baselines.check(run)  # it is not used
+  check_evaluation_fields(run)  # it is not used
   run.baselines = (name,)
   wanted = f"config.{name}: .*{re.escape(message)}"
   with pytest.raises(UserError, match=wanted):
-    baselines.check(run)
+    check_evaluation_fields(run)
 
 
 @pytest.mark.parametrize(

@@ -1,186 +1,24 @@
-"""A run to a file and back, to the bit, and what is refused on the way."""
+"""The command from a run to a model file and back."""
 
-import json
-import subprocess
-import sys
-
-import jax
-import numpy as np
 import pytest
-import soundfile
-from conftest import ROOT, files_of, read_checkpoint
 
-from distortion_removal import config as run_config
-from distortion_removal.common.errors import UserError
-from distortion_removal.inference import network, weights
-from distortion_removal.restore import restore
-from distortion_removal.training import check_config
-from distortion_removal.training.train import train
+from distortion_removal import model_file
 
 
-@pytest.fixture(scope="module")
-def exported(tiny_run, tmp_path_factory):
-  target = tmp_path_factory.mktemp("shared") / "model.safetensors"
-  weights.export_run(tiny_run, target)
-  return target
-
-
-def _best(workdir):
-  (step,) = (workdir / "checkpoints" / "best").iterdir()
-  return int(step.name), read_checkpoint(workdir, "best", step.name, "ema")
-
-
-def test_there_and_back_is_equal_to_the_bit(tiny_run, exported, tmp_path):
-  weights.import_run(exported, tmp_path / "run")
-  step, trained = _best(tiny_run)
-  assert _best(tmp_path / "run")[0] == step
-  jax.tree.map(
-    np.testing.assert_array_equal, _best(tmp_path / "run")[1], trained
-  )
-  stored, original = (
-    check_config.load(folder) for folder in (tmp_path / "run", tiny_run)
-  )
-  assert run_config.differences(stored, original) == []
-  again = tmp_path / "again.safetensors"
-  weights.export_run(tmp_path / "run", again)
-  assert again.read_bytes() == exported.read_bytes()
-
-
-def test_the_card_tells_what_it_is(tiny_run, exported):
-  card = json.loads(exported.with_suffix(".json").read_text())
-  step, trained = _best(tiny_run)
-  count = sum(leaf.size for leaf in jax.tree.leaves(trained["params"]))
-  expected = {
-    "network": "demucs",
-    "task": "hard_clip",
-    "level": "gain / dB",
-    "trained_levels": [20.0, 50.0],
-    "sample_rate": 8_000,
-    "channels": 1,
-    "parameters": count,
-    "step": step,
-  }
-  assert {key: card[key] for key in expected} == expected
-
-
-def test_safetensors_alone_reads_the_weights(tiny_run, exported):
-  import safetensors.numpy
-
-  flat = safetensors.numpy.load_file(exported)
-  _, trained = _best(tiny_run)
-  np.testing.assert_array_equal(
-    flat["params/encoder_0_conv/kernel"],
-    trained["params"]["encoder_0_conv"]["kernel"],
-  )
-
-
-def test_a_file_restores_as_its_run_does(tiny_run, exported, tmp_path):
-  rng = np.random.default_rng(0)
-  source = tmp_path / "in.wav"
-  soundfile.write(source, 0.1 * rng.standard_normal(20_000), 8_000)
-  outputs = []
-  for checkpoint in (tiny_run, exported):
-    target = tmp_path / f"{checkpoint.name}.wav"
-    restore(source, target, checkpoint)
-    outputs.append(soundfile.read(target)[0])
-  np.testing.assert_array_equal(*outputs)
-
-
-@pytest.mark.parametrize(
-  ("damage", "message"),
-  [
-    (lambda m, c: m.unlink(), "model.safetensors: not there"),
-    (lambda m, c: c.unlink(), "model.json: not there"),
-    (lambda m, c: c.write_text("{}"), "model.json: not a model card"),
-    (lambda m, c: c.write_text("[1"), "model.json: not a model card"),
-    (
-      lambda m, c: m.write_bytes(m.read_bytes()[:-1] + b"x"),
-      "model.safetensors: damaged, or not the file",
-    ),
-    (
-      lambda m, c: c.write_text(
-        c.read_text().replace("removal 1", "removal 9")
-      ),
-      "known is 'distortion_removal 1'",
-    ),
-  ],
-)
-def test_what_does_not_belong_together_is_told(
-  exported, tmp_path, damage, message
-):
-  model, card = tmp_path / "model.safetensors", tmp_path / "model.json"
-  model.write_bytes(exported.read_bytes())
-  card.write_bytes(exported.with_suffix(".json").read_bytes())
-  damage(model, card)
-  with pytest.raises(UserError, match=message) as caught:
-    network.load_config(model)
-  assert "\n" not in str(caught.value)
-  with pytest.raises(UserError):
-    weights.import_run(model, tmp_path / "run")
-  assert not (tmp_path / "run").exists()
-
-
-def test_imported_weights_are_not_trained_on(tiny_config, exported, tmp_path):
-  weights.import_run(exported, tmp_path / "run")
-  before = files_of(tmp_path)
-  with pytest.raises(UserError, match="holds imported weights"):
-    train(tiny_config, tmp_path / "run")
-  assert files_of(tmp_path) == before
-
-
-def test_an_origin_takes_the_place_of_task_and_data(tiny_run, tmp_path):
-  config = check_config.load(tiny_run)
-  _, trained = _best(tiny_run)
-  target = tmp_path / "model.safetensors"
-  weights.save(target, trained, config, 0, origin="imported from x.th")
-  card = json.loads(target.with_suffix(".json").read_text())
-  assert card["origin"] == "imported from x.th"
-  assert not {"task", "trained_on", "trained_levels"} & card.keys()
-
-
-def test_names_and_places_that_cannot_be(tiny_run, exported, tmp_path):
-  with pytest.raises(UserError, match=r"ends in \.safetensors"):
-    weights.export_run(tiny_run, tmp_path / "model.pt")
-  before = files_of(tiny_run)
-  with pytest.raises(UserError, match=r"config\.json: the model card would"):
-    weights.export_run(tiny_run, tiny_run / "config.safetensors")
-  with pytest.raises(UserError, match="holds a run"):
-    weights.import_run(exported, tiny_run)
-  assert files_of(tiny_run) == before
-
-
-def test_command_line_both_ways(tiny_run, tmp_path):
-  for source, target in (
-    (tiny_run, tmp_path / "a.safetensors"),
-    (tmp_path / "a.safetensors", tmp_path / "run"),
-    (tmp_path / "a.safetensors", tmp_path / "c.safetensors"),
-    (tmp_path / "none", tmp_path / "b.safetensors"),
+@pytest.mark.e2e
+def test_command_line_both_ways(tiny_run, tmp_path, capsys):
+  model, run = tmp_path / "a.safetensors", tmp_path / "run"
+  for source, target in ((tiny_run, model), (model, run)):
+    model_file.main([str(source), "-o", str(target)])
+    assert capsys.readouterr().out == f"written: {target}\n"
+    assert target.exists()
+  for source, target, message in (
+    (model, tmp_path / "c.safetensors", "to a run, give a folder"),
+    (tmp_path / "none", tmp_path / "b.safetensors", "no trained run here"),
   ):
-    works = source.exists() and source.suffix != target.suffix
-    result = subprocess.run(
-      [
-        *(sys.executable, "-m", "distortion_removal.model_file"),
-        *(str(source), "-o", str(target)),
-      ],
-      cwd=ROOT,
-      capture_output=True,
-      text=True,
-      check=False,
-    )
-    assert (result.returncode == 0) == works, result.stderr
-    assert target.exists() == works
-  assert result.stderr.startswith("error: ")
-  assert "no trained run here" in result.stderr
-  assert result.stderr.count("\n") == 1
-
-
-def test_the_card_tells_the_options_of_the_effect(tiny_config, tmp_path):
-  tiny_config.data.effect.rail = 0.5
-  tiny_config.data.effect.after = (("low_pass", 2000.0),)
-  target = tmp_path / "model.safetensors"
-  trained = {"params": {"kernel": np.zeros(3, np.float32)}}
-  weights.save(target, trained, tiny_config, 1)
-  card = json.loads(target.with_suffix(".json").read_text())
-  assert card["task_label"] == "CEG-HC (rail 0.5, low pass at 2000 Hz after)"
-  loaded, _ = weights.load_card(target)
-  assert run_config.differences(loaded, tiny_config) == []
+    with pytest.raises(SystemExit) as caught:
+      model_file.main([str(source), "-o", str(target)])
+    assert caught.value.code.startswith("error: ")
+    assert message in caught.value.code
+    assert "\n" not in caught.value.code
+    assert not target.exists()

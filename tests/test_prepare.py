@@ -13,18 +13,22 @@ import soundfile
 
 from distortion_removal import prepare
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import opening, splits, stored
-from distortion_removal.datasets.sources.signaltrain_sounds import sounds
+from distortion_removal.datasets import opening, splits
+from distortion_removal.datasets.preparation.prepare import (
+  prepare as prepare_set,
+)
+from distortion_removal.datasets.sources.signaltrain_sounds import (
+  SignalTrainSounds,
+)
 
 ROOT = Path(__file__).parents[1]
 RATE = 16_000
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
   """Four recordings of music-like level and one that is no audio."""
-  path = tmp_path / "music"
-  path.mkdir()
+  path = tmp_path_factory.mktemp("music")
   rng = np.random.default_rng(0)
   for i in range(4):
     audio = 0.1 * rng.standard_normal((12 * RATE, 1))
@@ -43,52 +47,44 @@ def run(*arguments, **kwargs):
   )
 
 
-def test_command_line(folder, tmp_path):
-  result = run(
-    f"--path={folder}",
-    "--task=hard_clip_sdr",
-    f"--data-dir={tmp_path / 'out'}",
-    "--excerpt-seconds=6",
-  )
-  assert result.returncode == 0
-  assert result.stderr == "skipped notes.wav: not audio in a known format\n"
-  lines = result.stdout.splitlines()
-  where = tmp_path / "out/audio_folder/hard_clip_sdr_6s/1.0.0"
-  assert lines[:-1] == [
-    "audio_folder for the task hard_clip_sdr",
-    "  train       4 excerpts      0.4 min",
-    "  valid       2 excerpts      0.2 min",
-    "  test        2 excerpts      0.2 min",
-    "  skipped 1 file: see report.json",
-    f"in {where}",
-    "train on it with",
+def test_what_the_command_says(folder, tmp_path, capsys):
+  out = tmp_path / "out"
+  arguments = [f"--path={folder}", f"--data-dir={out}", "--excerpt-seconds=6"]
+  prepare.main([*arguments, "--task=hard_clip_sdr"])
+  printed = capsys.readouterr()
+  assert printed.err == "skipped notes.wav: not audio in a known format\n"
+  *lines, command = printed.out.splitlines()
+  where = out / "audio_folder/hard_clip_sdr_6s/1.0.0"
+  assert (where / "report.json").is_file()
+  assert [line.split()[:4] for line in lines[1:4]] == [
+    ["train", "4", "excerpts", "0.4"],
+    ["valid", "2", "excerpts", "0.2"],
+    ["test", "2", "excerpts", "0.2"],
   ]
-  assert shlex.split(lines[-1]) == [
-    "python",
-    "-m",
-    "distortion_removal.main",
+  assert "skipped 1 file: see report.json" in lines[4]
+  assert lines[5] == f"in {where}"
+  assert shlex.split(command) == [
+    *("python", "-m", "distortion_removal.main"),
     "--config=configs/demucs_guitar_overdrive.py",
     "--config.data.dataset=audio_folder",
     "--config.data.task=hard_clip_sdr",
-    f"--config.data.data_dir={tmp_path / 'out'}",
+    f"--config.data.data_dir={out}",
     "--config.data.sample_rate=16000",
     "--config.data.channels=1",
     "--config.data.excerpt_seconds=6.0",
   ]
-  assert (where / "report.json").is_file()
+  assert list(out.rglob("spectrum_1024_256.json"))
 
 
-def test_errors_are_one_line_and_status_1(folder, tmp_path):
+@pytest.mark.e2e
+def test_a_write_that_fails_leaves_nothing_and_one_line(folder, tmp_path):
+  """A limit on file sizes fails where a full disk would."""
   (tmp_path / "file").write_text("not a folder")
   result = run(f"--path={folder}", f"--data-dir={tmp_path / 'file'}")
   assert result.returncode == 1
   assert result.stderr.count("\n") == 1
   assert result.stderr.startswith(f"error: {tmp_path / 'file'}")
   assert "Not a directory" in result.stderr
-
-
-def test_a_write_that_fails_leaves_nothing(folder, tmp_path):
-  """A limit on file sizes fails where a full disk would."""
   result = run(
     f"--path={folder}",
     f"--data-dir={tmp_path / 'out'}",
@@ -108,22 +104,20 @@ def test_a_write_that_fails_leaves_nothing(folder, tmp_path):
   [
     ([], "--path: not a folder of recordings"),
     (["--path=/no/such"], "/no/such: not a folder of recordings"),
-    (["--dataset=mnist"], "unknown data set 'mnist': choose from"),
-    (["--task=fuzz"], "unknown task 'fuzz': choose from overdrive"),
+    (["--dataset=mnist"], "unknown data set 'mnist'; choose one of"),
+    (["--task=fuzz"], "unknown task 'fuzz'"),
     (["--channels=3"], "3 channels: choose 1 or 2"),
     (["--excerpt-seconds=0.1"], "choose 1 to 3600 s"),
     (["--excerpt-seconds=nan"], "excerpts of nan s"),
     (["--sample-rate=16"], "excerpts of 10 s at 16 Hz"),
-    (
-      ["--dataset=plucked_strings", "--path=/tmp"],
-      "plucked_strings takes no path",
-    ),
+    (["--dataset=plucked_strings", "--path=/tmp"], "plucked_strings takes no"),
     (["--seed=1"], "audio_folder takes no seed"),
     (["--dataset=plucked_strings", "--seed=x"], "--seed: invalid int value"),
     (
       ["--dataset=plucked_strings", "--train-minutes=-1"],
       "train_minutes -1: choose more than 0",
     ),
+    (["--jobs=-1"], "'-1' is no number of processes"),
   ],
 )
 def test_mistakes(tmp_path, arguments, message):
@@ -135,32 +129,24 @@ def test_mistakes(tmp_path, arguments, message):
 
 
 def test_how_much_to_make_of_a_synthetic_set(tmp_path, capsys):
-  prepare.main(
-    [
-      "--dataset=signaltrain_sounds",
-      f"--data-dir={tmp_path}",
-      "--train-minutes=0.5",
-      "--valid-minutes=0.25",
-      "--test-minutes=1",
-      "--excerpt-seconds=5",
-      "--seed=7",
-    ]
-  )
-  assert capsys.readouterr().out.splitlines()[1:4] == [
-    "  train       6 excerpts      0.5 min",
-    "  valid       3 excerpts      0.2 min",
-    "  test       12 excerpts      1.0 min",
-  ]
+  minutes = ["--train-minutes=0.5", "--valid-minutes=0.25", "--test-minutes=1"]
+  form = [f"--data-dir={tmp_path}", "--excerpt-seconds=5", "--seed=7"]
+  prepare.main(["--dataset=signaltrain_sounds", *minutes, *form])
+  lines = capsys.readouterr().out.splitlines()[1:4]
+  assert [int(line.split()[1]) for line in lines] == [6, 3, 12]
   builder = opening.open_builder(
     "signaltrain_sounds", data_dir=str(tmp_path), excerpt_seconds=5.0
   )
-  record = stored.read_split(builder, "test")[11]
-  expected = sounds.render(2_000_000_011, seed=7, sample_rate=RATE, seconds=5.0)
+  record = opening.read_split(builder, "test")[11]
+  expected = SignalTrainSounds.render(
+    2_000_000_011, seed=7, sample_rate=RATE, seconds=5.0
+  )
   np.testing.assert_allclose(
     record["clean"] * record["peak"], expected, rtol=0, atol=1 / 32767
   )
 
 
+@pytest.mark.e2e
 def test_default_folder_is_the_one_of_tfds(folder, tmp_path):
   result = run(
     f"--path={folder}",
@@ -172,33 +158,27 @@ def test_default_folder_is_the_one_of_tfds(folder, tmp_path):
 
 def test_home_is_expanded(monkeypatch):
   monkeypatch.setenv("HOME", "/home/someone")
-  builder = opening.open_builder(
-    "audio_folder", task="overdrive", data_dir="~/sets"
-  )
+  builder = opening.open_builder("audio_folder", data_dir="~/sets")
   assert builder.data_dir == "/home/someone/sets/audio_folder/overdrive/1.0.0"
 
 
 def open_folder(folder, tmp_path):
   return opening.open_builder(
-    "audio_folder",
-    task="overdrive",
-    data_dir=str(tmp_path / "out"),
-    path=str(folder),
+    "audio_folder", data_dir=str(tmp_path / "out"), path=str(folder)
   )
 
 
 def test_reading_before_preparing_says_how_to_prepare(folder, tmp_path):
   builder = open_folder(folder, tmp_path)
-  assert not stored.is_prepared(builder)
   with pytest.raises(UserError, match="not prepared; run: python -m") as caught:
-    stored.read_split(builder, "train")
+    opening.read_split(builder, "train")
   command = shlex.split(str(caught.value).partition("run: ")[2])
   command[command.index("--path=FOLDER")] = f"--path={folder}"
   prepare.main(command[3:])
-  source = stored.read_split(open_folder(folder, tmp_path), "train")
-  assert len(source) == 4
+  builder = open_folder(folder, tmp_path)
+  assert len(opening.read_split(builder, "train")) == 4
   with pytest.raises(UserError, match="no split 'dev', only train, valid, te"):
-    stored.read_split(open_folder(folder, tmp_path), "dev")
+    opening.read_split(builder, "dev")
 
 
 def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
@@ -208,25 +188,24 @@ def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
 
   def overtaken(*arguments):
     monkeypatch.undo()
-    prepare.prepare(open_folder(folder, tmp_path))
+    prepare_set(open_folder(folder, tmp_path))
     return assign(*arguments)
 
   monkeypatch.setattr(splits, "assign", overtaken)
-  builder = prepare.prepare(builder)
-  assert len(stored.read_split(builder, "train")) == 4
+  builder = prepare_set(builder)
+  assert len(opening.read_split(builder, "train")) == 4
   version = Path(builder.data_dir)
   assert [path.name for path in version.parent.iterdir()] == [version.name]
 
 
 def test_a_failed_overwrite_keeps_what_was_there(folder, tmp_path):
   out = tmp_path / "out"
-  assert run(f"--path={folder}", f"--data-dir={out}").returncode == 0
+  prepare.main([f"--path={folder}", f"--data-dir={out}", "--jobs=1"])
   before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
   (tmp_path / "empty").mkdir()
-  result = run(
-    f"--path={tmp_path / 'empty'}", f"--data-dir={out}", "--overwrite"
-  )
-  assert result.returncode == 1
+  empty = [f"--path={tmp_path / 'empty'}", f"--data-dir={out}", "--overwrite"]
+  with pytest.raises(SystemExit, match="no file matches"):
+    prepare.main(empty)
   assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 
@@ -239,25 +218,20 @@ def data_files(folder):
   }
 
 
-def test_any_number_of_processes_stores_the_same(folder, tmp_path):
-  for jobs in ("1", "3"):
-    data_dir = f"--data-dir={tmp_path / jobs}"
-    prepare.main([f"--path={folder}", data_dir, f"--jobs={jobs}"])
-  one, three = data_files(tmp_path / "1"), data_files(tmp_path / "3")
-  assert one == three
+@pytest.mark.e2e
+@pytest.mark.parametrize("option", ["--jobs=3", "--beam-options"])
+def test_processes_and_machines_store_the_same(folder, tmp_path, option):
+  if option == "--beam-options":
+    pytest.importorskip("apache_beam")
+    option += "=--runner=DirectRunner"
+  for name, how in (("one", "--jobs=1"), ("many", option)):
+    prepare.main([f"--path={folder}", f"--data-dir={tmp_path / name}", how])
+  one = data_files(tmp_path / "one")
+  assert one == data_files(tmp_path / "many")
   assert sum(".array_record-" in name for name in one) == 3
 
 
-def test_apache_beam_stores_the_same(folder, tmp_path):
-  """TFDS's own way to many machines, here in this process."""
-  pytest.importorskip("apache_beam")
-  beam = "--beam-options=--runner=DirectRunner"
-  for options in ([], [beam]):
-    data_dir = f"--data-dir={tmp_path / str(len(options))}"
-    prepare.main([f"--path={folder}", data_dir, "--jobs=1", *options])
-  assert data_files(tmp_path / "0") == data_files(tmp_path / "1")
-
-
+@pytest.mark.e2e
 def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
   folder, tmp_path
 ):
@@ -273,16 +247,12 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
     "files.open_reader = fatal\n"
     "prepare.main(sys.argv[1:])"
   )
-  data_dir = f"--data-dir={tmp_path / 'out'}"
-  killed = subprocess.run(
-    [sys.executable, "-c", program, f"--path={folder}", data_dir, "--jobs=1"],
-    cwd=ROOT,
-  )
+  arguments = [f"--path={folder}", f"--data-dir={tmp_path / 'out'}", "--jobs=1"]
+  killed = subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT)
   assert killed.returncode == -9
-  assert not stored.is_prepared(open_folder(folder, tmp_path))
-  parts = list((tmp_path / "out").rglob("parts/*.json"))
-  assert len(parts) == 2
-  prepare.main([f"--path={folder}", data_dir, "--jobs=1"])
+  assert not open_folder(folder, tmp_path).is_stored
+  assert len(list((tmp_path / "out").rglob("parts/*.json"))) == 2
+  prepare.main(arguments)
   prepare.main([f"--path={folder}", f"--data-dir={tmp_path / 'new'}"])
   assert data_files(tmp_path / "out") == data_files(tmp_path / "new")
   assert not (tmp_path / "out/audio_folder/overdrive/parts").exists()
@@ -298,7 +268,7 @@ def put_noise(path, minutes, seed):
       file.write(block)
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_memory_grows_neither_with_a_recording_nor_with_their_number(tmp_path):
   """Four times as much, 77 MB in 16 bits, in many files and in one."""
   for i in range(40):

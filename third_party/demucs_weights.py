@@ -1,9 +1,9 @@
 """The PyTorch Demucs: its weights for ours, and the network to compare with.
 
 The state dictionaries of `facebookresearch/demucs` version 2 and of version 4
-(`demucs.demucs.Demucs` without residual branches, normalisation and GELU) name
-the layers alike but for the second layer of a block, which is number 2 and
-number 3 of its `nn.Sequential`, respectively.
+(`demucs.demucs.Demucs` without residual branches, normalisation and GELU)
+differ in the second layer of a block, which is number 2 and number 3 of its
+`nn.Sequential`, respectively.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,12 @@ _LEAF = {"kernel": "weight", "bias": "bias"}
 
 
 def _reference_key(path: tuple[str, ...], second: int) -> str:
-  """PyTorch's name of our parameter; `second`: see the module's text."""
+  """Returns PyTorch's name of our parameter.
+
+  Args:
+    path: our parameter.
+    second: the number of a block's second layer, see the module.
+  """
   if path[0] == "lstm":
     return f"lstm.lstm.{lstm_key(*path[1:])}"
   if path[0] == "linear":
@@ -32,7 +37,7 @@ def _reference_key(path: tuple[str, ...], second: int) -> str:
 def from_state_dict(
   state: Mapping[str, np.ndarray], model: Demucs
 ) -> dict[str, Any]:
-  """Parameters for `model` from PyTorch's.
+  """Converts PyTorch's parameters for `model`.
 
   Args:
     state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
@@ -51,7 +56,7 @@ def from_state_dict(
 
 
 def reference(model: Demucs) -> Any:
-  """The PyTorch network that computes what `model` computes.
+  """Makes the PyTorch network that computes what `model` computes.
 
   Returns:
     A `torch.nn.Module` from the package demucs (version 4), freshly
@@ -75,7 +80,7 @@ def reference(model: Demucs) -> Any:
     normalize=model.normalize,
     resample=model.resample,
     rescale=model.rescale,
-    # What version 4 adds to version 2 is left out.
+    # Without the additions of version 4.
     gelu=False,
     norm_starts=model.depth,
     dconv_mode=0,

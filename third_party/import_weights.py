@@ -1,31 +1,30 @@
-"""PyTorch weights to a model file that `restore` takes.
+"""Makes a model file that `restore` takes from PyTorch weights.
 
     python -m third_party.import_weights \
         --config=configs/demucs_signaltrain.py \
         --weights=demucs.safetensors --output=imported.safetensors
 
-Of the config, the network, its size and its sample rate must be those of the
-weights: `--config.model.fields.channels=48 --config.data.sample_rate=44100`.
+The config's network, its size and its sample rate must be those of the weights:
+`--config.model.fields.channels=48 --config.data.sample_rate=44100`.
 """
 
 from pathlib import Path
 
+import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
 from distortion_removal import models
-from distortion_removal.common import flag_errors, log
+from distortion_removal.common import log
 from distortion_removal.common.errors import (
   UserError,
+  flags_parser,
   look_up,
   one_line_errors,
 )
+from distortion_removal.inference.weights import save_model
 from distortion_removal.training import check_config
 from third_party import demucs_weights, open_unmix_weights, state_dict
-
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The network.")
-_WEIGHTS = flags.DEFINE_string("weights", None, "File with a state dictionary.")
-_OUTPUT = flags.DEFINE_string("output", None, "File to write, .safetensors.")
 
 
 def _demucs(state, model):
@@ -35,22 +34,40 @@ def _demucs(state, model):
 _IMPORTERS = {"demucs": _demucs, "umx": open_unmix_weights.from_state_dict}
 
 
-def _main(argv: list[str]) -> None:
-  if len(argv) > 1:
-    raise UserError(f"unexpected argument {argv[1]!r}; options start with --")
-  for flag in (_CONFIG, _WEIGHTS, _OUTPUT):
-    if flag.value is None:
-      raise UserError(f"--{flag.name} is missing; see --help")
-  config, weights = _CONFIG.value, Path(_WEIGHTS.value)
+def import_weights(
+  config: ml_collections.ConfigDict, source: Path, target: Path
+) -> None:
+  """Writes the model file `target` with the weights of `source`.
+
+  Raises:
+    UserError: the configuration cannot work, or is not that of the weights.
+  """
   check_config.check(config)
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
-  variables = convert(state_dict.load(weights), models.from_config(config))
-  origin = f"imported from {weights.name}"
-  weights.save(Path(_OUTPUT.value), variables, config, 0, origin=origin)
-  print(f"written: {_OUTPUT.value}")
+  variables = convert(state_dict.load(source), models.from_config(config))
+  origin = f"imported from {source.name}"
+  save_model(target, variables, config, 0, origin=origin)
+
+
+def main() -> None:
+  """Runs the command line, see `--help`."""
+  config = config_flags.DEFINE_config_file("config", None, "The network.")
+  source = flags.DEFINE_string("weights", None, "File with a state dictionary.")
+  target = flags.DEFINE_string("output", None, "File to write, .safetensors.")
+
+  def run(argv: list[str]) -> None:
+    if len(argv) > 1:
+      raise UserError(f"unexpected argument {argv[1]!r}; options start with --")
+    for flag in (config, source, target):
+      if flag.value is None:
+        raise UserError(f"--{flag.name} is missing; see --help")
+    import_weights(config.value, Path(source.value), Path(target.value))
+    print(f"written: {target.value}")
+
+  log.setup()
+  with one_line_errors():
+    app.run(run, flags_parser=flags_parser(config))
 
 
 if __name__ == "__main__":
-  log.setup()
-  with one_line_errors():
-    app.run(_main, flags_parser=flag_errors.parser(_CONFIG))
+  main()

@@ -21,12 +21,12 @@ _LEAF = {
   "mean": "running_mean",
   "var": "running_var",
 }
-# Ends of names that hold no weights; the last two are in published files.
+# Endings of names without weights; the last two are in published files.
 _IGNORED = ("num_batches_tracked", "sample_rate", ".window")
 
 
 def _reference_key(path: tuple[str, ...]) -> str:
-  """PyTorch's name of our array at `path`, which starts with its collection."""
+  """Returns PyTorch's name of our array; `path` starts with its collection."""
   _, layer, *leaf = path
   if not leaf:
     return layer
@@ -38,7 +38,7 @@ def _reference_key(path: tuple[str, ...]) -> str:
 def from_state_dict(
   state: Mapping[str, np.ndarray], model: UMX
 ) -> dict[str, Any]:
-  """Variables for `model` from PyTorch's.
+  """Converts PyTorch's variables for `model`.
 
   Args:
     state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
@@ -56,7 +56,7 @@ def from_state_dict(
 
 
 def reference(model: UMX) -> Any:
-  """The PyTorch network that computes what `model` computes.
+  """Makes the PyTorch network that computes what `model` computes.
 
   Returns:
     A `torch.nn.Module`, freshly initialised, that maps `[batch, channels,
@@ -66,7 +66,7 @@ def reference(model: UMX) -> Any:
   Raises:
     ImportError: torch or openunmix is not installed.
   """
-  # Imported by openunmix, but needed for reading files only.
+  # openunmix imports it, but needs it for reading files only.
   sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
   from openunmix.model import OpenUnmix
 
@@ -82,7 +82,7 @@ def reference(model: UMX) -> Any:
 
 
 def _between_transforms(network: Any, size: int, hop: int) -> Any:
-  """`network`, of magnitudes, as a `torch.nn.Module` of audio."""
+  """Wraps `network`, which maps magnitudes, as a module that maps audio."""
   import torch
 
   class Reference(torch.nn.Module):

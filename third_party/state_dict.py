@@ -1,4 +1,4 @@
-"""PyTorch state dictionaries: read without running what is in them; renamed."""
+"""PyTorch state dictionaries: read without running their code, and renamed."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ _LSTM = {
 
 
 def lstm_key(layer: str, leaf: str) -> str:
-  """What `torch.nn.LSTM` calls a parameter of our LSTM.
+  """Returns the name in `torch.nn.LSTM` of a parameter of our LSTM.
 
   Args:
     layer: "layer_0_forward" and the like.
@@ -40,9 +40,9 @@ def convert(
 
   Args:
     state: `{name: tensor.numpy()}` of PyTorch's `state_dict()`.
-    shapes: the tree, with anything that has a shape for leaves.
-    key_of: PyTorch's name of the variable at a path in the tree.
-    ignored: ends of the names that need no place in the tree.
+    shapes: the tree, whose leaves have a shape.
+    key_of: function of a variable's path in the tree to its name in PyTorch.
+    ignored: endings of the names that need no place in the tree.
 
   Returns:
     A tree of float32 arrays like `shapes`.
@@ -73,8 +73,8 @@ def load(path: Path) -> dict[str, np.ndarray]:
   """Reads a state dictionary as NumPy arrays.
 
   Args:
-    path: safetensors, or a file of `torch.save`, for which PyTorch must be
-      installed and which its `weights_only` loader must accept.
+    path: safetensors, or a file of `torch.save` that PyTorch, which must be
+      installed, accepts with `weights_only`.
 
   Raises:
     UserError: the file is missing or damaged, is more than a state
@@ -104,7 +104,7 @@ def _load_safetensors(path: Path) -> dict[str, np.ndarray]:
     raise UserError(f"{path}: damaged ({error})") from None
   except (AttributeError, TypeError) as error:
     raise UserError(
-      f"{path}: numbers of a type that NumPy has not ({error}); save float32"
+      f"{path}: numbers of a type unknown to NumPy ({error}); save float32"
     ) from None
 
 
@@ -113,7 +113,7 @@ def _load_torch(path: Path, torch) -> dict[str, np.ndarray]:
     try:
       state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception:
-      # Of many types, and with pages on how to run what is in the file.
+      # Of many types, with long advice on how to run the code in the file.
       raise UserError(
         f"{path}: damaged, or not a plain state dictionary, and nothing else "
         "is unpickled here; save `model.state_dict()`"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distortion_removal.metrics import vggish
+from distortion_removal.metrics.fad import vggish
 from third_party.state_dict import convert
 
 _LAYERS = {
@@ -32,18 +32,18 @@ def _reference_key(path: tuple[str, ...]) -> str:
 
 
 def from_state_dict(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """Variables for `vggish.VGGish` from PyTorch's.
+  """Converts PyTorch's variables for `vggish.VGGish`.
 
   Args:
     state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
 
   Returns:
-    NumPy arrays, as of `vggish.random_variables`.
+    NumPy arrays, for `vggish.save_weights`.
 
   Raises:
     UserError: an array is missing, left over or of another shape.
   """
-  # All axes are to be reversed but those of height and width.
+  # All axes are reversed but those of height and width.
   state = {
     key: value.swapaxes(2, 3) if value.ndim == 4 else value
     for key, value in state.items()

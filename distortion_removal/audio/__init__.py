@@ -1,1 +1,1 @@
-"""Audio files and signals, whatever they are used for."""
+"""Audio files and signals, for any use."""

@@ -1,18 +1,16 @@
-"""Recordings, made comparable sample by sample.
+"""Recordings made comparable sample by sample, the same way for all metrics.
 
-The rules hold for all metrics, and what was done is logged:
+The log reports what was done:
 
-* Sample rate: the reference's. An estimate of another is resampled to it by
-  soxr VHQ; a metric may resample further, as PEAQ does, to 48 kHz.
-* Channels: as many on both sides, for whether mono stands for the left, the
-  right or both is not for a program to guess; `mono` averages the channels of
-  all files.
-* Lag: one of whole samples is found and removed, see `alignment`. Metrics that
-  hardly notice one get the signals as they are if it is small: what a filter
-  does to the phase looks like a lag. Level and sign stay as they are; whether
-  they count is a metric's own business.
-* Length: what all files have in common is compared, and a warning told where
-  that leaves out more than 5 % of the reference.
+* Sample rate: the reference's. Soxr (VHQ) resamples an estimate of another
+  rate; a metric may resample further, as PEAQ does, to 48 kHz.
+* Channels: both sides need equally many, since mono may stand for the left, the
+  right or both. `mono` averages the channels of all files.
+* Lag: one lag of whole samples is removed, see `alignment`. Metrics that hardly
+  notice a small lag compare the files as they are: what a filter does to the
+  phase looks like a lag. Level and sign stay; metrics decide on those.
+* Length: the common part is compared, with a warning if it leaves out more than
+  5 % of the reference.
 """
 
 import dataclasses
@@ -27,18 +25,18 @@ from distortion_removal.audio.resampling import resample
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 
-_COMPLETE = 0.95
+_MIN_SHARE = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-  """A recording, at the rate of the reference.
+  """A recording at the rate of the reference.
 
   Attributes:
-    path: of the file.
+    path: the file.
     audio: `[time, channels]` float32.
-    sample_rate: of the audio, in Hz.
-    resampled_from: the file's own rate, where that is another.
+    sample_rate: the audio's rate, in Hz.
+    resampled_from: the file's own rate, if it differs.
     lag_samples: how much it comes after the reference, at `sample_rate`.
   """
 
@@ -48,8 +46,8 @@ class Track:
   resampled_from: int | None = None
   lag_samples: int = 0
 
-  def done(self) -> dict:
-    """What was done to the file, for JSON."""
+  def changes(self) -> dict:
+    """Returns what was done to the file, for JSON."""
     return {
       "resampled_from": self.resampled_from,
       "lag_samples": self.lag_samples,
@@ -57,17 +55,18 @@ class Track:
 
 
 def check_files(paths: Sequence[Path], mono: bool) -> int:
-  """Reads every file once, so that what is wrong is told before any work.
+  """Reads every file once, to report a bad one before any work.
 
   Args:
-    paths: the reference comes first.
-    mono: whether the means of the channels are compared.
+    paths: the files, the reference first.
+    mono: whether to average the channels.
 
   Returns:
-    The channels to compare.
+    The number of channels to compare.
 
   Raises:
-    UserError: a file cannot be used, or has other channels than the reference.
+    UserError: a file cannot be used, or its channel count is not the
+      reference's.
   """
   counts = {}
   for path in dict.fromkeys(paths):
@@ -83,68 +82,50 @@ def check_files(paths: Sequence[Path], mono: bool) -> int:
   return 1 if mono else counts[paths[0]]
 
 
-def load(path: Path, *, mono: bool = False) -> Track:
-  """Reads the reference.
-
-  Args:
-    path: any file that libsndfile reads.
-    mono: whether to take the mean of its channels.
-
-  Raises:
-    UserError: it cannot be used, see `audio_io.read`.
-  """
+def load_reference(path: Path, *, mono: bool = False) -> Track:
+  """Reads the reference; `mono` averages its channels."""
   audio, sample_rate = files.read(path)
   if mono:
     audio = audio.mean(axis=1, keepdims=True)
   return Track(path, audio, sample_rate)
 
 
-def load_beside(
+def load_estimate(
   path: Path, reference: Track, *, max_lag_seconds: float, mono: bool = False
 ) -> Track:
-  """Reads a file, at the reference's rate, and finds its lag.
+  """Reads a file at the reference's rate, and finds its lag.
 
   Args:
     path: any file that libsndfile reads.
-    reference: has as many channels.
+    reference: the track to compare with, of as many channels.
     max_lag_seconds: the largest lag to look for; 0 leaves the file as it is.
-    mono: whether to take the mean of its channels.
-
-  Raises:
-    UserError: it cannot be used, see `audio_io.read`.
+    mono: whether to average the channels.
   """
-  track = load(path, mono=mono)
-  audio = resample(track.audio, track.sample_rate, reference.sample_rate)
-  lag = find_lag(
-    audio,
-    reference.audio,
-    max_lag=round(max_lag_seconds * reference.sample_rate),
-  )
-  resampled_from = None
-  if track.sample_rate != reference.sample_rate:
-    resampled_from = track.sample_rate
+  own, rate = load_reference(path, mono=mono), reference.sample_rate
+  audio = resample(own.audio, own.sample_rate, rate)
+  resampled_from = None if own.sample_rate == rate else own.sample_rate
+  if resampled_from:
     logger.info(
-      "%s: resampled from %d to %d Hz, the reference's rate",
-      path,
-      resampled_from,
-      reference.sample_rate,
+      f"{path}: resampled from {resampled_from} to {rate} Hz, the reference's "
+      "rate"
     )
+  lag = find_lag(audio, reference.audio, max_lag=round(max_lag_seconds * rate))
   if lag:
     side = "late" if lag > 0 else "early"
-    logger.info("%s: %d samples %s, which is undone", path, abs(lag), side)
-  return Track(path, audio, reference.sample_rate, resampled_from, lag)
+    logger.info(f"{path}: {abs(lag)} samples {side}, which is undone")
+  return Track(path, audio, rate, resampled_from, lag)
 
 
 def compared_parts(
   reference: Track, estimate: Track, *others: Track
 ) -> list[np.ndarray]:
-  """What all have in common, without their lags; tells what is left out.
+  """Cuts all tracks to their common part, without lags, and logs what is lost.
 
   Returns:
-    `[time, channels]` of one length for each.
+    `[time, channels]` for each track, of one length.
 
   Raises:
-    UserError: there is nothing in common.
+    UserError: there is no common part.
   """
   tracks = (reference, estimate, *others)
   parts = common_part(
@@ -155,33 +136,28 @@ def compared_parts(
       f"{estimate.path}: too short to compare with {reference.path}: no "
       "sample of it has a counterpart"
     )
-  _tell_of_parts(reference, estimate, parts)
+  _log_losses(reference, estimate, parts)
   return parts
 
 
-def _tell_of_parts(
+def _log_losses(
   reference: Track, estimate: Track, parts: Sequence[np.ndarray]
 ) -> None:
   common, whole = len(parts[0]), len(reference.audio)
-  if common < _COMPLETE * whole:
+  if common < _MIN_SHARE * whole:
+    share = f"{100 * common / whole:.1f} %"
     logger.warning(
-      "%s: only %.1f %% of the reference has a counterpart",
-      estimate.path,
-      100.0 * common / whole,
+      f"{estimate.path}: only {share} of the reference has a counterpart"
     )
   elif {common} != {whole, len(estimate.audio) - abs(estimate.lag_samples)}:
-    logger.info(
-      "%s: what both have is compared, %.3f s",
-      estimate.path,
-      common / reference.sample_rate,
-    )
+    seconds = f"{common / reference.sample_rate:.3f} s"
+    logger.info(f"{estimate.path}: what both have is compared, {seconds}")
   for track, part in zip((reference, estimate), parts, strict=False):
     if not part.any():
-      logger.warning("%s: only silence where it is compared", track.path)
+      logger.warning(f"{track.path}: only silence where it is compared")
   silent = np.flatnonzero(~parts[0].any(axis=0))
   if 0 < len(silent) < parts[0].shape[1]:
     logger.warning(
-      "%s: channel %d is silent; PEAQ finds it perfect where it stays so",
-      reference.path,
-      silent[0] + 1,
+      f"{reference.path}: channel {silent[0] + 1} is silent; PEAQ finds it "
+      "perfect where it stays so"
     )

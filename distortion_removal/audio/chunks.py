@@ -1,11 +1,10 @@
-"""A network on audio of any length, in constant memory.
+"""Applies a network to audio of any length, in constant memory.
 
-The audio is cut into overlapping chunks of one static length, and each chunk
-goes through the network. Where the overlap covers all that an output sample
-depends on, the outputs are cut where they are exact: the result is that of the
-whole recording at once. Else, neighbours are joined by a cross-fade whose
-weights add up to one (a partition of unity): where the network is the
-identity, so is this.
+The audio is cut into overlapping chunks of one static length, which go through
+the network one by one. Where the overlap covers all that an output sample
+depends on, only exact outputs are kept: the result is that of the whole
+recording at once. Otherwise a cross-fade joins neighbours; its weights add up
+to one, so that an identity stays an identity.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +16,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 
 def fade_in(length: int) -> np.ndarray:
-  """A raised-cosine fade, `[length, 1]`; it and its reverse add up to one."""
+  """Returns a raised cosine `[length, 1]`; with its reverse it sums to one."""
   phase = (np.arange(length, dtype=np.float32) + 0.5) / length
   return (0.5 - 0.5 * np.cos(np.pi * phase))[:, None].astype(np.float32)
 
@@ -34,13 +33,13 @@ def apply_to_stream(
   """Applies a function of fixed-length audio to a stream of blocks.
 
   Args:
-    function: `[batch, chunk, channels]` to the same shape.
+    function: maps `[batch, chunk, channels]` to the same shape.
     blocks: `[batch, time, channels]` each, of any lengths.
     chunk: samples the function sees at a time.
     overlap: samples that neighbouring chunks share, at most half a chunk.
-    hop: chunks begin at multiples of it if that leaves such an overlap; what
-      the function does moves with its input by so many samples.
-    context: samples before and after an output sample that it depends on; None
+    hop: samples by which the input must move for the output to move with it.
+      Chunks begin at multiples of it, if that leaves enough overlap.
+    context: samples before and after an output sample on which it depends; None
       if it depends on the whole chunk.
 
   Yields:
@@ -71,11 +70,11 @@ def _cut(
 ) -> Iterator[np.ndarray]:
   """Joins the exact parts of the outputs.
 
-  The last chunk ends with the audio, but for what a whole hop lacks: what
-  follows is then padding as the whole recording gets it.
+  The last chunk ends with the audio, padded to whole hops: so is the whole
+  recording.
   """
   before = context[0]
-  held, start = None, 0  # as in `_cross_fade`
+  held, start = None, 0  # As in `_cross_fade`.
   for block in blocks:
     held = block if held is None else np.concatenate([held, block], axis=1)
     while held.shape[1] - start > chunk:
@@ -98,11 +97,11 @@ def _cut(
 def _short(
   function: Function, audio: np.ndarray, chunk: int, context: tuple[int, int]
 ) -> np.ndarray:
-  """A recording, of whole hops, that is shorter than a chunk.
+  """Applies a function to whole hops of audio that are less than a chunk.
 
-  At the beginning of a chunk its first part comes out exactly, at the end of
-  one its last part: no program is compiled for its length. Only a recording
-  shorter than the context needs one; such have few lengths.
+  Nothing is compiled for their length: at the beginning of a chunk their first
+  part comes out exactly, at its end their last part. Only audio shorter than
+  the context, which has few lengths, needs a program of its own.
   """
   length, (before, after) = audio.shape[1], context
   if length < before + after:
@@ -114,20 +113,16 @@ def _short(
 
 
 def _cross_fade(
-  function: Function,
-  blocks: Iterable[np.ndarray],
-  chunk: int,
-  overlap: int,
+  function: Function, blocks: Iterable[np.ndarray], chunk: int, overlap: int
 ) -> Iterator[np.ndarray]:
   """Fades from each output into the next.
 
-  The last chunk is moved back so that it ends with the audio; audio shorter
-  than one chunk is extended by reflection. The function is therefore never
-  shown padding with zeros, which would shift its input statistics.
+  The last chunk is moved back to end with the audio, and audio shorter than a
+  chunk is extended by reflection: zeros would shift the input's statistics.
   """
   hop = chunk - overlap
   fade = fade_in(overlap) if overlap else np.zeros((0, 1), np.float32)
-  held, start, tail = None, 0, None  # `held` begins `start` before the chunk
+  held, start, tail = None, 0, None  # `held` begins `start` before the chunk.
   for block in blocks:
     held = block if held is None else np.concatenate([held, block], axis=1)
     while held.shape[1] - start > chunk:
@@ -165,15 +160,6 @@ def _last(function: Function, held: np.ndarray, chunk: int) -> np.ndarray:
 def apply_chunked(
   function: Function, audio: np.ndarray, **chunking: Any
 ) -> np.ndarray:
-  """`apply_to_stream` for audio that is in memory.
-
-  Args:
-    function: `[batch, chunk, channels]` to the same shape.
-    audio: `[batch, time, channels]`.
-    **chunking: as for `apply_to_stream`.
-
-  Returns:
-    `[batch, time, channels]`.
-  """
+  """Applies `apply_to_stream` to `[batch, time, channels]` in memory."""
   outputs = apply_to_stream(function, [audio], **chunking)
   return np.concatenate([np.asarray(block) for block in outputs], axis=1)

@@ -1,8 +1,8 @@
-"""Audio files in and out, in blocks of bounded memory.
+"""Reads and writes audio files in blocks of bounded memory.
 
-What cannot be used (no audio, cut short, NaN) is an error that names the file
-and the reason. Audio is `[time, channels]` float32, or float64 where that is
-asked for.
+Audio is `[time, channels]` float32, or float64 on request. A file that cannot
+be used (not audio, cut short, NaN) raises an error with its name and the
+reason.
 """
 
 import contextlib
@@ -12,13 +12,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from distortion_removal.audio.integrity import AudioFileError, open_whole
+from distortion_removal.audio import integrity
+from distortion_removal.audio.integrity import AudioFileError
+from distortion_removal.common.files import replacing
 
 FORMATS = {
   ".wav": "WAV",
@@ -35,28 +36,32 @@ FORMATS = {
 BLOCK_FRAMES = 1 << 16
 
 
-@dataclass(frozen=True)
-class Reader:
-  """An audio file: what its header says, and its samples in blocks.
+class Reader(soundfile.SoundFile):
+  """An audio file open for reading once, front to back.
 
-  `frames` are samples a channel; `format` and `subtype` are libsndfile's names.
+  Its header's `frames` (samples per channel), `sample_rate`, `channels` and
+  `subtype` stay readable when it is closed.
   """
 
-  path: Path
-  frames: int
-  sample_rate: int
-  channels: int
-  format: str
-  subtype: str
-  _file: soundfile.SoundFile = field(repr=False)
+  def __init__(self, path: Path):
+    super().__init__(os.fsencode(path))  # As bytes: any name is possible.
+    self.path = path
+    self.sample_rate = self.samplerate
+
+  def seekable(self) -> bool:
+    """Returns False, for soundfile would seek to where it is after each block.
+
+    That makes libsndfile's MP3 decoder drop the bits it carries over: errors up
+    to full scale at every block.
+    """
+    return False
 
   def blocks(
     self, frames: int = BLOCK_FRAMES, *, dtype: str = "float32"
   ) -> Iterator[np.ndarray]:
-    """Yields the audio, once, in blocks of `frames`; the last may be shorter.
+    """Yields the audio in blocks `[frames, channels]`, the last one shorter.
 
-    Yields:
-      `[time, channels]` of `dtype`; "float64" holds any sample format exactly.
+    A `dtype` of "float64" holds any sample format exactly.
 
     Raises:
       AudioFileError: the data end early, or a sample is NaN or infinite.
@@ -64,7 +69,7 @@ class Reader:
     position = 0
     while position < self.frames:
       try:
-        block = self._file.read(frames, dtype=dtype, always_2d=True)
+        block = self.read(frames, dtype=dtype, always_2d=True)
       except soundfile.LibsndfileError:
         block = np.zeros((0, self.channels), dtype)
       if not len(block):
@@ -76,42 +81,43 @@ class Reader:
       yield block
 
 
-@contextlib.contextmanager
-def open_reader(path: str | os.PathLike) -> Iterator[Reader]:
+def open_reader(path: str | os.PathLike) -> Reader:
   """Opens an audio file of any format that libsndfile knows.
 
   Raises:
-    AudioFileError: the file is missing, empty, not audio, truncated as far as
-      its header tells, or holds no samples.
+    AudioFileError: the file is missing, empty, not audio, without samples, or
+      truncated according to its header.
   """
   path = Path(path)
-  with open_whole(path) as file:
-    yield Reader(
-      path=path,
-      frames=file.frames,
-      sample_rate=file.samplerate,
-      channels=file.channels,
-      format=file.format,
-      subtype=file.subtype,
-      _file=file,
-    )
+  try:
+    with path.open("rb") as file:
+      is_empty = not file.read(1)
+  except OSError as error:
+    raise AudioFileError(path, error.strerror.lower()) from None
+  if is_empty:
+    raise AudioFileError(path, "empty file")
+  try:
+    reader = Reader(path)
+  except (soundfile.LibsndfileError, TypeError) as error:
+    # 1: SF_ERR_UNRECOGNISED_FORMAT. TypeError: .raw files have no header.
+    reason = "truncated or damaged header"
+    if getattr(error, "code", 1) == 1:
+      reason = "not audio in a known format"
+    raise AudioFileError(path, reason) from None
+  if reason := integrity.defect(reader, path):
+    reader.close()
+    raise AudioFileError(path, reason)
+  return reader
 
 
 def info(path: str | os.PathLike) -> Reader:
-  """Reads the header; the reader comes back closed, errors as `open_reader`."""
+  """Reads the header, and returns a closed reader."""
   with open_reader(path) as reader:
     return reader
 
 
 def read(path: str | os.PathLike) -> tuple[np.ndarray, int]:
-  """Reads a whole audio file.
-
-  Returns:
-    Audio `[time, channels]` float32 and its sample rate in Hz.
-
-  Raises:
-    AudioFileError: as `open_reader` and `Reader.blocks`.
-  """
+  """Reads a file: `[time, channels]` float32 and the sample rate in Hz."""
   with open_reader(path) as reader:
     return np.concatenate(list(reader.blocks())), reader.sample_rate
 
@@ -135,16 +141,13 @@ def write_blocks(
   *,
   subtype: str | None = None,
 ) -> None:
-  """Writes consecutive blocks to an audio file.
-
-  The file is written beside its place and renamed once it is complete, so a
-  run that fails leaves neither half a file nor a lost old one.
+  """Writes consecutive blocks to an audio file, which is whole or not there.
 
   Args:
-    path: its suffix decides the format.
+    path: the file; its suffix decides the format.
     blocks: `[time, channels]` float32 or float64.
     sample_rate: in Hz.
-    channels: how many.
+    channels: number of channels.
     subtype: libsndfile's name of the sample format ('PCM_24', 'FLOAT'); None
       takes the format's usual one. Integer formats clip at ±1.
 
@@ -154,23 +157,22 @@ def write_blocks(
     OSError: the disk is full, or the folder cannot be written.
   """
   path = Path(path)
-  partial = path.with_name(f".{path.name}.partial")
-  if not path.parent.is_dir():
-    raise AudioFileError(path, "the folder to write to does not exist")
-  try:
-    partial.touch()  # the system says why it cannot; libsndfile does not
-    place = os.fsencode(partial)
+  check_format(path, sample_rate, channels, subtype)
+  with replacing(path) as partial:
+    partial.touch()  # The system says why it cannot; libsndfile does not.
     with (
       _disk_errors(path),
-      _create(path, place, sample_rate, channels, subtype) as file,
+      _create(path, partial, sample_rate, channels, subtype) as file,
     ):
       for block in blocks:
         if not np.isfinite(block).all():
           raise AudioFileError(path, "not written: NaN or infinite samples")
         file.write(block)
-    partial.replace(path)
-  finally:
-    partial.unlink(missing_ok=True)
+
+
+def _check_folder(path: Path) -> None:
+  if not path.parent.is_dir():
+    raise AudioFileError(path, "the folder to write to does not exist")
 
 
 @contextlib.contextmanager
@@ -190,14 +192,16 @@ def check_format(
   """Checks, before any work, that `write_blocks` could write such a file.
 
   Raises:
-    AudioFileError: the format is unknown or cannot hold this audio.
+    AudioFileError: the format is unknown or cannot hold this audio, or the
+      folder is missing.
   """
+  _check_folder(Path(path))
   _create(Path(path), io.BytesIO(), sample_rate, channels, subtype).close()
 
 
 def _create(
   path: Path,
-  place: bytes | io.BytesIO,
+  place: Path | io.BytesIO,
   sample_rate: int,
   channels: int,
   subtype: str | None,
@@ -209,8 +213,9 @@ def _create(
   if subtype is None and suffix == ".opus":
     subtype = "OPUS"
   try:
+    # A path as bytes: any name is possible.
     return soundfile.SoundFile(
-      place,
+      os.fsencode(place) if isinstance(place, Path) else place,
       "w",
       sample_rate,
       channels,
@@ -222,42 +227,37 @@ def _create(
     raise AudioFileError(path, f"the format cannot hold {wanted}") from None
 
 
-@dataclass(frozen=True)
-class Scratch:
-  """Audio kept on disk between two passes, see `scratch_file`."""
+class Scratch(soundfile.SoundFile):
+  """Audio kept on disk between two passes; see `scratch_file`."""
 
-  _file: soundfile.SoundFile
-  _path: Path
-  _dtype: str
-
-  def write(self, block: np.ndarray) -> None:
+  def write(self, data: np.ndarray) -> None:
     """Appends `[time, channels]`."""
-    with _disk_errors(self._path):
-      self._file.write(block)
+    with _disk_errors(Path(self.name)):
+      super().write(data)
 
   def read_blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
     """Yields all that was written, in blocks of `frames`."""
-    self._file.seek(0)
-    return self._file.blocks(frames, dtype=self._dtype, always_2d=True)
+    self.seek(0)
+    dtype = "float64" if self.subtype == "DOUBLE" else "float32"
+    return self.blocks(frames, dtype=dtype, always_2d=True)
 
 
 @contextlib.contextmanager
 def scratch_file(
-  beside: str | os.PathLike,
+  target: str | os.PathLike,
   sample_rate: int,
   channels: int,
   *,
   dtype: str = "float32",
 ) -> Iterator[Scratch]:
-  """Opens a file of `dtype` in the folder of `beside`, removed on leaving."""
+  """Opens a temporary file of `dtype` in the folder of the file `target`."""
   subtype = {"float32": "FLOAT", "float64": "DOUBLE"}[dtype]
-  folder = Path(beside).parent
-  if not folder.is_dir():
-    raise AudioFileError(beside, "the folder to write to does not exist")
+  folder = Path(target).parent
+  _check_folder(Path(target))
   with (
-    tempfile.NamedTemporaryFile(dir=folder, prefix=".scratch-") as place,
-    soundfile.SoundFile(
-      place.name, "w+", sample_rate, channels, subtype, format="W64"
-    ) as file,
+    tempfile.NamedTemporaryFile(dir=folder, prefix=".scratch-") as file,
+    Scratch(
+      file.name, "w+", sample_rate, channels, subtype, format="W64"
+    ) as scratch,
   ):
-    yield Scratch(file, Path(place.name), dtype)
+    yield scratch

@@ -1,7 +1,7 @@
-"""Overlapping frames of signals, and signals of frames.
+"""Splits signals into overlapping frames, and adds frames up to signals.
 
-By slices of blocks of a hop: their gradients are slices again, fast where
-those of gathered samples are not.
+Both slice blocks of one hop. The gradient of a slice is a slice again, much
+faster than that of gathered samples.
 """
 
 import jax
@@ -10,15 +10,12 @@ import numpy as np
 
 
 def split_frames(signal: jax.Array, size: int, hop: int) -> jax.Array:
-  """Frames that begin every `hop` samples, as many as fit.
+  """Splits `[…, time]` into `[…, (time - size) // hop + 1, size]`.
 
   Args:
-    signal: `[…, time]`, at least `size` of time.
+    signal: at least `size` samples long.
     size: samples of a frame.
-    hop: samples between frames.
-
-  Returns:
-    `[…, (time - size) // hop + 1, size]`.
+    hop: samples from one frame's start to the next.
   """
   *outer, time = signal.shape
   count, overlap = (time - size) // hop + 1, -(-size // hop)
@@ -32,14 +29,9 @@ def split_frames(signal: jax.Array, size: int, hop: int) -> jax.Array:
 def overlap_add(
   frames: jax.Array | np.ndarray, hop: int
 ) -> jax.Array | np.ndarray:
-  """Adds up frames that begin every `hop` samples: `split_frames` transposed.
+  """Adds up `[…, count, size]` to `[…, (count - 1) * hop + size]`.
 
-  Args:
-    frames: `[…, count, size]`; NumPy's arrays stay such.
-    hop: samples between frames.
-
-  Returns:
-    `[…, (count - 1) * hop + size]`.
+  The transpose of `split_frames`; NumPy arrays stay NumPy arrays.
   """
   numpy = np if isinstance(frames, np.ndarray) else jnp
   *outer, count, size = frames.shape

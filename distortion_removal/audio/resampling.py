@@ -1,11 +1,11 @@
-"""Sample rates: soxr, of a whole recording or block by block."""
+"""Resampling by soxr, of whole recordings or block by block."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import soxr
 
-_QUALITY = "VHQ"  # linear phase without delay; a sine errs by less than 1e-6
+_QUALITY = "VHQ"  # Linear phase without delay; sines err by less than 1e-6.
 
 
 def resample(audio: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
@@ -21,10 +21,10 @@ def resample(audio: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
 def resample_blocks(
   blocks: Iterable[np.ndarray], rate_in: int, rate_out: int
 ) -> Iterator[np.ndarray]:
-  """Resamples consecutive `[time, channels]` blocks as `resample` the whole.
+  """Resamples consecutive blocks to what `resample` makes of the whole.
 
   Yields:
-    `[time, channels]` float32, of lengths that vary.
+    `[time, channels]` float32 blocks of varying lengths.
   """
   if rate_in == rate_out:
     yield from blocks

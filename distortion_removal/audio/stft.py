@@ -1,7 +1,7 @@
 """The short-time Fourier transform that networks, masks and losses share.
 
-A periodic Hann window, frames centred on multiples of the hop and the signal
-continued by reflection: what `torch.stft` and `librosa.stft` compute by
+It has a periodic Hann window and frames centred on multiples of the hop, with
+the signal continued by reflection, as `torch.stft` and `librosa.stft` by
 default. The inverse divides by the sum of the squared windows (Griffin and
 Lim, 1984, eq. 6), so that it undoes the transform.
 """
@@ -17,7 +17,7 @@ from distortion_removal.audio.framing import overlap_add, split_frames
 def window(
   length: int, size: int | None = None, dtype: npt.DTypeLike = np.float32
 ) -> np.ndarray:
-  """Periodic Hann window of `length`, centred in zeros up to `size`."""
+  """Returns a periodic Hann window, centred in zeros up to `size`."""
   hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
   left = ((size or length) - length) // 2
   right = (size or length) - length - left
@@ -25,7 +25,7 @@ def window(
 
 
 def frame_count(length: int, hop: int) -> int:
-  """Frames of a signal of `length` samples."""
+  """Returns the number of frames of a signal of `length` samples."""
   return 1 + length // hop
 
 
@@ -37,17 +37,17 @@ def stft(
   window_length: int | None = None,
   length: jax.Array | None = None,
 ) -> jax.Array:
-  """Short-time Fourier transform, not normalised.
+  """Computes the short-time Fourier transform, not normalised.
 
   Args:
-    audio: `[batch, time, channels]` float32; reflected at its ends, as often
-      as it takes where it is shorter than half a frame.
+    audio: `[batch, time, channels]` float32, reflected at its ends, repeatedly
+      if it is shorter than half a frame.
     size: samples of a frame, an even number.
-    hop: samples between frames.
-    window_length: of the Hann window, at most `size`; None: `size`.
-    length: samples of the signal, if what follows in `audio` is no part of it:
-      one program serves many lengths. Only `frame_count(length, hop)` frames
-      are those of the signal, then. None: all.
+    hop: samples from one frame to the next.
+    window_length: samples of the Hann window; None: `size`.
+    length: samples of the signal, if padding follows it in `audio`, so that one
+      program serves many lengths; only the first `frame_count(length, hop)`
+      frames are the signal's, then. None: all.
 
   Returns:
     `[batch, channels, 1 + time // hop, size // 2 + 1]` complex64.
@@ -63,7 +63,7 @@ def stft(
 
 
 def _reflected(time: jax.Array, length: jax.Array) -> jax.Array:
-  """Where in a signal a time is found that may lie before or after it."""
+  """Reflects times before and after a signal into it."""
   period = jnp.maximum(2 * (length - 1), 1)
   time = time % period
   return jnp.minimum(time, period - time)
@@ -77,17 +77,17 @@ def istft(
   window_length: int | None = None,
   frames: jax.Array | None = None,
 ) -> jax.Array:
-  """The inverse of `stft`; of a changed spectrum, the nearest signal's.
+  """Inverts `stft`; a changed spectrum gives the nearest signal.
 
   Args:
     spectrum: `[batch, channels, frames, size // 2 + 1]` complex64.
-    hop: samples between frames, at most half of the window.
+    hop: samples from one frame to the next, at most half of the window.
     length: samples of the result, less than `frames * hop`.
     window_length: as in `stft`.
-    frames: how many of the frames are the signal's; None: all.
+    frames: number of leading frames that are the signal's; None: all.
 
   Returns:
-    `[batch, length, channels]` float32; zeros where no frame is the signal's.
+    `[batch, length, channels]` float32, zero beyond the signal's frames.
   """
   size = 2 * (spectrum.shape[-1] - 1)
   weights = window(window_length or size, size)

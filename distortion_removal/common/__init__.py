@@ -1,1 +1,1 @@
-"""What every part of the package may use: errors, files, devices, logging."""
+"""Errors, files, devices and logging, for all of the package."""

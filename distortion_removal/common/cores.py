@@ -1,9 +1,8 @@
-"""How many cores this process may use, and whether with processes of its own.
+"""Cores that this process may use, and whether it may start processes.
 
-A spawned process imports the program's `__main__` anew. Our commands can be
-imported; a user's script that has no `if __name__ == "__main__"` would run
-again from its start. So a library call stays in its process unless it is told
-a number, and only commands lift that.
+A spawned process imports the program's `__main__` anew, and a user's script
+without `if __name__ == "__main__"` would run again from its start. So library
+calls stay in one process unless given a number; our commands lift that.
 """
 
 import os
@@ -12,18 +11,18 @@ _can_spawn = False
 
 
 def available() -> int:
-  """The cores that the process is allowed to run on."""
-  if hasattr(os, "sched_getaffinity"):  # Not everywhere.
+  """Returns the number of cores that the process may run on."""
+  if hasattr(os, "sched_getaffinity"):  # Linux only.
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
 
 
 def allow_processes() -> None:
-  """Says that `__main__` can be imported anew; commands call it once."""
+  """Declares that `__main__` can be imported anew; commands call it once."""
   global _can_spawn
   _can_spawn = True
 
 
 def default_jobs() -> int:
-  """What `jobs` is to work nobody chose it for: 1, or 0: as many as pay."""
+  """Returns the default of `jobs`: 1, or 0 to choose by the amount of work."""
   return 0 if _can_spawn else 1

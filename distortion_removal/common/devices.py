@@ -1,4 +1,4 @@
-"""Devices and processes: the only file that knows how work is spread.
+"""Spreads work over devices and processes; no other file does.
 
 The train state is replicated, not stacked: it goes into `jax.pmap` with
 `in_axes=None` and comes out with `out_axes=None`, so that it looks the same on
@@ -29,7 +29,7 @@ def _sharding(*spec: str) -> NamedSharding:
 
 
 def batch_sharding() -> NamedSharding:
-  """Sharding of `[devices, batch, …]` arrays: a slice to each local device."""
+  """Returns the sharding of `[devices, batch, …]` over the local devices."""
   return _sharding(AXIS)
 
 
@@ -47,14 +47,14 @@ def split_batch(tree: Any) -> Any:
 
 
 def join_batch(tree: Any) -> Any:
-  """The reverse of `split_batch`, as NumPy arrays on the host."""
+  """Reverses `split_batch`, to NumPy arrays on the host."""
   return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), tree)
 
 
 def map_train(function: Callable) -> Callable:
   """Compiles `(state, batch) -> (state, metrics)` over all devices.
 
-  The state is replicated and its memory reused; `function` must reduce over
+  The state is replicated and its memory reused. `function` must reduce over
   `AXIS` whatever has to be equal on all devices.
   """
   return jax.pmap(
@@ -74,16 +74,13 @@ def map_eval(function: Callable) -> Callable:
 def in_batches(
   function: Callable[..., jax.Array], size: int
 ) -> Callable[..., np.ndarray]:
-  """Gives a function any number of items, in batches of one static size.
+  """Wraps a function to take any number of items, at least one.
 
   Args:
-    function: jitted, of arrays `[batch, …]` to one such array, each item apart
-      from the others; what else it needs is replicated, see `replicate`.
-    size: of a batch; it is rounded up to a multiple of the local devices, over
-      which the items are spread.
-
-  Returns:
-    The function of NumPy arrays `[items, …]`, at least one item.
+    function: jitted, maps arrays `[batch, …]` to one such array, item by item;
+      what else it needs is replicated, see `replicate`.
+    size: items in a batch, rounded up to a multiple of the local devices, over
+      which they are spread.
   """
   sharding = batch_sharding()
   size += -size % jax.local_device_count()
@@ -92,7 +89,7 @@ def in_batches(
     outputs = []
     for start in range(0, len(arrays[0]), size):
       batch = [_filled(x[start : start + size], size) for x in arrays]
-      # All are under way before the first is waited for.
+      # Not waited for: all batches are under way at once.
       outputs.append(function(*jax.device_put(batch, sharding)))
     whole = np.concatenate([np.asarray(output) for output in outputs])
     return whole[: len(arrays[0])]
@@ -101,17 +98,13 @@ def in_batches(
 
 
 def _filled(items: np.ndarray, size: int) -> np.ndarray:
-  """Repeats the last item until there are `size`."""
+  """Repeats the last item up to `size` items."""
   missing = [(0, size - len(items))] + [(0, 0)] * (items.ndim - 1)
   return np.pad(items, missing, mode="edge")
 
 
 def local_batch_size(batch_size: int) -> int:
-  """The share of a global batch that this process loads.
-
-  Raises:
-    UserError: the batch cannot be divided evenly over all devices.
-  """
+  """Returns this process's share of a batch; UserError for uneven shares."""
   devices = jax.device_count()
   if batch_size % devices:
     raise UserError(
@@ -122,15 +115,14 @@ def local_batch_size(batch_size: int) -> int:
 
 
 def process() -> tuple[int, int]:
-  """Which of the processes this is, and how many there are."""
+  """Returns the index of this process, and the number of processes."""
   return jax.process_index(), jax.process_count()
 
 
 def wait_for_all(name: str) -> None:
-  """Waits until all processes have come to the barrier of that name.
+  """Waits until all processes have reached the barrier `name`.
 
-  The processes may be hours apart, which collectives of devices do not wait
-  for.
+  They may be hours apart, too long for collectives of devices.
   """
   if jax.process_count() > 1:
     from orbax.checkpoint import multihost
@@ -140,5 +132,5 @@ def wait_for_all(name: str) -> None:
 
 
 def is_main_process() -> bool:
-  """Whether this process writes the logs."""
+  """Returns whether this process writes the logs."""
   return jax.process_index() == 0

@@ -1,12 +1,14 @@
-"""The one exception that a user's mistake raises, and how it is shown."""
+"""Mistakes of the user: one exception, shown in one line."""
 
 import argparse
 import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn, TypeVar
+
+from absl import flags
 
 T = TypeVar("T")
 
@@ -14,16 +16,12 @@ T = TypeVar("T")
 class UserError(Exception):
   """Something the user can mend: bad input, a missing file, a wrong option.
 
-  The message is one line that says what is wrong, where, and how to mend it.
+  The message is one line that says what is wrong, where, and what to do.
   """
 
 
 def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
-  """Returns what `table` lists as `name`.
-
-  Raises:
-    UserError: no `kind` has that name; the message lists those there are.
-  """
+  """Returns `table[name]`; the UserError for another name lists all names."""
   if name not in table:
     known = ", ".join(sorted(table))
     raise UserError(f"unknown {kind} {name!r}; choose one of: {known}")
@@ -31,7 +29,7 @@ def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
 
 
 class OneLineParser(argparse.ArgumentParser):
-  """Tells a mistake on the command line in one line, without the usage."""
+  """Reports a mistake on the command line in one line, without the usage."""
 
   def error(self, message: str) -> NoReturn:
     """Raises UserError; the message names the option."""
@@ -42,9 +40,9 @@ class OneLineParser(argparse.ArgumentParser):
 def one_line_errors() -> Iterator[None]:
   """Turns what a user can mend into one line on stderr and exit status 1.
 
-  `UserError` and the operating system's own refusals (a folder that cannot be
-  written, a full disk) are a user's business; anything else is a defect of
-  ours and keeps its traceback.
+  That is a `UserError` or a refusal of the operating system (a folder that
+  cannot be written, a full disk); any other error is our defect and keeps its
+  traceback.
   """
   try:
     yield
@@ -53,7 +51,7 @@ def one_line_errors() -> Iterator[None]:
   except KeyboardInterrupt:
     sys.exit("error: interrupted")
   except Exception as error:
-    # Libraries wrap the system's refusal in errors of their own.
+    # Libraries wrap a full disk in errors of their own.
     if os.strerror(errno.ENOSPC) in str(error):
       path = getattr(error, "filename", None)
       where = f" while writing {path}" if path else ""
@@ -61,3 +59,43 @@ def one_line_errors() -> Iterator[None]:
     if not isinstance(error, OSError) or error.filename is None:
       raise
     sys.exit(f"error: {error.filename}: {error.strerror}")
+
+
+def flags_parser(config: flags.FlagHolder) -> Callable[[list[str]], list[str]]:
+  """Returns a `flags_parser` for `absl.app.run` that raises UserErrors.
+
+  It does so for mistakes in the flags, in the configuration file and in the
+  fields that are set.
+
+  Args:
+    config: the flag from `config_flags.DEFINE_config_file`.
+  """
+
+  def parse(words: list[str]) -> list[str]:
+    try:
+      rest = flags.FLAGS(words)
+      # An unreadable file raises only when the configuration is first used.
+      hasattr(config.value, "lock")
+      return rest
+    except (AttributeError, KeyError) as error:
+      raise UserError(f"--config: {_missing_field(error)}") from None
+    except SyntaxError as error:
+      raise UserError(
+        f"--config={error.filename}: not Python: {error}"
+      ) from None
+    except OSError as error:
+      raise UserError(f"--config: {str(error).rpartition('] ')[2]}") from None
+    except flags.Error as error:
+      # It may hold a traceback; the last line says what was wrong.
+      raise UserError(str(error).strip().splitlines()[-1]) from None
+
+  return parse
+
+
+def _missing_field(error: Exception) -> str:
+  cause = error.args[0]
+  if not isinstance(cause, KeyError):
+    return str(cause)
+  # ml_collections proposes a similar name on a line of its own.
+  message = cause.args[0].replace("\nDid", "; did")
+  return f"no such field (configs/default.py has them all): {message}"

@@ -1,4 +1,4 @@
-"""Files and folders written whole or not at all."""
+"""Writes files and folders whole or not at all."""
 
 import contextlib
 import os
@@ -9,19 +9,14 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-  """Yields a place beside `path` that takes its place once all is written.
+  """Yields a free path next to `path`, and moves what is made there to `path`.
 
-  Where the writing fails, what was at `path` is still there, and nothing else
-  is.
+  If that fails, what was at `path` is still there, and nothing else.
 
   Args:
-    path: file or folder to write. The caller makes one of the same kind at the
-      place that is yielded, where nothing is yet.
-
-  Raises:
-    OSError: the disk is full, or the folder above cannot be written.
+    path: file or folder to write.
   """
-  # Names of their own: another process may be writing the same file.
+  # Another process may be writing the same file.
   partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
   try:
     yield partial
@@ -31,11 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-  """Writes a small file whole or not at all; text is stored as UTF-8.
-
-  Raises:
-    OSError: the disk is full, or the folder cannot be written.
-  """
+  """Writes a small file whole or not at all; text is stored as UTF-8."""
   if isinstance(content, str):
     content = content.encode()
   with replacing(path) as partial:

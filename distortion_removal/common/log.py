@@ -1,4 +1,4 @@
-"""Log lines for people: ours on stderr, the libraries' only from warnings."""
+"""Log lines and progress on stderr; of libraries, only their warnings."""
 
 import logging
 import sys
@@ -7,14 +7,14 @@ import absl.logging
 from tqdm import tqdm
 
 logger = logging.getLogger("distortion_removal")
+_PROGRESS_LINES = 10
 
 
 class _Handler(logging.Handler):
-  """Writes above a progress bar where there is one."""
+  """Writes above a progress bar, if there is one."""
 
   def emit(self, record: logging.LogRecord) -> None:
-    # tqdm.write finds the bars by itself; without one it is a plain write.
-    # stderr is looked up late: tests and notebooks replace it.
+    # Looks stderr up late: tests and notebooks replace it.
     tqdm.write(self.format(record), file=sys.stderr)
 
 
@@ -29,3 +29,38 @@ def setup() -> None:
     logger.addHandler(handler)
     logger.propagate = False
   logger.setLevel(logging.INFO)
+
+
+class Progress:
+  """Shows progress of long work: a bar on a terminal, log lines elsewhere.
+
+  Args:
+    total: amount of work.
+    message: the log line, with `%` where the percentage goes.
+    unit: what the bar counts.
+    is_shown: whether to show anything.
+  """
+
+  def __init__(self, total: int, message: str, *, unit: str, is_shown: bool):
+    self._total, self._message, self._done = total, message, 0
+    self._logs = is_shown and not sys.stderr.isatty()
+    self._bar = tqdm(
+      total=total,
+      unit=unit,
+      unit_scale=total > 10_000,
+      disable=self._logs or not is_shown,
+    )
+
+  def __enter__(self) -> "Progress":
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self._bar.close()
+
+  def advance(self, count: int) -> None:
+    """Adds to the work that is done."""
+    before, self._done = self._done, self._done + count
+    self._bar.update(count)
+    lines = [_PROGRESS_LINES * n // self._total for n in (before, self._done)]
+    if self._logs and lines[0] < lines[1]:
+      logger.info(self._message, 100.0 * self._done / self._total)

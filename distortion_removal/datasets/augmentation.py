@@ -1,4 +1,4 @@
-"""What training does to a clean take so that it counts as another one.
+"""Changes of a clean take, so that training counts it as another one.
 
 Only what keeps a pair a pair. Where an effect is applied on the fly, it is
 applied afterwards, so anything goes; of a recorded pair both sides get the
@@ -24,15 +24,15 @@ _SECOND_TAKE_DB = (-12.0, 0.0)
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-  """Which changes are drawn; the defaults are none.
+  """Changes to draw; the defaults are none.
 
   Attributes:
-    gain_db: of both sides, uniform within plus and minus. Only for tasks on
+    gain_db: both sides' gain, uniform within plus and minus. Only for tasks on
       the recording's own scale: where the task fixes the clean peak, the gain
       before the effect is the level, which is drawn anyway.
-    polarity: whether half the examples are inverted. Of an effect that is not
-      symmetric it is the input that is.
-    swap_channels: whether half the examples swap left and right.
+    polarity: half the examples are inverted; where the effect is not
+      symmetric, its input is.
+    swap_channels: half the examples swap left and right.
     speeds: each as likely; speed and pitch change together, as of a tape.
       Resampling is of linear phase and delays nothing.
     sums: share of examples that are sums of two takes: a second one, from any
@@ -47,12 +47,12 @@ class Augmentation:
 
 
 def from_config(data: Any) -> Augmentation:
-  """The augmentation of `config.data`; none if that is of an older version.
+  """Reads the augmentation of `config.data`.
 
   Raises:
     UserError: there is no such change, or a value is of another kind.
   """
-  fields = dict(data.get("augment", {}))
+  fields = dict(data.augment)
   known = [field.name for field in dataclasses.fields(Augmentation)]
   for name in fields:
     if name not in known:
@@ -70,12 +70,7 @@ def from_config(data: Any) -> Augmentation:
 
 
 def check(options: Augmentation, task: Task, channels: int) -> None:
-  """Checks that a task allows an augmentation.
-
-  Args:
-    options: what is to be drawn.
-    task: of the training.
-    channels: of the audio.
+  """Checks that a run's task and channels allow an augmentation.
 
   Raises:
     UserError: a number cannot work, or the pairs would not be the task's.
@@ -106,15 +101,12 @@ def check(options: Augmentation, task: Task, channels: int) -> None:
 
 
 def add_take(record: dict, other: dict, rng: np.random.Generator) -> dict:
-  """A record with another take in it, again at a peak of 1.
+  """Adds another take to a record, again at a peak of 1.
 
   Args:
     record: decides the length and the original `peak`.
     other: shorter, it is set in somewhere; longer, a part of it is used.
     rng: the record's own generator.
-
-  Returns:
-    `clean` `[time, channels]`, `peak` and what else the record has.
   """
   clean = np.asarray(record["clean"], np.float32)
   second = np.asarray(other["clean"], np.float32)
@@ -133,7 +125,7 @@ def add_take(record: dict, other: dict, rng: np.random.Generator) -> dict:
 def factors(
   options: Augmentation, rng: np.random.Generator
 ) -> tuple[np.float32, slice]:
-  """A gain, inversion included, and an order of the channels, drawn."""
+  """Draws a gain, inversion included, and an order of the channels."""
   gain, swapped = 1.0, False
   if options.gain_db:
     gain *= 10 ** (rng.uniform(-options.gain_db, options.gain_db) / 20)
@@ -145,12 +137,12 @@ def factors(
 
 
 def speed_of(options: Augmentation, rng: np.random.Generator) -> float:
-  """The speed of an example, drawn if there are several."""
+  """Draws the speed of an example; 1 if there are none to choose from."""
   return float(rng.choice(options.speeds)) if options.speeds else 1.0
 
 
 def source_length(length: int, speed: float) -> int:
-  """Samples to give to `play` for `length` samples of it."""
+  """Counts the samples that `play` needs for `length` samples of it."""
   if speed == 1.0:
     return length
   return math.ceil((length + 2 * _EDGE) * speed) + 1
@@ -161,8 +153,8 @@ def play(audio: np.ndarray, speed: float, length: int) -> np.ndarray:
 
   Args:
     audio: `[source_length(length, speed), channels]`.
-    speed: twice plays an octave higher.
-    length: wanted, in samples.
+    speed: 2 plays an octave higher.
+    length: samples wanted.
 
   Returns:
     `[length, channels]`, from 128 samples after the beginning, which the

@@ -1,4 +1,12 @@
-"""Audio as a TFDS feature that needs no TensorFlow."""
+"""The record of an excerpt, and audio as a TFDS feature without TensorFlow.
+
+A record holds `clean`, scaled to a peak of 1 and stored in 16 bits; `peak`, its
+original peak, so that `clean * peak` is the recording's own scale; and `id`:
+the recording and the excerpt's number in it. A recorded pair has more, see
+`sources/paired_folder.py`.
+"""
+
+import os
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -14,9 +22,11 @@ class Int16Audio(tfds.features.Tensor):
   takes half the space. ±1 is stored as ±32767, so a peak of 1 stays exact and
   rounding errs by at most 1/65534.
 
+  Prepared data sets name this class by its module.
+
   Args:
     shape: `(time, channels)`; None for a length that varies.
-    doc: documentation of the feature.
+    doc: the feature's documentation.
   """
 
   def __init__(
@@ -44,10 +54,22 @@ class Int16Audio(tfds.features.Tensor):
     return scaled.astype(np.float32) / _FULL_SCALE
 
   def to_json_content(self) -> dict:
-    """What `features.json` keeps of the feature."""
+    """Returns what `features.json` keeps of the feature."""
     return {"shape": [-1 if size is None else size for size in self.shape]}
 
   @classmethod
   def from_json_content(cls, value: dict) -> "Int16Audio":
-    """The feature that `features.json` describes."""
+    """Makes the feature that `features.json` describes."""
     return cls(tuple(None if size == -1 else size for size in value["shape"]))
+
+
+def excerpt_features(channels: int) -> dict:
+  """Returns the features of a clean excerpt."""
+  audio = Int16Audio((None, channels))
+  return {"clean": audio, "peak": np.float32, "id": tfds.features.Text()}
+
+
+def to_example(identity: str, audio: np.ndarray) -> dict:
+  """Makes an example of an excerpt `[time, channels]` that is not all zero."""
+  peak = np.abs(audio).max()
+  return {"clean": audio / peak, "peak": peak, "id": os.fsencode(identity)}

@@ -2,15 +2,11 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import grain
 import numpy as np
 
 from distortion_removal.common.errors import UserError
-
-if TYPE_CHECKING:
-  pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +14,8 @@ class Mixture:
   """Data sets, and how often each is drawn from.
 
   Attributes:
-    sources: of records, by index.
+    sources: the data sets' records, by index.
     weights: one each; only their ratios count, whatever the sizes are.
-
-  Raises:
-    UserError: a weight is not above 0, or a data set is empty.
   """
 
   sources: tuple[Sequence[dict], ...]
@@ -38,31 +31,29 @@ class Mixture:
         raise UserError("a data set to train on is empty; prepare it again")
 
   def draw(self, rng: np.random.Generator) -> dict:
-    """A record by chance: a data set by its weight, then one of its own."""
+    """Draws a record: a data set by its weight, then one of its own."""
     shares = np.array(self.weights) / sum(self.weights)
     source = self.sources[rng.choice(len(shares), p=shares)]
     return source[int(rng.integers(len(source)))]
 
   def stream(self, seed: int) -> grain.MapDataset:
-    """The records in the order of training, by index and without end.
+    """Streams the records in the order of training, by index, without end.
 
     Each data set is shuffled, anew in every epoch of its own, so that none of
     its records comes twice before all have come once. Which data set is next
     is not left to chance: any stretch has the mixture's ratios, to a record.
 
     Args:
-      seed: of the shuffling, and of what is drawn for the records downstream.
+      seed: decides the shuffling, and what is drawn for the records downstream.
     """
+    # One for each data set, or equal ones would be shuffled alike.
+    others = np.random.SeedSequence(seed).generate_state(len(self.sources))
+    seeds = [seed, *map(int, others[1:])]
     streams = [
       # The slice keeps the draws as they were when it was a process's share.
       grain.MapDataset.source(source).seed(own)[:].shuffle().repeat()
-      for source, own in zip(self.sources, self._seeds(seed), strict=True)
+      for source, own in zip(self.sources, seeds, strict=True)
     ]
     if len(streams) == 1:
       return streams[0]
     return grain.MapDataset.mix(streams, self.weights)
-
-  def _seeds(self, seed: int) -> list[int]:
-    """One for each data set, or equal ones would be shuffled alike."""
-    others = np.random.SeedSequence(seed).generate_state(len(self.sources))
-    return [seed, *map(int, others[1:])]

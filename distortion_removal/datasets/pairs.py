@@ -10,6 +10,7 @@ the number of workers, a pipeline restored from its state goes on exactly where
 it was, and all processes together see what a single one would.
 """
 
+import dataclasses
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -33,11 +34,11 @@ _SILENCE_RMS = 1e-3  # relative to the excerpt's peak: −60 dB
 
 
 def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
-  """The degraded side of a batch as a function of the batch.
+  """Makes the function of a batch to its degraded side.
 
   Args:
     task: its effect, set as its options say, is applied to `clean` at `level`
-      with `seed`; of recorded pairs `degraded` is taken.
+      with `seed`; recorded pairs have their `degraded`.
   """
   if task.effect == RECORDED:
     return lambda batch: batch["degraded"]
@@ -47,39 +48,26 @@ def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
   )
 
 
-def scale_to_task(record: dict, task: Task) -> np.ndarray:
-  """Scales a stored excerpt as the task's effect expects it.
+def sides(record: dict, task: Task) -> dict[str, np.ndarray]:
+  """Returns the sides of a pair that are stored, scaled by one factor.
 
   Excerpts are stored at a peak of 1 beside their original peak. The scale is
   that of the whole excerpt: a crop of the result may peak lower.
 
   Args:
-    record: `clean` `[time, channels]` and the scalar `peak`.
+    record: `clean` and `peak`; a recorded pair's also `degraded` and
+      `degraded_peak`.
     task: its `clean_peak` is the wanted peak; None keeps the original scale.
 
   Returns:
-    `[time, channels]` float32.
-  """
-  peak = record["peak"] if task.clean_peak is None else task.clean_peak
-  return np.asarray(record["clean"], np.float32) * np.float32(peak)
-
-
-def sides(record: dict, task: Task) -> dict[str, np.ndarray]:
-  """The sides of a pair that are stored, scaled by one factor.
-
-  Args:
-    record: `clean` and `peak`, of a recorded pair also `degraded` and
-      `degraded_peak`.
-    task: as for `scale_to_task`.
-
-  Returns:
-    `clean` `[time, channels]` float32; of a task of recorded pairs `degraded`
+    `clean` `[time, channels]` float32; for a task of recorded pairs `degraded`
     alike.
 
   Raises:
     UserError: the task is one of recorded pairs, and the record none.
   """
-  found = {"clean": scale_to_task(record, task)}
+  peak = record["peak"] if task.clean_peak is None else task.clean_peak
+  pair = {"clean": np.asarray(record["clean"], np.float32) * np.float32(peak)}
   if task.effect == RECORDED:
     if "degraded" not in record:
       raise UserError(
@@ -90,8 +78,8 @@ def sides(record: dict, task: Task) -> dict[str, np.ndarray]:
     if task.clean_peak is not None:
       scale = scale * (task.clean_peak / record["peak"])
     degraded = np.asarray(record["degraded"], np.float32)
-    found["degraded"] = degraded * np.float32(scale)
-  return found
+    pair["degraded"] = degraded * np.float32(scale)
+  return pair
 
 
 def crop(
@@ -103,12 +91,9 @@ def crop(
   accepted as it is.
 
   Args:
-    audio: `[time, channels]`.
-    length: of the crop, in samples.
+    audio: `[time, channels]`; the crop is `[length, channels]`.
+    length: the crop's, in samples.
     rng: the record's own generator.
-
-  Returns:
-    `[length, channels]`.
   """
   if len(audio) <= length:
     return np.pad(audio, ((0, length - len(audio)), (0, 0)))
@@ -121,30 +106,28 @@ def crop(
   return piece
 
 
+@dataclasses.dataclass(frozen=True)
 class _DrawPair(grain.transforms.RandomMap):
-  """Record → crops of the sides, level and seed."""
+  """Draws crops of the sides, a level and a seed from a record."""
 
-  def __init__(
-    self, task: Task, segment: int, options: Augmentation, takes: Mixture
-  ):
-    self._task = task
-    self._segment = segment
-    self._options = options
-    self._takes = takes
+  task: Task
+  segment: int
+  options: Augmentation
+  takes: Mixture
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict:
-    options = self._options
+    options = self.options
     if options.sums and rng.random() < options.sums:
-      record = augmentation.add_take(record, self._takes.draw(rng), rng)
-    whole = sides(record, self._task)
+      record = augmentation.add_take(record, self.takes.draw(rng), rng)
+    whole = sides(record, self.task)
     speed = augmentation.speed_of(options, rng)
     gain, order = augmentation.factors(options, rng)
     audio = whole["clean"]
     if len(whole) > 1:  # Side by side, both are cut and resampled alike.
       audio = np.concatenate(list(whole.values()), axis=1)
-    length = augmentation.source_length(self._segment, speed)
-    piece = augmentation.play(crop(audio, length, rng), speed, self._segment)
-    level = np.float32(rng.uniform(*self._task.train_levels))
+    length = augmentation.source_length(self.segment, speed)
+    piece = augmentation.play(crop(audio, length, rng), speed, self.segment)
+    level = np.float32(rng.uniform(*self.task.train_levels))
     seed = rng.integers(1 << 32, dtype=np.uint32)
     parts = zip(whole, np.split(piece, len(whole), axis=1), strict=True)
     example = {name: gain * part[:, order] for name, part in parts}
@@ -161,20 +144,20 @@ def training_batches(
   workers: int = 0,
   options: Augmentation | None = None,
 ) -> grain.DatasetIterator:
-  """Endless training batches, already on the devices.
+  """Makes endless training batches, already on the devices.
 
   Args:
     source: random-access records with `clean` and `peak`, or several such.
-    task: what the levels are drawn for, uniformly within `train_levels`.
+    task: levels are drawn uniformly within its `train_levels`.
     segment: samples of a crop.
     batch_size: examples of a batch over all processes and devices.
-    seed: of shuffling, crops, levels and all else.
+    seed: decides shuffling, crops, levels and all else.
     workers: processes that load; 0 loads in threads of this one.
     options: changes of the clean takes; None for none.
 
   Returns:
     Iterator of `clean` `[devices, batch, time, channels]` float32, `level`
-    `[devices, batch]` float32 and `seed` `[devices, batch]` uint32, of recorded
+    `[devices, batch]` float32, `seed` `[devices, batch]` uint32; for recorded
     pairs also `degraded`, shaped as `clean`. Its state can be saved and
     restored. The batches of all processes are, together, those of one.
 
@@ -210,7 +193,7 @@ def training_batches(
 def validation_batch(
   source: Sequence[dict], task: Task, *, segment: int, pairs: int
 ) -> dict[str, np.ndarray]:
-  """A fixed set of validation crops, evenly over excerpts and levels.
+  """Cuts a fixed set of validation crops, evenly over excerpts and levels.
 
   Pair `i` is an excerpt's middle at level `i mod levels`, so the set is the
   same for every run and every method.
@@ -219,11 +202,11 @@ def validation_batch(
     source: random-access records with `clean` and `peak`.
     task: its `evaluation_levels` are used.
     segment: samples of a crop; shorter excerpts are zero-padded.
-    pairs: how many.
+    pairs: number of crops.
 
   Returns:
     `clean` `[pairs, segment, channels]` and `level` `[pairs]` float32, `seed`
-    `[pairs]` uint32, and of recorded pairs `degraded`, shaped as `clean`.
+    `[pairs]` uint32, and for recorded pairs `degraded`, shaped as `clean`.
   """
   levels = task.evaluation_levels
   examples = []
@@ -242,11 +225,11 @@ def validation_batch(
 
 
 def fixed_seed(record: dict, level_index: int) -> np.uint32:
-  """The seed of a record at one of the evaluation levels, the same always."""
+  """Returns a record's seed at an evaluation level, always the same."""
   return np.uint32(zlib.crc32(os.fsencode(record["id"]), level_index))
 
 
 def record_name(record: dict) -> str:
-  """The stored identity of an excerpt as text."""
+  """Returns the name of an excerpt as text."""
   name = record["id"]
   return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,10 +1,9 @@
-"""Per-bin statistics of a data set's degraded spectrograms.
+"""Statistics of a data set's degraded spectrograms, for each frequency bin.
 
-What Open-Unmix scales its input by. They depend on the training split, the
-task and the transform, not on a run: `prepare` computes them once and stores
-them beside the records, as `spectrum_SIZE_HOP.json`; a transform it did not
-think of is added the first time a run asks for it. So are those of an effect
-with options, as `spectrum_SIZE_HOP_OPTIONS.json`.
+Open-Unmix scales its input by them. They depend on the training split, the
+task and the transform, not on a run: the first run that asks for them stores
+them beside the records, as `spectrum_SIZE_HOP.json`, those of an effect with
+options as `spectrum_SIZE_HOP_OPTIONS.json`.
 """
 
 import json
@@ -19,15 +18,15 @@ import numpy as np
 from distortion_removal.audio.stft import stft
 from distortion_removal.common.files import write_whole
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import pairs, stored
+from distortion_removal.datasets import opening, pairs
 from distortion_removal.effects.tasks import Task
 
 if TYPE_CHECKING:
   from distortion_removal.datasets.sources.builder import CleanAudioBuilder
 
 
-def usual_transform(sample_rate: int) -> dict[str, int]:
-  """Size and hop that Open-Unmix has at a rate: the paper's, its package's."""
+def open_unmix_transform(sample_rate: int) -> dict[str, int]:
+  """Returns the size and hop of Open-Unmix: the paper's, or its package's."""
   if sample_rate <= 24_000:
     return {"size": 1024, "hop": 256}
   return {"size": 4096, "hop": 1024}
@@ -40,12 +39,12 @@ def spectrum_statistics(
   hop: int,
   task: Task | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and deviation of the degraded magnitudes of the training split.
+  """Computes mean and deviation of the training split's degraded magnitudes.
 
   Args:
-    builder: of a prepared data set.
-    size: of the transform, in samples.
-    hop: of the transform, in samples.
+    builder: a prepared data set's.
+    size: the transform's size in samples.
+    hop: the transform's hop in samples.
     task: the data set's own, with options of its effect; None: without.
 
   Returns:
@@ -71,18 +70,15 @@ def mixture_statistics(
   hop: int,
   task: Task | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """`spectrum_statistics` of what a run draws from several data sets.
+  """Computes `spectrum_statistics` of several data sets together.
 
   Each counts by its weight, whatever its size is, as in training.
 
   Args:
     sources: data sets and weights, see `opening.open_sources`.
-    size: of the transform, in samples.
-    hop: of the transform, in samples.
-    task: as of `spectrum_statistics`.
-
-  Returns:
-    Mean and deviation, two arrays `[size // 2 + 1]`, float32.
+    size: the transform's size in samples.
+    hop: the transform's hop in samples.
+    task: with options of its effect; None: without.
   """
   means, deviations = np.float64(
     [
@@ -101,19 +97,18 @@ def mixture_statistics(
 def _compute(
   builder: "CleanAudioBuilder", task: Task, size: int, hop: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  config = builder.builder_config
   degrade = pairs.degrader(task)
 
   @jax.jit
   def sums(pair: dict[str, jax.Array], length: jax.Array) -> jax.Array:
-    """Sums of the magnitudes and of their squares over an excerpt's frames."""
+    """Sums the magnitudes and their squares over an excerpt's frames."""
     degraded = degrade({key: value[None] for key, value in pair.items()})
     magnitude = jnp.abs(stft(degraded, size=size, hop=hop))[0].mean(0)
     inside = jnp.arange(len(magnitude)) <= length // hop
     magnitude *= inside[:, None]
     return jnp.stack([magnitude, magnitude**2]).sum(1)
 
-  source = stored.read_split(builder, "train")
+  source = opening.read_split(builder, "train")
   total, count = np.zeros((2, size // 2 + 1)), 0
   for i in range(len(source)):
     if i and i % 1_000 == 0:
@@ -121,7 +116,8 @@ def _compute(
     record = source[i]
     sides = pairs.sides(record, task)
     length = len(sides["clean"])
-    spare = ((0, config.excerpt_frames - length), (0, 0))
+    # Of one length, so that there is one program for all.
+    spare = ((0, builder.builder_config.excerpt_frames - length), (0, 0))
     pair = {name: np.pad(side, spare) for name, side in sides.items()}
     level = np.random.default_rng(i).uniform(*task.train_levels)
     pair["level"] = np.float32(level)

@@ -1,4 +1,4 @@
-"""Which recording is for training, for validation, or for test.
+"""Sorts recordings into training, validation and test.
 
 Recordings are kept or moved by groups: what shares a player, an instrument or
 a song stays on one side. A recording without a group is one of its own.
@@ -25,17 +25,18 @@ and what is pinned to `train` is never taken by another split.
 """
 
 import collections
+import csv
 import dataclasses
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import csv_table
 
 SPLITS = ("train", "valid", "test")
-CSV = "splits.csv"
+SPLITS_CSV = "splits.csv"
 _FOLDERS = {
   "train": "train",
   "valid": "valid",
@@ -48,19 +49,48 @@ _HASH_RANGES = {"valid": (0.8, 0.9), "test": (0.9, 1.0)}
 
 @dataclasses.dataclass(frozen=True)
 class Pins:
-  """What `splits.csv` says: file to group, and group to split."""
+  """The content of `splits.csv`: file to group, and group to split."""
 
   groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
   sides: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def top_folder(name: str) -> str:
-  """The group of a file by its place: the first folder not named as a split.
+  """Returns the first folder of a path that is not named as a split.
 
   A file that lies in no such folder is a group of its own.
   """
   folders = PurePosixPath(name).parts[:-1]
   return next((f for f in folders if f.lower() not in _FOLDERS), name)
+
+
+def read_csv(path: Path) -> tuple[set[str], list[tuple[str, dict[str, str]]]]:
+  """Reads a table that a user writes beside recordings.
+
+  Returns:
+    The columns that its first line names, and the rows: where each stands
+    (`FILE: line N`), and its cells by column, without blanks around them.
+
+  Raises:
+    UserError: it is not in UTF-8, or no CSV.
+  """
+  try:
+    text = path.read_text(encoding="utf-8-sig")
+  except UnicodeDecodeError:
+    raise UserError(f"{path}: not in UTF-8; save it as UTF-8") from None
+  reader = csv.DictReader(io.StringIO(text, newline=""))
+  columns = {(column or "").strip() for column in reader.fieldnames or ()}
+  rows = []
+  try:
+    for row in reader:
+      cells = {k.strip(): (v or "").strip() for k, v in row.items() if k}
+      rows.append((f"{path}: line {reader.line_num}", cells))
+  except csv.Error as error:
+    raise UserError(
+      f"{path}: line {reader.line_num} cannot be read ({error}); look for a "
+      "quotation mark that is not closed"
+    ) from None
+  return columns, rows
 
 
 def read_pins(
@@ -69,15 +99,15 @@ def read_pins(
   """Reads `splits.csv`; without one, the groups are those of `group` alone.
 
   Args:
-    path: of the file.
+    path: the file.
     names: relative paths of all recordings.
-    group: of a recording that no row gives one.
+    group: gives the group of a recording that no row gives one.
 
   Raises:
     UserError: a row is not understood, fits no file, or pins a group to two
       sides.
   """
-  rows = list(_rows(path)) if path.is_file() else []
+  rows = list(_pin_rows(path)) if path.is_file() else []
   find, no_row = _finder(rows), {"file": "", "group": "", "split": ""}
   groups, used, sides = {}, set(), {}
   for name in names:
@@ -99,12 +129,12 @@ def read_pins(
   return Pins(groups, sides)
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-  """The rows, each with all three columns, checked one by one."""
-  table = csv_table.read(path)
-  if not table.columns <= {"file", "group", "split"} or len(table.columns) < 2:
+def _pin_rows(path: Path) -> Iterator[dict[str, str]]:
+  """Yields the rows, each with all three columns, checked one by one."""
+  columns, rows = read_csv(path)
+  if not columns <= {"file", "group", "split"} or len(columns) < 2:
     raise UserError(f"{path}: the first line must be file,group,split")
-  for where, cells in table.rows:
+  for where, cells in rows:
     row = {key: cells.get(key, "") for key in ("file", "group", "split")}
     side = row["split"].lower()
     row["split"] = _FOLDERS.get(side, side)
@@ -119,7 +149,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 def _finder(
   rows: Sequence[dict[str, str]],
 ) -> Callable[[str], dict[str, str] | None]:
-  """Finds the first row that fits a recording.
+  """Makes a function that finds the first row that fits a recording.
 
   A row fits if its `file` is the path, or matches the path's end as a glob. A
   table may name every recording: what is no glob is looked up, not searched.
@@ -179,17 +209,17 @@ def assign(
     split: [group for group, side in sides.items() if side == split]
     for split in SPLITS
   }
-  splits |= _taken(splits, [g for g in splits["train"] if g in pins.sides])
+  splits |= _fill(splits, [g for g in splits["train"] if g in pins.sides])
   return {
     split: sorted(name for group in groups for name in members[group])
     for split, groups in splits.items()
   }
 
 
-def _taken(
+def _fill(
   splits: Mapping[str, list[str]], kept: Sequence[str]
 ) -> dict[str, list[str]]:
-  """What `train` is, and every empty split, once those took their tenths."""
+  """Fills every empty split from `train`, which keeps what is pinned to it."""
   pool = sorted(set(splits["train"]) - set(kept), key=_hash_fraction)
   taken = {
     split: [group for group in pool if low <= _hash_fraction(group) < high]
@@ -207,7 +237,7 @@ def _taken(
 
 
 def _folder_side(group: str, names: Sequence[str]) -> str:
-  """The split that the folders of a group name; `train` where none does."""
+  """Returns the split that a group's folders name; `train` if none does."""
   sides = {}
   for name in names:
     folders = (part.lower() for part in PurePosixPath(name).parts[:-1])
@@ -217,12 +247,12 @@ def _folder_side(group: str, names: Sequence[str]) -> str:
     (one, first), (other, second), *_ = sides.items()
     raise UserError(
       f"group {group!r}: {first} is for {one} and {second} for {other}; move "
-      f"it to one side, or give them groups of their own in {CSV}"
+      f"it to one side, or give them groups of their own in {SPLITS_CSV}"
     )
   return next(iter(sides))
 
 
 def _hash_fraction(name: str) -> float:
-  """A number in [0, 1) that only depends on the name."""
+  """Hashes a name to a number in [0, 1)."""
   digest = hashlib.sha256(os.fsencode(name)).digest()
   return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,6 +1,7 @@
-"""Where a recording is clipped: the rails, found or given, and the samples.
+"""Where audio is clipped: the rails, found or given, and the samples at them.
 
-A clipper holds at the rail what would pass it; what lies between is reliable.
+A clipper holds at its rail whatever would pass it; samples between the rails
+are reliable.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ _ROUNDING = {
   np.dtype(np.float64): 2.0**-51,
 }
 
-# What `find` takes for a plateau; see there.
+# The plateaus that `find_rails` looks for, see there.
 _DISTINCT = 64
 _BAND = 0.005
 _BAND_STEPS = 8
@@ -29,9 +30,9 @@ ClipLevel = npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 class Rails(NamedTuple):
-  """The values that a clipper holds, low <= 0 <= high; infinite if it does not.
+  """The values that a clipper holds, low <= 0 <= high; infinite without one.
 
-  Both `[batch, channels]` float64, 1.0 is full scale.
+  Both are `[batch, channels]` float64; 1.0 is full scale.
   """
 
   low: np.ndarray
@@ -39,11 +40,11 @@ class Rails(NamedTuple):
 
 
 def as_samples(audio: npt.ArrayLike) -> np.ndarray:
-  """Audio as NumPy's float64 where it is that, and as float32 otherwise.
+  """Returns float64 audio as it is and other audio as float32, in NumPy.
 
   Raises:
-    ValueError: it is not `[batch, time, channels]`.
-    UserError: it holds integers, whose scale is unknown.
+    ValueError: the audio is not `[batch, time, channels]`.
+    UserError: the audio holds integers, whose scale is unknown.
   """
   audio = np.asarray(audio)
   if audio.ndim != 3:
@@ -53,11 +54,11 @@ def as_samples(audio: npt.ArrayLike) -> np.ndarray:
   return audio if audio.dtype == np.float64 else audio.astype(np.float32)
 
 
-def find(audio: np.ndarray) -> Rails:
+def find_rails(audio: np.ndarray) -> Rails:
   """Finds the rails of each channel of each item, above and below.
 
   A clipper leaves plateaus. A natural peak is round: however flat quantisation
-  makes its top, more samples lie on the slopes beside it; and a sine in step
+  makes its top, more samples lie on the slopes next to it; and a sine in step
   with the sampling rate, whose extreme returns each period with nothing near
   it, holds it for two samples at most.
 
@@ -74,22 +75,22 @@ def find(audio: np.ndarray) -> Rails:
   rails = Rails(np.empty((batch, channels)), np.empty((batch, channels)))
   starts = range(0, max(1, time), _BLOCK)
   for i, item in enumerate(audio):
-    found = find_in_stream(
+    found = find_rails_in_stream(
       lambda item=item: (item[start : start + _BLOCK] for start in starts)
     )
     rails.low[i], rails.high[i] = found.low[0], found.high[0]
   return rails
 
 
-def find_in_stream(read: Callable[[], Iterable[np.ndarray]]) -> Rails:
-  """Finds the rails of a recording too long for memory, as `find` does.
+def find_rails_in_stream(read: Callable[[], Iterable[np.ndarray]]) -> Rails:
+  """Finds the rails of a recording too long for memory, as `find_rails` does.
 
   Args:
-    read: called twice, gives the whole recording each time, as blocks
-      `[time, channels]`.
+    read: returns the whole recording each time, as blocks `[time, channels]`;
+      called twice.
 
   Raises:
-    UserError: there is no block.
+    UserError: the recording is empty.
   """
   tops = None
   for block in read():
@@ -114,22 +115,23 @@ def find_in_stream(read: Callable[[], Iterable[np.ndarray]]) -> Rails:
 
 
 def _sides(block: np.ndarray) -> np.ndarray:
-  """The channels, then the channels upside down: `[time, 2 * channels]`."""
+  """Returns the channels and their negatives, `[time, 2 * channels]`."""
   block = np.asarray(block, np.float64)
   return np.concatenate([block, -block], axis=1)
 
 
 def _largest(top: np.ndarray, samples: np.ndarray) -> np.ndarray:
-  """The largest distinct values of both, descending."""
+  """Returns the largest distinct values of both, descending."""
   least = top[-1] if len(top) == _DISTINCT else -np.inf
   values = np.unique(np.concatenate([top, samples[samples > least]]))
   return values[: -_DISTINCT - 1 : -1]
 
 
 def _quantisation_step(top: np.ndarray) -> float:
-  """What the gaps between distinct values are multiples of; 0 if nothing."""
+  """Returns the step whose multiples all gaps are; 0 if there is none."""
   gaps = -np.diff(top)
-  for parts in (1, 2, 3, 4):  # of few values no two need be one step apart
+  # Among few values no two need to be a single step apart.
+  for parts in (1, 2, 3, 4):
     step = gaps.min(initial=np.inf) / parts
     multiples = gaps / step
     if np.all(abs(multiples - np.round(multiples)) < 0.02):
@@ -140,7 +142,7 @@ def _quantisation_step(top: np.ndarray) -> float:
 def _has_plateau(
   blocks: Iterable[np.ndarray], peak: np.ndarray, floor: np.ndarray
 ) -> np.ndarray:
-  """Whether the peak is held three times in a row, and oftener than beside."""
+  """Tests for three peaks in a row, and more peaks than values just below."""
   threshold = peak * (1 - _FLOAT32_ROUNDING)
   held, near, is_run = 0, 0, np.zeros(len(peak), bool)
   before = np.zeros((2, len(peak)), bool)
@@ -155,37 +157,40 @@ def _has_plateau(
   return is_run & (held > near - held)
 
 
-def resolve(audio: np.ndarray, clip_level: ClipLevel | None = None) -> Rails:
-  """Makes rails of what the user gave, or finds them if that is nothing.
+def resolve_rails(
+  audio: np.ndarray, clip_level: ClipLevel | None = None
+) -> Rails:
+  """Turns a given level into rails; finds them if none is given.
 
   A level read off a display, or from before the samples were made 16 bit, may
-  lie just above what was clipped at it. One less than a step of 16 bit above a
-  plateau (an extreme of two samples or more) therefore becomes the plateau's,
-  as does one that rounding to float32 left below it. `Rails` are taken as they
-  are.
+  lie just above the samples that were clipped at it. A level less than a step
+  of 16 bit above a plateau (an extreme of two samples or more) therefore
+  becomes the plateau's, as does one that rounding to float32 left below it.
+  `Rails` are taken as they are.
 
   Args:
     audio: `[batch, time, channels]`, 1.0 is full scale.
     clip_level: a positive number or `[batch]`, for both rails; or low and
-      high, each a number or `[batch, channels]`, infinite: not clipped there.
+      high, each a number or `[batch, channels]`, infinite where there is no
+      rail.
 
   Raises:
-    UserError: audio is not finite, or the level is of no such form.
+    UserError: the audio is not finite, or the level has another form.
   """
   batch, time, channels = audio.shape
   for i, item in enumerate(audio):
     if not np.isfinite(item).all():
       raise UserError(f"audio item {i} holds NaN or infinity; repair it")
   if clip_level is None:
-    return find(audio)
-  rails = _given(clip_level, (batch, channels))
+    return find_rails(audio)
+  rails = _given_rails(clip_level, (batch, channels))
   if isinstance(clip_level, Rails) or not time:
     return rails
   return Rails(-_snap(-audio, -rails.low), _snap(audio, rails.high))
 
 
-def _given(clip_level: ClipLevel, shape: tuple[int, int]) -> Rails:
-  """The user's level as rails of that shape, `[batch, channels]`."""
+def _given_rails(clip_level: ClipLevel, shape: tuple[int, int]) -> Rails:
+  """Returns the user's level as rails of that shape, `[batch, channels]`."""
   if isinstance(clip_level, tuple) and len(clip_level) == 2:
     low, high = (_numbers(level, shape) for level in clip_level)
   else:
@@ -201,14 +206,14 @@ def _numbers(level: npt.ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
   try:
     level = np.asarray(level, np.float64)
   except (TypeError, ValueError):
-    raise UserError(f"clip level {level!r} is no number; give one") from None
+    raise UserError(f"clip level {level!r} is not a number") from None
   if level.shape not in ((), shape):
     raise UserError(f"clip level has shape {level.shape}; give () or {shape}")
   return np.broadcast_to(level, shape)
 
 
 def _snap(audio: np.ndarray, level: np.ndarray) -> np.ndarray:
-  """The plateau at or just below the level, where there is one, or it."""
+  """Returns the plateau at or just below the level, else the level."""
   peak = np.max(audio, axis=1)
   is_plateau = np.sum(audio == peak[:, None], axis=1) > 1
   is_below = (peak < level) & (level - peak < _LSB)
@@ -217,12 +222,12 @@ def _snap(audio: np.ndarray, level: np.ndarray) -> np.ndarray:
   return np.where(is_plateau & (is_below | is_rounded), peak, level)
 
 
-def signs(audio: np.ndarray, rails: Rails) -> np.ndarray:
-  """Says which samples are clipped: those at a rail, to rounding, or beyond.
+def clip_signs(audio: np.ndarray, rails: Rails) -> np.ndarray:
+  """Marks the clipped samples: those at a rail, to rounding, or beyond.
 
   Args:
     audio: `[batch, time, channels]` float32 or float64.
-    rails: as `resolve` returns them.
+    rails: as `resolve_rails` returns them.
 
   Returns:
     `[batch, time, channels]` int8: 1 above, -1 below, 0 reliable.
@@ -233,7 +238,10 @@ def signs(audio: np.ndarray, rails: Rails) -> np.ndarray:
   return above.astype(np.int8) - below.astype(np.int8)
 
 
-def heights(rails: Rails) -> np.ndarray:
-  """The farther rail of each channel, `[batch, channels]`; 1 without any."""
+def farther_rails(rails: Rails) -> np.ndarray:
+  """Returns the farther rail of each channel, `[batch, channels]`; 1 if none.
+
+  Thresholds in units of it make a declipper's result scale with its input.
+  """
   farther = np.max([np.where(np.isinf(x), 0.0, abs(x)) for x in rails], axis=0)
   return np.where(farther > 0.0, farther, 1.0)

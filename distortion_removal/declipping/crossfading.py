@@ -3,8 +3,8 @@
 Záviška, Rajmic and Mokrý, "Audio declipping performance enhancement via
 crossfading", Signal Processing 192, 2022: putting all of them back makes the
 result agree with the recording, but may leave steps where clipping begins and
-ends. So the nearest to a clipped sample stay partly as restored. (The shape of
-the fade is ours.)
+ends. So those nearest to a clipped sample stay partly as restored. (The shape
+of the fade is ours.)
 """
 
 import numpy as np
@@ -12,37 +12,37 @@ import numpy as np
 from distortion_removal.common.errors import UserError
 
 
-def check(length: int | None) -> None:
-  """Raises UserError for a length that is none; None is one."""
-  if length is not None and length < 0:
-    raise UserError(f"crossfade of {length} samples; give 0 or more")
+def check_fade(fade_samples: int | None) -> None:
+  """Raises UserError if it is negative; None stands for no crossfade."""
+  if fade_samples is not None and fade_samples < 0:
+    raise UserError(f"crossfade of {fade_samples} samples; give 0 or more")
 
 
-def crossfade(
-  restored: np.ndarray, audio: np.ndarray, signs: np.ndarray, *, length: int
+def put_reliable_back(
+  restored: np.ndarray,
+  audio: np.ndarray,
+  signs: np.ndarray,
+  fade_samples: int,
 ) -> np.ndarray:
-  """Puts the reliable samples back, fading over beside the clipped ones.
+  """Puts the reliable samples back, with fades next to the clipped ones.
 
   The fade is a raised cosine of the distance, 0 at the clipped sample.
 
   Args:
-    restored: `[batch, time, channels]`, what a declipper made of audio; the
-      result has its type.
+    restored: `[batch, time, channels]`, a declipper's result for the audio;
+      what is returned has its type.
     audio: the recording, of the same shape.
-    signs: which of its samples are clipped, of the same shape.
-    length: samples of a fade; 0: all reliable samples are put back.
-
-  Raises:
-    UserError: the length is negative.
+    signs: nonzero at its clipped samples, of the same shape.
+    fade_samples: length of a fade; 0 puts all reliable samples back.
   """
-  check(length)
-  fade = np.sin(np.linspace(0, np.pi / 2, length + 2)) ** 2
-  weight = fade.astype(restored.dtype)[_distance(signs != 0, length + 1)]
+  fade = np.sin(np.linspace(0, np.pi / 2, fade_samples + 2)) ** 2
+  distance = _distance(signs != 0, fade_samples + 1)
+  weight = fade.astype(restored.dtype)[distance]
   return weight * audio.astype(restored.dtype) + (1 - weight) * restored
 
 
 def _distance(marked: np.ndarray, limit: int) -> np.ndarray:
-  """Samples to the nearest marked one of the channel, at most `limit`."""
+  """Returns samples to the channel's nearest marked one, at most `limit`."""
   time = np.arange(marked.shape[1])[:, None]
   last = np.where(marked, time, -limit)
   following = np.where(marked, time, len(time) + limit)[:, ::-1]

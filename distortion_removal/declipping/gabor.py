@@ -9,6 +9,17 @@ import numpy as np
 from distortion_removal.audio import stft
 from distortion_removal.audio.framing import overlap_add, split_frames
 from distortion_removal.common.errors import UserError
+from distortion_removal.declipping import check_counts
+
+
+def check_frames(frame: int, hop: int, redundancy: int) -> None:
+  """Raises UserError unless frames so long and so far apart fit together."""
+  check_counts(frame=frame, hop=hop, redundancy=redundancy)
+  if frame % 2 or frame % hop or frame < 2 * hop:
+    raise UserError(
+      f"a frame of {frame} samples with hop {hop} cannot be put together "
+      "again: take an even frame and half, a quarter, ... of it"
+    )
 
 
 class Gabor(NamedTuple):
@@ -17,29 +28,17 @@ class Gabor(NamedTuple):
   The window is divided by the root of the sum of its shifted squares, and the
   DFT is unitary: the coefficients have the energy of the signal (those between
   zero and the Nyquist frequency counted twice, for the negative frequencies),
-  and `synthesis` is at once the adjoint and the left inverse of `analysis`.
+  and `synthesis` is both the adjoint and the left inverse of `analysis`.
 
   Attributes:
-    frame: samples of a window, even, a multiple of `hop`.
-    hop: samples between frames, at most half of `frame`.
+    frame: samples of a window; `check_frames` says which sizes there are.
+    hop: samples between frames.
     redundancy: DFT bins for each sample of a frame.
   """
 
   frame: int
   hop: int
   redundancy: int
-
-  def check(self) -> None:
-    """Raises UserError if there is no such frame."""
-    if self.hop < 1 or self.frame % self.hop or self.frame < 2 * self.hop:
-      raise UserError(
-        f"frame {self.frame} is not two or more times hop {self.hop}; give a "
-        "quarter of the frame as the hop"
-      )
-    if self.frame % 2:
-      raise UserError(f"frame {self.frame} is odd; give an even one")
-    if self.redundancy < 1:
-      raise UserError(f"redundancy {self.redundancy} is below 1; give 2")
 
   def analysis(self, signal: jax.Array) -> jax.Array:
     """Transforms `[time]`, a multiple of the hop, to `[frames, bins]`."""

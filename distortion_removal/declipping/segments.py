@@ -25,17 +25,17 @@ class Segment(NamedTuple):
   length: int
 
   def of(self, audio: np.ndarray) -> np.ndarray:
-    """A view of its samples in `[batch, time, channels]`."""
+    """Returns a view of its samples in `[batch, time, channels]`."""
     return audio[self.item, self.start : self.stop, self.channel]
 
 
 class Cut(NamedTuple):
-  """How recordings are cut, in samples.
+  """The lengths of segments, in samples.
 
   Attributes:
-    longest: of a segment, a multiple of `step`.
-    step: lengths are multiples of it; the rest of a segment is not audio.
-    shared: what a segment and the next have in common.
+    longest: length of all segments but a channel's last, a multiple of `step`.
+    step: all lengths are multiples of it; a segment may end with padding.
+    shared: overlap of a segment and the next.
   """
 
   longest: int
@@ -43,14 +43,17 @@ class Cut(NamedTuple):
   shared: int
 
   def spans(self, time: int) -> list[tuple[int, int]]:
-    """Start and stop of the segments of `time` samples, one at least."""
+    """Returns start and stop of the segments of `time` samples, at least one.
+
+    All but the last are of the longest length.
+    """
     advance = self.longest - self.shared
     count = max(1, -(-(time - self.shared) // advance))
     starts = (i * advance for i in range(count))
     return [(start, min(start + self.longest, time)) for start in starts]
 
   def segments(self, is_wanted: np.ndarray) -> list[Segment]:
-    """The segments that hold a wanted sample, equal lengths together.
+    """Returns segments that hold a wanted sample, equal lengths together.
 
     Args:
       is_wanted: `[batch, time, channels]` bool.
@@ -64,7 +67,7 @@ class Cut(NamedTuple):
     return found
 
   def weight(self, segment: Segment, time: int) -> np.ndarray:
-    """Weights of its samples, which those of its neighbours add up to 1."""
+    """Returns weights of its samples; overlapping segments' add up to 1."""
     phase = (np.arange(self.shared) + 0.5) / self.shared
     fade = np.sin(np.pi / 2 * phase) ** 2
     weight = np.ones(segment.stop - segment.start)
@@ -75,8 +78,10 @@ class Cut(NamedTuple):
     return weight
 
 
-def groups(segments: Iterable[Segment], count: int) -> Iterator[list[Segment]]:
-  """Yields successive segments of equal length, `count` at most at a time."""
+def group_segments(
+  segments: Iterable[Segment], most: int
+) -> Iterator[list[Segment]]:
+  """Yields successive segments of equal length, `most` at a time."""
   for _, group in itertools.groupby(segments, lambda segment: segment.length):
-    while members := list(itertools.islice(group, count)):
+    while members := list(itertools.islice(group, most)):
       yield members

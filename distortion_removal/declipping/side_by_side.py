@@ -18,14 +18,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def workers() -> int:
-  """How many calls run at a time."""
-  if jax.default_backend() != "cpu":
-    return 1
-  return cores.available()
+def thread_count() -> int:
+  """Returns how many calls run at a time."""
+  return cores.available() if jax.default_backend() == "cpu" else 1
 
 
-def run(
+def call_side_by_side(
   call: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Result]]:
   """Calls a function of each item, several at a time.
@@ -38,12 +36,12 @@ def run(
     The items in order, and their results.
   """
   items = iter(items)
-  with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
+  with concurrent.futures.ThreadPoolExecutor(thread_count()) as pool:
 
     def submit(count: int) -> list[tuple[Item, concurrent.futures.Future]]:
       return [(x, pool.submit(call, x)) for x in itertools.islice(items, count)]
 
-    waiting = collections.deque(submit(workers() + 1))
+    waiting = collections.deque(submit(thread_count() + 1))
     try:
       while waiting:
         item, future = waiting.popleft()

@@ -20,25 +20,20 @@ def bit_crush(
       y[n] = d[n - n mod hold]
 
   The quantiser is mid-tread, so silence stays silence; a half rounds to the
-  even code. Its derivative is 0 wherever there is one.
+  even code. Its derivative is 0 wherever it exists.
 
   Args:
     audio: `[batch, time, channels]`, 1.0 is full scale.
-    bits: resolution, need not be whole, scalar or `[batch]`; at least 1, and
-      from 24 on lost in float32.
-    hold: how many samples long each that is taken stays, from 1, scalar or
+    bits: resolution, scalar or `[batch]`; at least 1, need not be whole, and
+      has no effect in float32 from 24 on.
+    hold: length in samples, from 1, for which a sample is held, scalar or
       `[batch]`: the sample rate is divided by it, without any filter.
-
-  Returns:
-    `[batch, time, channels]` float32.
 
   Source: Oppenheim and Schafer, "Discrete-Time Signal Processing", section
   4.8, on the uniform quantiser and the zero-order hold.
   """
-  audio = jnp.asarray(audio, jnp.float32)
-  return hold_samples(
-    quantise(audio, 2.0 ** (1.0 - level.per_item(bits))), hold
-  )
+  step = 2.0 ** (1.0 - level.per_item(bits))
+  return hold_samples(quantise(jnp.asarray(audio, jnp.float32), step), hold)
 
 
 def quantise(audio: jax.Array, step: jax.Array) -> jax.Array:
@@ -47,7 +42,7 @@ def quantise(audio: jax.Array, step: jax.Array) -> jax.Array:
 
 
 def hold_samples(audio: jax.Array, hold: jax.Array | int) -> jax.Array:
-  """Replaces sample n by sample n - n mod hold; `hold` as of `bit_crush`."""
+  """Replaces sample n by sample n - n mod hold; see `bit_crush`."""
   if isinstance(hold, int) and hold == 1:
     return audio
   sample = jnp.arange(audio.shape[-2])[:, None]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from distortion_removal.effects import level
 from distortion_removal.effects.oversampling import oversampled
 
-# On real recordings five steps leave 0.0001 dB at 20 dB, eight leave
+# On real recordings five steps leave an error of 0.0001 dB at 20 dB, eight of
 # 0.00001 dB at 30 dB.
 _NEWTON_STEPS = 8
 
@@ -27,10 +27,7 @@ def hard_clip(
     audio: `[batch, time, channels]`, 1.0 is full scale.
     gain_db: gain in dB, scalar or `[batch]`.
     rail: the largest magnitude that passes.
-    oversample: how many times the sample rate it clips at, see `oversampling`.
-
-  Returns:
-    `[batch, time, channels]` float32.
+    oversample: see `oversampling`.
   """
   amplified = level.gain_factor(gain_db) * jnp.asarray(audio, jnp.float32)
   return oversampled(
@@ -41,18 +38,18 @@ def hard_clip(
 def sdr_clip_threshold(
   audio: jax.Array, sdr_db: jax.Array | float
 ) -> jax.Array:
-  """Finds the clipping threshold that leaves a given input SDR.
+  """Finds the clipping threshold that gives a wanted input SDR.
 
   Clipping at t leaves the residual (|x| - t)+, so the threshold solves
 
       h(t) = ||(|x| - t)+|| - 10^(-SDR / 20) ||x|| = 0
 
   with norms over time and channels of an item. h falls, is convex, and
-  h(0) >= 0, so Newton's method from t = 0 climbs to the root and never passes
+  h(0) >= 0, so Newton's method from t = 0 climbs to the root without passing
   it. The SDR is met within 0.001 dB up to 60 dB, where float32 sets the limit.
 
-  The gradient, with respect to audio and to level, is that of the last step
-  alone, which by the implicit function theorem is the gradient of the root.
+  The gradient with respect to audio and level is that of the last step alone,
+  which by the implicit function theorem is the gradient of the root.
 
   Args:
     audio: `[batch, time, channels]`. Zeros (padding) do not matter.
@@ -60,8 +57,7 @@ def sdr_clip_threshold(
       at most 60.
 
   Returns:
-    `[batch]`, linear amplitude; infinite for a silent item, which no
-    threshold brings to any SDR.
+    `[batch]`, linear amplitude; infinite for a silent item, which has no SDR.
   """
   audio = jnp.asarray(audio, jnp.float32)
   silent = level.is_silent(audio)
@@ -88,13 +84,8 @@ def clip_to_sdr(audio: jax.Array, sdr_db: jax.Array | float) -> jax.Array:
   The SignalTrain task of Imort et al. (2022): symmetric, at the original
   scale, SDR = 20 log10(||x|| / ||x - y||) over time and channels of an item.
 
-  Args:
-    audio: `[batch, time, channels]`.
-    sdr_db: input SDR in dB, scalar or `[batch]`; above 0, at most 60.
-
-  Returns:
-    `[batch, time, channels]` float32. A silent item comes back unchanged
-    (see `level.is_silent`).
+  A silent item (see `level.is_silent`) is returned unchanged. The arguments
+  are those of `sdr_clip_threshold`.
   """
   audio = jnp.asarray(audio, jnp.float32)
   threshold = level.per_item(sdr_clip_threshold(audio, sdr_db))
@@ -108,7 +99,7 @@ def _norm(signal: jax.Array) -> jax.Array:
 def _newton_step(
   threshold: jax.Array, magnitude: jax.Array, residual_norm: jax.Array
 ) -> jax.Array:
-  """One step towards ||(magnitude - threshold)+|| = residual_norm."""
+  """Takes one step towards ||(magnitude - threshold)+|| = residual_norm."""
   residual = jnp.maximum(magnitude - level.per_item(threshold), 0.0)
   norm = _norm(residual)
   # -h'(t); a constant to the gradient, for it multiplies h, 0 at the root.

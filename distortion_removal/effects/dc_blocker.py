@@ -15,14 +15,8 @@ _BLOCK = 128
 def block_dc(audio: jax.Array) -> jax.Array:
   """Removes the mean: v[n] = d[n] - d[n-1] + 0.995 v[n-1], d[-1] = v[-1] = 0.
 
-  A zero at 0 Hz and a pole beside it: -3 dB at 0.0008 of the sample rate
+  A zero at 0 Hz with a pole next to it: -3 dB at 0.0008 of the sample rate
   (13 Hz of 16 kHz, 35 Hz of 44.1 kHz).
-
-  Args:
-    audio: `[batch, time, channels]` float32.
-
-  Returns:
-    `[batch, time, channels]` float32.
 
   Source: the DC blocker of SoX's `overdrive`; J. O. Smith, "Introduction to
   Digital Filters", section "DC Blocker".
@@ -37,16 +31,13 @@ def one_pole(signal: jax.Array, pole: float) -> jax.Array:
 
   The recursion is exact and needs no loop over samples. Within a block of
   128 samples it is a product with the lower triangular matrix of powers
-  pole^(n-k); what the blocks hand on to each other is the same recursion over
-  their last samples with pole^128, solved by this very function. The depth is
-  the logarithm of the length.
+  pole^(n-k). From block to block it is the same recursion over their last
+  samples with pole^128, solved by this very function. The depth is the
+  logarithm of the length.
 
   Args:
     signal: `[..., time]` float32.
-    pole: between 0 and 1, a Python number (the powers are made in float64).
-
-  Returns:
-    `[..., time]` float32.
+    pole: a Python number between 0 and 1 (the powers are made in float64).
   """
   time = signal.shape[-1]
   if time <= _BLOCK:
@@ -62,7 +53,7 @@ def one_pole(signal: jax.Array, pole: float) -> jax.Array:
 
 
 def _powers(size: int, pole: float) -> np.ndarray:
-  """`[size, size]`: pole^(n-k) at row n and column k <= n, 0 above."""
+  """Returns pole^(n-k) at row n and column k <= n of `[size, size]`, else 0."""
   lag = np.arange(size)[:, None] - np.arange(size)
   return np.where(lag >= 0, pole ** np.maximum(lag, 0), 0).astype(np.float32)
 

@@ -1,8 +1,7 @@
 """Levels of audio: its peak, scaling to a peak, and the test for silence.
 
-Audio is `[batch, time, channels]` float32 throughout; any number of leading
-axes works, none included, and "per item" means per leading index. Every
-function can be traced by `jit` and `vmap` and differentiated.
+Audio is `[batch, time, channels]` float32. Any number of leading axes works,
+including none; an item is what one leading index selects.
 """
 
 import jax
@@ -14,46 +13,25 @@ SILENCE_PEAK = 1e-10
 
 
 def per_item(value: jax.Array | float) -> jax.Array:
-  """Shapes a scalar or `[batch]` value to multiply `[batch, time, channels]`.
-
-  Args:
-    value: a level or factor, scalar or `[batch]`.
-
-  Returns:
-    float32, `[1, 1]` or `[batch, 1, 1]`.
-  """
+  """Shapes a value, scalar or `[batch]`, to multiply audio, as float32."""
   return jnp.asarray(value, jnp.float32)[..., None, None]
 
 
 def gain_factor(gain_db: jax.Array | float) -> jax.Array:
-  """The amplitude factor 10^(gain / 20) of a gain in dB, as `per_item`."""
+  """Returns the factor 10^(gain / 20) of a gain in dB, shaped `per_item`."""
   return 10.0 ** (per_item(gain_db) / 20.0)
 
 
 def peak(audio: jax.Array) -> jax.Array:
-  """The largest magnitude over time and channels.
-
-  Args:
-    audio: `[batch, time, channels]`, at least one sample long.
-
-  Returns:
-    `[batch]`, linear amplitude (1.0 is full scale).
-  """
+  """Returns the largest magnitude over time and channels, `[batch]`."""
   return jnp.max(jnp.abs(audio), axis=(-2, -1))
 
 
 def is_silent(audio: jax.Array) -> jax.Array:
-  """Whether an item's peak is at most `SILENCE_PEAK` (-200 dB full scale).
+  """Tells which items' peaks are at most `SILENCE_PEAK`, `[batch]`.
 
   The functions that need a level to work on (`peak_normalise`,
-  `clipping.clip_to_sdr`) return such an item unchanged; call this to report
-  or to leave out those items.
-
-  Args:
-    audio: `[batch, time, channels]`.
-
-  Returns:
-    `[batch]`, boolean.
+  `clipping.clip_to_sdr`) return such an item unchanged.
   """
   return peak(audio) <= SILENCE_PEAK
 

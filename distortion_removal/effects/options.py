@@ -1,28 +1,29 @@
-"""How a run sets its effect, beside the level: options and tone filters.
+"""The options of a run's effect: parsing, checking and naming them.
 
-`config.data.effect` has a field for every option of any effect; None is the
-effect's own value. `before` and `after` are tone filters, so that together
+`config.data.effect` has a field for every option of any effect (None: the
+effect's default) and two lists of tone filters, `before` and `after`. Together
 
     {"colour": 20.0, "oversample": 4,
      "before": (("low_shelf", 200.0, -6.0),), "after": (("low_pass", 4000.0),)}
 
-is a pedal. Nothing here is drawn: all examples of a run have the same.
+is a pedal. Nothing is drawn here: all examples of a run share their options.
 """
 
 import dataclasses
 import hashlib
+import inspect
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from distortion_removal import effects
 from distortion_removal.common.errors import UserError
+from distortion_removal.effects import Option
 
-FIELD = "config.data.effect"
-# How slowly a filter may decay for `tone.equalise` to be exact: its corner
-# divided by Q and by the sample rate.
+_FIELD = "config.data.effect"
+# `tone.equalise` is exact down to this corner divided by Q and sample rate;
+# slower filters ring longer than the silence that it appends.
 _SLOWEST_DECAY = 0.0005
-_MOST_GAIN_DB = 60.0
+_MAX_GAIN_DB = 60.0
 
 
 class Filter(NamedTuple):
@@ -36,42 +37,27 @@ class Filter(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class EffectOptions:
-  """What differs from the effect as it is; the defaults are nothing.
+  """The options of an effect that differ from its defaults.
 
   Attributes:
-    colour: of `overdrive`.
-    rail: of `hard_clip`.
-    rails: of `diode`, above and below zero.
-    knees: of `diode`, above and below zero.
-    hold: of `bit_crush`, in samples.
-    oversample: of all that have a curve, see `effects.oversampling`.
-    before: tone filters that the clean audio goes through first.
-    after: tone filters that the distorted audio goes through.
+    values: names and values, in the order of `Effect.options`.
+    before: tone filters of the clean audio.
+    after: tone filters of the distorted audio.
   """
 
-  colour: float | None = None
-  rail: float | None = None
-  rails: tuple[float, float] | None = None
-  knees: tuple[float, float] | None = None
-  hold: int | None = None
-  oversample: int | None = None
+  values: tuple[tuple[str, Any], ...] = ()
   before: tuple[Filter, ...] = ()
   after: tuple[Filter, ...] = ()
 
   @property
   def settings(self) -> dict[str, Any]:
-    """The options that are set, as the effect's function takes them."""
-    fields = vars(self).items()
-    return {
-      name: value
-      for name, value in fields
-      if value is not None and name not in ("before", "after")
-    }
+    """Keyword arguments for the effect's function."""
+    return dict(self.values)
 
   @property
   def suffix(self) -> str:
-    """Tells these options apart in the names of files and folders."""
-    parts = [f"{name}{_text(x, '-')}" for name, x in self.settings.items()]
+    """A name for these options in the names of files and folders."""
+    parts = [f"{name}{_text(value, '-')}" for name, value in self.values]
     if self.before or self.after:
       digest = hashlib.sha256(repr((self.before, self.after)).encode())
       parts.append(f"tone{digest.hexdigest()[:8]}")
@@ -79,172 +65,146 @@ class EffectOptions:
 
   @property
   def label(self) -> str:
-    """The options for people, in the order of the signal."""
-    parts = [f"{_describe(each)} before" for each in self.before]
-    parts += [f"{name} {_text(x, '/')}" for name, x in self.settings.items()]
-    parts += [f"{_describe(each)} after" for each in self.after]
+    """A description in words, in the order of the signal."""
+    parts = [f"{_filter_label(each)} before" for each in self.before]
+    parts += [f"{name} {_text(value, '/')}" for name, value in self.values]
+    parts += [f"{_filter_label(each)} after" for each in self.after]
     return ", ".join(parts)
 
 
-NONE = EffectOptions()
+NO_OPTIONS = EffectOptions()
 
 
-def from_config(data: Any, effect_name: str) -> EffectOptions:
-  """The options of `config.data`; none if that is of an older version.
+def parse_options(data: Any, effect_name: str) -> EffectOptions:
+  """Reads the options of a run's effect.
 
   Args:
-    data: `config.data` of a run.
-    effect_name: of the run's task.
+    data: the run's `config.data`.
+    effect_name: the effect of the run's task.
 
   Returns:
-    Only what differs: an option that is set to the effect's own value is None.
+    The options whose value is not the effect's default.
 
   Raises:
-    UserError: the effect does not have an option, or it cannot work.
+    UserError: the effect lacks an option, or a value cannot work.
   """
-  given = {
-    name: value
-    for name, value in dict(data.get("effect", {})).items()
-    if value is not None
-  }
-  known = [field.name for field in dataclasses.fields(EffectOptions)]
-  for name in given:
-    _require(name in known, name, f"unknown; choose from {', '.join(known)}")
-  filters = {
-    name: tuple(
-      _filter(name, item, data.sample_rate) for item in given.pop(name, ())
-    )
+  given = {name: x for name, x in dict(data.effect).items() if x is not None}
+  before, after = (
+    tuple(_parse_filter(name, x, data.sample_rate) for x in given.pop(name, ()))
     for name in ("before", "after")
-  }
-  if given or any(filters.values()):
-    given = _checked(given, effect_name, any(filters.values()))
-  return EffectOptions(**given, **filters)
-
-
-def _checked(
-  given: dict[str, Any], effect_name: str, is_filtered: bool
-) -> dict[str, Any]:
-  """The options that differ from the effect's own, checked."""
-
+  )
+  if not given and not before and not after:
+    return NO_OPTIONS
   if effect_name == "recorded":
     raise UserError(
-      f"{FIELD}: recorded pairs have their degraded audio already; leave it "
+      f"{_FIELD}: recorded pairs have their degraded audio already; leave it "
       "out, or choose another config.data.task"
     )
-  if is_filtered and effect_name == "hard_clip_sdr":
+  if effect_name == "hard_clip_sdr" and (before or after):
     raise UserError(
-      f"{FIELD}: tone filters would change the input SDR, which is the level "
+      f"{_FIELD}: tone filters would change the input SDR, which is the level "
       "of hard_clip_sdr; leave them out, or choose config.data.task 'hard_clip'"
     )
-  own = effects.get(effect_name).options
+  return EffectOptions(_parse_settings(given, effect_name), before, after)
+
+
+def _parse_settings(
+  given: dict[str, Any], effect_name: str
+) -> tuple[tuple[str, Any], ...]:
+  effect = effects.get(effect_name)
+  known = {option.name: option for option in effect.options}
+  choice = f"only {', '.join(known)}" if known else "none"
   for name in given:
-    known = f"only {', '.join(own)}" if own else "none"
-    _require(
-      name in own,
-      name,
-      f"{effect_name} has no such option, {known}; unset it, in a config of "
-      "your own if this one sets it",
+    if name not in known:
+      raise _error(
+        name,
+        f"{effect_name} has no such option, {choice}; unset it, in a config of "
+        "your own if this one sets it",
+      )
+  parameters = inspect.signature(effect.apply).parameters if given else {}
+  values = [(x, _parse_value(known[x], given[x])) for x in known if x in given]
+  return tuple(
+    (name, value) for name, value in values if value != parameters[name].default
+  )
+
+
+def _parse_value(option: Option, value: Any) -> Any:
+  numbers = value if option.count > 1 else (value,)
+  if (
+    not isinstance(numbers, list | tuple)
+    or len(numbers) != option.count
+    or not all(_is_number(x) and option.allows(x) for x in numbers)
+  ):
+    raise _error(option.name, f"{value!r}; it must be {option.allowed}")
+  parsed = tuple(map(option.type, numbers))
+  return parsed if option.count > 1 else parsed[0]
+
+
+def _parse_filter(field: str, item: Any, sample_rate: int) -> Filter:
+  """Parses one item of `before` or `after`."""
+  if (
+    not isinstance(item, list | tuple)
+    or not 2 <= len(item) <= 4
+    or not all(map(_is_number, item[1:]))
+  ):
+    raise _error(
+      field,
+      f"{item!r} is no tone filter; give (kind, corner in Hz, gain in dB, Q), "
+      "such as ('low_shelf', 200.0, -6.0, 0.7071)",
     )
-  values = {name: _value(name, value) for name, value in given.items()}
-  return {name: value for name, value in values.items() if value != own[name]}
+  parsed = Filter(item[0], *map(float, item[1:]))
+  reason = _refusal(parsed, sample_rate)
+  if reason:
+    raise _error(field, reason)
+  return parsed
 
 
-def _filter(name: str, item: Any, sample_rate: int) -> Filter:
-  """One item of `before` or `after`, checked."""
+def _refusal(tone_filter: Filter, sample_rate: int) -> str | None:
+  """Says why a tone filter cannot work, if it cannot."""
   from distortion_removal.effects.tone import KINDS
 
-  form = (
-    f"{item!r} is no tone filter; give (kind, corner in Hz, gain in dB, Q), "
-    "such as ('low_shelf', 200.0, -6.0, 0.7071)"
-  )
-  _require(isinstance(item, list | tuple) and 2 <= len(item) <= 4, name, form)
-  kind, *numbers = item
-  _require(all(map(_is_number, numbers)), name, form)
-  found = Filter(kind, *map(float, numbers))
-  _require(kind in KINDS, name, f"{kind!r}: choose from {', '.join(KINDS)}")
-  _require(
-    0 < found.corner_hz < sample_rate / 2,
-    name,
-    f"{kind} at {found.corner_hz:g} Hz; the corner must lie between 0 and half "
-    f"of config.data.sample_rate, {sample_rate / 2:g} Hz",
-  )
-  _require(found.q > 0, name, f"{kind} of Q {found.q:g}; it must be above 0")
-  _require(
-    abs(found.gain_db) <= _MOST_GAIN_DB,
-    name,
-    f"{kind} by {found.gain_db:g} dB; at most {_MOST_GAIN_DB:g} either way",
-  )
-  lowest = _SLOWEST_DECAY * sample_rate * _decay(found)
-  _require(
-    found.corner_hz >= lowest,
-    name,
-    f"{kind} at {found.corner_hz:g} Hz rings too long; give at least "
-    f"{lowest:.4g} Hz for this gain and Q",
-  )
-  _require(
-    found.gain_db == 0 or not kind.endswith("_pass"),
-    name,
-    f"a {kind} has no gain; give 0, or a shelf",
-  )
-  return found
-
-
-def _decay(each: Filter) -> float:
-  """Q, or what is as slow: below 0.5 two poles part, and gains move them."""
-  return max(each.q, 0.5 / each.q) * 10 ** (abs(each.gain_db) / 40)
-
-
-class _Rule(NamedTuple):
-  """What an option has to be."""
-
-  holds: Callable[[float], bool]
-  wanted: str
-  type: Callable[[float], float] = float
-  count: int = 1
-
-
-_RULES = {
-  "colour": _Rule(lambda x: 0 <= x <= 100, "between 0 and 100"),
-  "rail": _Rule(lambda x: x > 0, "a number above 0"),
-  "rails": _Rule(lambda x: x > 0, "two numbers above 0", count=2),
-  "knees": _Rule(lambda x: x >= 1, "two numbers from 1", count=2),
-  "hold": _Rule(lambda x: x >= 1 and x % 1 == 0, "a whole number from 1", int),
-  "oversample": _Rule(lambda x: x in (1, 2, 4, 8), "1, 2, 4 or 8", int),
-}
-
-
-def _value(name: str, value: Any) -> Any:
-  """An option, checked."""
-  rule = _RULES[name]
-  numbers = value if rule.count > 1 else (value,)
-  fits = (
-    isinstance(numbers, list | tuple)
-    and len(numbers) == rule.count
-    and all(_is_number(x) and rule.holds(x) for x in numbers)
-  )
-  _require(fits, name, f"{value!r}; it must be {rule.wanted}")
-  found = tuple(map(rule.type, numbers))
-  return found if rule.count > 1 else found[0]
+  kind, corner_hz, gain_db, q = tone_filter
+  if kind not in KINDS:
+    return f"{kind!r}: choose from {', '.join(KINDS)}"
+  if not 0 < corner_hz < sample_rate / 2:
+    return (
+      f"{kind} at {corner_hz:g} Hz; the corner must lie between 0 and half of "
+      f"config.data.sample_rate, {sample_rate / 2:g} Hz"
+    )
+  if q <= 0:
+    return f"{kind} of Q {q:g}; it must be above 0"
+  if abs(gain_db) > _MAX_GAIN_DB:
+    return f"{kind} by {gain_db:g} dB; at most {_MAX_GAIN_DB:g} either way"
+  if gain_db and kind.endswith("_pass"):
+    return f"a {kind} has no gain; give 0, or a shelf"
+  # Below a Q of 0.5 the two poles part, and gains move them: the slower one
+  # decays like a filter of this Q.
+  slowness = max(q, 0.5 / q) * 10 ** (abs(gain_db) / 40)
+  lowest_hz = _SLOWEST_DECAY * sample_rate * slowness
+  if corner_hz < lowest_hz:
+    return (
+      f"{kind} at {corner_hz:g} Hz rings too long; give at least "
+      f"{lowest_hz:.4g} Hz for this gain and Q"
+    )
+  return None
 
 
 def _is_number(value: Any) -> bool:
   return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _require(holds: bool, name: str, message: str) -> None:
-  if not holds:
-    raise UserError(f"{FIELD}.{name}: {message}")
+def _error(field: str, message: str) -> UserError:
+  return UserError(f"{_FIELD}.{field}: {message}")
 
 
-def _text(value: Any, joint: str) -> str:
-  """A value, whole numbers without a point; exact."""
+def _text(value: Any, separator: str) -> str:
+  """Writes a value exactly, whole numbers without a point."""
   if isinstance(value, tuple):
-    return joint.join(_text(each, joint) for each in value)
+    return separator.join(_text(each, separator) for each in value)
   return str(value).removesuffix(".0")
 
 
-def _describe(each: Filter) -> str:
-  """A tone filter for people."""
+def _filter_label(each: Filter) -> str:
   text = f"{each.kind.replace('_', ' ')} at {each.corner_hz:g} Hz"
   if not each.kind.endswith("_pass"):
     text += f" by {each.gain_db:g} dB"

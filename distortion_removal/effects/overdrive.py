@@ -26,9 +26,9 @@ def overdrive(
 
   x itself is part of the output, so the effect can be undone when gain and
   scale are known. With colour 0 silence stays silence; any other colour
-  starts with a step of 0.75 f(c) that the DC blocker lets decay. A gain of
-  exactly 0 dB passes the audio unchanged, for there the program leaves the
-  effect out of its chain; the least gain above it follows the formula.
+  starts with a step of 0.75 f(c) that decays through the DC blocker. A gain of
+  exactly 0 dB passes the audio unchanged, because the program then leaves the
+  effect out of its chain; any gain above it follows the formula.
 
   Unlike the program, which writes fixed point, the output is not clipped to
   [-1, 1]. SoX's own default colour is 20; the guitar task of Imort et al.
@@ -38,11 +38,7 @@ def overdrive(
     audio: `[batch, time, channels]`, 1.0 is full scale.
     gain_db: gain before the soft clip in dB, scalar or `[batch]`.
     colour: asymmetry, 0 to 100 (even harmonics), scalar or `[batch]`.
-    oversample: how many times the sample rate f works at, see
-      `oversampling`; the program has 1.
-
-  Returns:
-    `[batch, time, channels]` float32.
+    oversample: see `oversampling`; f alone is oversampled.
 
   Source: the SoX manual's `overdrive`; the formula was checked against SoX
   14.4.2 (tests/effects/test_overdrive.py).
@@ -58,6 +54,6 @@ def overdrive(
 
 
 def soft_clip(driven: jax.Array) -> jax.Array:
-  """SoX's cubic: u - u^3 / 3, held at -2/3 and 2/3 outside [-1, 1]."""
+  """Applies SoX's cubic: u - u^3 / 3, held at -2/3 and 2/3 outside [-1, 1]."""
   driven = jnp.clip(driven, -1.0, 1.0)
   return driven - driven**3 / 3.0

@@ -1,9 +1,9 @@
 """A static curve at a multiple of the sample rate, against aliasing.
 
-What a curve adds above half the sample rate folds back as tones that belong to
-no harmonic. Between an interpolator and a decimator most of it is filtered
-out. Both are one windowed sinc, symmetric about lag 0, so that nothing is
-delayed: a pair of clean and degraded audio stays aligned to the sample.
+Harmonics above half the sample rate fold back as tones that belong to no
+harmonic. Between an interpolator and a decimator most of them are filtered out.
+Both are one windowed sinc, symmetric about lag 0, so that nothing is delayed:
+a pair of clean and degraded audio stays aligned to the sample.
 """
 
 import functools
@@ -28,18 +28,15 @@ def oversampled(
 ) -> jax.Array:
   """Applies a memoryless function at `factor` times the sample rate.
 
-  The audio counts as zero outside its time, so zeros appended to it change
-  nothing before them. A curve that does nothing returns audio below 0.45 of
-  the sample rate to within -80 dB. A curve that makes steps overshoots its
-  bounds by some 10 %, as any band-limited step does.
+  The audio counts as zero outside its time, so appended zeros change nothing
+  before them. The identity returns audio below 0.45 of the sample rate to
+  within -80 dB. A curve that makes steps overshoots its bounds by some 10 %,
+  as any band-limited step does.
 
   Args:
     curve: function of each sample alone, of `[batch, time, channels]`.
     audio: `[batch, time, channels]` float32.
-    factor: 1 (the curve itself, nothing else), 2, 4, 8.
-
-  Returns:
-    `[batch, time, channels]` float32.
+    factor: 1 (the curve alone), 2, 4 or 8.
 
   Source: polyphase interpolation and decimation by an FIR filter (Crochiere
   and Rabiner, "Multirate Digital Signal Processing", 1983); window and beta
@@ -49,13 +46,10 @@ def oversampled(
   if factor == 1:
     return curve(audio)
   time = audio.shape[-2]
-  # In blocks, with what the decimator and then the interpolator see beside.
-  missing = -time % _BLOCK
-  beside = [(0, 0)] * (audio.ndim - 2) + [
-    (2 * _HALF_WIDTH, 2 * _HALF_WIDTH + missing),
-    (0, 0),
-  ]
-  signal = jnp.moveaxis(jnp.pad(audio, beside), -2, -1)
+  # Whole blocks, and half a filter on either side for each of the two filters.
+  margin = (2 * _HALF_WIDTH, 2 * _HALF_WIDTH + -time % _BLOCK)
+  signal = jnp.moveaxis(audio, -2, -1)
+  signal = jnp.pad(signal, [(0, 0)] * (signal.ndim - 1) + [margin])
   up, down = _matrices(factor)
   raised = _filter(signal, up, _BLOCK)
   shaped = curve(jnp.moveaxis(raised, -1, -2))
@@ -64,11 +58,8 @@ def oversampled(
 
 
 def _filter(signal: jax.Array, matrix: np.ndarray, hop: int) -> jax.Array:
-  """Multiplies the frames that begin every `hop` samples, and joins them.
-
-  By matrix products, for on CPUs XLA's convolution of a single channel takes
-  ten times as long.
-  """
+  """Multiplies the frames that begin every `hop` samples, and joins them."""
+  # On CPUs XLA's convolution of a single channel takes ten times as long.
   frames = split_frames(signal, len(matrix), hop)
   # Accelerators multiply in less than float32 unless told otherwise.
   blocks = jnp.matmul(frames, matrix, precision=jax.lax.Precision.HIGHEST)
@@ -77,11 +68,10 @@ def _filter(signal: jax.Array, matrix: np.ndarray, hop: int) -> jax.Array:
 
 @functools.cache
 def _matrices(factor: int) -> tuple[np.ndarray, np.ndarray]:
-  """What interpolates and what decimates a frame to a block.
+  """Returns the matrices that interpolate and decimate a frame to a block.
 
-  Returns:
-    `[block + 2 half width, block factor]` and
-    `[(block + 2 half width) factor, block]`, both float32.
+  Their shapes are `[block + 2 half width, block factor]` and
+  `[(block + 2 half width) factor, block]`.
   """
   low = np.arange(-_HALF_WIDTH, _BLOCK + _HALF_WIDTH)
   block = np.arange(_BLOCK)
@@ -93,7 +83,7 @@ def _matrices(factor: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _low_pass(lag: np.ndarray) -> np.ndarray:
-  """The filter at lags in samples of the lower rate, cut off at half of it."""
+  """Returns the filter at lags in samples of the lower rate."""
   inside = np.maximum(0, 1 - (lag / _HALF_WIDTH) ** 2)
   window = np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA)
   return np.where(np.abs(lag) <= _HALF_WIDTH, np.sinc(lag) * window, 0)

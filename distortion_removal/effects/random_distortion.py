@@ -1,8 +1,8 @@
-"""Random distortion: any of the others, between any tone, by a seed per item.
+"""Random distortion: any other effect between random tone filters.
 
-For a network that has to cope with whatever somebody has. Every parameter but
-the drive comes from the item's own seed, so that an item is the same in any
-batch, after any restart, and on any device.
+For a network that has to cope with unknown equipment. Every parameter but the
+drive comes from the item's own seed, so that an item is the same in any batch,
+after any restart, and on any device.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from distortion_removal.effects.dc_blocker import block_dc
 from distortion_removal.effects.oversampling import oversampled
 from distortion_removal.effects.tone import Section, chain
 
-# How likely each is; the order is that of the curves in `_curves`.
+# The probability of each kind.
 WEIGHTS = {
   "overdrive": 0.25,
   "hard_clip": 0.15,
@@ -30,29 +30,19 @@ KINDS = tuple(WEIGHTS)
 _OVERDRIVE, _DIODE, _BIT_CRUSH = map(
   KINDS.index, ("overdrive", "diode", "bit_crush")
 )
-# Of the bit crush without any drive.
-_BITS = 12.0
-_DRAWS = 16  # numbers of an item
+_BITS = 12.0  # of the bit crush without any drive
+_DRAWS = 16  # random numbers of an item
 
 
 class Draw(NamedTuple):
-  """What is drawn of an item; every array `[batch]` but those of sections.
+  """The random parameters of each item; arrays are `[batch]`."""
 
-  Attributes:
-    kind: index of `KINDS`, int32.
-    colour: of the overdrive, 0 to 100.
-    rail: of the diode's half below zero, 0.25 to 1.
-    hold: of the bit crush, 1 to 4 samples; 1 for any other kind.
-    before: tone filters before the distortion.
-    after: tone filters after it.
-  """
-
-  kind: jax.Array
-  colour: jax.Array
-  rail: jax.Array
-  hold: jax.Array
-  before: tuple[Section, ...]
-  after: tuple[Section, ...]
+  kind: jax.Array  # index of `KINDS`, int32
+  colour: jax.Array  # of the overdrive, 0 to 100
+  rail: jax.Array  # of the diode below zero, 0.25 to 1
+  hold: jax.Array  # of the bit crush, 1 to 4 samples; 1 for any other kind
+  before: tuple[Section, ...]  # tone filters before the distortion
+  after: tuple[Section, ...]  # tone filters after it
 
 
 def random_distortion(
@@ -64,31 +54,24 @@ def random_distortion(
 ) -> jax.Array:
   """Distorts each item in its own way, harder with a higher level.
 
-  A kind is drawn by `WEIGHTS`, and set by the drive and by what `draw` says:
+  The kind is drawn with the probabilities `WEIGHTS`:
 
   * overdrive of any colour, hard clip, tanh, arctan and diode with a lower
     rail of 0.25 to 1: driven by the gain;
-  * foldback: driven by half of the gain in dB, for more leaves only noise;
-  * bit crush: not amplified, but the step of 12 bits is, so that each 6.02 dB
-    take a bit away; every sample held for 1 to 4.
+  * foldback: driven by half of the gain in dB, because more leaves only noise;
+  * bit crush: the step of 12 bits is amplified instead of the audio, so that
+    each 6.02 dB take a bit away; samples are held for 1 to 4.
 
-  Before and after it there are a shelf and a peak, half of them flat. All of
-  these can be undone, as a low-pass could not. Their corners lie at fractions
-  of the sample rate, for an effect does not know the rate itself.
-
-  Every item passes all curves and keeps one, as a `lax.switch` under `vmap`
-  would have it.
+  A shelf and a peak come before it and after it, half of them flat. These can
+  be undone; a low-pass could not. Their corners lie at fractions of the sample
+  rate, because an effect does not know the rate itself.
 
   Args:
     audio: `[batch, time, channels]`, 1.0 is full scale.
     gain_db: the drive in dB, scalar or `[batch]`; 10 to 50 for a peak of 0.5.
     seed: uint32, scalar or `[batch]`.
-    oversample: how many times the sample rate the curves work at, see
-      `oversampling`: analogue devices do not alias. The bit crush stays at 1.
-
-  Returns:
-    `[batch, time, channels]` float32; silence where the audio is, apart from
-    the decaying step of a coloured overdrive.
+    oversample: see `oversampling`; analogue devices do not alias. The bit
+      crush is not oversampled.
 
   Source: the formulas are those of `overdrive`, `clipping`, `waveshaping`,
   `bit_crush` and `tone`; weights and ranges are this project's.
@@ -103,11 +86,7 @@ def random_distortion(
 
 
 def draw(seed: jax.Array | int) -> Draw:
-  """Draws an item's parameters from its seed, by Threefry.
-
-  Args:
-    seed: uint32, scalar or `[batch]`.
-  """
+  """Draws an item's parameters from its seed, uint32, scalar or `[batch]`."""
   uniforms = iter(jnp.moveaxis(_uniforms(jnp.asarray(seed, jnp.uint32)), -1, 0))
 
   def between(low, high):
@@ -139,19 +118,20 @@ def draw(seed: jax.Array | int) -> Draw:
 
 
 def _uniforms(seed: jax.Array) -> jax.Array:
-  """`[batch, _DRAWS]`, from 0 to 1, of each seed; the generator is named."""
+  """Draws `[batch, _DRAWS]` between 0 and 1."""
 
-  def of_one(seed):
+  def draw_one(seed):
+    # Named, so that another default of JAX changes no data.
     key = jax.random.key(seed, impl="threefry2x32")
     return jax.random.uniform(key, (_DRAWS,))
 
-  return jnp.vectorize(of_one, signature="()->(n)")(seed)
+  return jnp.vectorize(draw_one, signature="()->(n)")(seed)
 
 
 def _distort(
   audio: jax.Array, gain_db: jax.Array | float, drawn: Draw, oversample: int
 ) -> jax.Array:
-  """The drawn kind alone, without tone."""
+  """Applies the drawn kind without tone filters."""
   kind = level.per_item(drawn.kind)
   # The cubic and the diode leave a mean; the cubic's is SoX's effect.
   shaped = oversampled(lambda x: _curves(x, gain_db, drawn), audio, oversample)
@@ -167,7 +147,7 @@ def _distort(
 def _curves(
   audio: jax.Array, gain_db: jax.Array | float, drawn: Draw
 ) -> jax.Array:
-  """All curves of the audio, of which each item keeps its own."""
+  """Computes all curves and keeps each item's own, as `vmap` of a switch."""
   kind = level.per_item(drawn.kind)
   driven = level.gain_factor(gain_db) * audio
   half_driven = level.gain_factor(jnp.asarray(gain_db) / 2.0) * audio

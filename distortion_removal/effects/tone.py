@@ -2,14 +2,13 @@
 
 The filters are those of Robert Bristow-Johnson's "Audio EQ Cookbook" (W3C
 Working Group Note, 2021): analogue prototypes under the bilinear transform.
-They are applied to the spectrum: without a loop over samples, with numbers of
-each item's own, and many for hardly more than one. Their response comes from
-the prototype itself, at
+They multiply the spectrum, which needs no loop over samples and lets each item
+have its own numbers. The response is the prototype's at
 
     s = j tan(w / 2) / tan(w0 / 2),
 
-which is what the transform makes of it and, unlike the digital coefficients,
-loses nothing in float32 where the corner w0 is low.
+which equals that of the digital coefficients but, unlike them, loses nothing in
+float32 where the corner w0 is low.
 """
 
 import dataclasses
@@ -21,8 +20,7 @@ import numpy as np
 
 from distortion_removal.effects import level
 
-# Samples of silence that the spectrum sees after the audio, for the filters
-# to ring out.
+# Samples of silence after the audio, for the filters to ring out.
 _TAIL = 8192
 
 # A polynomial in s: the factors of s^2, s and 1.
@@ -32,17 +30,15 @@ _Polynomial = tuple[jax.Array | float, jax.Array | float, jax.Array | float]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """One filter of second order.
+  """A filter of second order. Its numbers are scalars or `[batch]`.
 
   Attributes:
     kind: one of `KINDS`.
-    corner: frequency in Hz divided by the sample rate, above 0 and below 0.5;
+    corner: frequency in Hz divided by the sample rate, above 0 and below 0.5:
       where a shelf has half its gain, the middle of a peak.
     q: quality; 0.7071 is a Butterworth filter, and the steepest shelf that
       does not overshoot.
-    gain_db: of a shelf or a peak, in dB; 0 leaves the audio as it is.
-
-  The numbers are scalars or `[batch]`.
+    gain_db: gain of a shelf or a peak in dB; 0 leaves the audio unchanged.
   """
 
   kind: str = dataclasses.field(metadata={"static": True})
@@ -73,7 +69,7 @@ def _high_shelf(q: jax.Array, a: jax.Array) -> tuple[_Polynomial, _Polynomial]:
   return (a * a, a * slope, a), (1.0, slope, a)
 
 
-# The cookbook's prototypes, as numerator and denominator of H(s), of Q and
+# The cookbook's numerator and denominator of H(s), from Q and
 # A = 10^(gain / 40).
 _PROTOTYPES = {
   "low_pass": _low_pass,
@@ -86,18 +82,11 @@ KINDS = tuple(_PROTOTYPES)
 
 
 def equalise(audio: jax.Array, sections: Sequence[Section]) -> jax.Array:
-  """Filters by the sections one after the other, the audio starting at rest.
+  """Filters `[batch, time, channels]` by the sections one after the other.
 
   The spectrum is that of the audio and 8192 samples of silence, hence exact
   (-100 dB) as long as a section rings no longer: corner / q of at least
   0.0005, 20 Hz at 44.1 kHz.
-
-  Args:
-    audio: `[batch, time, channels]`.
-    sections: in any order; none returns the audio.
-
-  Returns:
-    `[batch, time, channels]` float32.
   """
   audio = jnp.asarray(audio, jnp.float32)
   if not sections:
@@ -111,20 +100,16 @@ def equalise(audio: jax.Array, sections: Sequence[Section]) -> jax.Array:
 
 
 def response(section: Section, size: int) -> jax.Array:
-  """What a section does at the frequencies of a real transform of `size`.
+  """Returns the response at the frequencies of a real FFT of even `size`.
 
-  Args:
-    section: the filter.
-    size: of the transform, even.
-
-  Returns:
-    complex64 `[size / 2 + 1, 1]`, of numbers per item `[batch, …]`.
+  Its shape is `[size / 2 + 1, 1]`, with `[batch]` in front if the section's
+  numbers have it.
   """
   corner, q, gain_db = map(
     level.per_item, (section.corner, section.q, section.gain_db)
   )
   polynomials = _PROTOTYPES[section.kind](q, 10.0 ** (gain_db / 40.0))
-  # s times what keeps it finite at half the sample rate: s = j sine / scale.
+  # s = j sine / scale, kept as a fraction: it is infinite at half the rate.
   half = np.linspace(0, np.pi / 2, size // 2 + 1)[:, None]
   sine = np.sin(half).astype(np.float32)
   scale = np.cos(half).astype(np.float32) * jnp.tan(jnp.pi * corner)
@@ -147,22 +132,14 @@ def chain(
 ) -> Callable[..., jax.Array]:
   """Puts an effect between tone filters, as a pedal or an amplifier does.
 
-  For example SoX's overdrive at its own colour, oversampled, tightened before
-  and darkened after:
+  For example SoX's overdrive with its default colour, tightened before and
+  darkened after:
 
       chain(
-        functools.partial(overdrive, colour=20, oversample=4),
+        functools.partial(overdrive, colour=20),
         before=[Section("low_shelf", 200 / sample_rate, gain_db=-6)],
         after=[Section("low_pass", 4000 / sample_rate)],
       )
-
-  Args:
-    distort: an effect, `(audio, level)` to audio.
-    before: the sections that its input goes through.
-    after: the sections that its output goes through.
-
-  Returns:
-    An effect, `(audio, level)` to audio, both `[batch, time, channels]`.
 
   Source: the filter-distortion-filter model of Yeh, Abel and Smith, DAFx 2007
   (see `waveshaping.diode_clip`).
@@ -175,6 +152,6 @@ def chain(
 
 
 def _transform_size(least: int) -> int:
-  """An even number of at least `least`, of few small factors and one to 16."""
+  """Rounds up to an even size with small factors, fast for an FFT."""
   unit = 2 ** max(1, least.bit_length() - 4)
   return -(-least // unit) * unit

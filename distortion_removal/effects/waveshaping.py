@@ -1,9 +1,14 @@
-"""Curves that a sample is sent through: soft clips, a diode's, a fold.
+"""Memoryless curves: soft clips, a diode's, a fold.
 
 Every effect amplifies the audio, u = 10^(gain / 20) x, and applies a curve f
 with f(0) = 0 and slope 1 at 0, hence a slope of 10^(gain / 20) for quiet
-audio. The gain is not taken back; what bounds the output stands with each.
-Silence stays silence. All are differentiable, in the audio and in the gain.
+audio. The gain is not taken back; every docstring states the output's bounds.
+Silence stays silence. All are differentiable in the audio and in the gain.
+
+Arguments of every effect:
+  audio: `[batch, time, channels]`, 1.0 is full scale.
+  gain_db: gain before the curve in dB, scalar or `[batch]`.
+  oversample: see `oversampling`.
 """
 
 from collections.abc import Callable
@@ -15,7 +20,7 @@ from distortion_removal.effects import level
 from distortion_removal.effects.dc_blocker import block_dc
 from distortion_removal.effects.oversampling import oversampled
 
-# Yeh et al. found it for the diode pair of the Boss DS-1.
+# Fitted by Yeh et al. to the diode pair of the Boss DS-1.
 _DIODE_KNEE = 2.5
 
 
@@ -24,17 +29,8 @@ def tanh_clip(
 ) -> jax.Array:
   """Clips softly: y = tanh(u), within -1 and 1.
 
-  Of a quiet sine u = a sin, y has a third harmonic of a^3 / 12: the level of
+  A quiet sine of amplitude a gets a third harmonic of a^3 / 12: the level of
   a^2 / 12 against the sine.
-
-  Args:
-    audio: `[batch, time, channels]`, 1.0 is full scale.
-    gain_db: gain before the curve in dB, scalar or `[batch]`.
-    oversample: how many times the sample rate the curve works at, see
-      `oversampling`.
-
-  Returns:
-    `[batch, time, channels]` float32.
 
   Source: Pakarinen and Yeh, "A Review of Digital Techniques for Modeling
   Vacuum-Tube Guitar Amplifiers", Computer Music Journal 33(2), 2009, on
@@ -48,19 +44,8 @@ def arctan_clip(
 ) -> jax.Array:
   """Clips more softly: y = (2 / pi) arctan(pi u / 2), within -1 and 1.
 
-  Its rails are approached as 1 - 4 / (pi^2 u), where those of `tanh_clip` are
-  as good as met at u = 5.
-
-  Args:
-    audio: `[batch, time, channels]`, 1.0 is full scale.
-    gain_db: gain before the curve in dB, scalar or `[batch]`.
-    oversample: how many times the sample rate the curve works at, see
-      `oversampling`.
-
-  Returns:
-    `[batch, time, channels]` float32.
-
-  Source: the same review as `tanh_clip`.
+  It approaches its rails as 1 - 4 / (pi^2 u), where `tanh_clip` has practically
+  reached them at u = 5. Source: the same review.
   """
   return _shape(arctan, audio, gain_db, oversample)
 
@@ -84,30 +69,23 @@ def diode_clip(
   within the sum of the rails.
 
   Args:
-    audio: `[batch, time, channels]`, 1.0 is full scale.
-    gain_db: gain before the curve in dB, scalar or `[batch]`.
+    audio: see the module.
+    gain_db: see the module.
     rails: the magnitudes approached above and below zero, each above 0,
       scalar or `[batch]`.
-    knees: how sudden either half clips, at least 1; more is harder.
-    oversample: how many times the sample rate the curve works at, see
-      `oversampling`.
-
-  Returns:
-    `[batch, time, channels]` float32.
+    knees: hardness of the clip above and below zero, at least 1.
+    oversample: see `oversampling`.
 
   Source: the formula, with one rail of 1 and n = 2.5, from Yeh, Abel and
   Smith, "Simplified, Physically-Informed Models of Distortion and Overdrive
   Guitar Effects Pedals", DAFx 2007; two halves as in asymmetric pedals.
   """
-  above, below = (level.per_item(rail) for rail in rails)
-  return block_dc(
-    _shape(
-      lambda driven: diode(driven, (above, below), knees),
-      audio,
-      gain_db,
-      oversample,
-    )
-  )
+  rails = tuple(map(level.per_item, rails))
+
+  def curve(driven):
+    return diode(driven, rails, knees)
+
+  return block_dc(_shape(curve, audio, gain_db, oversample))
 
 
 def foldback(
@@ -121,15 +99,6 @@ def foldback(
 
   is u up to 1, 2 - u up to 3, u - 4 up to 5, and so on; within -1 and 1.
 
-  Args:
-    audio: `[batch, time, channels]`, 1.0 is full scale.
-    gain_db: gain before the fold in dB, scalar or `[batch]`.
-    oversample: how many times the sample rate the curve works at, see
-      `oversampling`.
-
-  Returns:
-    `[batch, time, channels]` float32.
-
   Source: the ideal wavefolder; Esqueda, Pontynen, Valimaki and Parker,
   "Virtual Analog Buchla 259 Wavefolder", DAFx 2017, on circuits that fold.
   """
@@ -137,7 +106,7 @@ def foldback(
 
 
 def arctan(driven: jax.Array) -> jax.Array:
-  """The curve of `arctan_clip`."""
+  """Applies the curve of `arctan_clip`."""
   return 2.0 / jnp.pi * jnp.arctan(jnp.pi / 2.0 * driven)
 
 
@@ -146,18 +115,18 @@ def diode(
   rails: tuple[jax.Array, jax.Array],
   knees: tuple[float, float] = (_DIODE_KNEE, _DIODE_KNEE),
 ) -> jax.Array:
-  """The curve of `diode_clip`; `rails` have to broadcast to `driven`."""
+  """Applies the curve of `diode_clip`; `rails` broadcast to `driven`."""
   up = driven > 0
   knee = knees[0] if knees[0] == knees[1] else jnp.where(up, *knees)
   height = jnp.abs(driven) / jnp.where(up, *rails)
-  # Of the height and its inverse the smaller one, whose power is finite.
+  # The power of the smaller of the height and its inverse stays finite.
   above = jnp.maximum(height, 1.0)
   small = jnp.minimum(height, 1.0 / above)
   return driven / above * (1.0 + small**knee) ** (-1.0 / knee)
 
 
 def fold(driven: jax.Array) -> jax.Array:
-  """The curve of `foldback`."""
+  """Applies the curve of `foldback`."""
   rest = driven - 4.0 * jnp.round(driven / 4.0)
   return 2.0 * jnp.clip(rest, -1.0, 1.0) - rest
 

@@ -1,7 +1,7 @@
-"""The excerpts of a test split: read, told apart and degraded."""
+"""The excerpts of a test split: surveyed, read and degraded."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -10,23 +10,19 @@ import numpy as np
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.datasets import pairs
-from distortion_removal.datasets.stored import Source
+from distortion_removal.datasets.opening import Source
 from distortion_removal.effects.tasks import Task
 from distortion_removal.report.failures import reason
-
-# One method's estimates of a block, as many of them are alive at a time.
-_BLOCK_BYTES = 1 << 27
-_MOST_EXCERPTS = 8
 
 
 class Excerpt(NamedTuple):
   """One record of a split.
 
   Attributes:
-    index: in the split.
-    file: its name.
-    digest: of all that it holds.
-    error: one line if it cannot be read.
+    index: the record's position in the split.
+    file: the record's name.
+    digest: a digest of all that the record holds.
+    error: one line if the record cannot be read, or None.
   """
 
   index: int
@@ -43,7 +39,7 @@ class Audio(NamedTuple):
 
 
 def survey(source: Source) -> list[Excerpt]:
-  """Reads every record once, to tell what there is."""
+  """Reads every record once to identify it."""
   return [_survey(source, index) for index in range(len(source))]
 
 
@@ -62,24 +58,35 @@ def _survey(source: Source, index: int) -> Excerpt:
     return Excerpt(index, file, "", reason(error))
 
 
-def block_size(levels: int, length: int, channels: int) -> int:
-  """How many excerpts, of so many samples at most, are worked on at a time."""
-  fitting = _BLOCK_BYTES // (levels * length * channels * 4)
-  return max(1, min(_MOST_EXCERPTS, fitting))
+def at_all_levels(
+  record: dict, task: Task, length: int
+) -> dict[str, np.ndarray]:
+  """Repeats a record for each evaluation level, as `pairs.degrader` takes it.
 
+  The sides are filled up to `length` samples with zeros, which change nothing
+  before them, nor the threshold of an SDR clip.
 
-def blocks(excerpts: Sequence[Excerpt], size: int) -> list[Sequence[Excerpt]]:
-  """Excerpts that follow each other, `size` at a time."""
-  return [excerpts[i : i + size] for i in range(0, len(excerpts), size)]
+  Returns:
+    The sides `[levels, length, channels]`, and `level` and `seed` `[levels]`.
+  """
+  levels = task.evaluation_levels
+  batch = {}
+  for name, side in pairs.sides(record, task).items():
+    padded = np.pad(side, ((0, length - len(side)), (0, 0)))
+    batch[name] = np.repeat(padded[None], len(levels), axis=0)
+  batch["level"] = np.asarray(levels, np.float32)
+  seeds = [pairs.fixed_seed(record, i) for i in range(len(levels))]
+  batch["seed"] = np.stack(seeds)
+  return batch
 
 
 class Degrader:
   """Degrades excerpts at every level, in calls of one static shape.
 
   Args:
-    source: of the records.
+    source: the records.
     task: has the effect and the levels.
-    length: of the longest excerpt, in samples.
+    length: the longest excerpt's samples.
     size: the most excerpts of a call.
   """
 
@@ -89,57 +96,38 @@ class Degrader:
     self._degrade = jax.jit(pairs.degrader(task))
 
   def __call__(self, excerpts: Iterable[Excerpt]) -> dict[int, Audio | str]:
-    """Both sides of excerpts by index; a line of those that cannot be had.
+    """Degrades excerpts.
+
+    Returns:
+      The audio by index; one line instead where a record cannot be used.
 
     Raises:
       UserError: the records are not what the task takes.
     """
-    found, examples = {}, {}
+    audio: dict[int, Audio | str] = {}
+    lengths, batches = {}, []
     for excerpt in excerpts:
+      if excerpt.error:
+        audio[excerpt.index] = excerpt.error
+        continue
       try:
-        if excerpt.error:
-          found[excerpt.index] = excerpt.error
-          continue
         record = self._source[excerpt.index]
-        examples[excerpt.index] = self._example(record)
+        batches.append(at_all_levels(record, self._task, self._length))
+        lengths[excerpt.index] = len(record["clean"])
       except UserError:
         raise
       except Exception as error:
-        found[excerpt.index] = reason(error)
+        audio[excerpt.index] = reason(error)
         logger.warning("%s cannot be used: %s", excerpt.file, reason(error))
-    return found | self._degraded(examples)
-
-  def _example(self, record: dict) -> dict[str, np.ndarray]:
-    """The sides, level and seed of a record, `[levels, …]`; and its length."""
-    sides = pairs.sides(record, self._task)
-    length, levels = len(sides["clean"]), self._task.evaluation_levels
-    # One static length for the effect: zeros at the end change nothing before
-    # them, nor the threshold of an SDR clip.
-    padding = ((0, self._length - length), (0, 0))
-    example = {
-      name: np.repeat(np.pad(side, padding)[None], len(levels), axis=0)
-      for name, side in sides.items()
+    if not batches:
+      return audio
+    batches += batches[-1:] * (self._size - len(batches))
+    whole = {
+      name: np.concatenate([batch[name] for batch in batches])
+      for name in batches[0]
     }
-    seeds = [pairs.fixed_seed(record, i) for i in range(len(levels))]
-    example["level"] = np.asarray(levels, np.float32)
-    example["seed"] = np.stack(seeds)
-    return example | {"length": length}
-
-  def _degraded(self, examples: dict[int, dict]) -> dict[int, Audio]:
-    if not examples:
-      return {}
-    filled = [*examples.values()]
-    filled += filled[-1:] * (self._size - len(filled))
-    batch = {
-      name: np.concatenate([example[name] for example in filled])
-      for name in filled[0].keys() - {"length"}
-    }
-    degraded = np.asarray(self._degrade(batch))
-    parts = np.split(degraded, self._size)
-    return {
-      index: Audio(
-        example["clean"][:1, : example["length"]],
-        part[:, : example["length"]],
-      )
-      for (index, example), part in zip(examples.items(), parts, strict=False)
-    }
+    degraded = np.split(np.asarray(self._degrade(whole)), self._size)
+    for k, (index, length) in enumerate(lengths.items()):
+      clean = batches[k]["clean"][:1, :length]
+      audio[index] = Audio(clean, degraded[k][:, :length])
+    return audio

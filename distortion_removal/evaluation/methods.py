@@ -1,8 +1,8 @@
-"""Methods under evaluation: one idea for networks, baselines and oracles.
+"""Methods under evaluation: networks, baselines and oracles behind one call.
 
-A method is a function from degraded audio, and for an oracle the clean audio
-beside it, to an estimate of the clean audio; all `[batch, time, channels]`
-float32 NumPy arrays.
+A method is a function from degraded audio, and for an oracle the clean audio,
+to an estimate of the clean audio; all `[batch, time, channels]` float32 NumPy
+arrays.
 """
 
 from collections.abc import Callable
@@ -11,17 +11,16 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from distortion_removal import declipping
 from distortion_removal.audio import chunks
 from distortion_removal.effects import tasks
 from distortion_removal.evaluation import baselines
-from distortion_removal.inference import network as inference
+from distortion_removal.inference.network import chunking, load_network
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def distorted(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
-  """The untouched input: the row every table starts with."""
+  """Returns the untouched input: the row every table starts with."""
   del clean
   return degraded
 
@@ -29,12 +28,12 @@ def distorted(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
 def network(
   workdir: Path, config: ml_collections.ConfigDict, batch: int | None = None
 ) -> Method:
-  """The trained network of a run as a method for audio of any length.
+  """Loads a run's network as a method for audio of any length.
 
-  Arguments and errors as of `load_network`.
+  Arguments and errors are those of `load_network`.
   """
-  function = inference.load_network(workdir, config, batch)
-  options = inference.chunking(config)
+  function = load_network(workdir, config, batch)
+  options = chunking(config)
 
   def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
     del clean
@@ -44,12 +43,7 @@ def network(
 
 
 def baseline(name: str, config: ml_collections.ConfigDict) -> Method:
-  """A method without a network, by its name in `baselines`.
-
-  Args:
-    name: of the baseline.
-    config: its field `name`, where it has one, holds the baseline's options.
-  """
+  """Makes a method of a baseline; its options are `config`'s field `name`."""
   function = baselines.get(name).function
   options = dict(config.get(name, {}))
   options["task"] = tasks.from_config(config.data)
@@ -59,15 +53,3 @@ def baseline(name: str, config: ml_collections.ConfigDict) -> Method:
     return np.asarray(function(degraded, clean, **options))
 
   return method
-
-
-def excerpts_at_a_time(name: str, most: int) -> int:
-  """How many excerpts a method had better be given at a time.
-
-  Those that take long get one, so that little is lost if they are stopped.
-
-  Args:
-    name: of the method.
-    most: there are.
-  """
-  return 1 if name in declipping.DECLIPPERS else most

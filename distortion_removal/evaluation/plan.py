@@ -1,30 +1,34 @@
-"""What an evaluation is made of: all that is decided before any work."""
+"""The plan of an evaluation: all that is decided before any work."""
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+import functools
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import jax
 import ml_collections
 
 from distortion_removal import config as run_config
-from distortion_removal import effects
+from distortion_removal import declipping, effects, metrics
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import stored
+from distortion_removal.datasets import opening
+from distortion_removal.datasets.opening import Source
 from distortion_removal.effects import tasks
 from distortion_removal.effects.tasks import Task
-from distortion_removal.evaluation import (
-  baselines,
-  fingerprints,
-  methods,
-  scores,
-  store,
-)
-from distortion_removal.evaluation import excerpts as excerpt_files
+from distortion_removal.evaluation import baselines, excerpts, methods, scores
 from distortion_removal.evaluation.excerpts import Excerpt
-from distortion_removal.evaluation.sounds import CLEAN
-from distortion_removal.training import check_config
+from distortion_removal.evaluation.methods import Method
+from distortion_removal.evaluation.store import Store, digest
+from distortion_removal.report.methods import CLEAN, DISTORTED
+from distortion_removal.training import check_config, checkpoint
+
+# One method's estimates of a block: as many are in memory at a time.
+_BLOCK_BYTES = 1 << 27
+_MAX_BLOCK_EXCERPTS = 8
+_LIBRARIES = ("jax", "numpy", "scipy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +37,16 @@ class Plan:
 
   Attributes:
     config: the data set, the metrics and the baselines.
-    task: what was done to the audio.
-    label: of the data set.
-    folder: of the results.
-    network: name of the run's network, or "".
-    excerpts: of the test split.
-    methods: by name, in the order of the results.
+    task: the task that is evaluated.
+    label: the data set's label.
+    folder: the folder of the results.
+    network: the name of the run's network, or "".
+    excerpts: the test split.
+    methods: functions by name, in the order of the results.
     left_out: methods that do not apply, and why.
     metrics: names of the metrics.
-    metrics_left_out: those that cannot be computed here, and why.
-    fingerprints: of the methods and of the target, `CLEAN`.
+    metrics_left_out: metrics that cannot be computed here, and why.
+    stores: stored scores by method, and those of the target, `CLEAN`.
   """
 
   config: ml_collections.ConfigDict
@@ -51,78 +55,53 @@ class Plan:
   folder: Path
   network: str
   excerpts: Sequence[Excerpt]
-  methods: Mapping[str, methods.Method]
+  methods: Mapping[str, Method]
   left_out: Mapping[str, str]
   metrics: Sequence[str]
   metrics_left_out: Mapping[str, str]
-  fingerprints: Mapping[str, str]
+  stores: Mapping[str, Store]
 
   @property
   def level_name(self) -> str:
-    """The column for the level."""
+    """The column of the level in the results."""
     return effects.get(self.task.effect).level_name
 
   @property
   def sample_rate(self) -> int:
-    """Of all audio, in Hz."""
+    """The rate of all audio in Hz."""
     return self.config.data.sample_rate
 
   @property
-  def longest(self) -> int:
-    """The most samples of an excerpt."""
+  def longest_samples(self) -> int:
+    """Samples of a full excerpt."""
     return round(self.config.data.excerpt_seconds * self.sample_rate)
 
   @property
   def block_size(self) -> int:
-    """Excerpts that are worked on at a time."""
+    """The most excerpts of a block."""
     levels = len(self.task.evaluation_levels)
-    size = excerpt_files.block_size(
-      levels, self.longest, self.config.data.channels
-    )
-    return min(size, len(self.excerpts))
+    channels = self.config.data.channels
+    excerpt_bytes = levels * self.longest_samples * channels * 4
+    fitting = max(1, _BLOCK_BYTES // excerpt_bytes)
+    return min(fitting, _MAX_BLOCK_EXCERPTS, len(self.excerpts))
 
   def blocks(self) -> list[Sequence[Excerpt]]:
-    """All excerpts, as many as are worked on at a time."""
-    return excerpt_files.blocks(self.excerpts, self.block_size)
-
-  def groups(
-    self, method: str, block: Sequence[Excerpt]
-  ) -> list[Sequence[Excerpt]]:
-    """What of a block goes through a method, and is stored, at a time."""
-    size = methods.excerpts_at_a_time(method, len(block))
-    return excerpt_files.blocks(block, size)
-
-  def store(self, method: str) -> store.Store:
-    """Where a method's scores are until all are there."""
-    return store.Store(self.parts / method, self.fingerprints[method])
-
-  @property
-  def parts(self) -> Path:
-    """The folder of what is scored so far."""
-    return self.folder / "parts"
-
-  def whole_fingerprints(self) -> dict[str, str]:
-    """Of every method's scores of all excerpts."""
-    return {
-      name: store.fingerprint(own, self.excerpts)
-      for name, own in self.fingerprints.items()
-    }
+    """Splits the excerpts into blocks that are in memory together."""
+    starts = range(0, len(self.excerpts), self.block_size)
+    return [self.excerpts[k : k + self.block_size] for k in starts]
 
 
 def find_run(
   workdir: Path, config: ml_collections.ConfigDict | None
 ) -> tuple[ml_collections.ConfigDict, ml_collections.ConfigDict]:
-  """The run in `workdir`, or a configuration that can do without.
-
-  Args:
-    workdir: of the run.
-    config: of the evaluation; None: the run's own.
+  """Finds the run in `workdir`; a configuration without a network needs none.
 
   Returns:
-    The configuration of the run, and that of the evaluation.
+    The configuration of the run, and that of the evaluation: the run's own
+    where `config` is None.
 
   Raises:
-    UserError: no run, or data of another form than the model's.
+    UserError: there is no run, or the data's form is not the model's.
   """
   needed = config is None or config.model.name
   if needed or run_config.exists(workdir):
@@ -131,7 +110,7 @@ def find_run(
     check_config.check(config)
     run = config
   config = run if config is None else config
-  baselines.check(config)
+  check_evaluation_fields(config)
   for field in ("sample_rate", "channels"):
     model, data = run.data[field], config.data[field]
     if model != data:
@@ -142,94 +121,136 @@ def find_run(
   return run, config
 
 
-def make(
+def check_evaluation_fields(config: ml_collections.ConfigDict) -> None:
+  """Checks the fields of a configuration that only evaluation reads.
+
+  Raises:
+    UserError: a number or a name cannot work; the message names the field.
+  """
+  for field, least in (("evaluation_batch", 1), ("listen_excerpts", 0)):
+    if not config[field] >= least:
+      raise UserError(
+        f"config.{field} is {config[field]}; it must be {least} or more"
+      )
+  for name in config.metrics:
+    metrics.get(name)
+  for name in config.baselines:
+    baselines.get(name)
+    if name in declipping.DECLIPPERS:
+      try:
+        declipping.check_options(name, config.get(name, {}))
+      except UserError as error:
+        raise UserError(f"config.{name}: {error}") from None
+
+
+def make_plan(
   workdir: Path,
   config: ml_collections.ConfigDict,
   run: ml_collections.ConfigDict,
-  task: Task,
-  excerpts: Sequence[Excerpt],
+  source: Source,
 ) -> Plan:
   """Decides what is evaluated, and loads the network.
-
-  Args:
-    workdir: of the run.
-    config: names the data set, task, metrics and baselines.
-    run: of the network, if it has one.
-    task: of `config`.
-    excerpts: of the test split.
 
   Raises:
     UserError: there are no excerpts, or no weights.
   """
-  if not excerpts:
+  surveyed = excerpts.survey(source)
+  if not surveyed:
     raise UserError(f"the test split of {config.data.dataset} is empty")
-  candidates = {"distorted": methods.distorted}
-  if run.model.name:
+  task = tasks.from_config(config.data)
+  chosen = {DISTORTED: methods.distorted}
+  if network := run.model.name:
     batch = config.evaluation_batch
-    candidates[run.model.name] = methods.network(workdir, run, batch)
-  names, unusable = scores.usable(
-    config.metrics,
-    sample_rate=config.data.sample_rate,
-    channels=config.data.channels,
+    chosen[network] = methods.network(workdir, run, batch)
+  names, metrics_left_out = scores.usable(
+    config.metrics, config.data.sample_rate, config.data.channels
   )
-  found, left_out = _baselines(config, task)
-  label = stored.label(config.data)
+  label = opening.label(config.data)
   folder = workdir / "evaluation" / f"{label}_{task.name}"
-  own = fingerprints.of_methods(
-    [*candidates, *baselines.BASELINES, CLEAN],
-    config,
-    run,
-    workdir,
-    task,
-    names,
-  )
-  for name in _held(folder, own, excerpts):
-    found.setdefault(name, methods.baseline(name, config))
-  candidates |= found
+  known = [*chosen, *baselines.BASELINES, CLEAN]
+  fingerprints = _fingerprints(known, config, run, workdir, task, names)
+  parts = folder.parent / "parts" / folder.name
+  stores = {k: Store(parts, k, x) for k, x in fingerprints.items()}
+  asked, left_out = _applicable(config.baselines, task)
+  # A baseline that is not asked for this time stays in the results while its
+  # scores are valid: hours of A-SPADE are not lost.
+  kept = [
+    name
+    for name in baselines.BASELINES
+    if name not in asked and all(map(stores[name].load, surveyed))
+  ]
+  chosen |= {x: methods.baseline(x, config) for x in (*asked, *kept)}
   return Plan(
     config=config,
     task=task,
     label=label,
     folder=folder,
-    network=run.model.name,
-    excerpts=excerpts,
-    methods=candidates,
+    network=network,
+    excerpts=surveyed,
+    methods=chosen,
     left_out=left_out,
     metrics=names,
-    metrics_left_out=unusable,
-    fingerprints={name: own[name] for name in (*candidates, CLEAN)},
+    metrics_left_out=metrics_left_out,
+    stores={name: stores[name] for name in (*chosen, CLEAN)},
   )
 
 
-def _held(
-  folder: Path, own: Mapping[str, str], excerpts: Sequence[Excerpt]
-) -> list[str]:
-  """Baselines of the last evaluation whose scores still hold.
-
-  They stay in the results whether or not they are asked for this time: hours of
-  A-SPADE are not lost to a command that leaves it out.
-  """
-  try:
-    found = json.loads((folder / "evaluation.json").read_text())
-    before = dict(found["fingerprints"])
-  except (OSError, ValueError, KeyError, TypeError):
-    return []
-  return [
-    name
-    for name in baselines.BASELINES
-    if before.get(name) == store.fingerprint(own[name], excerpts)
-  ]
-
-
-def _baselines(
-  config: ml_collections.ConfigDict, task: Task
-) -> tuple[dict[str, methods.Method], dict[str, str]]:
-  """The methods of `config.baselines`, and why others are left out."""
-  found, left_out = {}, {}
-  for name in config.baselines:
+def _applicable(
+  names: Iterable[str], task: Task
+) -> tuple[list[str], dict[str, str]]:
+  """Returns the baselines that undo the task, and why others are left out."""
+  found, left_out = [], {}
+  for name in names:
     if baselines.get(name).applies_to(task):
-      found[name] = methods.baseline(name, config)
+      found.append(name)
     else:
       left_out[name] = f"does not undo {tasks.effect_of(task).label}"
       logger.info("%s is left out: it %s", name, left_out[name])
   return found, left_out
+
+
+def _fingerprints(
+  names: Iterable[str],
+  config: ml_collections.ConfigDict,
+  run: ml_collections.ConfigDict,
+  workdir: Path,
+  task: Task,
+  metric_names: Iterable[str],
+) -> dict[str, str]:
+  """Digests all that each method's scores depend on, except the excerpt.
+
+  Two commands with equal fingerprints compute the same scores, but for rounding
+  and the time they take.
+  """
+  common = {
+    "code": _code(),
+    "libraries": {x: importlib.metadata.version(x) for x in _LIBRARIES},
+    "device": jax.devices()[0].device_kind,
+    "task": dataclasses.asdict(task),
+    "data": [config.data[x] for x in ("sample_rate", "channels")],
+    "excerpt_seconds": config.data.excerpt_seconds,
+    "metrics": {name: metrics.get(name).settings for name in metric_names},
+    "sounds": config.listen_excerpts,
+  }
+  options = run_config.to_dict(config)
+  found = {}
+  for name in names:
+    specific = options.get(name, {})
+    if name == run.model.name:
+      trained = run_config.to_dict(run)
+      fields = ("model", "compute_dtype", "apply", "data")
+      specific = {field: trained[field] for field in fields}
+      specific["weights"] = checkpoint.digest(workdir)
+    found[name] = digest([name, common, specific])
+  return found
+
+
+@functools.cache
+def _code() -> str:
+  """Digests this package's source."""
+  found = hashlib.blake2b(digest_size=16)
+  root = Path(__file__).parents[1]
+  for path in sorted(root.rglob("*.py")):
+    found.update(str(path.relative_to(root)).encode())
+    found.update(path.read_bytes())
+  return found.hexdigest()

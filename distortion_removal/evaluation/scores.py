@@ -1,8 +1,7 @@
-"""The metrics of an evaluation: of each excerpt, and of whole systems."""
+"""The metrics of an evaluation: for each excerpt, and for whole systems."""
 
 import functools
-import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,22 +9,20 @@ import numpy as np
 from distortion_removal import metrics
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
-from distortion_removal.metrics import Metric
-from distortion_removal.metrics.frechet import (
+from distortion_removal.evaluation.store import Embeddings
+from distortion_removal.metrics import Metric, number
+from distortion_removal.metrics.fad.frechet import (
   Statistics,
   distance,
   warn_of_rank,
 )
 from distortion_removal.report.failures import reason
 
-# Of a metric of sets, `[windows, dimension]` at every level.
-Embeddings = Mapping[str, Sequence[np.ndarray]]
-
 
 def usable(
-  names: Sequence[str], *, sample_rate: int, channels: int
+  names: Sequence[str], sample_rate: int, channels: int
 ) -> tuple[list[str], dict[str, str]]:
-  """The metrics that can be computed here, and why others are left out."""
+  """Returns the metrics that can be computed here, and why others cannot."""
   found, left_out = [], {}
   for name in names:
     try:
@@ -38,19 +35,17 @@ def usable(
 
 
 class Scores(NamedTuple):
-  """One excerpt's estimates by one method, scored.
+  """The scores of one excerpt's estimates by one method.
 
   Attributes:
-    rows: of every level, each metric by name; None where it is undefined.
-    embeddings: what metrics of sets need.
+    rows: each metric by name, for every level; None where it is undefined.
+    embeddings: the windows that metrics of sets compare.
     errors: one line for each metric that failed.
-    seconds: that the metrics took.
   """
 
   rows: list[dict[str, float | None]]
   embeddings: Embeddings
   errors: list[str]
-  seconds: float
 
 
 def score(
@@ -61,17 +56,8 @@ def score(
   *,
   sample_rate: int,
 ) -> Scores:
-  """Scores one excerpt's estimates by one method.
-
-  Args:
-    names: of the metrics.
-    estimate: `[levels, time, channels]`.
-    clean: `[1, time, channels]`.
-    degraded: like `estimate`.
-    sample_rate: in Hz.
-  """
-  start = time.perf_counter()
-  embeddings, errors = embed(names, estimate, sample_rate=sample_rate)
+  """Scores one excerpt's estimates `[levels, time, channels]` by one method."""
+  _, embeddings, errors = embed(names, estimate, sample_rate=sample_rate)
   rows: list[dict] = [{} for _ in estimate]
   for name in names:
     metric = metrics.get(name)
@@ -84,46 +70,35 @@ def score(
       errors.append(f"{name}: {reason(error)}")
     for row, value in zip(rows, column, strict=True):
       row[name] = number(value)
-  return Scores(rows, embeddings, errors, time.perf_counter() - start)
+  return Scores(rows, embeddings, errors)
 
 
-def nothing(names: Sequence[str], levels: int) -> list[dict[str, None]]:
-  """The rows of an excerpt on which a method has failed."""
+def no_scores(names: Sequence[str], levels: int) -> Scores:
+  """Returns the scores of an excerpt on which a method has failed."""
   listed = [name for name in names if metrics.get(name).embed is None]
-  return [dict.fromkeys(listed) for _ in range(levels)]
-
-
-def of_sets(names: Sequence[str]) -> list[str]:
-  """Those of the metrics that compare sets."""
-  return [name for name in names if metrics.get(name).embed is not None]
+  return Scores([dict.fromkeys(listed) for _ in range(levels)], {}, [])
 
 
 def embed(
   names: Sequence[str], audio: np.ndarray, *, sample_rate: int
-) -> tuple[dict[str, list[np.ndarray]], list[str]]:
-  """What metrics of sets need of one excerpt.
-
-  Args:
-    names: of metrics, of sets or not.
-    audio: `[batch, time, channels]`.
-    sample_rate: in Hz.
-
-  Returns:
-    By metric, the embeddings of every item; and a line for each that failed.
-  """
+) -> Scores:
+  """Embeds `[batch, time, channels]` for those metrics that compare sets."""
   found, errors = {}, []
-  for name in of_sets(names):
+  for name in names:
+    metric = metrics.get(name)
+    if metric.embed is None:
+      continue
     try:
-      found[name] = _embeddings(metrics.get(name), audio, sample_rate)
+      found[name] = _embeddings(metric, audio, sample_rate)
     except Exception as error:
       errors.append(f"{name}: {reason(error)}")
-  return found, errors
+  return Scores([], found, errors)
 
 
 def _embeddings(
   metric: Metric, audio: np.ndarray, sample_rate: int
 ) -> list[np.ndarray]:
-  """Of every item of `[batch, time, channels]`."""
+  """Embeds every item of `[batch, time, channels]`."""
   if np.isfinite(audio).all():
     # In one call; items of one length have as many windows each.
     windows = metric.embed(audio, sample_rate=sample_rate)
@@ -132,11 +107,7 @@ def _embeddings(
 
 
 class Systems:
-  """Metrics of sets: takes in embeddings, in an order that is always the same.
-
-  Args:
-    levels: of degradation.
-  """
+  """Metrics of sets, from embeddings that are added excerpt by excerpt."""
 
   def __init__(self, levels: Sequence[float]):
     self._levels = levels
@@ -144,25 +115,25 @@ class Systems:
     self._systems: dict[tuple[str, str, float], Statistics] = {}
 
   def add_target(self, embeddings: Embeddings) -> None:
-    """Takes in the clean side of an excerpt, which has one level."""
+    """Adds the clean side of an excerpt, which has one level."""
     for name, (windows,) in embeddings.items():
       _add(self._references, name, windows)
 
   def add(self, method: str, embeddings: Embeddings) -> None:
-    """Takes in an excerpt's estimates by a method."""
+    """Adds an excerpt's estimates by a method."""
     for name, of_levels in embeddings.items():
       for level, windows in zip(self._levels, of_levels, strict=True):
         _add(self._systems, (name, method, level), windows)
 
   def rows(self, level_name: str) -> Iterator[dict]:
-    """The metrics of sets, of every method at every level and at all (None).
+    """Computes the metrics of every method at each level and at all (None).
 
     Args:
       level_name: the column for the level.
 
     Yields:
       The method, the level, each metric of sets by name, None where it is
-      undefined, and the windows that it has been computed from on either side.
+      undefined, and the numbers of windows on either side.
     """
     if self._systems and self._references:
       warn_of_rank([*self._references.values(), *self._systems.values()])
@@ -173,11 +144,11 @@ class Systems:
         levels = self._levels if level is None else (level,)
         for name, reference in self._references.items():
           keys = [(name, method, x) for x in levels]
-          parts = [self._systems[key] for key in keys if key in self._systems]
-          if not parts:  # The metric has failed on every excerpt.
+          found = [self._systems[key] for key in keys if key in self._systems]
+          if not found:  # The metric has failed on every excerpt.
             row |= {name: None, f"{name}_windows": [0, reference.count]}
             continue
-          whole = functools.reduce(Statistics.merge, parts)
+          whole = functools.reduce(Statistics.merge, found)
           row[name] = number(distance(whole, reference))
           row[f"{name}_windows"] = [whole.count, reference.count]
         yield row
@@ -186,8 +157,3 @@ class Systems:
 def _add(table: dict, key: Hashable, windows: np.ndarray) -> None:
   statistics = Statistics.from_embeddings(windows)
   table[key] = table[key].merge(statistics) if key in table else statistics
-
-
-def number(value: float) -> float | None:
-  """A JSON number; None where the metric is undefined."""
-  return float(value) if np.isfinite(value) else None

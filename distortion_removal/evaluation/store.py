@@ -1,132 +1,156 @@
-"""What is scored so far: a file for a few excerpts by one method.
+"""Stored scores, the only record of what an evaluation has done.
 
-    parts/METHOD/FIRST.json   rows, and where the sounds lie
-    parts/METHOD/FIRST.npz    what metrics of sets need, if there are some
+    evaluation/parts/TASK/METHOD/000003.npz        one excerpt's scores
+    evaluation/parts/TASK/METHOD/003_35_METHOD.flac  one of its sounds
 
-A part counts if what made it is what would make it now: its fingerprint is
-that of the method, all that its scores depend on, and the excerpts. It is
-written whole, its JSON file last.
+They stay when the results are written, which are derived from them alone. A
+file counts if its fingerprint is that of the method, which covers all that
+scores depend on, and of the excerpt. It is written whole, after its sounds.
 """
 
 import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from distortion_removal.audio import files
 from distortion_removal.common.files import write_whole
+from distortion_removal.common.log import logger
 from distortion_removal.evaluation.excerpts import Excerpt
-from distortion_removal.evaluation.scores import Embeddings
 
-# What reading raises where there is no file, half of one or another's.
-_NO_PART = (
-  OSError,
-  EOFError,
-  KeyError,
-  TypeError,
-  ValueError,
-  zipfile.BadZipFile,
-)
+# By metric of sets, `[windows, dimension]` at every level.
+Embeddings = Mapping[str, Sequence[np.ndarray]]
+
+_FLAC_CHANNELS = 8  # the most that FLAC holds
+# Raised on reading a file that is missing, cut off, or not one of ours.
+_UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
 
 
-class Part(NamedTuple):
-  """Some excerpts by one method.
+class StoredScores(NamedTuple):
+  """One excerpt's scores by one method.
 
   Attributes:
-    entries: of every excerpt `rows`, one a level, `sounds` as of
-      `sounds.write`, and `error`, None if all went well.
-    embeddings: likewise.
+    rows: a row of results.jsonl for each level; none for the target.
+    embeddings: the windows that metrics of sets compare.
+    sounds: entries of sounds.json, their `path` within the store's folder.
+    error: one line if anything failed, which is then tried again, or None.
   """
 
-  entries: list[dict]
-  embeddings: list[Embeddings]
-
-  @property
-  def failed(self) -> bool:
-    """Whether something went wrong with one of the excerpts."""
-    return any(entry["error"] for entry in self.entries)
-
-
-def fingerprint(method: str, excerpts: Sequence[Excerpt]) -> str:
-  """What tells the scores of excerpts by a method from all others.
-
-  Args:
-    method: its own fingerprint.
-    excerpts: in their order.
-  """
-  text = json.dumps([method, *([x.index, x.digest] for x in excerpts)])
-  return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+  rows: list[dict]
+  embeddings: Embeddings
+  sounds: list[dict]
+  error: str | None
 
 
 class Store:
-  """The parts of one method.
+  """The scores of one method, a file for each excerpt.
 
   Args:
-    folder: where they lie; it is made.
-    method: the method's fingerprint.
+    folder: the folder of all methods' scores.
+    method: the method's name.
+    fingerprint: the digest of all that the method's scores depend on.
   """
 
-  def __init__(self, folder: Path, method: str):
-    self.folder = folder
+  def __init__(self, folder: Path, method: str, fingerprint: str):
+    self.folder = folder / method
+    self.fingerprint = fingerprint
     self._method = method
-    folder.mkdir(parents=True, exist_ok=True)
 
-  def load(self, excerpts: Sequence[Excerpt]) -> Part | None:
-    """The part of these excerpts; None if it is not there, or another's."""
-    path = self._path(excerpts)
+  def load(self, excerpt: Excerpt) -> StoredScores | None:
+    """Reads the scores of an excerpt; None if there are no valid ones."""
     try:
-      content = json.loads(path.read_text())
-      if content["fingerprint"] != fingerprint(self._method, excerpts):
-        return None
-      counts, embeddings = content["windows"], [{} for _ in excerpts]
-      if counts:
-        with np.load(path.with_suffix(".npz")) as arrays:
-          for name in counts:
-            _deal(embeddings, name, counts[name], arrays[name])
-    except _NO_PART:
+      # NumPy would leave a damaged file open.
+      with self._path(excerpt).open("rb") as file, np.load(file) as arrays:
+        header = json.loads(bytes(arrays["header"]))
+        if header.pop("fingerprint") != self._fingerprint_of(excerpt):
+          return None
+        embeddings = {
+          name: np.split(arrays[name], np.cumsum(windows)[:-1])
+          for name, windows in header.pop("windows").items()
+        }
+    except _UNREADABLE:
       return None
-    return Part(content["entries"], embeddings)
+    return StoredScores(embeddings=embeddings, **header)
 
-  def save(self, excerpts: Sequence[Excerpt], part: Part) -> None:
-    """Writes a part.
+  def is_scored(self, excerpt: Excerpt) -> bool:
+    """Checks whether an excerpt has valid scores and nothing in them failed."""
+    scores = self.load(excerpt)
+    return scores is not None and not scores.error
 
-    Raises:
-      OSError: the disk is full, or the folder cannot be written.
-    """
-    path, counts, arrays = self._path(excerpts), {}, {}
-    for name in dict.fromkeys(k for found in part.embeddings for k in found):
-      of_excerpts = [found.get(name, ()) for found in part.embeddings]
-      counts[name] = [[len(x) for x in levels] for levels in of_excerpts]
-      every = [x for levels in of_excerpts for x in levels]
-      arrays[name] = np.concatenate(every)
-    if arrays:
-      buffer = io.BytesIO()
-      np.savez(buffer, **arrays)
-      write_whole(path.with_suffix(".npz"), buffer.getvalue())
-    content = {
-      "fingerprint": fingerprint(self._method, excerpts),
-      "entries": part.entries,
-      "windows": counts,
+  def save(self, excerpt: Excerpt, scores: StoredScores) -> None:
+    """Writes the scores of an excerpt, whole or not at all."""
+    header = scores._asdict() | {
+      "fingerprint": self._fingerprint_of(excerpt),
+      "windows": {k: list(map(len, v)) for k, v in scores.embeddings.items()},
     }
-    write_whole(path, json.dumps(content))
+    del header["embeddings"]
+    buffer = io.BytesIO()
+    np.savez(
+      buffer,
+      header=np.frombuffer(json.dumps(header).encode(), np.uint8),
+      **{k: np.concatenate(v) for k, v in scores.embeddings.items()},
+    )
+    self.folder.mkdir(parents=True, exist_ok=True)
+    write_whole(self._path(excerpt), buffer.getvalue())
 
-  def _path(self, excerpts: Sequence[Excerpt]) -> Path:
-    return self.folder / f"{excerpts[0].index:06d}.json"
+  def write_sounds(
+    self,
+    excerpt: Excerpt,
+    audio: np.ndarray,
+    levels: Sequence[float | None],
+    sample_rate: int,
+  ) -> list[dict]:
+    """Writes an excerpt's sounds at every level, which ends its old scores.
+
+    Args:
+      excerpt: the excerpt.
+      audio: `[levels, time, channels]`, of any amplitude.
+      levels: the levels of degradation; (None,) for the target.
+      sample_rate: in Hz.
+
+    Returns:
+      For each sound that could be written its `method`, `level`, `path` in the
+      folder and `scale`: audio is the file's samples times `scale`, which is
+      above 1 where the audio exceeds full scale. Levels and loudness can thus
+      be compared. Audio that is not finite is left out, with a warning.
+    """
+    self.folder.mkdir(parents=True, exist_ok=True)
+    self._path(excerpt).unlink(missing_ok=True)
+    entries = []
+    suffix = ".flac" if audio.shape[2] <= _FLAC_CHANNELS else ".wav"
+    for level, sound in zip(levels, audio, strict=True):
+      label = "" if level is None else f"_{level:g}"
+      path = f"{excerpt.index:03d}{label}_{self._method}{suffix}"
+      if not np.isfinite(sound).all():
+        logger.warning("%s is not written: not finite", self.folder / path)
+        continue
+      scale = max(1.0, float(np.abs(sound).max(initial=0.0)))
+      files.write(
+        self.folder / path, sound / scale, sample_rate, subtype="PCM_24"
+      )
+      entry = {"method": self._method, "level": level}
+      entries.append(entry | {"path": path, "scale": scale})
+    return entries
+
+  def _path(self, excerpt: Excerpt) -> Path:
+    return self.folder / f"{excerpt.index:06d}.npz"
+
+  def _fingerprint_of(self, excerpt: Excerpt) -> str:
+    return digest([self.fingerprint, excerpt.index, excerpt.digest])
 
 
-def _deal(
-  embeddings: list[dict],
-  name: str,
-  counts: Sequence[Sequence[int]],
-  windows: np.ndarray,
-) -> None:
-  """Gives each excerpt its embeddings at each level."""
-  start = 0
-  for found, levels in zip(embeddings, counts, strict=True):
-    if levels:
-      found[name] = np.split(windows[start:], np.cumsum(levels))[:-1]
-    start += sum(levels)
+def read_sound(folder: Path, entry: Mapping) -> np.ndarray:
+  """Reads the audio `[time, channels]` of an entry that lies in `folder`."""
+  samples, _ = files.read(folder / entry["path"])
+  return samples * np.float32(entry["scale"])
+
+
+def digest(content: object) -> str:
+  """Computes a digest of anything that JSON can hold."""
+  text = json.dumps(content, sort_keys=True, default=str)
+  return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -21,8 +21,8 @@ from distortion_removal.common.errors import one_line_errors
 from distortion_removal.evaluation import methods
 from distortion_removal.evaluation.methods import Method
 
-_FASTER = 1.05  # by which a larger batch has to be to go on
-_MOST_SECONDS = 30.0  # of repeats of a batch size, unless one takes more
+_FASTER = 1.05  # the gain of a larger batch that makes the next one worth it
+_MAX_SECONDS = 30.0  # of repeats of a batch size, unless one takes more
 
 
 def measure(
@@ -40,48 +40,38 @@ def measure(
   up the last batch.
 
   Args:
-    method: from `methods`.
+    method: the method, from `methods`.
     degraded: `[items, time, channels]`.
-    clean: of the same shape.
-    repeats: of which the median counts; fewer where they take minutes.
-    largest: batch size that is tried.
+    clean: the clean audio, in the same shape.
+    repeats: number of repeats, of which the median counts; fewer where they
+      take minutes.
+    largest: the largest batch size to try.
 
   Yields:
-    `batch`, `seconds`: of one repeat, `items`: that it went through, and
-    `repeats`.
+    `batch`, `seconds_per_item` and the number of `repeats`.
   """
   batch, best = 1, np.inf
   while batch <= largest:
-    groups = list(_groups(len(degraded), batch))
+    starts = range(0, len(degraded), batch)
+    groups = [np.arange(k, k + batch) % len(degraded) for k in starts]
     method(degraded[groups[0]], clean[groups[0]])  # compiles
     times = []
-    while len(times) < repeats and sum(times) < _MOST_SECONDS:
+    while len(times) < repeats and sum(times) < _MAX_SECONDS:
       start = time.perf_counter()
       for group in groups:
         method(degraded[group], clean[group])
       times.append(time.perf_counter() - start)
-    seconds, items = statistics.median(times), batch * len(groups)
-    yield {
-      "batch": batch,
-      "seconds": seconds,
-      "items": items,
-      "repeats": len(times),
-    }
-    if not seconds / items < best / _FASTER:
+    seconds = statistics.median(times) / (batch * len(groups))
+    yield {"batch": batch, "seconds_per_item": seconds, "repeats": len(times)}
+    if not seconds < best / _FASTER:
       return
-    batch, best = 2 * batch, seconds / items
-
-
-def _groups(items: int, batch: int) -> Iterator[np.ndarray]:
-  """Indices of the items of each batch."""
-  for start in range(0, items, batch):
-    yield np.arange(start, start + batch) % items
+    batch, best = 2 * batch, seconds
 
 
 def peak_bytes() -> int | None:
-  """The most memory that this process has had: resident, or the device's.
+  """Returns this process's peak of resident memory, or the device's.
 
-  None of an accelerator that does not tell.
+  None for an accelerator that does not report it.
   """
   device = jax.local_devices()[0]
   if device.platform != "cpu":
@@ -97,7 +87,7 @@ def peak_bytes() -> int | None:
 
 
 def device_name() -> str:
-  """`cpu`, or the accelerator as `gpu:ITS KIND`."""
+  """Returns `cpu`, or `gpu:KIND` for an accelerator."""
   device = jax.local_devices()[0]
   if device.platform == "cpu":
     return "cpu"
@@ -108,7 +98,7 @@ def _load(request: Mapping[str, Any]) -> Method:
   config = ml_collections.ConfigDict(request["config"])
   if not request["is_network"]:
     return methods.baseline(request["method"], config)
-  # Without a batch of its own, as many at a time as it is given.
+  # Without a batch of its own, it processes as many items as it is given.
   return methods.network(Path(request["workdir"]), config)
 
 
@@ -118,20 +108,16 @@ def main() -> None:
   with np.load(request["audio"]) as audio:
     degraded, clean = audio["degraded"], audio["clean"]
   device = device_name()
-  # The device is in use; what comes on top is the method's own.
+  # With the device in use, what comes on top is the method's own.
   jax.block_until_ready(jax.jit(lambda x: x + 1)(np.zeros(1, np.float32)))
   before = peak_bytes() if device == "cpu" else 0
   try:
     method = _load(request)
-    for row in measure(
-      method,
-      degraded,
-      clean,
-      repeats=request["repeats"],
-      largest=request["largest"],
-    ):
+    limits = {key: request[key] for key in ("repeats", "largest")}
+    for row in measure(method, degraded, clean, **limits):
       peak = peak_bytes()
-      memory = None if peak is None else peak - before
+      # Linux counts approximately: its peak may even fall a little.
+      memory = None if peak is None else max(0, peak - before)
       row |= {"device": device, "peak_memory_bytes": memory}
       print(json.dumps(row), flush=True)
   except Exception as error:

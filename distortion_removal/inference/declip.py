@@ -1,60 +1,39 @@
 """Restores one recording with a declipper: `restore IN -o OUT --method=aspade`.
 
 The file streams through in long chunks at its own sample rate, channels and
-level, as float64, which holds the samples of any format. Where the rails are is
-found once, for the whole file, unless given.
+level, as float64, which holds the samples of any format. The rails are found
+once, for the whole file, unless given.
 """
 
-import dataclasses
 import functools
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
-from distortion_removal.declipping import clip_level as rails
-from distortion_removal.declipping.spade import framewise
-from distortion_removal.declipping.spade.framewise import Termination
-from distortion_removal.inference import (
-  declip_options,
-  survey,
+from distortion_removal.declipping.clip_level import (
+  Rails,
+  clip_signs,
+  find_rails_in_stream,
+  resolve_rails,
 )
-from distortion_removal.inference import (
-  output as recording,
-)
+from distortion_removal.declipping.spade import Info, Termination
+from distortion_removal.inference import output
 
-# Samples of all channels that are declipped at a time: what overlaps its
+# Samples of all channels that are declipped at a time: the overlap with the
 # neighbours is a few frames of it.
 _CHUNK = 1 << 20
 _FADED_FRAMES = 4
+# A level that is so far below the peak is not merely a rounded one.
+_CLEARLY = 1.001
 
 
-@dataclasses.dataclass
-class _Work:
-  """Counts what became of the frames that hold clipped samples."""
-
-  frames: int = 0
-  converged: int = 0
-
-  def add(self, info: Any) -> None:
-    """Social sparsity works on no such frames; nothing is counted."""
-    if isinstance(info, framewise.Info):
-      ends = info.termination
-      self.frames += np.count_nonzero(ends != Termination.UNTOUCHED)
-      self.converged += np.count_nonzero(ends == Termination.CONVERGED)
-
-  def __str__(self) -> str:
-    if not self.frames:
-      return ""
-    share = self.converged / self.frames
-    return f"; {100 * share:.3g} % of the clipped frames converged"
-
-
-def restore(
+def declip_file(
   source: Path,
   target: Path,
   method: str,
@@ -66,15 +45,13 @@ def restore(
   """Declips one audio file; rate, channels and level stay.
 
   Args:
-    source: any file libsndfile reads, of any rate, length and channel count.
-    target: where the result goes; its suffix names the format. It is written
-      beside and renamed, so that it is either whole or not there.
+    source: see `restoration.restore_file`.
+    target: see there.
     method: name of a declipper.
-    clip_level: of both rails, or (low, high); None: found from the recording.
-    subtype: sample format of the result; the source's own, where the target's
-      format has it. If it is an integer format that would clip what has been
-      restored, the whole is lowered.
-    **options: the declipper's own.
+    clip_level: level of both rails, or (low, high); None: found from the
+      recording.
+    subtype: see there; an integer format that would clip lowers the whole.
+    **options: the declipper's own; `hop` follows `frame` unless given.
 
   Returns:
     A line that says what was done. Where nothing is clipped, the result is the
@@ -83,27 +60,131 @@ def restore(
   Raises:
     UserError: the source or an option cannot be used.
   """
-  options = declip_options.complete(method, options)
+  options = _with_defaults(method, options)
   info = files.info(source)
-  subtype = recording.output_subtype(target, info, subtype)
+  subtype = output.choose_subtype(target, info, subtype)
   declipping.check_options(method, options, clip_level)
-  found = survey.survey(source, clip_level)
-  if not found.clipped:
-    return _copy(info, target, found.peak, subtype)
-  share = found.clipped / (info.frames * info.channels)
-  line = f"clipped at {found.levels}: {100 * share:.3g} % of the samples"
+  clipping = survey(source, clip_level)
+  if not clipping.count:
+    return _copy(info, target, clipping.peak, subtype)
+  share = clipping.count / (info.frames * info.channels)
+  line = f"clipped at {clipping.levels}: {100 * share:.3g} % of the samples"
   logger.info("%s: %s", source, line)
-  return line + str(
-    _declip(source, target, method, found.rails, subtype, options)
-  )
+  terminations = []
+  with files.open_reader(source) as reader:
+    blocks = _restored(reader, method, clipping.rails, options, terminations)
+    output.write_by_way_of_scratch(
+      target, blocks, reader, subtype=subtype, dtype="float64"
+    )
+  ends = np.concatenate([np.empty(0), *terminations])
+  if not len(ends):
+    return line
+  converged = 100 * np.mean(ends == Termination.CONVERGED)
+  return f"{line}; {converged:.3g} % of the clipped frames converged"
+
+
+def _with_defaults(method: str, options: dict[str, Any]) -> dict[str, Any]:
+  parameters = inspect.signature(declipping.declipper(method)).parameters
+  defaults = {
+    name: parameter.default
+    for name, parameter in parameters.items()
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+  }
+  if "frame" in options and "hop" not in options:
+    options = options | {"hop": max(1, options["frame"] // 4)}
+  return defaults | options
+
+
+class Survey(NamedTuple):
+  """The clipping of a recording, from a first reading.
+
+  Attributes:
+    rails: where it is clipped, `[1, channels]`.
+    count: number of clipped samples of all channels.
+    peak: the largest magnitude, 1.0 is full scale.
+  """
+
+  rails: Rails
+  count: int
+  peak: float
+
+  @property
+  def levels(self) -> str:
+    """The rails of all channels, for people."""
+    channels = zip(self.rails.low[0], self.rails.high[0], strict=True)
+    texts = [
+      " and ".join(f"{level:.6g}" for level in pair if np.isfinite(level))
+      for pair in channels
+    ]
+    if len(set(texts)) == 1:
+      return texts[0]
+    return "; ".join(
+      f"{text or 'no level'} (channel {k})" for k, text in enumerate(texts, 1)
+    )
+
+
+def survey(
+  source: Path, clip_level: float | tuple[float, float] | None = None
+) -> Survey:
+  """Reads a whole recording to find where it is clipped.
+
+  A damaged file is refused here, before any work.
+
+  Args:
+    source: an audio file.
+    clip_level: level of both rails, or (low, high); None: found from the
+      recording. One that lies clearly below the peak causes a warning.
+
+  Raises:
+    UserError: the file cannot be read, or there is no such level.
+  """
+  read = functools.partial(_read_blocks, source)
+  if clip_level is None:
+    rails = find_rails_in_stream(read)
+  else:
+    extremes = _extremes(read())
+    rails = resolve_rails(extremes, clip_level)
+    if np.any(
+      (extremes < _CLEARLY * rails.low) | (extremes > _CLEARLY * rails.high)
+    ):
+      logger.warning(
+        "%s: samples beyond the given level are taken as clipped at it; the "
+        "peak is %.6g",
+        source,
+        np.abs(extremes).max(),
+      )
+  count, peak = 0, 0.0
+  for block in read():
+    count += np.count_nonzero(clip_signs(block[None], rails))
+    peak = max(peak, float(np.abs(block).max()))
+  return Survey(rails, count, peak)
+
+
+def _read_blocks(source: Path) -> Iterator[np.ndarray]:
+  with files.open_reader(source) as reader:
+    yield from reader.blocks(dtype="float64")
+
+
+def _extremes(blocks: Iterator[np.ndarray]) -> np.ndarray:
+  """Returns each channel's two least and two largest samples.
+
+  A given level is compared with the recording's plateaus; these samples have
+  those of all. `[1, time, channels]`, time at most 4.
+  """
+  held = next(blocks)
+  for block in blocks:
+    held = np.sort(np.concatenate([held, block]), axis=0)
+    if len(held) > 4:
+      held = held[[0, 1, -2, -1]]
+  return held[None]
 
 
 def _copy(
   source: files.Reader, target: Path, peak: float, subtype: str | None
 ) -> str:
-  """Writes what is not clipped as it is, and says so."""
-  blocks = recording.read_blocks(source.path)
-  gain = recording.write(target, blocks, source, subtype=subtype, peak=peak)
+  """Writes a recording that is not clipped as it is, and says so."""
+  blocks = _read_blocks(source.path)
+  gain = output.write(target, blocks, source, subtype=subtype, peak=peak)
   changes = ""
   if gain < 1.0:
     changes += f" but {-20 * np.log10(gain):.1f} dB quieter"
@@ -115,71 +196,46 @@ def _copy(
   )
 
 
-def _declip(
-  source: Path,
-  target: Path,
-  method: str,
-  found: rails.Rails,
-  subtype: str | None,
-  options: dict[str, Any],
-) -> _Work:
-  """Restores by way of a scratch file: the peak decides on the level."""
-  after, work = recording.Energy(), _Work()
-  with (
-    files.open_reader(source) as reader,
-    files.scratch_file(
-      target, reader.sample_rate, reader.channels, dtype="float64"
-    ) as scratch,
-  ):
-    for block in after.watch(_restored(reader, method, found, options, work)):
-      scratch.write(block)
-    recording.write(
-      target, scratch.read_blocks(), reader, subtype=subtype, peak=after.peak
-    )
-  return work
-
-
 def _restored(
   reader: files.Reader,
   method: str,
-  found: rails.Rails,
+  rails: Rails,
   options: dict[str, Any],
-  work: _Work,
+  terminations: list[np.ndarray],
 ) -> Iterator[np.ndarray]:
-  """The recording, declipped, in blocks; counts in `work` what was done."""
+  """Yields the recording declipped, in blocks `[time, channels]`.
+
+  Appends to `terminations` how work on each clipped frame ended, for methods
+  that work frame by frame.
+  """
   chunking = _chunking(method, options, reader.frames, reader.channels)
-  # One bar: of the work on the only chunk, or of the chunks.
+  # One bar: for the work on the only chunk, or for the chunks.
   is_one_chunk = chunking["chunk"] == reader.frames
-  declipper = functools.partial(
-    declipping.declipper(method),
-    clip_level=found,
-    **options | {"show_progress": is_one_chunk},
-  )
+  options = options | {"show_progress": is_one_chunk}
+  declipper = functools.partial(declipping.declipper(method), **options)
 
   def restored(chunk: np.ndarray) -> np.ndarray:
-    output, info = declipper(chunk)
-    work.add(info)
-    return output
+    result, info = declipper(chunk, clip_level=rails)
+    if isinstance(info, Info):
+      is_clipped = info.termination != Termination.UNTOUCHED
+      terminations.append(info.termination[is_clipped])
+    return result
 
   blocks = (block[None] for block in reader.blocks(dtype="float64"))
-  outputs = chunks.apply_to_stream(restored, blocks, **chunking)
-  outputs = (block[0] for block in outputs)
+  results = chunks.apply_to_stream(restored, blocks, **chunking)
+  results = (block[0] for block in results)
   if is_one_chunk:
-    return outputs
-  return recording.progress(outputs, reader.frames)
+    return results
+  return output.show_progress(results, reader.frames)
 
 
 def _chunking(
   method: str, options: dict[str, Any], frames: int, channels: int
 ) -> dict[str, Any]:
-  """How a recording is cut, see `apply`.
-
-  The frames of A-SPADE and S-SPADE do not know of each other and lie on a grid
-  that begins at the first sample: chunks of whole hops are joined exactly.
-  """
+  """Returns how a recording is cut, see `apply_to_stream`."""
   frame, hop = options["frame"], options["hop"]
   context, overlap = None, _FADED_FRAMES * frame
-  if method in ("aspade", "sspade"):
+  if method in declipping.FRAMEWISE:
     context, overlap = (frame, frame), 2 * frame
   chunk = max(_CHUNK // channels, 4 * overlap) // hop * hop
   if frames <= chunk:

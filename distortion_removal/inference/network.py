@@ -16,7 +16,7 @@ from distortion_removal.training import check_config, checkpoint
 
 
 def load_config(source: Path) -> ml_collections.ConfigDict:
-  """The configuration of a run's folder or of a model file."""
+  """Reads the configuration of a run's folder or of a model file."""
   if source.suffix == weights.SUFFIX:
     config, _ = weights.load_card(source)
     return config
@@ -29,10 +29,10 @@ def load_network(
   """Loads a trained network as a function of fixed-length chunks.
 
   Args:
-    source: where training wrote, or a model file.
-    config: of that run, from `load_config`.
-    batch: if given, chunks go through the network so many at a time, spread
-      over the local devices; else all at once on one of them.
+    source: folder of a trained run, or a model file.
+    config: that run's configuration, from `load_config`.
+    batch: number of chunks that go through the network at a time, spread over
+      the local devices; None: all at once on one of them.
 
   Returns:
     The network, jitted, `[batch, chunk, channels]` to the same shape.
@@ -56,7 +56,7 @@ def load_network(
 
 
 def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """How a run's network is applied to long audio, see `apply`."""
+  """Returns a run's keyword arguments of `chunks.apply_to_stream`."""
   model = models.from_config(config)
   overlap = round(config.apply.overlap_seconds * config.data.sample_rate)
   return {
@@ -68,5 +68,5 @@ def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def chunk_length(config: ml_collections.ConfigDict) -> int:
-  """Samples that the network sees at a time."""
+  """Returns the samples that the network sees at a time."""
   return round(config.apply.chunk_seconds * config.data.sample_rate)

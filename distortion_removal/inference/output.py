@@ -1,4 +1,4 @@
-"""What restoring a recording takes whatever the method: format, level, bar."""
+"""Writes restored recordings, by whatever method: format, level, progress."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -9,60 +9,48 @@ import soundfile
 
 from distortion_removal.audio import files
 from distortion_removal.audio.integrity import AudioFileError
-from distortion_removal.common.log import logger
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import Progress, logger
 
 
 @dataclasses.dataclass
-class Energy:
-  """Sum of squares and peak of a stream that passes by."""
+class LevelMeter:
+  """Sum of squares and peak of the blocks that have passed by."""
 
   squares: float = 0.0
   peak: float = 0.0
 
   def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The blocks, unchanged."""
+    """Yields the blocks unchanged."""
     for block in blocks:
       self.squares += float(np.sum(np.square(block, dtype=np.float64)))
       self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
       yield block
 
 
-def read_blocks(source: Path) -> Iterator[np.ndarray]:
-  """A file's samples, `[time, channels]` float64: exact in any format.
-
-  Raises:
-    UserError: it cannot be read; see `audio_io`.
-  """
-  with files.open_reader(source) as reader:
-    yield from reader.blocks(dtype="float64")
-
-
-def output_subtype(
+def choose_subtype(
   target: Path, source: files.Reader, subtype: str | None
 ) -> str | None:
-  """The sample format to write; what cannot be written is told before work.
+  """Returns the sample format to write; refuses what cannot be written.
 
   Args:
     target: the file to write; its suffix names the format.
-    source: the file it is made of.
-    subtype: the format asked for; None: see `like_source`.
+    source: the recording it is made of.
+    subtype: the format asked for; None: the source's, or the nearest linear one
+      that the target has.
 
   Raises:
     UserError: there is no such folder, or the format cannot hold the audio.
   """
-  subtype = subtype or like_source(target, source)
+  subtype = subtype or _like_source(target, source)
   files.check_format(target, source.sample_rate, source.channels, subtype)
   if not target.parent.is_dir():
     raise AudioFileError(target, "the folder to write to does not exist")
   return subtype
 
 
-def like_source(target: Path, source: files.Reader) -> str | None:
-  """The source's sample format, or the nearest linear one the target has.
-
-  Compressed formats are not carried over: an MP3's would fit into a WAV.
-  """
+def _like_source(target: Path, source: files.Reader) -> str | None:
+  # Compressed formats are not carried over: an MP3's would fit into a WAV.
   format_ = files.FORMATS.get(target.suffix.lower(), "")
   wanted = {
     "FLOAT": ("FLOAT", "PCM_24"),
@@ -76,22 +64,60 @@ def like_source(target: Path, source: files.Reader) -> str | None:
   return None
 
 
-def progress(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
-  """Shows how much of a recording has passed by.
-
-  Args:
-    blocks: `[time, channels]`.
-    frames: samples a channel that there will be.
-
-  Yields:
-    The blocks.
-  """
+def show_progress(
+  blocks: Iterable[np.ndarray], frames: int
+) -> Iterator[np.ndarray]:
+  """Yields the blocks of a recording of `frames` samples, with a bar."""
   with Progress(
     frames, "restored %.0f %%", unit="frame", is_shown=True
-  ) as shown:
+  ) as progress:
     for block in blocks:
       yield block
-      shown.advance(len(block))
+      progress.advance(len(block))
+
+
+def write_by_way_of_scratch(
+  target: Path,
+  blocks: Iterable[np.ndarray],
+  source: files.Reader,
+  *,
+  subtype: str | None,
+  dtype: str,
+  squares: float | None = None,
+) -> None:
+  """Writes a recording whose level is known only once it is complete.
+
+  Args:
+    target: see `write`.
+    blocks: see there.
+    source: see there.
+    subtype: see there.
+    dtype: sample format of the scratch file.
+    squares: sum of squares to bring the samples to; None leaves the level.
+
+  Raises:
+    UserError: the blocks are silent and have no level.
+  """
+  meter, gain = LevelMeter(), 1.0
+  with files.scratch_file(
+    target, source.sample_rate, source.channels, dtype=dtype
+  ) as scratch:
+    for block in meter.watch(blocks):
+      scratch.write(block)
+    if squares is not None:
+      if meter.squares == 0.0:
+        raise UserError(
+          f"{source.path}: nothing is left of it; is it long enough?"
+        )
+      gain = float(np.sqrt(squares / meter.squares))
+    write(
+      target,
+      scratch.read_blocks(),
+      source,
+      subtype=subtype,
+      peak=meter.peak,
+      gain=gain,
+    )
 
 
 def write(
@@ -108,15 +134,22 @@ def write(
   Args:
     target: where it goes.
     blocks: `[time, channels]`.
-    source: has its sample rate and channels.
+    source: the recording it is made of, of the same rate and channels.
     subtype: sample format of the target.
-    peak: of the blocks, before the gain.
-    gain: what the level asks for.
+    peak: the blocks' largest magnitude, before the gain.
+    gain: factor for the level.
 
   Returns:
-    The gain that was given, below `gain` after a warning.
+    The gain that was applied, below `gain` after a warning.
   """
-  gain = _limit_gain(gain, peak, target, subtype)
+  if subtype not in ("FLOAT", "DOUBLE") and gain * peak > 1.0:
+    logger.warning(
+      "%s is %.1f dB quieter than the input, so that it does not clip; "
+      "--subtype=FLOAT keeps the level",
+      target,
+      20.0 * np.log10(gain * peak),
+    )
+    gain = 1.0 / peak
   files.write_blocks(
     target,
     (gain * block for block in blocks),
@@ -125,17 +158,3 @@ def write(
     subtype=subtype,
   )
   return gain
-
-
-def _limit_gain(
-  gain: float, peak: float, target: Path, subtype: str | None
-) -> float:
-  if subtype in ("FLOAT", "DOUBLE") or gain * peak <= 1.0:
-    return gain
-  logger.warning(
-    "%s is %.1f dB quieter than the input, so that it does not clip; "
-    "--subtype=FLOAT keeps the level",
-    target,
-    20.0 * np.log10(gain * peak),
-  )
-  return 1.0 / peak

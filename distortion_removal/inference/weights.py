@@ -1,7 +1,7 @@
-"""Weights as one file to share, with a model card beside it.
+"""A network as one file to share, with a model card next to it.
 
 The weights are safetensors, in which nothing can be executed; the card is JSON
-and tells what network it is, what it was trained on, and the configuration.
+and says what network it is, what it was trained on, and the configuration.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+import safetensors.numpy
 from flax import traverse_util
 
 from distortion_removal import __version__, effects, models
@@ -22,33 +23,25 @@ from distortion_removal.effects import tasks
 from distortion_removal.training import check_config, checkpoint
 
 SUFFIX = ".safetensors"
-
-
 _FORMAT = "distortion_removal 1"
 
 
 def export_run(workdir: Path, target: Path) -> None:
-  """Writes the weights of a run that evaluation uses, and the card.
-
-  Args:
-    workdir: of the run.
-    target: file that ends in `.safetensors`; the card has the same name with
-      `.json`.
+  """Writes the weights of a run that evaluation uses, see `save_model`.
 
   Raises:
-    UserError: there is no such run, or the name ends otherwise.
+    UserError: there is no such run, or the file cannot have that name.
   """
   config = check_config.load(workdir)
   variables, step = checkpoint.restore_weights(workdir, _shapes(config))
-  save(target, variables, config, step)
+  save_model(target, variables, config, step)
 
 
 def import_run(source: Path, workdir: Path) -> None:
-  """Makes a run of a file, to evaluate or to restore with.
+  """Turns a model file into a run, to evaluate or to restore with.
 
   Raises:
-    UserError: the file or its card is not to be used, or `workdir` holds a
-      run already.
+    UserError: the file or its card cannot be used, or `workdir` holds a run.
   """
   if run_config.exists(workdir):
     raise UserError(f"{workdir}: holds a run; choose another folder")
@@ -58,7 +51,7 @@ def import_run(source: Path, workdir: Path) -> None:
   run_config.save(config, workdir)
 
 
-def save(
+def save_model(
   target: Path,
   variables: Any,
   config: ml_collections.ConfigDict,
@@ -66,32 +59,48 @@ def save(
   *,
   origin: str | None = None,
 ) -> None:
-  """Writes a network's variables and their card, beside and renamed.
+  """Writes a network's variables and their card.
 
   Args:
-    target: as of `export_run`.
+    target: file that ends in `.safetensors`; the card has the same name with
+      `.json`.
     variables: the network's collections, arrays.
-    config: of the run.
-    step: of training that they are from.
-    origin: where they are from, if not from a training here: what the
-      configuration says of task and data is then left out of the card.
+    config: the run's configuration.
+    step: training step that the variables are from.
+    origin: where they are from, if not from a training here: task and data of
+      the configuration are then left out of the card.
 
   Raises:
-    UserError: the name does not end in `.safetensors`, or in the card's place
-      lies something else.
+    UserError: the file cannot have that name, or the card would replace
+      another file.
   """
-  import safetensors.numpy
-
   _check_suffix(target)
-  _check_card_place(target.with_suffix(".json"))
+  place = target.with_suffix(".json")
+  if place.exists() and '"sha256"' not in place.read_text(errors="replace"):
+    raise UserError(
+      f"{place}: the model card would go there, but it is another file; choose "
+      "another name"
+    )
   flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
   arrays = {key: np.ascontiguousarray(value) for key, value in flat.items()}
   content = safetensors.numpy.save(arrays)
-  digest = hashlib.sha256(content).hexdigest()
-  card = _card(config, arrays, step, digest) | _source(config, origin)
+  card = {
+    "format": _FORMAT,
+    "network": config.model.name,
+    "sample_rate": config.data.sample_rate,
+    "channels": config.data.channels,
+    "parameters": sum(
+      array.size for key, array in arrays.items() if key.startswith("params/")
+    ),
+    "step": step,
+    "sha256": hashlib.sha256(content).hexdigest(),
+    "made_by": f"distortion_removal {__version__}, jax {jax.__version__}",
+    "config": run_config.to_dict(config),
+  }
+  card |= {"origin": origin} if origin is not None else _training(config)
   target.parent.mkdir(parents=True, exist_ok=True)
   write_whole(target, content)
-  write_whole(target.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
+  write_whole(place, json.dumps(card, indent=2) + "\n")
 
 
 def load_card(source: Path) -> tuple[ml_collections.ConfigDict, int]:
@@ -125,20 +134,11 @@ def load_card(source: Path) -> tuple[ml_collections.ConfigDict, int]:
 
 
 def load_weights(source: Path, shapes: Any) -> Any:
-  """Reads a network's variables.
-
-  Args:
-    source: a file whose card has been read.
-    shapes: the variables of its model, as `jax.ShapeDtypeStruct`.
-
-  Returns:
-    A tree of NumPy arrays like `shapes`.
+  """Reads the variables, a tree like `shapes`, of a file with a good card.
 
   Raises:
-    UserError: they are another model's.
+    UserError: the file holds another model's variables.
   """
-  import safetensors.numpy
-
   flat = safetensors.numpy.load_file(source)
   variables = traverse_util.unflatten_dict(flat, sep="/")
   checkpoint.check_same_model(variables, shapes, source)
@@ -150,59 +150,20 @@ def _check_suffix(path: Path) -> None:
     raise UserError(f"{path}: the name of a model ends in {SUFFIX}")
 
 
-def _check_card_place(path: Path) -> None:
-  """Refuses to replace what is not a model card."""
-  if path.exists() and '"sha256"' not in path.read_text(errors="replace"):
-    raise UserError(
-      f"{path}: the model card would go there, but it is another file; choose "
-      "another name"
-    )
-
-
 def _shapes(config: ml_collections.ConfigDict) -> Any:
-  """The variables of a run's model, abstractly."""
   return models.variable_shapes(models.from_config(config))
 
 
-def _card(
-  config: ml_collections.ConfigDict,
-  arrays: dict[str, np.ndarray],
-  step: int,
-  digest: str,
-) -> dict[str, Any]:
-  weights = [a for key, a in arrays.items() if key.startswith("params/")]
-  return {
-    "format": _FORMAT,
-    "network": config.model.name,
-    "sample_rate": config.data.sample_rate,
-    "channels": config.data.channels,
-    "parameters": sum(array.size for array in weights),
-    "step": step,
-    "sha256": digest,
-    "made_by": f"distortion_removal {__version__}, jax {jax.__version__}",
-    "config": run_config.to_dict(config),
-  }
-
-
-def _source(
-  config: ml_collections.ConfigDict, origin: str | None
-) -> dict[str, Any]:
-  """What the network has been trained on."""
-  if origin is not None:
-    return {"origin": origin}
+def _training(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Returns the card's fields about the data of the training."""
   task = tasks.from_config(config.data)
   effect = effects.get(task.effect)
+  mixed = [name for name, *_ in config.data.get("sources", ())]
   return {
     "origin": "trained",
     "task": task.name,
     "task_label": task.label,
     "level": f"{effect.level_label} / {effect.unit}",
     "trained_levels": list(task.train_levels),
-    "trained_on": _data_sets(config),
+    "trained_on": mixed or config.data.dataset,
   }
-
-
-def _data_sets(config: ml_collections.ConfigDict) -> str | list[str]:
-  """The data set, or those of a mixture."""
-  sources = config.data.get("sources", ())
-  return [name for name, *_ in sources] or config.data.dataset

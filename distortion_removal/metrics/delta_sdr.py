@@ -1,14 +1,17 @@
-"""What was gained over the degraded input, and SDR where that was clipped.
+"""SDR gained over the degraded input, and SDR of the clipped samples alone.
 
-These take the degraded signal beside estimate and target, as the literature on
-declipping does. Source: Zaviska, Rajmic, Ozerov, Rencker, "A Survey and an
+These take the degraded signal besides estimate and target, as the literature
+on declipping does. Source: Zaviska, Rajmic, Ozerov, Rencker, "A Survey and an
 Extensive Evaluation of Popular Audio Declipping Methods", IEEE Journal of
 Selected Topics in Signal Processing, 2021, section V.
+
+`degraded`, the input that the estimate was made from, has the estimate's shape;
+the other arguments and the errors are those of `si_sdr`.
 """
 
 import numpy as np
 
-from distortion_removal.declipping import clip_level as rails
+from distortion_removal.declipping.clip_level import clip_signs, find_rails
 from distortion_removal.metrics.si_sdr import sdr
 from distortion_removal.metrics.signals import check_pair, defined
 
@@ -20,20 +23,11 @@ def delta_sdr(
   sample_rate: int,
   degraded: np.ndarray,
 ) -> np.ndarray:
-  """SDR of the estimate less that of the degraded input (higher is better).
-
-  Args:
-    estimate: `[batch, time, channels]`.
-    target: of the same shape, or a batch of one for all estimates.
-    sample_rate: in Hz.
-    degraded: what the estimate was made of, of the estimate's shape.
+  """Computes the estimate's SDR less that of the input (higher is better).
 
   Returns:
     `[batch]` float64 in dB, within ±200, as both ratios are within ±100; NaN
-    where `sdr` is, for the estimate or for the input.
-
-  Raises:
-    ValueError: the shapes do not fit.
+    where `sdr` is undefined for the estimate or for the input.
   """
   after = sdr(estimate, target, sample_rate=sample_rate)
   before = sdr(_like(degraded, estimate), target, sample_rate=sample_rate)
@@ -46,27 +40,22 @@ def sdr_clipped(
   *,
   sample_rate: int,
   degraded: np.ndarray,
-  clip_level: rails.ClipLevel | None = None,
 ) -> np.ndarray:
-  """SDR over the samples that were clipped, and no others.
-
-  Args:
-    estimate: `[batch, time, channels]`.
-    target: of the same shape, or a batch of one for all estimates.
-    sample_rate: in Hz.
-    degraded: the clipped input, of the estimate's shape.
-    clip_level: as of `declipping.rails.resolve`; None: found from `degraded`.
+  """Computes the SDR over the samples that are at a rail in `degraded`.
 
   Returns:
     `[batch]` float64 in dB, within ±100; NaN where nothing is clipped, the
     target is silent there, or a sample is not finite.
-
-  Raises:
-    ValueError: the shapes do not fit.
   """
   estimate, target = check_pair(estimate, target)
-  clipped = _clipped(_like(degraded, estimate), clip_level)
-  return _sdr_of(clipped, estimate, target, sample_rate)
+  clipped = _clipped(_like(degraded, estimate))
+  # Zeros on both sides add to neither energy.
+  scores = sdr(
+    np.where(clipped, estimate, 0.0),
+    np.where(clipped, target, 0.0),
+    sample_rate=sample_rate,
+  )
+  return np.where(defined(estimate, target), scores, np.nan)
 
 
 def delta_sdr_clipped(
@@ -75,17 +64,15 @@ def delta_sdr_clipped(
   *,
   sample_rate: int,
   degraded: np.ndarray,
-  clip_level: rails.ClipLevel | None = None,
 ) -> np.ndarray:
-  """`sdr_clipped` of the estimate less that of the degraded input.
+  """Computes the estimate's `sdr_clipped` less that of the input, within ±200.
 
-  Arguments, result and errors as there; in dB, within ±200. A method that
-  leaves reliable samples as they are gains the same by `delta_sdr`.
+  A method that leaves reliable samples as they are gains the same by
+  `delta_sdr`.
   """
-  estimate, target = check_pair(estimate, target)
-  clipped = _clipped(_like(degraded, estimate), clip_level)
-  after = _sdr_of(clipped, estimate, target, sample_rate)
-  return after - _sdr_of(clipped, degraded, target, sample_rate)
+  options = {"sample_rate": sample_rate, "degraded": degraded}
+  after = sdr_clipped(estimate, target, **options)
+  return after - sdr_clipped(degraded, target, **options)
 
 
 def _like(degraded: np.ndarray, estimate: np.ndarray) -> np.ndarray:
@@ -97,25 +84,8 @@ def _like(degraded: np.ndarray, estimate: np.ndarray) -> np.ndarray:
   return np.asarray(degraded)
 
 
-def _clipped(
-  degraded: np.ndarray, clip_level: rails.ClipLevel | None
-) -> np.ndarray:
-  """Which samples are at a rail; none of an item that is not finite."""
+def _clipped(degraded: np.ndarray) -> np.ndarray:
+  """Marks the samples at a rail; none in an item that is not finite."""
   finite = np.isfinite(degraded).all(axis=(1, 2), keepdims=True)
   degraded = np.where(finite, degraded, 0.0)
-  return rails.signs(degraded, rails.resolve(degraded, clip_level)) != 0
-
-
-def _sdr_of(
-  chosen: np.ndarray,
-  estimate: np.ndarray,
-  target: np.ndarray,
-  sample_rate: int,
-) -> np.ndarray:
-  # Zeros on both sides add to neither energy.
-  scores = sdr(
-    np.where(chosen, estimate, 0.0),
-    np.where(chosen, target, 0.0),
-    sample_rate=sample_rate,
-  )
-  return np.where(defined(estimate, target), scores, np.nan)
+  return clip_signs(degraded, find_rails(degraded)) != 0

@@ -1,4 +1,4 @@
-"""What every metric asks of an estimate and its target."""
+"""Checks of an estimate and its target; threads over the items of a batch."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import numpy as np
 
 from distortion_removal.common import cores
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 def check_pair(
@@ -18,10 +18,10 @@ def check_pair(
 
   Args:
     estimate: `[batch, time, channels]`, floats.
-    target: of the same shape, or with a batch of one for all estimates.
+    target: the same shape, or a batch of one for all estimates.
 
   Returns:
-    Both as arrays, their dtypes as they were.
+    Both as arrays, their dtypes unchanged.
 
   Raises:
     ValueError: the shapes do not fit, or the samples are integers, whose full
@@ -42,25 +42,15 @@ def check_pair(
 
 
 def defined(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
-  """Which items have a score: finite on both sides, target not silent.
-
-  Args:
-    estimate: `[batch, time, channels]`.
-    target: the same, or a batch of one.
-
-  Returns:
-    `[batch]` bool.
-  """
+  """Marks the items with a score: both sides finite, target not silent."""
   finite = [np.isfinite(x).all(axis=(1, 2)) for x in (estimate, target)]
   return finite[0] & finite[1] & np.any(target, axis=(1, 2))
 
 
-def map_items(
-  function: Callable[[int], Result], items: Iterable[int]
-) -> list[Result]:
-  """Runs `function(item)` for items of a batch, on a thread per core.
+def map_items(function: Callable[[int], T], items: Iterable[int]) -> list[T]:
+  """Runs `function(item)` for the items of a batch, with one thread per core.
 
-  For work that NumPy and SciPy do outside of Python's lock: long transforms,
+  For work that NumPy and SciPy do without Python's lock: long transforms,
   filters and products.
   """
   items = list(items)

@@ -1,7 +1,7 @@
-"""Distances of magnitude spectra, which do not hear the phase.
+"""Distances of magnitude spectra, which ignore the phase.
 
-Frames as in `stft`: periodic Hann, centred on multiples of the hop, the signal
-continued by reflection. The transforms are float32, the means float64.
+Frames are those of `audio.stft`: periodic Hann, centred on multiples of the
+hop, the signal continued by reflection. Transforms are float32, means float64.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,7 @@ import scipy.fft
 from distortion_removal.audio import stft
 from distortion_removal.metrics.signals import check_pair, defined, map_items
 
-# Of a bin, before any logarithm: as in `losses`, and in auraloss.
-_POWER_FLOOR = 1e-8
+_POWER_FLOOR = 1e-8  # of a bin, before logarithms; as in auraloss
 _BLOCK_FRAMES = 64  # their spectra stay in the cache
 
 # FFT size, hop and window length of each resolution (Yamamoto et al., table 1).
@@ -23,26 +22,19 @@ _RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 def multi_resolution_stft(
   estimate: np.ndarray, target: np.ndarray, *, sample_rate: int
 ) -> np.ndarray:
-  """Multi-resolution STFT distance (lower is better, 0 is perfect).
+  """Computes the multi-resolution STFT distance (lower is better).
 
   The mean over three resolutions of
 
       ||T - E|| / ||T|| + mean |log T - log E|
 
   with the magnitudes T and E of target and estimate, at least 1e-4: what
-  `losses.multi_resolution_stft` is for a batch of one item.
-
-  Args:
-    estimate: `[batch, time, channels]`.
-    target: of the same shape, or a batch of one for all estimates.
-    sample_rate: in Hz; the resolutions are samples, whatever it is.
+  `losses.multi_resolution_stft` is for a batch of one item. Resolutions are in
+  samples, whatever the rate. Arguments and errors: see `metrics.si_sdr`.
 
   Returns:
-    `[batch]` float64, at least 0; NaN where the target is silent or a sample
-    is not finite.
-
-  Raises:
-    ValueError: the shapes differ, or are not `[batch, time, channels]`.
+    `[batch]` float64, at least 0, which is perfect; NaN where the target is
+    silent or a sample is not finite.
 
   Source: Yamamoto, Song, Kim, "Parallel WaveGAN", ICASSP 2020, equations 3 to
   6, with the details of auraloss' `MultiResolutionSTFTLoss`.
@@ -56,37 +48,23 @@ def multi_resolution_stft(
 
 
 def log_spectral_distance(
-  estimate: np.ndarray,
-  target: np.ndarray,
-  *,
-  sample_rate: int,
-  size: int = 2048,
-  hop: int = 512,
+  estimate: np.ndarray, target: np.ndarray, *, sample_rate: int
 ) -> np.ndarray:
-  """Log-spectral distance in dB (lower is better, 0 is perfect).
+  """Computes the log-spectral distance in dB (lower is better).
 
       mean over frames of sqrt(mean over bins of (20 log10 T/E)^2)
 
   with the magnitudes T and E of target and estimate, at least 1e-4. Ten times
   what the literature on bandwidth extension, which leaves the 10 of the
-  decibel out, calls LSD.
-
-  Args:
-    estimate: `[batch, time, channels]`.
-    target: of the same shape, or a batch of one for all estimates.
-    sample_rate: in Hz; the frames are samples, whatever it is.
-    size: samples of a frame.
-    hop: samples between frames.
+  decibel out, calls LSD. Frames of 2048 samples every 512, whatever the rate.
+  Arguments and errors: see `metrics.si_sdr`.
 
   Returns:
-    `[batch]` float64 in dB, at least 0; NaN where the target is silent or a
-    sample is not finite.
-
-  Raises:
-    ValueError: the shapes differ, or are not `[batch, time, channels]`.
+    `[batch]` float64 in dB, at least 0, which is perfect; NaN where the target
+    is silent or a sample is not finite.
 
   Source: Gray, Markel, "Distance measures for speech processing", IEEE Trans.
-  Acoustics, Speech and Signal Processing, 1976, of short-time spectra.
+  Acoustics, Speech and Signal Processing, 1976, for short-time spectra.
   """
   del sample_rate
 
@@ -94,6 +72,7 @@ def log_spectral_distance(
     squares = np.mean(np.log(target / estimate) ** 2, axis=-1)
     return np.sum(np.sqrt(squares), axis=(1, 2), dtype=np.float64)
 
+  size, hop = 2048, 512  # samples
   totals, frames = _over_frames(sums, estimate, target, size, hop, size)
   return 10.0 / np.log(10.0) * totals / frames
 
@@ -101,7 +80,7 @@ def log_spectral_distance(
 def _resolution_distance(
   estimate: np.ndarray, target: np.ndarray, size: int, hop: int, length: int
 ) -> np.ndarray:
-  """Spectral convergence and distance of log magnitudes at one resolution."""
+  """Adds spectral convergence and log-magnitude distance at a resolution."""
 
   def sums(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
     error = np.sqrt(target) - np.sqrt(estimate)
@@ -126,17 +105,17 @@ def _over_frames(
   """Adds up `sums` of the power spectra of all frames, a block at a time.
 
   Args:
-    sums: of estimate and target `[batch, channels, frames, bins]`, powers of
-      at least the floor, the target's batch may be one; to `[…, batch]`.
+    sums: maps the powers `[batch, channels, frames, bins]` of estimate and
+      target, both at least the floor, to `[…, batch]`.
     estimate: `[batch, time, channels]`.
-    target: of the same shape, or a batch of one.
-    size: samples of a frame.
+    target: the same shape, or a batch of one.
+    size: frame length in samples.
     hop: samples between frames.
-    length: of the window.
+    length: window length in samples.
 
   Returns:
-    `[…, batch]`, NaN for an item without a score, and how many frames, of all
-    channels, an item has.
+    `[…, batch]`, NaN for an item without a score, and the number of frames of
+    an item, all channels together.
   """
   estimate, target = check_pair(estimate, target)
   scored = defined(estimate, target)
@@ -158,7 +137,7 @@ def _over_frames(
 
 
 def _frames(audio: np.ndarray, size: int, hop: int) -> np.ndarray:
-  """A view of the frames, `[batch, channels, frames, size]` float32."""
+  """Returns a view of the frames `[batch, channels, frames, size]`, float32."""
   signal = audio.astype(np.float32).swapaxes(1, 2)
   if not signal.shape[2]:  # There is nothing to reflect.
     signal = np.pad(signal, ((0, 0), (0, 0), (0, 1)))

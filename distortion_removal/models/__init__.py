@@ -5,10 +5,11 @@ audio of the same shape, float32, at any length, with these beside it:
 
 * `audio_channels`, `sample_rate` in Hz and `dtype`, the type it computes in;
 * `valid_length(length)`: samples it works on inside, at least `length`;
-* `hop`: moving the input by a multiple of so many samples moves the output;
+* `hop`: moving the input by a multiple of these samples moves the output by as
+  much;
 * `context`: samples before and after an output sample that it depends on, or
-  None if it depends on the whole recording. The second is the latency. What is
-  beyond the recording counts as zeros, and the grid of hops starts with the
+  None if it depends on the whole recording. The second is the latency. Audio
+  counts as zero beyond the recording, and the grid of hops starts with the
   first sample, so that chunks can be joined exactly.
 """
 
@@ -24,7 +25,7 @@ import ml_collections
 from distortion_removal.common import devices, errors
 from distortion_removal.common.errors import UserError
 
-# Module and class; the module is imported when the network is asked for.
+# Module and class; a module is imported when its network is needed.
 _NETWORKS = {
   "demucs": "Demucs",
   "wave_unet": "WaveUNet",
@@ -49,7 +50,7 @@ def create(name: str, **fields: Any) -> nn.Module:
 
 
 def from_config(config: ml_collections.ConfigDict) -> nn.Module:
-  """Makes the network of a run, see configs/default.py."""
+  """Makes the network that a run's configuration describes."""
   return create(
     config.model.name,
     audio_channels=config.data.channels,
@@ -60,20 +61,15 @@ def from_config(config: ml_collections.ConfigDict) -> nn.Module:
 
 
 def over_devices(model: nn.Module) -> nn.Module:
-  """The network with batch statistics, where it has some, of all devices."""
+  """Makes all devices share their batch statistics, if the network has any."""
   if "axis_name" in _fields(type(model)):
     return model.clone(axis_name=devices.AXIS)
   return model
 
 
-def variable_shapes(model: nn.Module, length: int = 1) -> dict[str, Any]:
-  """The variables of a network as a tree of `jax.ShapeDtypeStruct`.
-
-  Args:
-    model: the network.
-    length: samples of the audio it is traced with; the shapes are the same.
-  """
-  audio = jax.ShapeDtypeStruct((1, length, model.audio_channels), jnp.float32)
+def variable_shapes(model: nn.Module) -> dict[str, Any]:
+  """Returns a network's variables as a tree of `jax.ShapeDtypeStruct`."""
+  audio = jax.ShapeDtypeStruct((1, 1, model.audio_channels), jnp.float32)
   return jax.eval_shape(model.init, jax.random.key(0), audio)
 
 

@@ -18,55 +18,101 @@ import jax.numpy as jnp
 
 from distortion_removal.audio import stft
 from distortion_removal.audio.framing import overlap_add, split_frames
-from distortion_removal.models.checks import (
-  require,
-  require_integers,
-  require_number,
-  require_sizes,
+from distortion_removal.models.layers import (
+  FRACTION,
+  NOT_NEGATIVE,
+  check_fields,
+  convolve,
+  symmetric_uniform,
 )
-from distortion_removal.models.filter_bank import (
-  same_padding,
-  smooth,
-  synthesise,
-)
-from distortion_removal.models.layers import convolve, symmetric_uniform
 from distortion_removal.models.recurrence import BiLSTM
 from distortion_removal.models.saaf import SAAF
+
+
+def same_padding(taps: int) -> tuple[int, int]:
+  """Returns the zeros before and after a signal that keep its length.
+
+  For an even number of taps, the larger half comes after.
+  """
+  return (taps - 1) // 2, taps // 2
+
+
+def smooth(bands: jax.Array, kernel: jax.Array) -> jax.Array:
+  """Cross-correlates `[..., channels, time]` with a filter for each channel.
+
+  The kernel is `[taps, channels]`. With 128 taps, XLA's depthwise convolution
+  takes 20 times as long on CPUs as this product of spectra.
+  """
+  taps, time = kernel.shape[0], bands.shape[-1]
+  size = time + taps
+  # In a circle, the taps before the first sample follow the last.
+  kernel = jnp.pad(kernel.T, ((0, 0), (0, time)))
+  kernel = jnp.roll(kernel, -same_padding(taps)[0], 1)
+  spectrum = jnp.fft.rfft(bands, size) * jnp.fft.rfft(kernel).conj()
+  return jnp.fft.irfft(spectrum, size)[..., :time]
+
+
+def synthesise(bands: jax.Array, kernel: jax.Array, block: int) -> jax.Array:
+  """Sums the bands' transposed convolutions, one filter each.
+
+  All shifts of the filters within a block side by side make it one large matrix
+  product and an overlap-add.
+
+  Args:
+    bands: `[frames, time, channels]`.
+    kernel: the filters of the analysis, `[taps, channels]`.
+    block: samples of a block, a divisor of the time.
+
+  Returns:
+    `[frames, time]`.
+  """
+  frames, time, channels = bands.shape
+  taps, left = kernel.shape[0], same_padding(kernel.shape[0])[0]
+  # Cutting rows one sample shorter than the period puts the filter one sample
+  # later in each: [block, span, channels].
+  span = -(-(taps + block - 1) // block) * block
+  shifts = jnp.pad(kernel, ((0, span + 1 - taps), (0, 0)))
+  shifts = jnp.tile(shifts, (block, 1))[: block * span]
+  shifts = shifts.reshape(block, span, channels)
+  pieces = jnp.einsum(
+    "fnoc,oic->fni", bands.reshape(frames, -1, block, channels), shifts
+  )
+  return overlap_add(pieces, block)[:, left : left + time]
 
 
 class CRAFx(nn.Module):
   """Maps audio `[batch, time, audio_channels]` to audio of the same shape.
 
-  The defaults give 275,073 parameters. This number has room for the parameters
-  of one SAAF, but the papers draw two (after the recurrent layers and after
-  the waveshaper's dense layers): they are taken to be the same one.
+  The defaults give 275,073 parameters. This number allows for one SAAF only,
+  but the papers draw two (after the recurrent layers and after the waveshaper's
+  dense layers): here they are the same one.
 
-  Channels are processed apart, with the same weights. The frames start at
+  Channels are processed separately with the same weights. Frames start at
   multiples of `frame_hop`, the first ones before the recording, and overlap;
   past the recording's ends they hold zeros. Each is analysed once, though an
   output frame needs the analyses of `context_frames` before and after it. The
   network is not causal: at the defaults it looks 12,286 samples ahead, 0.77 s.
 
-  The recurrent layers start as PyTorch's and have dropout on their inputs (the
-  papers have it inside of the recurrence, too). The other layers start as
-  Keras' (Glorot uniform kernels, no bias), the SAAF as the identity.
+  The recurrent layers are initialised as in PyTorch and have dropout on their
+  inputs (the papers have it inside of the recurrence, too), the other layers as
+  in Keras (Glorot uniform kernels, no bias), the SAAF as the identity.
 
   Attributes:
     audio_channels: 1 for mono.
-    sample_rate: Hz, that the network is meant for.
+    sample_rate: native rate in Hz.
     filters: bands of the filter bank.
-    taps: of its filters.
-    smoothing_taps: of the filters that smooth the rectified bands.
+    taps: taps of its filters.
+    smoothing_taps: taps of the filters that smooth the rectified bands.
     frame: samples of a frame.
     frame_hop: samples between frames, at most half a frame.
-    context_frames: frames before and after that a frame is restored from.
+    context_frames: frames on either side that a frame is restored from.
     pool: samples that share one step of the recurrent layers.
-    lstm_features: of each direction; the last is half of `filters`.
-    dense_features: of the waveshaper; a last layer of `filters` follows.
-    excitation_features: of the squeeze-and-excitation's hidden layer.
+    lstm_features: widths of each direction; the last is half of `filters`.
+    dense_features: widths of the waveshaper; a layer of `filters` follows.
+    excitation_features: width of the squeeze-and-excitation's hidden layer.
     saaf_segments: see `SAAF`.
     saaf_range: limit of the SAAF's segments.
-    dropout: rate, at the inputs of the recurrent layers.
+    dropout: rate at the inputs of the recurrent layers.
     dtype: type of the computation; parameters and audio are float32.
   """
 
@@ -89,25 +135,30 @@ class CRAFx(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    require_integers(self, "audio_channels", "sample_rate", "filters", "taps")
-    require_integers(self, "smoothing_taps", "frame", "frame_hop", "pool")
-    require_integers(self, "excitation_features", "saaf_segments")
-    require_integers(self, "context_frames", least=0)
-    require_sizes(self, "lstm_features", "dense_features")
-    require_number(self, "saaf_range", above=0)
-    require_number(self, "dropout", least=0, below=1)
-    frame, hop = self.frame, self.frame_hop
-    multiple = f"2, 3, ... times frame_hop, which is {hop}"
-    require(self, "frame", frame % hop == 0 and frame > hop, multiple)
-    divisor = f"a divisor of frame, which is {frame}"
-    require(self, "pool", frame % self.pool == 0, divisor)
-    halves = f"a last one that is half of filters, {self.filters}"
-    last = sum(self.lstm_features[-1:])
-    require(self, "lstm_features", 2 * last == self.filters, halves)
+    frame, hop, filters = self.frame, self.frame_hop, self.filters
+    check_fields(
+      self,
+      context_frames=NOT_NEGATIVE,
+      frame=(
+        lambda x: x > hop and x % hop == 0,
+        f"2, 3, ... times frame_hop, which is {hop}",
+      ),
+      pool=(
+        lambda x: x >= 1 and frame % x == 0,
+        f"a divisor of frame, which is {frame}",
+      ),
+      lstm_features=(
+        lambda x: x and min(x) >= 1 and 2 * x[-1] == filters,
+        f"positive sizes, the last one half of filters, which is {filters}",
+      ),
+      dense_features=(lambda x: min(x, default=1) >= 1, "positive sizes"),
+      saaf_range=(lambda x: x > 0, "a number above 0"),
+      dropout=FRACTION,
+    )
 
   @property
   def hop(self) -> int:
-    """Samples; moving the input by a multiple moves the output alike."""
+    """Samples between frames."""
     return self.frame_hop
 
   @property
@@ -119,12 +170,12 @@ class CRAFx(nn.Module):
 
   @nn.nowrap
   def valid_length(self, length: int) -> int:
-    """Samples of all frames that overlap a recording of `length` samples."""
+    """Returns the samples of all frames that overlap `length` samples."""
     frames = -(-length // self.frame_hop)
     return frames * self.frame_hop + 2 * (self.frame - self.frame_hop)
 
   def setup(self):
-    """The parameters; `__call__` and `autoencode` share them."""
+    """Makes the parameters, which `__call__` and `autoencode` share."""
     glorot, zeros = nn.initializers.glorot_uniform(), nn.initializers.zeros
     # Glorot's for filters that each see one band and make one.
     separate = symmetric_uniform((3 / self.smoothing_taps) ** 0.5)
@@ -157,17 +208,17 @@ class CRAFx(nn.Module):
     return self._synthesise(self._shape(self._modulate(bands, gains)), audio)
 
   def autoencode(self, audio: jax.Array) -> jax.Array:
-    """The network of the papers' unsupervised pre-training.
+    """Applies the auto-encoder of the papers' unsupervised pre-training.
 
-    What is left without recurrent layers and waveshaper: the bands times their
-    own envelopes, put together again. Trained to reconstruct its input, clean
-    or degraded, it gives the two convolutions their first weights.
+    The bands times their own envelopes are put together again, without
+    recurrent layers and waveshaper. Trained to reconstruct its input, clean or
+    degraded, it gives the two convolutions their first weights.
     """
     bands, envelopes = self._analyse(self._frames(audio))
     return self._synthesise(self._modulate(bands, envelopes), audio)
 
   def _frames(self, audio: jax.Array) -> jax.Array:
-    """The overlapping frames, `[batch * channels, count, frame]`."""
+    """Cuts overlapping frames, `[batch * channels, count, frame]`."""
     batch, time, channels = audio.shape
     margin = self.frame - self.frame_hop
     audio = audio.swapaxes(1, 2).reshape(batch * channels, time)
@@ -176,7 +227,7 @@ class CRAFx(nn.Module):
     return split_frames(audio, self.frame, self.frame_hop)
 
   def _analyse(self, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Bands `[…, frame, filters]` and envelopes `[…, steps, filters]`."""
+    """Returns bands `[…, frame, filters]`, envelopes `[…, steps, filters]`."""
     x = frames.reshape(-1, self.frame, 1).astype(self.dtype)
     x = jnp.pad(x, ((0, 0), same_padding(self.taps), (0, 0)))
     kernel, bias = (a.astype(self.dtype) for a in (self.kernel, self.bias))
@@ -185,15 +236,15 @@ class CRAFx(nn.Module):
     return bands, self._envelopes(bands)
 
   def _envelopes(self, bands: jax.Array) -> jax.Array:
-    """Smoothed and pooled magnitudes `[…, frame // pool, filters]`, float32."""
+    """Smooths and pools magnitudes to `[…, frame // pool, filters]`."""
     x = jnp.abs(bands).astype(jnp.float32).swapaxes(-1, -2)
     x = smooth(x, self.smoothing_kernel)
-    # The maximum of a growing function is that of its argument.
+    # Softplus is monotonic and cheaper after the maximum.
     x = x.reshape(*x.shape[:-1], -1, self.pool).max(-1).swapaxes(-1, -2)
     return nn.softplus(x + self.smoothing_bias)
 
   def _recur(self, envelopes: jax.Array, train: bool) -> jax.Array:
-    """Gains of the bands, from the envelopes of a frame and its neighbours."""
+    """Computes the bands' gains from the envelopes of neighbouring frames."""
     batch, count, steps, filters = envelopes.shape
     side = self.context_frames
     # All frames beyond the recording are the same silence.
@@ -211,16 +262,13 @@ class CRAFx(nn.Module):
     return gains.reshape(envelopes.shape)
 
   def _modulate(self, bands: jax.Array, gains: jax.Array) -> jax.Array:
-    """Bands times gains, each of which holds for `pool` samples."""
+    """Multiplies bands by gains, each of which holds for `pool` samples."""
     gains = gains[..., None, :].astype(self.dtype)
     split = bands.reshape(*gains.shape[:-2], self.pool, self.filters)
     return (split * gains).reshape(bands.shape)
 
   def _shape(self, bands: jax.Array) -> jax.Array:
-    """Adds the waveshaper's bands, scaled by squeeze-and-excitation.
-
-    The mean over a frame, of which the scale is made, is that of magnitudes.
-    """
+    """Adds the waveshaper's bands, scaled by squeeze-and-excitation."""
     x = bands
     for layer in self.dense[:-1]:
       x = jnp.tanh(layer(x))
@@ -230,7 +278,7 @@ class CRAFx(nn.Module):
     return bands + x * scale
 
   def _synthesise(self, bands: jax.Array, audio: jax.Array) -> jax.Array:
-    """Audio of the shape of `audio` from its frames' bands."""
+    """Puts the frames' bands together to the shape of `audio`."""
     batch, time, channels = audio.shape
     kernel = self.kernel[:, 0].astype(self.dtype)
     frames = bands.reshape(-1, self.frame, self.filters)

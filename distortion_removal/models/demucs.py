@@ -14,15 +14,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from distortion_removal.models.checks import (
-  require_choice,
-  require_integers,
-  require_number,
-)
 from distortion_removal.models.layers import (
+  NOT_NEGATIVE,
+  ODD,
   centre_trim,
+  check_fields,
   convolve,
   convolve_transposed,
+  one_of,
   symmetric_uniform,
 )
 from distortion_removal.models.recurrence import BiLSTM
@@ -33,7 +32,7 @@ _EPSILON = 1e-5
 
 
 class Convolution(nn.Module):
-  """`convolve`, or its adjoint, with a bias and the paper's initialisation.
+  """A convolution, or its adjoint, with a bias and the paper's initialisation.
 
   Kernel and bias are drawn as PyTorch draws them, from U(-b, b) with
   b = 1 / sqrt(fan_in), and divided by s = sqrt(std(kernel) / rescale)
@@ -43,8 +42,8 @@ class Convolution(nn.Module):
     features: output channels.
     taps: kernel size.
     stride: as in `convolve` and `convolve_transposed`.
-    transposed: take the latter.
-    rescale: the paper's reference, 0.1; none or 0 leaves s = 1.
+    transposed: takes `convolve_transposed`.
+    rescale: the paper's reference, 0.1; 0 leaves s = 1.
     dtype: type of the computation; the parameters are float32.
   """
 
@@ -52,7 +51,7 @@ class Convolution(nn.Module):
   taps: int
   stride: int = 1
   transposed: bool = False
-  rescale: float | None = 0.1
+  rescale: float = 0.1
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -61,21 +60,18 @@ class Convolution(nn.Module):
     shape = (self.taps, x.shape[-1], self.features)
     if self.transposed:
       shape = (self.taps, self.features, x.shape[-1])
-    # For a transposed convolution, too, PyTorch takes the second of its axes.
+    # PyTorch's fan-in is the second axis also of a transposed convolution.
     uniform = symmetric_uniform((shape[0] * shape[1]) ** -0.5)
 
     def init_kernel(key, shape):
       kernel = uniform(key, shape)
-      if not self.rescale:
-        return kernel
-      return kernel / jnp.sqrt(kernel.std(ddof=1) / self.rescale)
+      s = jnp.sqrt(kernel.std(ddof=1) / self.rescale) if self.rescale else 1.0
+      return kernel / s
 
     def init_bias(key, shape):
-      bias = uniform(key, shape)
-      if not self.rescale:
-        return bias
-      # The kernel's deviation is sqrt(std * rescale) by now, hence s is:
-      return bias / (kernel.std(ddof=1) / self.rescale)
+      # The kernel's deviation is sqrt(std * rescale) by now, which gives s:
+      s = kernel.std(ddof=1) / self.rescale if self.rescale else 1.0
+      return uniform(key, shape) / s
 
     kernel = self.param("kernel", init_kernel, shape)
     bias = self.param("bias", init_bias, (self.features,))
@@ -91,7 +87,7 @@ class Demucs(nn.Module):
 
   Attributes:
     audio_channels: 1 for mono.
-    sample_rate: Hz, the rate it is meant for.
+    sample_rate: native rate in Hz.
     dtype: type of the computation; parameters and audio are float32.
     channels: features of the first encoder layer.
     growth: ratio of the features of successive encoder layers.
@@ -99,12 +95,12 @@ class Demucs(nn.Module):
     kernel_size: taps of the strided convolutions.
     stride: decimation of one layer.
     decoder_taps: taps of the decoder's gated convolutions, an odd number.
-    lstm_layers: BiLSTM layers in the middle; none leaves it out.
-    resample: work at twice the sampling rate.
-    normalize: work on zero mean and unit variance, undone at the output.
-    decoder_padding: of the gated convolutions: `same` (as in Demucs v4), or
-      `valid`, which shows the network no padding (v2) at the cost of working
-      on more samples.
+    lstm_layers: BiLSTM layers in the middle; 0 leaves it out.
+    resample: works at twice the sampling rate.
+    normalize: works on zero mean and unit variance, undone at the output.
+    decoder_padding: padding of the gated convolutions: `same` (as in Demucs
+      v4), or `valid`, which shows the network no padding (v2) at the cost of
+      working on more samples.
     rescale: see `Convolution`.
   """
 
@@ -121,22 +117,22 @@ class Demucs(nn.Module):
   resample: bool = True
   normalize: bool = True
   decoder_padding: str = "same"
-  rescale: float | None = 0.1
+  rescale: float = 0.1
 
   def __post_init__(self):
     super().__post_init__()
-    require_integers(self, "audio_channels", "sample_rate", "channels", "depth")
-    require_integers(self, "kernel_size", "stride")
-    require_integers(self, "decoder_taps", step=2)
-    require_integers(self, "lstm_layers", least=0)
-    require_number(self, "growth", least=1)
-    require_choice(self, "decoder_padding", ("same", "valid"))
-    if self.rescale is not None:
-      require_number(self, "rescale", least=0)
+    check_fields(
+      self,
+      decoder_taps=ODD,
+      lstm_layers=NOT_NEGATIVE,
+      growth=(lambda x: x >= 1, "at least 1"),
+      decoder_padding=one_of("same", "valid"),
+      rescale=NOT_NEGATIVE,
+    )
 
   @property
   def hop(self) -> int:
-    """Samples by which the input moves as a whole number of steps inside."""
+    """Samples between two steps of the deepest layer."""
     stride = self.stride**self.depth
     return stride // math.gcd(stride, 2 if self.resample else 1)
 
@@ -147,9 +143,10 @@ class Demucs(nn.Module):
 
   @nn.nowrap
   def valid_length(self, length: int) -> int:
-    """Samples the network works on, at least `length`: no stride's remainder.
+    """Returns the number of samples the network works on, at least `length`.
 
-    The input is padded to it with zeros, as much on the left as on the right.
+    No stride leaves a remainder. The input is padded to it with zeros, as much
+    on the left as on the right.
     """
     rate = 2 if self.resample else 1
     length *= rate
@@ -162,12 +159,12 @@ class Demucs(nn.Module):
 
   @nn.nowrap
   def _margin(self) -> int:
-    """Padding of the decoder's gated convolutions on either side."""
+    """Returns the padding of the decoder's gated convolutions on one side."""
     return self.decoder_taps // 2 if self.decoder_padding == "same" else 0
 
   @nn.nowrap
   def _statistics(self, audio: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and standard deviation of the channels' mean, `[batch, 1, 1]`."""
+    """Returns mean and deviation of the channels' mean, `[batch, 1, 1]`."""
     mono = audio.mean(-1, keepdims=True)
     # One sample alone has no deviation.
     ddof = min(1, audio.shape[1] - 1)
@@ -176,7 +173,7 @@ class Demucs(nn.Module):
   @nn.compact
   def __call__(self, audio: jax.Array, train: bool = False) -> jax.Array:
     """Restores `[batch, time, audio_channels]`, float32, of any time."""
-    del train  # There is no dropout and no batch normalisation.
+    del train  # No layer behaves differently in training.
     length = audio.shape[1]
     if self.normalize:
       mean, std = self._statistics(audio)
@@ -219,7 +216,7 @@ class Demucs(nn.Module):
     return x
 
   def _middle(self, x: jax.Array) -> jax.Array:
-    """The BiLSTM and the linear layer that halves its features."""
+    """Applies the BiLSTM and the linear layer that halves its features."""
     features = x.shape[-1]
     x = BiLSTM(features, self.lstm_layers, dtype=self.dtype, name="lstm")(x)
     init = symmetric_uniform((2 * features) ** -0.5)

@@ -1,8 +1,8 @@
-"""What a network costs, found without running it: it is only traced.
+"""The costs of a network, counted by tracing it, without running it.
 
-Costs are per second of audio: the difference between two recordings, some
-seconds apart, over those seconds. Neither the ends of a recording nor what
-does not grow with it (the parameters, copies of them) counts.
+Costs are per second of audio: the difference between two recordings, divided by
+that of their lengths. Neither the ends of a recording nor what does not grow
+with it (the parameters, copies of them) counts.
 """
 
 import math
@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import flax.linen as nn
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
 from distortion_removal import models
 
-# The shorter recording and what the longer one has more; about the excerpts
-# that networks are trained on, which decides how `convolve` computes.
+# Length of the shorter recording, and how much longer the other one is: about
+# the excerpts of training, because the length decides how `convolve` computes.
 _SECONDS, _MORE_SECONDS = 2, 4
+_TABLE_COLUMNS = 120
 
 
 def describe(model: nn.Module, *, name: str) -> dict[str, Any]:
@@ -27,23 +27,23 @@ def describe(model: nn.Module, *, name: str) -> dict[str, Any]:
 
   Args:
     model: any network with the interface that `models` describes.
-    name: what to call it.
+    name: the network's name.
 
   Returns:
     `network`: the name;
     `parameters`: their number;
     `sample_rate`: Hz;
-    `hop_samples`: moving the input by it moves the output alike;
+    `hop_samples`: moving the input by it moves the output by as much;
     `valid_lengths`: samples that it works on, by the recording's duration;
     `receptive_field_samples`: input samples that an output sample can depend
       on, None for the whole recording;
     `latency_seconds`: how far these reach ahead, None for its whole length;
-    `multiply_adds_per_second`: of audio, in the matrix products and
-      convolutions of inference; neither element-wise operations nor Fourier
-      transforms are counted;
-    `activation_bytes_per_second`: of audio, what differentiation in training
-      keeps for the backward pass, in the types that the network computes in.
-      A compiler may keep less.
+    `multiply_adds_per_second`: multiply-adds per second of audio in the matrix
+      products and convolutions of inference; neither element-wise operations
+      nor Fourier transforms are counted;
+    `activation_bytes_per_second`: bytes per second of audio that
+      differentiation keeps for the backward pass, in the types that the
+      network computes in. A compiler may keep less.
   """
   rate, context = model.sample_rate, model.context
   return {
@@ -63,51 +63,23 @@ def describe(model: nn.Module, *, name: str) -> dict[str, Any]:
 
 
 def layer_table(model: nn.Module) -> str:
-  """A table of the layers that have parameters, in the order they are called.
-
-  Args:
-    model: as for `describe`.
-
-  Returns:
-    Lines of the layer's path in the parameters, the shape it returns for a
-    second of audio (batch of one) and its own parameters; the last line is the
-    sum. A layer that another one repeats or maps over has no shape.
-  """
-  shapes = {}
-
-  def record(call, args, kwargs, context):
-    output = call(*args, **kwargs)
-    if context.method_name == "__call__":
-      leaves = jax.tree.leaves(output)
-      text = " ".join(str(list(leaf.shape)) for leaf in leaves)
-      shapes.setdefault(context.module.path, text)
-    return output
-
-  with nn.intercept_methods(record):
-    params = _variables(model, model.sample_rate)["params"]
-  counts = dict.fromkeys(shapes, 0)
-  for path, leaf in flax.traverse_util.flatten_dict(params).items():
-    layer = path[:-1] or path  # the network's own stand by themselves
-    counts[layer] = counts.get(layer, 0) + leaf.size
-  rows = [("layer", "output for 1 s", "own parameters")]
-  for path, count in counts.items():
-    if count:
-      rows.append(("/".join(path), shapes.get(path, ""), f"{count:,}"))
-  rows.append(("total", "", f"{_size(params):,}"))
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  return "\n".join(
-    f"{layer:{widths[0]}}  {shape:{widths[1]}}  {count:>{widths[2]}}"
-    for layer, shape, count in rows
+  """Tabulates the layers with their parameters and shapes for 1 s of audio."""
+  tabulate = nn.tabulate(
+    model,
+    jax.random.key(0),
+    console_kwargs={"force_terminal": False, "width": _TABLE_COLUMNS},
+    column_kwargs={"overflow": "fold"},
   )
+  return tabulate(jnp.zeros((1, model.sample_rate, model.audio_channels)))
 
 
 def _audio(model: nn.Module, length: int) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct((1, length, model.audio_channels), jnp.float32)
 
 
-def _variables(model: nn.Module, length: int = 1) -> dict[str, Any]:
-  """Shapes of the variables that initialisation on `length` samples makes."""
-  return {"params": {}, **models.variable_shapes(model, length)}
+def _variables(model: nn.Module) -> dict[str, Any]:
+  """Returns the shapes of the variables; `params` is there even if empty."""
+  return {"params": {}, **models.variable_shapes(model)}
 
 
 def _size(tree: Any) -> int:
@@ -115,7 +87,7 @@ def _size(tree: Any) -> int:
 
 
 def _per_second(cost: Callable[[nn.Module, int], int], model: nn.Module) -> int:
-  """Growth of `cost(model, length)` with a second of audio."""
+  """Returns the growth of `cost(model, length)` with a second of audio."""
   # Whole hops apart, the ends are alike.
   more = math.ceil(_MORE_SECONDS * model.sample_rate / model.hop) * model.hop
   length = _SECONDS * model.sample_rate
@@ -124,16 +96,13 @@ def _per_second(cost: Callable[[nn.Module, int], int], model: nn.Module) -> int:
 
 
 def multiply_adds(model: nn.Module, length: int) -> int:
-  """Multiply-adds of inference on one item of `length` samples.
-
-  What counts is said at `describe`.
-  """
+  """Counts multiply-adds of inference on `length` samples, see `describe`."""
   traced = jax.make_jaxpr(model.apply)(_variables(model), _audio(model, length))
   return _count(traced.jaxpr)
 
 
 def _count(jaxpr: core.Jaxpr) -> int:
-  """Multiply-adds of a traced function and all that it calls."""
+  """Counts multiply-adds of a traced function and all that it calls."""
   total = 0
   for equation in jaxpr.eqns:
     params = equation.params
@@ -156,18 +125,18 @@ def _count(jaxpr: core.Jaxpr) -> int:
 
 
 def _count_convolution(equation: core.JaxprEqn) -> int:
-  """An output needs a tap of each input feature of its group."""
+  """Counts the taps of every input feature of an output's group."""
   params = equation.params
   kernel = equation.invars[1].aval
   outputs = math.prod(equation.outvars[0].aval.shape)
   features = kernel.shape[params["dimension_numbers"].rhs_spec[0]]
-  # Of a dilated input, only one in so many samples is not zero.
-  zeros = math.prod(params["lhs_dilation"])
-  return outputs * kernel.size // (features * zeros)
+  # Only one in so many samples of a dilated input is not zero.
+  dilation = math.prod(params["lhs_dilation"])
+  return outputs * kernel.size // (features * dilation)
 
 
 def _inner(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
-  """The functions among an equation's parameters."""
+  """Yields the functions among an equation's parameters."""
   for leaf in jax.tree.leaves(params):
     leaf = getattr(leaf, "jaxpr", leaf)
     if isinstance(leaf, core.Jaxpr):
@@ -175,7 +144,7 @@ def _inner(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
 
 
 def _activation_bytes(model: nn.Module, length: int) -> int:
-  """Bytes that the backward pass of one item of `length` samples needs."""
+  """Counts the bytes kept for the backward pass of `length` samples."""
 
   def kept(params, state, audio, key):
     def forward(params):
@@ -201,7 +170,7 @@ def _activation_bytes(model: nn.Module, length: int) -> int:
 
 
 def _computed(jaxpr: core.Jaxpr) -> set[core.Var]:
-  """Outputs that are computed from inputs: neither inputs nor constants."""
+  """Returns the outputs computed from inputs: no inputs and no constants."""
   varying = set(jaxpr.invars)
   for equation in jaxpr.eqns:
     operands = (v for v in equation.invars if isinstance(v, core.Var))

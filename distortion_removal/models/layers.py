@@ -4,6 +4,8 @@ A kernel's axes are those of PyTorch's weight in reverse order, so that porting
 weights is `w.T`.
 """
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -12,13 +14,51 @@ import jax.numpy as jnp
 from jax import lax
 
 from distortion_removal.audio.framing import overlap_add
+from distortion_removal.common.errors import UserError
 
 # Values of a patch up to which a matrix of patches costs little.
 _SMALL_PATCH = 16
 
+# A test of a field's value, and the allowed values in words.
+Rule = tuple[Callable[[Any], bool], str]
+
+NOT_NEGATIVE: Rule = (lambda value: value >= 0, "0 or more")
+ODD: Rule = (lambda value: value >= 1 and value % 2 == 1, "an odd number")
+FRACTION: Rule = (lambda value: 0 <= value < 1, "at least 0 and less than 1")
+
+
+def one_of(*choices: str) -> Rule:
+  """Makes the rule that a field is one of the choices."""
+  return choices.__contains__, " or ".join(map(repr, choices))
+
+
+def check_fields(network: nn.Module, **rules: Rule) -> None:
+  """Refuses a network whose fields cannot work.
+
+  Args:
+    network: the network; integers without a rule must be positive.
+    **rules: rules by field, applied in this order after the integers'.
+
+  Raises:
+    UserError: one line with the field, its value and what is allowed.
+  """
+  names = [field.name for field in dataclasses.fields(network)]
+  fields = {name: getattr(network, name) for name in names}
+  positive = {
+    name: (lambda value: value >= 1, "at least 1")
+    for name, value in fields.items()
+    if type(value) is int and name not in rules
+  }
+  for name, (allows, allowed) in (positive | rules).items():
+    if not allows(fields[name]):
+      raise UserError(
+        f"config.model.fields.{name} is {fields[name]!r}; "
+        f"{type(network).__name__} takes {allowed}"
+      )
+
 
 def symmetric_uniform(bound: float) -> nn.initializers.Initializer:
-  """Initialiser U(-bound, bound); PyTorch's default has 1 / sqrt(fan_in)."""
+  """Makes the initialiser U(-bound, bound), PyTorch's with 1 / sqrt(fan_in)."""
 
   def init(key, shape, dtype=jnp.float32):
     return jax.random.uniform(key, shape, dtype, -bound, bound)
@@ -27,22 +67,21 @@ def symmetric_uniform(bound: float) -> nn.initializers.Initializer:
 
 
 def centre_trim(x: jax.Array, length: int) -> jax.Array:
-  """The middle `length` steps of `[batch, time, channels]`."""
+  """Returns the middle `length` steps of `[batch, time, channels]`."""
   start = (x.shape[1] - length) // 2
   return x[:, start : start + length]
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-  """Convolution (cross-correlation) over time without padding.
+  """Convolves (cross-correlates) over time without padding.
 
-  A stride is taken by reading so many steps as one of so many times the
-  features, because the gradients of XLA's strided convolution are slow on
-  CPUs.
+  With a stride, that many steps are read as one step of as many times the
+  features, because the gradients of XLA's strided convolution are slow on CPUs.
 
   Args:
     x: `[batch, time, in]`.
     kernel: `[taps, in, out]`; PyTorch's Conv1d weight, transposed.
-    stride: the input samples between two outputs.
+    stride: number of input samples between two outputs.
 
   Returns:
     `[batch, (time - taps) // stride + 1, out]`.
@@ -58,16 +97,14 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 
 def _convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """`convolve` without a stride.
-
-  XLA's convolution, except where the product of a matrix of patches with the
-  kernel has the faster gradient on CPUs: where the kernel outweighs the signal,
-  as in the deep layers of a U-net, and where the patches are no larger than the
-  signal or hardly so. Elsewhere they would multiply the memory.
-  """
+  """Convolves without a stride."""
   batch, time, features = x.shape
   taps, _, out = kernel.shape
   frames = time - taps + 1
+  # On CPUs the product of a matrix of patches with the kernel has the faster
+  # gradient where the kernel outweighs the signal (the deep layers of a U-net),
+  # and where patches are hardly larger than the signal. Elsewhere it would
+  # multiply the memory.
   if taps > 1 and taps * features > _SMALL_PATCH and batch * frames >= out:
     return lax.conv_general_dilated(
       x, kernel, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC")
@@ -80,16 +117,16 @@ def _convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def convolve_transposed(
   x: jax.Array, kernel: jax.Array, stride: int = 1
 ) -> jax.Array:
-  """Transposed convolution over time: the adjoint of `convolve`.
+  """Applies the adjoint of `convolve`, a transposed convolution over time.
 
-  Computed as `stride` convolutions side by side, or, where XLA's convolution
-  is slow, as a matrix product and an overlap-add of its frames. XLA's own
-  transposed convolution has a slow kernel gradient on CPUs.
+  It is computed as `stride` convolutions side by side or, where XLA's
+  convolution is slow, as a matrix product and an overlap-add of its frames:
+  XLA's own transposed convolution has a slow kernel gradient on CPUs.
 
   Args:
     x: `[batch, time, in]`.
     kernel: `[taps, out, in]`; PyTorch's ConvTranspose1d weight, transposed.
-    stride: the output samples between two inputs.
+    stride: number of output samples between two inputs.
 
   Returns:
     `[batch, (time - 1) * stride + taps, out]`.
@@ -111,19 +148,8 @@ def convolve_transposed(
 
 
 def product(x: jax.Array, kernel: jax.Array, dtype: Any) -> jax.Array:
-  """Linear map of the last axis, computed in `dtype`, returned in float32.
-
-  As a product of two matrices: that of an array of more axes has a slower
-  gradient on CPUs.
-
-  Args:
-    x: `[…, in]`.
-    kernel: `[in, out]`.
-    dtype: of the factors.
-
-  Returns:
-    `[…, out]`.
-  """
+  """Maps `[…, in]` by `[in, out]`; multiplies in `dtype`, adds in float32."""
+  # The product of an array with more axes has a slower gradient on CPUs.
   result = jnp.dot(
     x.reshape(-1, x.shape[-1]).astype(dtype),
     kernel.astype(dtype),

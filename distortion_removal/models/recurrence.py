@@ -1,7 +1,7 @@
 """The recurrent layers that networks share: an LSTM and a BiLSTM.
 
-They compute what PyTorch's layer does, from parameters whose axes are PyTorch's
-in reverse order, so that porting weights is `w.T`.
+They equal PyTorch's. The parameters' axes are PyTorch's in reverse order, so
+that porting weights is `w.T`.
 """
 
 from typing import Any
@@ -15,11 +15,9 @@ from distortion_removal.models.layers import product, symmetric_uniform
 
 
 def _cell(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Hidden state and cell from the gates and the cell before.
-
-  With sigmoid(x) = (tanh(x / 2) + 1) / 2 one tanh serves all gates, which
-  takes half the time of the forward recurrence off on CPUs.
-  """
+  """Computes hidden state and cell from the gates and the previous cell."""
+  # With sigmoid(x) = (tanh(x / 2) + 1) / 2 one tanh serves all gates, which
+  # halves the time of the forward recurrence on CPUs.
   scale = jnp.repeat(
     jnp.array([0.5, 0.5, 1.0, 0.5], gates.dtype), cell.shape[-1]
   )
@@ -29,7 +27,7 @@ def _cell(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _recur(gates: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
-  """Hidden states, complete gates and cells before, of every step."""
+  """Returns every step's hidden state, complete gates and previous cell."""
 
   def step(carry, gates):
     hidden, cell = carry
@@ -44,12 +42,12 @@ def _recur(gates: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
 
 @jax.custom_vjp
 def recur(gates: jax.Array, kernel: jax.Array) -> jax.Array:
-  """The recurrent part of an LSTM (Hochreiter and Schmidhuber, 1997).
+  """Runs the recurrent part of an LSTM (Hochreiter and Schmidhuber, 1997).
 
   The kernel's gradient is not summed up inside the scan: the gradient of the
   input projections is that of the gates at every step, so that one product
-  over all steps gives it (the gradient of Demucs 64/6 takes a fifth longer
-  without this). Nor is the kernel transposed there, at every step anew.
+  over all steps gives it (without this the gradient of Demucs 64/6 takes a
+  fifth longer).
 
   Args:
     gates: input projections with biases, `[time, batch, 4 * hidden]`, float32;
@@ -69,7 +67,7 @@ def _recur_forward(gates, kernel):
 
 def _recur_backward(residuals, cotangent):
   hidden, gates, cells, kernel = residuals
-  transposed = kernel.T
+  transposed = kernel.T  # Here, and not at every step anew.
 
   def step(carry, xs):
     hidden, cell = carry
@@ -103,9 +101,9 @@ class LSTM(nn.Module):
   if `recurrent_bias`, `recurrent_bias [4H]` = bias_hh.
 
   Attributes:
-    features: hidden size.
-    reverse: run from the last step to the first.
-    recurrent_bias: keep a second, redundant bias as PyTorch does.
+    features: hidden size H.
+    reverse: runs from the last step to the first.
+    recurrent_bias: keeps a second, redundant bias as PyTorch does.
     dtype: type of the matrix products; gates and cell stay float32.
   """
 

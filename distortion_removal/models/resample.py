@@ -1,10 +1,10 @@
-"""Sampling-rate conversion by two with a windowed sinc.
+"""Demucs' sampling-rate conversion by two with a windowed sinc.
 
 The filter of J. O. Smith, "Digital Audio Resampling"
-(https://ccrma.stanford.edu/~jos/resample/), with the numbers that Demucs was
-published with: 24 zero crossings on either side under a squared-cosine
-window, cut-off at 0.945 of the lower Nyquist frequency, unit gain at 0 Hz,
-the signal continued by its first and last sample.
+(https://ccrma.stanford.edu/~jos/resample/), with the published Demucs' numbers:
+24 zero crossings on either side under a squared-cosine window, cut-off at 0.945
+of the lower Nyquist frequency, unit gain at 0 Hz, the signal continued by its
+first and last sample.
 """
 
 import functools
@@ -22,7 +22,7 @@ _BLOCK = 64  # output samples of a phase that a matrix product makes at a time
 
 
 def _low_pass(lags: np.ndarray) -> np.ndarray:
-  """Filter taps at `lags`, counted in samples of the lower rate."""
+  """Returns filter taps at `lags` in samples of the lower rate."""
   time = lags * _ROLLOFF
   time = np.clip(time, -_ZERO_CROSSINGS, _ZERO_CROSSINGS)
   window = np.cos(np.pi * time / _ZERO_CROSSINGS / 2) ** 2
@@ -32,7 +32,7 @@ def _low_pass(lags: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _up_kernel() -> np.ndarray:
-  """Taps `[53, 2]`: one output sample on, one half-way after, the input."""
+  """Returns taps `[53, 2]` for outputs at an input and half-way after it."""
   half_width = int(np.ceil(_ZERO_CROSSINGS / _ROLLOFF))
   lags = np.arange(-half_width, half_width + 1)
   phases = [_low_pass(lags), _low_pass(lags - 0.5)]
@@ -41,7 +41,7 @@ def _up_kernel() -> np.ndarray:
 
 @functools.cache
 def _down_kernel() -> np.ndarray:
-  """Taps `[103, 1]`, centred."""
+  """Returns centred taps `[103, 1]`."""
   half_width = int(np.ceil(2 * _ZERO_CROSSINGS / _ROLLOFF))
   lags = np.arange(-half_width, half_width + 1) / 2
   return _low_pass(lags)[:, None].astype(np.float32)
@@ -50,14 +50,14 @@ def _down_kernel() -> np.ndarray:
 def _filter(audio: jax.Array, kernel: np.ndarray, stride: int) -> jax.Array:
   """Filters every channel alike, edges continued.
 
-  Blocks of output samples at a time, by one matrix product: on CPUs XLA's
-  convolution of one channel takes ten times as long, and the gradient of one
-  with a stride, eighty times.
+  One matrix product makes blocks of output samples: on CPUs XLA's convolution
+  of one channel takes ten times as long, and the gradient of one with a stride
+  eighty times.
 
   Args:
     audio: `[batch, time, channels]`.
     kernel: `[taps, phases]`, an odd number of taps.
-    stride: the input samples between two outputs of one phase.
+    stride: number of input samples between two outputs of one phase.
 
   Returns:
     `[batch, ceil(time / stride) * phases, channels]`.
@@ -81,15 +81,7 @@ def _filter(audio: jax.Array, kernel: np.ndarray, stride: int) -> jax.Array:
 
 
 def _block_matrix(kernel: np.ndarray, stride: int) -> np.ndarray:
-  """A filter as the matrix that makes `_BLOCK` outputs of a phase.
-
-  Args:
-    kernel: `[taps, phases]`.
-    stride: the input samples between two outputs of one phase.
-
-  Returns:
-    `[(_BLOCK - 1) * stride + taps, _BLOCK * phases]`.
-  """
+  """Returns a matrix `[(_BLOCK - 1) * stride + taps, _BLOCK * phases]`."""
   taps, phases = kernel.shape
   matrix = np.zeros(((_BLOCK - 1) * stride + taps, _BLOCK, phases), np.float32)
   for i in range(_BLOCK):

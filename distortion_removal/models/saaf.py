@@ -6,8 +6,8 @@ Adaptive Activation Functions for Regression", AISTATS 2017, with c = 2, i.e.
   f(x) = v_0 + v_1 x + sum_k w_k b_k(x),
 
 where b_k is the box function of segment k, integrated twice from 0. So f is
-quadratic in every segment, with second derivative w_k there, has a continuous
-derivative, and goes on as a straight line outside of the segments.
+quadratic in every segment, with second derivative w_k, has a continuous
+derivative, and is a straight line outside of the segments.
 """
 
 import functools
@@ -21,7 +21,7 @@ import numpy as np
 def _terms(
   x: jax.Array, limit: float, knot: jax.Array, side: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """Value and slope of the function with second derivative 2 past `knot`.
+  """Returns value and slope of a function with second derivative 2 past `knot`.
 
   It is 0 up to the knot, a parabola on the far `side` (1: right, -1: left)
   and, past `limit`, the parabola's tangent there.
@@ -32,7 +32,7 @@ def _terms(
 
 
 def _knots(segments: int, limit: float) -> tuple[np.ndarray, np.ndarray]:
-  """The inner break points, and the side of each that looks away from 0."""
+  """Returns the inner break points, and each one's side away from 0."""
   steps = 2 * np.arange(1, segments) - segments
   knots = (limit / segments * steps).astype(np.float32)
   return knots, np.where(steps > 0, np.float32(1), np.float32(-1))
@@ -40,18 +40,12 @@ def _knots(segments: int, limit: float) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _bend(x: jax.Array, jumps: jax.Array, limit: float) -> jax.Array:
-  """Adds up one term for every inner break point.
-
-  Args:
-    x: `[..., channels]`.
-    jumps: weights of the terms, `[segments - 1, channels]`.
-    limit: as in `saaf`.
-  """
+  """Adds up one term for every inner break point, of weights `jumps`."""
   return _add_up(x, jumps, limit, 0)
 
 
 def _add_up(x, jumps, limit, which):
-  """Sum of the terms' values (`which` is 0) or slopes (1)."""
+  """Adds up the terms' values (`which` is 0) or slopes (1)."""
   knots = zip(*_knots(len(jumps) + 1, limit), strict=True)
   terms = (_terms(x, limit, *knot)[which] for knot in knots)
   products = (a * b for a, b in zip(jumps, terms, strict=True))
@@ -63,7 +57,7 @@ def _bend_forward(x, jumps, limit):
 
 
 def _bend_backward(limit, residuals, cotangent):
-  """Both gradients; automatic ones pass over the samples once for each term.
+  """Computes both gradients; automatic ones pass over `x` once for each term.
 
   68 x 4096 x 32 samples on two cores take 69 ms, automatically 390 ms.
   """
@@ -82,7 +76,7 @@ _bend.defvjp(_bend_forward, _bend_backward)
 def saaf(
   x: jax.Array, polynomial: jax.Array, curvature: jax.Array, limit: float
 ) -> jax.Array:
-  """Smooth adaptive activation of order 2.
+  """Applies the smooth adaptive activation of order 2.
 
   Args:
     x: `[..., channels]` float32.
@@ -93,7 +87,7 @@ def saaf(
   Returns:
     f(x), of the shape of `x`.
   """
-  # The same function, told from 0 outwards: the curvature at 0 everywhere,
+  # The same function, built from 0 outwards: the curvature at 0 everywhere,
   # and at every break point the step to that of the next segment.
   segments = len(curvature)
   middle = curvature[segments // 2]

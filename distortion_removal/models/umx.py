@@ -14,20 +14,75 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from distortion_removal.audio.stft import frame_count, istft, stft
 from distortion_removal.common.errors import UserError
-from distortion_removal.models.batch_norm import BatchNorm
-from distortion_removal.models.checks import (
-  require,
-  require_integers,
-  require_number,
+from distortion_removal.models.layers import (
+  FRACTION,
+  check_fields,
+  symmetric_uniform,
 )
-from distortion_removal.models.layers import symmetric_uniform
 from distortion_removal.models.recurrence import BiLSTM
 
 # The smallest deviation that a bin is divided by, relative to the largest.
 _FLOOR = 1e-4
+# Weight of the new batch in the running statistics of batch normalisation, and
+# what is added to a variance; both as in PyTorch.
+_MOMENTUM = 0.1
+_EPSILON = 1e-5
+
+
+class BatchNorm(nn.Module):
+  """Normalises every feature by its mean and variance over all other axes.
+
+  In training they are the batch's, and the running ones in the collection
+  `batch_stats` (`mean`, `var`) move towards them; otherwise the running ones
+  are taken. As in PyTorch, the batch is normalised by the biased variance,
+  while the running variance takes the unbiased one. The parameters are `scale`
+  and `bias`. All is computed in float32, whatever the input.
+
+  S. Ioffe, C. Szegedy, "Batch Normalization: Accelerating Deep Network Training
+  by Reducing Internal Covariate Shift", 2015, as `torch.nn.BatchNorm1d`.
+
+  Attributes:
+    axis_name: mapped axis of devices, equally loaded, that share one batch in
+      training; None: every device is on its own.
+  """
+
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    """Maps `[..., features]` to the same shape and type."""
+    features = x.shape[-1]
+    scale = self.param("scale", nn.initializers.ones, (features,))
+    bias = self.param("bias", nn.initializers.zeros, (features,))
+    running = (
+      self.variable("batch_stats", "mean", jnp.zeros, (features,)),
+      self.variable("batch_stats", "var", jnp.ones, (features,)),
+    )
+    mean, var = (statistic.value for statistic in running)
+    if train and not self.is_initializing():
+      mean, var, unbiased = self._statistics(x.astype(jnp.float32))
+      for statistic, new in zip(running, (mean, unbiased), strict=True):
+        statistic.value = (1 - _MOMENTUM) * statistic.value + _MOMENTUM * new
+    factor = scale * lax.rsqrt(var + _EPSILON)
+    return ((x - mean) * factor + bias).astype(x.dtype)
+
+  def _statistics(self, x: jax.Array) -> tuple[jax.Array, ...]:
+    """Returns mean, variance and unbiased variance over all devices."""
+    axes = tuple(range(x.ndim - 1))
+    count = x.size // x.shape[-1]
+    if self.axis_name is not None:
+      count *= lax.psum(1, self.axis_name)
+    mean = self._average(x.mean(axes))
+    # Deviations from the common mean: no difference of large squares.
+    var = self._average(jnp.square(x - mean).mean(axes))
+    return mean, var, var * (count / max(count - 1, 1))
+
+  def _average(self, x: jax.Array) -> jax.Array:
+    return x if self.axis_name is None else lax.pmean(x, self.axis_name)
 
 
 class UMX(nn.Module):
@@ -38,13 +93,13 @@ class UMX(nn.Module):
 
   Attributes:
     audio_channels: 1 for mono.
-    sample_rate: of the audio that the network is meant for, in Hz.
+    sample_rate: native rate in Hz.
     stft_size: samples of a frame of the Fourier transform.
     stft_hop: samples between frames.
-    features: of the linear layers and of both directions of the BiLSTM.
+    features: width of the linear layers and of the BiLSTM, both directions.
     lstm_layers: BiLSTM layers.
     dropout: rate between BiLSTM layers.
-    max_bin: the network reads the bins below; None: all. It masks all anyway.
+    max_bin: number of bins that the network reads; None: all. It masks all.
     axis_name: see `BatchNorm`.
     dtype: type of the computation; parameters, audio, Fourier transforms and
       statistics are float32.
@@ -63,20 +118,21 @@ class UMX(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    require_integers(self, "audio_channels", "sample_rate", "stft_hop")
-    require_integers(self, "lstm_layers")
-    require_integers(self, "stft_size", "features", least=2, step=2)
-    require(
+    even = (lambda x: x >= 2 and x % 2 == 0, "an even number")
+    check_fields(
       self,
-      "stft_hop",
-      self.stft_hop <= self.stft_size // 2,
-      f"at most half of stft_size, which is {self.stft_size}",
+      stft_size=even,
+      features=even,
+      stft_hop=(
+        lambda x: 1 <= x <= self.stft_size // 2,
+        f"1 to half of stft_size, which is {self.stft_size}",
+      ),
+      dropout=FRACTION,
+      max_bin=(
+        lambda x: x is None or 1 <= x <= self._bins,
+        f"1 to the number of bins, {self._bins}",
+      ),
     )
-    require_number(self, "dropout", least=0, below=1)
-    if self.max_bin is not None:
-      require_integers(self, "max_bin")
-      most = f"at most the transform's {self._bins} bins"
-      require(self, "max_bin", self.max_bin <= self._bins, most)
 
   @property
   def _bins(self) -> int:
@@ -84,45 +140,40 @@ class UMX(nn.Module):
 
   @property
   def hop(self) -> int:
-    """Samples; a shift by a multiple shifts the frames alike."""
+    """Samples between frames."""
     return self.stft_hop
 
   @property
   def context(self) -> None:
-    """The BiLSTM sees the whole recording."""
+    """Unlimited: the BiLSTM sees the whole recording."""
     return None
 
   @nn.nowrap
   def valid_length(self, length: int) -> int:
-    """Samples that the frames span, at least `length`."""
-    return (frame_count(length, self.stft_hop) - 1) * self.stft_hop + (
-      self.stft_size
-    )
+    """Returns the number of samples that the frames span."""
+    hops = frame_count(length, self.stft_hop) - 1
+    return hops * self.stft_hop + self.stft_size
 
   @nn.nowrap
   def transform(self, audio: jax.Array) -> jax.Array:
-    """Magnitudes of `[batch, time, channels]`, to compare `magnitudes` with.
-
-    Returns:
-      `[batch, channels, frames, bins]` float32.
-    """
+    """Returns the magnitudes `[batch, channels, frames, bins]` of audio."""
     return jnp.abs(stft(audio, size=self.stft_size, hop=self.stft_hop))
 
   @nn.nowrap
   def scaled(
     self, params: Mapping[str, Any], mean: jax.Array, std: jax.Array
   ) -> dict[str, Any]:
-    """`params` that start from standardised input, as in Open-Unmix.
+    """Returns parameters that standardise the input first, as in Open-Unmix.
 
     Args:
-      params: the collection of that name.
-      mean: of every bin's magnitudes (`transform` of the degraded training
+      params: the parameters to change.
+      mean: mean of every bin's magnitudes (`transform` of the degraded training
         split, its channels averaged), `[bins]`.
-      std: their standard deviation, `[bins]`. Where it is zero one counts, and
-        it is at least 1e-4 of the largest.
+      std: their standard deviation, `[bins]`. 0 counts as 1, and anything less
+        than 1e-4 of the largest as that.
 
     Raises:
-      UserError: the statistics are of another transform.
+      UserError: the statistics belong to another transform.
     """
     shape = (self._bins,)
     if jnp.shape(mean) != shape or jnp.shape(std) != shape:
@@ -143,20 +194,20 @@ class UMX(nn.Module):
     return istft(restored, hop=self.stft_hop, length=audio.shape[1])
 
   def magnitudes(self, audio: jax.Array, train: bool = False) -> jax.Array:
-    """Estimated magnitudes `[batch, channels, frames, bins]`, float32."""
+    """Estimates magnitudes `[batch, channels, frames, bins]`, float32."""
     magnitude = self.transform(audio)
     return self._mask(magnitude, train) * magnitude
 
   @nn.compact
   def _mask(self, magnitude: jax.Array, train: bool) -> jax.Array:
-    """The factors of `[batch, channels, frames, bins]`."""
+    """Returns the factors for `[batch, channels, frames, bins]`."""
     batch, channels, frames, bins = magnitude.shape
     ones, zeros = nn.initializers.ones, nn.initializers.zeros
     x = magnitude[..., : self.max_bin]
     read = x.shape[-1:]
     x = x + self.param("input_mean", zeros, read)
     x = x * self.param("input_scale", ones, read)
-    # Frames of all items in rows: matrix products have the fastest gradient.
+    # One row a frame: products of two matrices have the fastest gradient.
     x = x.swapaxes(1, 2).reshape(batch * frames, -1).astype(self.dtype)
     norm = functools.partial(BatchNorm, axis_name=self.axis_name)
     x = self._dense(x, self.features, "fc1")
@@ -178,7 +229,7 @@ class UMX(nn.Module):
     return nn.relu(x + self.param("output_mean", ones, (bins,)))
 
   def _dense(self, x: jax.Array, features: int, name: str) -> jax.Array:
-    """A linear layer as PyTorch initialises it, without a bias."""
+    """Applies a linear layer without bias, initialised as in PyTorch."""
     init = symmetric_uniform(x.shape[-1] ** -0.5)
     return nn.Dense(
       features, use_bias=False, dtype=self.dtype, kernel_init=init, name=name

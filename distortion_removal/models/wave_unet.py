@@ -14,10 +14,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from distortion_removal.models.checks import require_choice, require_integers
 from distortion_removal.models.layers import (
+  ODD,
   centre_trim,
+  check_fields,
   convolve,
+  one_of,
   symmetric_uniform,
 )
 
@@ -57,14 +59,14 @@ class Convolution(nn.Module):
 
 
 class Upsampling(nn.Module):
-  """Puts between every two steps their mean or a learned one (section 3.2.2).
+  """Inserts between every two steps a mean, plain or learned (section 3.2.2).
 
   The learned one is a x[n] + (1 - a) x[n + 1] with a = sigmoid(`weight`), a
-  parameter for every feature. `same` interpolates after the last step, too:
-  what follows it is the same again (linear) or zero (learned).
+  parameter for every feature. `same` interpolates after the last step, too,
+  as if it were followed by itself (linear) or by zero (learned).
 
   Attributes:
-    learned: learn the interpolation.
+    learned: learns the interpolation.
     padding: `same` makes 2 n steps of n, `valid` 2 n - 1.
   """
 
@@ -121,11 +123,14 @@ class WaveUNet(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    require_integers(self, "audio_channels", "sample_rate", "levels", "filters")
-    require_integers(self, "down_taps", "up_taps", step=2)
-    require_choice(self, "padding", ("same", "valid"))
-    require_choice(self, "upsampling", ("linear", "learned"))
-    require_choice(self, "output", ("direct", "difference"))
+    check_fields(
+      self,
+      down_taps=ODD,
+      up_taps=ODD,
+      padding=one_of("same", "valid"),
+      upsampling=one_of("linear", "learned"),
+      output=one_of("direct", "difference"),
+    )
 
   @property
   def hop(self) -> int:
@@ -136,34 +141,32 @@ class WaveUNet(nn.Module):
   def context(self) -> tuple[int, int]:
     """Samples before and after an output sample that it can depend on.
 
-    That is the reach of a sample on the grid of the deepest level; another
-    takes part in the interpolation between two of that grid.
+    That is the reach from the grid of the deepest level, and one step more for
+    samples that are interpolated between two of that grid.
     """
     reach = self._reach + self.hop - 1
     return reach, reach
 
   @property
   def _reach(self) -> int:
-    """Samples that unpadded layers take away at either end, in all.
-
-    Tap distances grow by two with every level, in the encoder and bottleneck
-    from 1 to `hop`, in the decoder to half of it.
-    """
+    """Samples that all unpadded layers together take away at either end."""
+    # Tap distances double with every level: from 1 to `hop` in the encoder and
+    # bottleneck, to half of it in the decoder.
     encoder = (self.down_taps // 2) * (2 * self.hop - 1)
     return encoder + (self.up_taps // 2) * (self.hop - 1)
 
   @nn.nowrap
   def _margins(self, length: int) -> tuple[int, int]:
-    """Zeros to put before and after `length` samples."""
+    """Returns how many zeros come before and after `length` samples."""
     if self.padding == "same":
       return 0, -length % self.hop
-    # Lengths of an output without padding leave this remainder.
+    # The network's output lengths are up_taps plus a multiple of the hop.
     rest = (self.up_taps - length) % self.hop
     return self._reach, self._reach + rest
 
   @nn.nowrap
   def valid_length(self, length: int) -> int:
-    """Samples the network works on: `length` and the zeros around it."""
+    """Returns the number of samples the network works on, with its zeros."""
     return length + sum(self._margins(length))
 
   @nn.compact
@@ -179,7 +182,7 @@ class WaveUNet(nn.Module):
     return audio - estimate if self.output == "difference" else estimate
 
   def _u_net(self, audio: jax.Array) -> jax.Array:
-    """The network without its padding and output function."""
+    """Applies the network without its padding and output function."""
 
     def conv(name, features, taps, x):
       return Convolution(features, taps, self.padding, self.dtype, name=name)(x)

@@ -1,24 +1,21 @@
-"""What goes wrong with one excerpt, told in one line, and never twice."""
+"""Failures on single excerpts: one line each, counted in every table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
-_LONGEST = 300  # characters
+_MAX_CHARACTERS = 300
 
 
 def reason(error: BaseException) -> str:
-  """An exception in one line: its class, and how its message begins."""
+  """Describes an exception in one line: its class and its message's start."""
   lines = str(error).strip().splitlines() or [""]
   text = f"{type(error).__name__}: {lines[0]}" if lines[0] else repr(error)
-  return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def of(row: Mapping) -> str | None:
-  """What went wrong with a row of results.jsonl: the method, or a metric."""
-  return row.get("error") or row.get("metric_errors")
+  if len(text) <= _MAX_CHARACTERS:
+    return text
+  return text[: _MAX_CHARACTERS - 1] + "…"
 
 
 def counts(rows: Iterable[Mapping]) -> dict[str, int]:
-  """On how many excerpts each method has failed, of rows of results.jsonl."""
+  """Counts the excerpts each method failed on, in rows of results.jsonl."""
   files: dict[str, set[str]] = {}
   for row in rows:
     if row.get("error"):
@@ -27,7 +24,7 @@ def counts(rows: Iterable[Mapping]) -> dict[str, int]:
 
 
 def notes(rows: Sequence[Mapping], excerpts: int) -> list[str]:
-  """The failures of methods, and of metrics, as lines for people."""
+  """Describes failures of methods and of metrics, a line each."""
   found = [
     f"{count} of {excerpts} excerpts failed for {method}: see results.jsonl."
     for method, count in counts(rows).items()
@@ -41,8 +38,8 @@ def notes(rows: Sequence[Mapping], excerpts: int) -> list[str]:
   return found
 
 
-def whole(rows: Sequence[Mapping]) -> dict[str, str]:
-  """Methods that have failed on all excerpts, with the first one's error."""
+def total_failures(rows: Sequence[Mapping]) -> dict[str, str]:
+  """Finds methods that failed on every excerpt, with their first error."""
   errors: dict[str, list[str | None]] = {}
   for row in rows:
     errors.setdefault(row["method"], []).append(row.get("error"))

@@ -60,7 +60,7 @@ class MetricWriter:
       return
     from tensorboardX import summary, utils
 
-    from distortion_removal.report.plots import spectrogram_strip
+    from distortion_removal.report.spectrogram import spectrogram_strip
 
     for key, audio in sounds.items():
       audio = audio / max(1.0, float(np.abs(audio).max()))

@@ -20,7 +20,7 @@ from distortion_removal import models
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import augmentation, opening, pairs, stored
+from distortion_removal.datasets import augmentation, opening, pairs
 from distortion_removal.datasets.spectrum_statistics import mixture_statistics
 from distortion_removal.effects import tasks
 from distortion_removal.training import check_config, objectives, steps
@@ -111,7 +111,7 @@ def _batches(
     options=augmentation.from_config(config.data),
   )
   held_out = pairs.validation_batch(
-    stored.read_split(dataset, "valid"),
+    opening.read_split(dataset, "valid"),
     task,
     segment=segment,
     pairs=config.validation_pairs,

@@ -150,7 +150,7 @@ def report(row: Row, limits_ms: dict[str, float]) -> None:
 
 
 def machine() -> Row:
-  """Where, with what and at which commit all this was measured."""
+  """Describes the machine, the libraries and the commit of the run."""
   git = ["git", "describe", "--always", "--dirty"]
   commit = subprocess.run(git, capture_output=True, text=True, check=False)
   return {

@@ -22,7 +22,7 @@ from distortion_removal.audio import resampling
 from distortion_removal.datasets.sources.plucked_strings.synthesis import (
   render,
 )
-from distortion_removal.declipping.spade.aspade import aspade
+from distortion_removal.declipping.spade import aspade
 from experiments.benchmarks.peers import aspade as peers
 
 CORES = len(os.sched_getaffinity(0))
@@ -80,12 +80,12 @@ def ours(
 def make_sides(
   precisions: Sequence[str], kinds: Sequence[str], frames: int
 ) -> dict[str, Side]:
-  """What takes turns.
+  """Makes the sides that take turns.
 
   Args:
     precisions: of ours.
-    kinds: which of `PEERS`.
-    frames: how many are done frame by frame.
+    kinds: those of `PEERS` to run.
+    frames: number of frames done frame by frame.
 
   Returns:
     Functions of audio `[time]`, the clip level and the options of a setting.
@@ -106,7 +106,7 @@ def make_sides(
 
 
 def transforms_ms(frame: int, redundancy: int, precision: str) -> float:
-  """What a frame's two FFTs take, in the batches and threads that suit best."""
+  """Times a frame's two FFTs, in the batches and threads that suit best."""
   size, steps, best = redundancy * frame, 30, np.inf
 
   @jax.jit
@@ -136,7 +136,7 @@ def transforms_ms(frame: int, redundancy: int, precision: str) -> float:
 
 
 def _peak_memory(name: str, seconds: float, precision: str) -> Row:
-  """The most memory that declipping took, in a process that does only that."""
+  """Measures the most memory that declipping takes, in its own process."""
   setting = SETTINGS[name]
   clean = load(None, setting.sample_rate, 5.0)
   clean = np.resize(clean, round(seconds * setting.sample_rate))

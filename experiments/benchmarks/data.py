@@ -31,12 +31,9 @@ from absl import flags
 
 from distortion_removal import effects
 from distortion_removal.config import sibling
-from distortion_removal.datasets import opening, pairs, stored
+from distortion_removal.datasets import opening, pairs
 from distortion_removal.datasets.sources.builder import CleanAudioBuilder
-from distortion_removal.datasets.spectrum_statistics import (
-  spectrum_statistics,
-  usual_transform,
-)
+from distortion_removal.datasets.spectrum_statistics import spectrum_statistics
 from distortion_removal.effects import tasks
 from experiments.benchmarks import data_sides, pipeline
 
@@ -49,7 +46,7 @@ _BATCH_SECONDS = 10.0
 
 
 def cpu_seconds(run: Callable[[], object]) -> float:
-  """User and system time of a call, with that of processes it waited for."""
+  """Measures user and system time of a call and of processes it waits for."""
   before = os.times()
   run()
   return sum(os.times()[:4]) - sum(before[:4])
@@ -58,7 +55,7 @@ def cpu_seconds(run: Callable[[], object]) -> float:
 def open_set(
   recordings: Path, data_dir: Path, sample_rate: int
 ) -> CleanAudioBuilder:
-  """A data set of recordings, not prepared."""
+  """Opens a data set of recordings, not prepared."""
   return opening.open_builder(
     "audio_folder",
     task="overdrive",
@@ -69,7 +66,7 @@ def open_set(
 
 
 def preparation(folder: Path, suffix: str, options: argparse.Namespace) -> None:
-  """Preparing recordings of a format against decoding them."""
+  """Times preparing recordings of a format against decoding them."""
   recordings = folder / suffix
   data_sides.write_recordings(recordings, options.minutes, suffix)
   seconds = data_sides.FILE_SECONDS * len(list(recordings.iterdir()))
@@ -91,7 +88,7 @@ def preparation(folder: Path, suffix: str, options: argparse.Namespace) -> None:
 
 
 def loading(folder: Path, options: argparse.Namespace) -> None:
-  """Bytes on disk, statistics, and pairs a second at each rate."""
+  """Measures bytes on disk, statistics, and pairs a second at each rate."""
   consumed = pairs_consumed(options)
   for rate in (16_000, 44_100):
     builder = open_set(folder / "flac", folder / "load", rate)
@@ -103,9 +100,10 @@ def loading(folder: Path, options: argparse.Namespace) -> None:
       data_sides.FILE_SECONDS * len(list((folder / "flac").iterdir())) / 3600
     )
     start = time.perf_counter()
-    spectrum_statistics(builder, **usual_transform(rate))
+    size = {16_000: 1024, 44_100: 4096}[rate]  # Open-Unmix's
+    spectrum_statistics(builder, size=size, hop=size // 4)
     taken = time.perf_counter() - start
-    source = stored.read_split(builder, "train")
+    source = opening.read_split(builder, "train")
     print(
       f"{rate} Hz: {size / hours / 1e6:.0f} MB an hour; spectrum statistics "
       f"of {len(source)} excerpts in {taken:.1f} s"
@@ -134,13 +132,13 @@ def loading(folder: Path, options: argparse.Namespace) -> None:
 
 
 def pairs_consumed(options: argparse.Namespace) -> float:
-  """Pairs a second that the training step of Demucs 64/6 consumes."""
+  """Measures the pairs a second that training Demucs 64/6 consumes."""
   config = sibling(_DEMUCS, "demucs_ceg_overdrive").get_config()
   config.batch_size = options.step_batch
   step, state = pipeline.training_step(config)
   rng = np.random.default_rng(0)
   shape = (options.step_batch, round(options.seconds * 16_000), 1)
-  batch = pipeline.parallel.split_batch(
+  batch = pipeline.devices.split_batch(
     {
       "clean": rng.uniform(-0.5, 0.5, shape).astype(np.float32),
       "level": np.full(options.step_batch, 30.0, np.float32),
@@ -159,7 +157,7 @@ def pairs_consumed(options: argparse.Namespace) -> float:
 
 
 def degradation(folder: Path, options: argparse.Namespace) -> None:
-  """Each effect on the device, in × real time, and its peers."""
+  """Times each effect on the device, in × real time, and its peers."""
   rng = np.random.default_rng(0)
   shape = (_BATCH, round(_BATCH_SECONDS * 16_000), 1)
   audio = (0.3 * rng.standard_normal(shape)).clip(-0.5, 0.5).astype(np.float32)
@@ -191,7 +189,7 @@ def degradation(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _speeds(runs: dict[str, Callable[[], object]], rounds: int) -> str:
-  """Runs take turns; their speeds, and the first one's over each other's."""
+  """Times runs in turn; returns their speeds, and the first one's ratios."""
   times = {name: [] for name in runs}
   for i in range(rounds + 1):
     for name, run in runs.items():
@@ -208,7 +206,7 @@ def _speeds(runs: dict[str, Callable[[], object]], rounds: int) -> str:
 
 
 def main() -> None:
-  """The command line, see the module's text."""
+  """Runs the command line, see the module's text."""
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--minutes", type=float, default=10.0, help="prepared")
   parser.add_argument("--rounds", type=int, default=5)

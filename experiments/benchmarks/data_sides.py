@@ -15,7 +15,7 @@ _RATE = 44_100
 
 
 def write_recordings(folder: Path, minutes: float, suffix: str) -> None:
-  """Plucked chords with a little noise, in files of a minute at 44.1 kHz."""
+  """Writes plucked chords with a little noise, in files of a minute."""
   folder.mkdir()
   time_s = np.arange(FILE_SECONDS * _RATE) / _RATE
   decay = np.exp(-3.0 * (time_s % 1.0))
@@ -45,7 +45,7 @@ def decode(recordings: Path) -> None:
 
 
 def overdrive_loop(audio: np.ndarray, gain_db: float) -> np.ndarray:
-  """SoX overdrive of `[batch, time]`, item by item."""
+  """Applies SoX's overdrive to `[batch, time]`, item by item."""
   degraded = []
   for item in audio:
     driven = np.clip(10 ** (gain_db / 20) * item, -1, 1)
@@ -56,7 +56,7 @@ def overdrive_loop(audio: np.ndarray, gain_db: float) -> np.ndarray:
 
 
 def hard_clip_loop(audio: np.ndarray, gain_db: float) -> np.ndarray:
-  """The hard clip of `[batch, time]`, item by item."""
+  """Clips `[batch, time]` hard, item by item."""
   return np.stack(
     [np.clip(10 ** (gain_db / 20) * item, -1, 1) for item in audio]
   )

@@ -1,6 +1,6 @@
-"""What `metrics` times: ours, the peers and the networks, on these cores.
+"""Times our metrics, their peers and the networks on these cores.
 
-Prints a line for each that `metrics` reads. The audio is generated guitar,
+Prints a line for each, which `metrics` reads. The audio is generated guitar,
 clipped to the seven input SDRs of the paper: seven estimates of one target.
 """
 
@@ -24,23 +24,24 @@ from distortion_removal.datasets.sources.plucked_strings.synthesis import (
 )
 from distortion_removal.effects import tasks
 from distortion_removal.effects.clipping import clip_to_sdr
-from distortion_removal.metrics import fad, log_mel, vggish
+from distortion_removal.metrics import fad
+from distortion_removal.metrics.fad import log_mel, vggish
 from experiments.benchmarks.networks import NETWORKS
 from experiments.benchmarks.peers import vggish as peer
 from third_party import vggish_weights
 
 _MARK = "result: "
 _RATE = 16_000
-# Where the literature has them, beside the project's rate.
+# Rates of the literature, besides the project's.
 _OTHER_RATES = {"peaq": 48_000, "r_nonlin": 44_100}
-# They cost what those of which they are another reading do.
+# They cost as much as the metrics whose variants they are.
 _LEFT_OUT = ("r_nonlin_paper", "fad_pytorch")
 
 Run = Callable[[], Any]
 
 
 def excerpt(rate: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-  """Clean `[1, time, 1]` and degraded `[levels, time, 1]`."""
+  """Renders clean `[1, time, 1]` and degraded `[levels, time, 1]` audio."""
   clean = render(0, seed=0, sample_rate=rate, seconds=seconds)[None]
   clean = np.float32(0.5 / np.abs(clean).max()) * clean
   levels = np.float32(tasks.get("hard_clip_sdr").evaluation_levels)
@@ -51,7 +52,7 @@ def excerpt(rate: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
 def metric_run(
   name: str, rate: int, clean: np.ndarray, estimate: np.ndarray, weights: Any
 ) -> Run:
-  """One metric of all estimates; of sets, their embeddings."""
+  """Prepares one metric of all estimates; for sets, their embeddings."""
   metric = metrics.get(name)
   if name == "fad":
     return lambda: fad.embed(estimate, sample_rate=rate, variables=weights)
@@ -61,7 +62,7 @@ def metric_run(
 
 
 def si_sdr_as_written(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
-  """SI-SDR of `[batch, time, 1]` in plain NumPy, in float64."""
+  """Computes SI-SDR of `[batch, time, 1]` in plain NumPy, in float64."""
   estimate, target = estimate.astype(np.float64), target.astype(np.float64)
   axes = (1, 2)
   dot = np.sum(estimate * target, axis=axes, keepdims=True)
@@ -73,7 +74,7 @@ def si_sdr_as_written(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
 def vggish_runs(
   estimate: np.ndarray, weights: Any, network: torch.nn.Module
 ) -> dict[str, Run]:
-  """The network alone on the patches of all estimates, and PyTorch's."""
+  """Prepares the network alone on all estimates' patches, and PyTorch's."""
   patches = log_mel.patches(estimate, sample_rate=_RATE, hop_frames=50)
 
   def theirs() -> np.ndarray:
@@ -87,7 +88,7 @@ def vggish_runs(
 
 
 def network_run(name: str, degraded: np.ndarray) -> Run:
-  """A network of the paper's size, with the weights that it starts from."""
+  """Prepares a network of the paper's size, with its initial weights."""
   model, _ = NETWORKS[name]
   variables = jax.jit(model.init)(jax.random.key(0), degraded[:1])
   network = jax.jit(model.apply)
@@ -95,7 +96,7 @@ def network_run(name: str, degraded: np.ndarray) -> Run:
 
 
 def take_turns(runs: dict[str, Run], repeats: int) -> dict[str, float]:
-  """Median seconds of functions that take turns, after a warm-up."""
+  """Returns median seconds of functions that take turns, after a warm-up."""
   for run in runs.values():
     run()
   times = {name: [] for name in runs}
@@ -108,7 +109,7 @@ def take_turns(runs: dict[str, Run], repeats: int) -> dict[str, float]:
 
 
 def show(name: str, rate: int, batch: int, ms_per_s: float) -> None:
-  """Prints what `metrics` reads."""
+  """Prints a row for `metrics`."""
   row = {"name": name, "rate": rate, "batch": batch, "ms_per_s": ms_per_s}
   print(_MARK + json.dumps(row), flush=True)
 

@@ -1,4 +1,4 @@
-"""Times the metrics, and holds them against inference, in one run.
+"""Times the metrics, and compares them with inference, in one run.
 
   python -m experiments.benchmarks.metrics
   python -m experiments.benchmarks.metrics --cores 2 --networks umx crafx
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 def measure(cores: int, options: argparse.Namespace) -> list[Row]:
-  """Runs the sides in a process that may use so many cores."""
+  """Runs `metric_sides` in a process that may use so many cores."""
   chosen = sorted(os.sched_getaffinity(0))[:cores]
   command = [sys.executable, "-m", "experiments.benchmarks.metric_sides"]
   command += [f"--seconds={options.seconds}", f"--repeats={options.repeats}"]
@@ -52,7 +52,7 @@ def measure(cores: int, options: argparse.Namespace) -> list[Row]:
 
 
 def print_row(row: Row) -> None:
-  """Prints what a side took."""
+  """Prints one measurement."""
   print(
     f"  {row['cores']} core(s)  {row['name']:30s}{row['rate']:6d} Hz  "
     f"{row['batch']} estimate(s){row['ms_per_s']:10.4f} ms per s of audio",
@@ -61,7 +61,7 @@ def print_row(row: Row) -> None:
 
 
 def ratios(rows: list[Row]) -> list[str]:
-  """What the others take over what ours does, a line each."""
+  """Divides the others' times by ours, a line each."""
   times = {
     (r["cores"], r["name"], r["rate"], r["batch"]): r["ms_per_s"] for r in rows
   }

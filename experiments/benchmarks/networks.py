@@ -59,7 +59,7 @@ Row = dict[str, Any]
 def alternate(
   runs: dict[str, sides.Run], repeats: int
 ) -> dict[str, list[tuple[float, float]]]:
-  """Seconds and results of functions that take turns, after a warm-up."""
+  """Times functions that take turns; returns seconds and results of each."""
   for run in runs.values():
     # Compilation, and the allocation of the optimiser's state.
     run()
@@ -84,13 +84,13 @@ def compare(
 
   Args:
     network: a key of `NETWORKS`.
-    part: of the work: "inference" and the like.
-    runs: of both sides.
-    repeats: of each.
-    gigaflop: that one run takes.
+    part: the part of the work: "inference" and the like.
+    runs: the functions of both sides.
+    repeats: number of runs of each.
+    gigaflop: operations of one run.
 
   Returns:
-    A row of the numbers for each side.
+    A row for each side.
   """
   rows = []
   for side, measured in alternate(runs, repeats).items():

@@ -23,10 +23,11 @@ import jax
 import ml_collections
 import numpy as np
 
-from distortion_removal import models, prepare
+from distortion_removal import models
 from distortion_removal.common import devices
 from distortion_removal.config import sibling
-from distortion_removal.datasets import opening, pairs, stored
+from distortion_removal.datasets import opening, pairs
+from distortion_removal.datasets.preparation.prepare import prepare
 from distortion_removal.effects import tasks
 from distortion_removal.effects.tasks import Task
 from distortion_removal.training import objectives, steps
@@ -38,14 +39,14 @@ _DRAW_SEED = 0
 
 
 def plain_batches(
-  source: stored.Source, task: Task, segment: int, batch_size: int
+  source: opening.Source, task: Task, segment: int, batch_size: int
 ) -> Iterator[dict]:
-  """The peer without read-ahead: the same work in a loop."""
+  """Yields what the peer without read-ahead makes: the same work in a loop."""
   rng = np.random.default_rng(_DRAW_SEED)
   while True:
     clean, levels = [], []
     for index in rng.integers(len(source), size=batch_size):
-      audio = pairs.scale_to_task(source[int(index)], task)
+      audio = pairs.sides(source[int(index)], task)["clean"]
       clean.append(pairs.crop(audio, segment, rng))
       levels.append(rng.uniform(*task.train_levels))
     batch = {"clean": np.stack(clean), "level": np.float32(levels)}
@@ -53,9 +54,9 @@ def plain_batches(
 
 
 def torch_batches(
-  source: stored.Source, task: Task, segment: int, batch_size: int
+  source: opening.Source, task: Task, segment: int, batch_size: int
 ) -> Iterator[dict]:
-  """The peer everybody knows: a DataLoader with one worker process."""
+  """Yields what PyTorch's DataLoader makes with one worker process."""
   import torch
 
   class Pairs(torch.utils.data.Dataset):
@@ -64,7 +65,7 @@ def torch_batches(
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.float32]:
       rng = np.random.default_rng([_DRAW_SEED, index])
-      audio = pairs.scale_to_task(source[index], task)
+      audio = pairs.sides(source[index], task)["clean"]
       level = np.float32(rng.uniform(*task.train_levels))
       return pairs.crop(audio, segment, rng), level
 
@@ -78,7 +79,7 @@ def torch_batches(
 def pairs_per_second(
   batches: Iterator[dict], batch_size: int, seconds: float
 ) -> float:
-  """Batches drawn for a while, in pairs a second."""
+  """Draws batches for a while; returns pairs a second."""
   next(batches)
   count, start = 0, time.perf_counter()
   while time.perf_counter() - start < seconds:
@@ -105,7 +106,7 @@ def step_times(
 def training_step(
   config: ml_collections.ConfigDict,
 ) -> tuple[Callable, steps.TrainState]:
-  """The compiled step of a config and its first state."""
+  """Compiles the step of a config; returns it and its first state."""
   degrade = pairs.degrader(tasks.from_config(config.data))
   model = models.from_config(config)
   objective = objectives.create(config.objective, model, config.loss)
@@ -159,7 +160,7 @@ def _in_training(
 
 
 def main() -> None:
-  """The command line, see the module's text."""
+  """Runs the command line, see the module's text."""
   parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
   parser.add_argument("--batch", type=int, default=8)
   parser.add_argument("--seconds", type=float, default=2.0, help="of a crop")
@@ -180,7 +181,7 @@ def main() -> None:
     builder = opening.open_builder(
       "plucked_strings", task=task.name, data_dir=folder, train_minutes=10.0
     )
-    source = stored.read_split(prepare.prepare(builder), "train")
+    source = opening.read_split(prepare(builder), "train")
     ours = pairs.training_batches(
       source, task, segment=segment, batch_size=options.batch, seed=0
     )

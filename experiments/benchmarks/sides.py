@@ -1,7 +1,7 @@
 """The same work on both sides, ours and PyTorch's, as functions to time.
 
-Every function returns a number, by which equal work shows, and for which it has
-to wait until the device has done all that it was asked: the clock may stop.
+Every function returns a number that shows equal work, and returns only when the
+device has finished, so that the clock may stop.
 """
 
 import dataclasses
@@ -23,13 +23,13 @@ Run = Callable[[], float]
 
 
 def device() -> str:
-  """Where both sides run, as PyTorch calls it: "cpu", or "cuda" if both can."""
+  """Returns where both run, "cuda" if both can and else "cpu"."""
   both = torch.cuda.is_available() and jax.default_backend() == "gpu"
   return "cuda" if both else "cpu"
 
 
 def settle(threads: int) -> None:
-  """Makes both sides use `device`, so many threads, and all bits of float32."""
+  """Makes both sides use `device`, `threads` threads and full float32."""
   torch.set_num_threads(threads)
   if device() == "cpu":
     jax.config.update("jax_default_device", jax.devices("cpu")[0])
@@ -44,10 +44,10 @@ class Pair:
   """A network on both sides, with the same weights.
 
   Attributes:
-    model: ours.
-    variables: ours.
-    peer: PyTorch's.
-    dtype: that both compute in, "float32" or "bfloat16".
+    model: our network.
+    variables: our variables.
+    peer: PyTorch's network.
+    dtype: type of both computations, "float32" or "bfloat16".
   """
 
   model: nn.Module
@@ -56,11 +56,11 @@ class Pair:
   dtype: str
 
   def tensor(self, audio: np.ndarray) -> torch.Tensor:
-    """Audio `[batch, time, channels]` as PyTorch's networks take it."""
+    """Converts audio `[batch, time, channels]` for PyTorch's networks."""
     return torch.from_numpy(audio).swapaxes(1, 2).contiguous().to(device())
 
   def autocast(self) -> torch.autocast:
-    """PyTorch's way to compute in `dtype`."""
+    """Returns PyTorch's context for computing in `dtype`."""
     lower = self.dtype == "bfloat16"
     return torch.autocast(device(), torch.bfloat16, enabled=lower)
 
@@ -69,13 +69,13 @@ def make_pair(model: nn.Module, port: Any, dtype: str) -> Pair:
   """Puts a network on both sides.
 
   Args:
-    model: ours.
+    model: our network.
     port: a module with `reference` and `from_state_dict` for it.
     dtype: see `Pair`.
   """
   torch.manual_seed(0)
   peer = port.reference(model)
-  # The one of UMX is put between Fourier transforms.
+  # UMX's network is wrapped in Fourier transforms.
   state = getattr(peer, "network", peer).state_dict()
   state = {key: value.numpy() for key, value in state.items()}
   variables = port.from_state_dict(state, model)
@@ -86,7 +86,7 @@ def make_pair(model: nn.Module, port: Any, dtype: str) -> Pair:
 
 
 def our_step(pair: Pair, audio: np.ndarray, clean: np.ndarray) -> Run:
-  """Our training step as a function that trains on and returns the loss."""
+  """Makes our training step, a function that trains on and returns the loss."""
   optimizer = optax.adam(_LEARNING_RATE)
   spectral = hasattr(pair.model, "magnitudes")
   names = ("magnitudes", "l2") if spectral else ("waveform", "l1")
@@ -118,7 +118,7 @@ def our_step(pair: Pair, audio: np.ndarray, clean: np.ndarray) -> Run:
 
 
 def peer_step(pair: Pair, audio: np.ndarray, clean: np.ndarray) -> Run:
-  """The same in PyTorch."""
+  """Makes PyTorch's training step."""
   network = pair.peer.train()
   optimizer = torch.optim.Adam(
     network.parameters(), lr=_LEARNING_RATE, fused=True
@@ -142,7 +142,7 @@ def peer_step(pair: Pair, audio: np.ndarray, clean: np.ndarray) -> Run:
 
 
 def our_inference(pair: Pair, audio: np.ndarray) -> Run:
-  """Our inference as a function that returns the output's mean square."""
+  """Makes our inference, a function that returns the output's mean square."""
   function = jax.jit(lambda v, x: pair.model.apply(v, x))
   audio = jax.device_put(audio)
 
@@ -153,7 +153,7 @@ def our_inference(pair: Pair, audio: np.ndarray) -> Run:
 
 
 def peer_inference(pair: Pair, audio: np.ndarray) -> Run:
-  """The same in PyTorch."""
+  """Makes PyTorch's inference."""
   audio = pair.tensor(audio)
 
   def run() -> float:
@@ -165,7 +165,7 @@ def peer_inference(pair: Pair, audio: np.ndarray) -> Run:
 
 
 def matrix_products(size: int, dtype: str) -> dict[str, Run]:
-  """Both sides' product of two large square matrices."""
+  """Makes both sides' product of two large square matrices."""
   ours = jnp.ones((size, size), dtype)
   theirs = torch.ones(size, size, dtype=getattr(torch, dtype), device=device())
   product = jax.jit(jnp.matmul)

@@ -1,4 +1,4 @@
-"""What is done to recordings before they are compared, and that it is told."""
+"""Recordings before they are compared: what is done to them is reported."""
 
 import logging
 
@@ -13,9 +13,9 @@ from distortion_removal.common.errors import UserError
 RATE = 16_000
 
 
-def _audio(seconds=1.0, channels=2, seed=0):
+def _audio(seconds=1.0, channels=2):
   shape = round(seconds * RATE), channels
-  return 0.1 * np.random.default_rng(seed).standard_normal(shape)
+  return 0.1 * np.random.default_rng(0).standard_normal(shape)
 
 
 def _smooth():
@@ -27,7 +27,7 @@ def _smooth():
 
 @pytest.fixture
 def store(tmp_path, caplog):
-  """Writes audio; returns its path."""
+  """Writes audio and returns its path."""
   caplog.set_level(logging.INFO)
 
   def write(name, audio, rate=RATE):
@@ -38,11 +38,10 @@ def store(tmp_path, caplog):
 
 
 def _pair(store, reference, estimate, rate=RATE, **options):
-  first = aligned.load(store("reference.wav", reference))
+  first = aligned.load_reference(store("reference.wav", reference))
   options = {"max_lag_seconds": 0.1} | options
-  return first, aligned.load_beside(
-    store("estimate.wav", estimate, rate), first, **options
-  )
+  path = store("estimate.wav", estimate, rate)
+  return first, aligned.load_estimate(path, first, **options)
 
 
 def test_files_that_fit_are_taken_as_they_are(store, caplog):
@@ -51,7 +50,7 @@ def test_files_that_fit_are_taken_as_they_are(store, caplog):
   parts = aligned.compared_parts(*pair)
   np.testing.assert_array_equal(parts[0], np.float32(audio))
   np.testing.assert_array_equal(parts[1], np.float32(0.5 * audio))
-  assert pair[1].done() == {"resampled_from": None, "lag_samples": 0}
+  assert pair[1].changes() == {"resampled_from": None, "lag_samples": 0}
   assert caplog.messages == []
 
 
@@ -61,12 +60,10 @@ def test_the_references_rate_holds(store, caplog, rate):
   other = resampling.resample(audio, RATE, rate)
   reference, estimate = _pair(store, audio, other, rate)
   assert estimate.sample_rate == RATE
-  assert estimate.done() == {"resampled_from": rate, "lag_samples": 0}
+  assert estimate.changes() == {"resampled_from": rate, "lag_samples": 0}
   np.testing.assert_allclose(estimate.audio, reference.audio, atol=1e-4)
   (message,) = caplog.messages
-  assert message.endswith(
-    f"estimate.wav: resampled from {rate} to 16000 Hz, the reference's rate"
-  )
+  assert f"estimate.wav: resampled from {rate} to 16000 Hz" in message
 
 
 def test_a_lag_is_found_at_the_references_rate(store, caplog):
@@ -78,7 +75,7 @@ def test_a_lag_is_found_at_the_references_rate(store, caplog):
   parts = aligned.compared_parts(*pair)
   assert len(parts[0]) == len(audio)
   np.testing.assert_allclose(*parts, atol=1e-4)
-  assert caplog.messages[1].endswith("50 samples late, which is undone")
+  assert "50 samples late" in caplog.messages[1]
   assert len(caplog.messages) == 2
 
 
@@ -89,25 +86,25 @@ def test_no_lag_is_looked_for_where_none_may_be(store, caplog):
   np.testing.assert_array_equal(parts[0], np.float32(audio[:-50]))
   np.testing.assert_array_equal(parts[1], np.float32(audio[50:]))
   (message,) = caplog.messages
-  assert message.endswith("what both have is compared, 0.997 s")
+  assert "0.997 s" in message
 
 
 @pytest.mark.parametrize("start", [0, 900])
-def test_a_missing_part_of_the_reference_is_told(store, caplog, start):
+def test_a_missing_part_of_the_reference_is_reported(store, caplog, start):
   audio = _audio()
   pair = _pair(store, audio, audio[start : start + 15_000])
   parts = aligned.compared_parts(*pair)
   np.testing.assert_array_equal(*parts)
   assert len(parts[0]) == 15_000
   assert caplog.records[-1].levelno == logging.WARNING
-  assert "only 93.8 % of the reference has" in caplog.messages[-1]
+  assert "only 93.8 % of the reference" in caplog.messages[-1]
 
 
 def test_a_third_file_is_cut_alike(store):
   audio = _audio()
   reference, estimate = _pair(store, audio, audio[:-10])
   path = store("degraded.wav", 0.5 * audio[20:])
-  degraded = aligned.load_beside(path, reference, max_lag_seconds=0.1)
+  degraded = aligned.load_estimate(path, reference, max_lag_seconds=0.1)
   parts = aligned.compared_parts(reference, estimate, degraded)
   assert degraded.lag_samples == -20
   for part, gain in zip(parts, (1.0, 1.0, 0.5), strict=True):
@@ -121,37 +118,29 @@ def test_nothing_in_common(store):
     aligned.compared_parts(*pair)
 
 
-@pytest.mark.parametrize("silent", [0, 1])
-def test_silence_is_told(store, caplog, silent):
-  audio = [_audio(), _audio()]
-  audio[silent] *= 0.0
+@pytest.mark.parametrize(
+  ("gains", "message"),
+  [
+    (([0, 0], [1, 1]), "reference.wav: only silence"),
+    (([1, 1], [0, 0]), "estimate.wav: only silence"),
+    (([1, 0], [1, 1]), "reference.wav: channel 2 is silent"),
+  ],
+)
+def test_silence_is_reported(store, caplog, gains, message):
+  audio = [_audio() * gain for gain in gains]
   parts = aligned.compared_parts(*_pair(store, *audio))
-  assert [part.any() for part in parts] == [silent == 1, silent == 0]
-  (message,) = caplog.messages
-  assert message.endswith(
-    f"{('reference', 'estimate')[silent]}.wav: only silence where it is "
-    "compared"
-  )
-
-
-def test_a_silent_channel_is_told(store, caplog):
-  audio = _audio()
-  half = audio * [1.0, 0.0]
-  aligned.compared_parts(*_pair(store, half, audio))
-  (message,) = caplog.messages
-  assert message.endswith(
-    "reference.wav: channel 2 is silent; PEAQ finds it perfect where it stays "
-    "so"
-  )
+  assert [part.any() for part in parts] == [any(gain) for gain in gains]
+  assert len(caplog.messages) == 1
+  assert message in caplog.messages[0]
 
 
 def test_means_of_channels(store):
   audio = _audio()
   path = store("a.wav", audio)
-  reference = aligned.load(path, mono=True)
+  reference = aligned.load_reference(path, mono=True)
   expected = audio.mean(axis=1, keepdims=True)
   np.testing.assert_allclose(reference.audio, expected, atol=1e-7)
-  estimate = aligned.load_beside(
+  estimate = aligned.load_estimate(
     path, reference, max_lag_seconds=0.0, mono=True
   )
   np.testing.assert_array_equal(estimate.audio, reference.audio)
@@ -161,17 +150,14 @@ def test_every_file_is_checked(store, tmp_path):
   paths = [store(f"{n}.wav", _audio(channels=n)) for n in (2, 1, 3)]
   assert aligned.check_files([paths[0]] * 2, mono=False) == 2
   assert aligned.check_files(paths, mono=True) == 1
-  with pytest.raises(UserError) as caught:
+  with pytest.raises(UserError, match=f"{paths[1]}: .* 1 .* 2 in {paths[0]}"):
     aligned.check_files(paths[:2], mono=False)
-  assert str(caught.value) == (
-    f"{paths[1]}: channels differ, 1 here and 2 in {paths[0]}; --mono compares "
-    "their means"
-  )
   broken = _audio()
   broken[-1, 1] = np.nan
+  missing = tmp_path / "missing.wav"
   for path, reason in (
     (store("nan.wav", broken), "NaN"),
-    (tmp_path / "missing.wav", "no such file"),
+    (missing, "no such file"),
   ):
     with pytest.raises(UserError, match=f"{path}.*{reason}"):
       aligned.check_files([paths[0], path], mono=False)

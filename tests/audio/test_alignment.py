@@ -1,4 +1,4 @@
-"""Lags that are known, and SciPy's correlation as the oracle."""
+"""Known lags; SciPy's correlation and a written-out GCC-PHAT as oracles."""
 
 import tracemalloc
 
@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from distortion_removal.audio.alignment import common_part, find_lag
+from distortion_removal.audio import alignment
+from distortion_removal.audio.alignment import (
+  common_part,
+  correlate_parts,
+  find_lag,
+  find_peak,
+  part_starts,
+)
 
 
 def _music(seed=0, length=8_000, channels=2):
@@ -43,7 +50,7 @@ def test_noise_as_loud_as_the_music_and_clipping_do_not_hide_it(lag):
 @pytest.mark.parametrize(("first", "second"), [(7_000, 9_000), (8_000, 700)])
 def test_it_is_the_largest_of_scipys_correlation(first, second, monkeypatch):
   """In several blocks, too, and with means that say nothing."""
-  monkeypatch.setattr("distortion_removal.audio.alignment._BLOCK", 1_000)
+  monkeypatch.setattr(alignment, "_BLOCK_SAMPLES", 1_000)
   common = _music(length=9_000)
   estimate = 5.0 + common[100 : 100 + first] + _music(1, first)
   target = common[:second] - 3.0
@@ -192,11 +199,70 @@ def test_the_common_part():
     assert part.shape == (0, 1)
 
 
-@pytest.mark.parametrize("lag", [0, 41, -41])
-def test_after_alignment_a_delayed_copy_is_the_target(lag):
-  target = _music()
-  estimate = _delayed(target, lag)
-  found = find_lag(estimate, target, max_lag=500)
-  parts = common_part([target, estimate], [0, found])
-  assert len(parts[0]) == len(target) - abs(lag)
-  np.testing.assert_array_equal(*parts)
+def _direct(clean, output, start, length, lag, reach):
+  """A transform by its definition, all lags one by one, and their RMS."""
+  taper = np.sin(np.pi * np.arange(1, length + 1) / (length + 1))[:, None] ** 2
+  size = length + reach
+  turn = -2j * np.pi * np.outer(np.arange(size), np.arange(size)) / size
+  spectra = [
+    np.exp(turn[:, :length]) @ (taper * part)
+    for part in (
+      output[start + lag : start + lag + length],
+      clean[start : start + length],
+    )
+  ]
+  cross = np.sum(spectra[0] * spectra[1].conj(), axis=1)
+  # The mean is over the half of the transform that real signals need.
+  floor = 0.01 * np.abs(cross[: size // 2 + 1]).mean()
+  curve = np.exp(-turn) @ (cross / (np.abs(cross) + floor))
+  curve = curve.real / np.sqrt(np.mean(curve.real**2))
+  return np.concatenate([curve[-reach:], curve[: reach + 1]])
+
+
+@pytest.mark.parametrize("lag", [0, 20, -10])
+def test_curves_equal_those_written_out(lag):
+  rng = np.random.default_rng(0)
+  clean = rng.standard_normal((300, 2))
+  output = np.roll(clean, 25, axis=0) + 0.3 * rng.standard_normal((300, 2))
+  (found,) = correlate_parts(
+    output, clean, np.array([60]), 200, max_lag=50, around=lag
+  )
+  expected = _direct(clean, output, 60, 200, lag, 50)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+  assert found.argmax() == 50 + 25 - lag
+
+
+def test_heights_are_in_multiples_of_the_rms():
+  """All lags of a part against itself: a single one, of sqrt(size)."""
+  impulse = np.zeros((99, 1), np.float32)
+  impulse[49] = 1.0
+  (found,) = correlate_parts(impulse, impulse, np.array([0]), 99, max_lag=21)
+  expected = np.zeros(43)
+  expected[21] = np.sqrt(120)
+  np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_silent_parts_are_zero_and_the_others_as_if_alone():
+  rng = np.random.default_rng(0)
+  clean = np.zeros((400, 1))
+  clean[200:] = rng.standard_normal((200, 1))
+  found = correlate_parts(-clean, clean, np.array([0, 200]), 200, max_lag=30)
+  np.testing.assert_array_equal(found[0], 0.0)
+  assert np.abs(found[1]).argmax() == 30
+  assert found[1, 30] < -10
+
+
+def test_parts_are_spread_evenly_and_overlap_by_half_at_most():
+  assert part_starts(100, 100, 9).tolist() == [0]
+  assert part_starts(149, 100, 9).tolist() == [0]
+  assert part_starts(150, 100, 9).tolist() == [0, 50]
+  assert part_starts(1_000, 100, 4).tolist() == [0, 300, 600, 900]
+
+
+def test_peaks_and_rivals_by_hand():
+  """At 8 kHz the slopes of a peak are four samples."""
+  curve = np.zeros(41)
+  curve[[22, 26, 27, 35]] = [8.0, 7.0, -4.0, 3.0]
+  assert find_peak(curve, 8_000) == (2, 8.0, 7, 0.5)
+  assert find_peak(curve, 16_000) == (2, 8.0, 15, 0.375)
+  assert find_peak(np.zeros(41), 8_000).rival == 1.0

@@ -1,7 +1,6 @@
 """Frames against slices, and their adding up against a loop."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -20,13 +19,14 @@ def test_frames_are_slices(size, hop):
 
 
 @pytest.mark.parametrize(("size", "hop"), SIZES)
-@pytest.mark.parametrize("numpy", [np, jnp])
-def test_overlap_add_is_their_transpose(size, hop, numpy):
+def test_overlap_add_is_their_transpose(size, hop):
   count = (36 - size) // hop + 1
   frames = RNG.standard_normal((2, count, size)).astype(np.float32)
   expected = np.zeros((2, (count - 1) * hop + size))
   for i in range(count):
     expected[:, i * hop : i * hop + size] += frames[:, i]
-  added = overlap_add(numpy.asarray(frames), hop)
-  assert isinstance(added, np.ndarray if numpy is np else jax.Array)
+  added = overlap_add(frames, hop)
+  assert isinstance(added, np.ndarray)
+  np.testing.assert_allclose(added, expected, atol=1e-5)
+  added = jax.jit(overlap_add, static_argnums=1)(frames, hop)
   np.testing.assert_allclose(added, expected, atol=1e-5)

@@ -1,5 +1,7 @@
 """Loudness against the values that ITU-R BS.1770-4 itself states."""
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -10,6 +12,9 @@ from distortion_removal.audio.loudness import (
 )
 
 RATE = 48_000
+normalise = functools.partial(
+  normalise_loudness, sample_rate=RATE, loudness_lufs=-19.0
+)
 
 
 def _sine(peak, seconds=5.0, channels=1, rate=RATE):
@@ -108,9 +113,7 @@ def test_what_has_no_loudness_comes_back_as_it_is():
   for audio, expected in cases:
     measured = integrated_loudness(audio, sample_rate=RATE)
     np.testing.assert_equal(measured, expected)
-    same, limited = normalise_loudness(
-      audio, sample_rate=RATE, loudness_lufs=-19.0
-    )
+    same, limited = normalise(audio)
     np.testing.assert_array_equal(same, audio)
     assert not limited
 
@@ -123,9 +126,7 @@ def test_there_are_weights_for_five_channels():
 @pytest.mark.parametrize("seconds", [5.0, 0.3])
 def test_normalising_scales_to_the_loudness(seconds):
   audio = _sine(0.01, seconds)
-  scaled, limited = normalise_loudness(
-    audio, sample_rate=RATE, loudness_lufs=-19.0
-  )
+  scaled, limited = normalise(audio)
   assert not limited
   measured = integrated_loudness(scaled, sample_rate=RATE)
   assert abs(measured + 19.0) < 0.01
@@ -137,8 +138,6 @@ def test_normalising_scales_to_the_loudness(seconds):
 def test_the_peak_stays_below_full_scale():
   audio = _sine(0.01)
   audio[1_000] = 0.5
-  scaled, limited = normalise_loudness(
-    audio, sample_rate=RATE, loudness_lufs=-19.0
-  )
+  scaled, limited = normalise(audio)
   assert limited
   np.testing.assert_allclose(scaled[1_000], 0.99, rtol=1e-6)

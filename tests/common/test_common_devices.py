@@ -70,13 +70,13 @@ def test_any_number_of_items_takes_one_program():
 
 _FOUR_DEVICES = """
 import jax, numpy as np
-from distortion_removal.common import devices as parallel
+from distortion_removal.common import devices
 assert jax.local_device_count() == 4
 places = []
 def double(x):
   jax.debug.inspect_array_sharding(x, callback=places.append)
   return 2 * x
-call = parallel.in_batches(jax.jit(double), 6)
+call = devices.in_batches(jax.jit(double), 6)
 x = np.arange(33, dtype=np.float32).reshape(11, 3)
 np.testing.assert_array_equal(call(x), 2 * x)
 assert [p.shard_shape((8, 3)) for p in places] == [(2, 3)], places

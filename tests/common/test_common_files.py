@@ -4,7 +4,7 @@ import multiprocessing
 
 import pytest
 
-from distortion_removal.common.files import write_whole
+from distortion_removal.common.files import replacing, write_whole
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path):
@@ -48,3 +48,16 @@ def test_processes_that_write_the_same_file_do_not_meet(tmp_path):
     writer.join()
   assert [writer.exitcode for writer in writers] == [0, 0]
   assert path.read_text() in ("x" * 1000, "y" * 1000)
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+  folder = tmp_path / "folder"
+  for name in "ab":
+    with replacing(folder) as partial:
+      partial.mkdir()
+      (partial / name).touch()
+    assert [path.name for path in folder.iterdir()] == [name]
+  with pytest.raises(ZeroDivisionError), replacing(folder) as partial:
+    partial.mkdir()
+    raise ZeroDivisionError
+  assert [path.name for path in tmp_path.rglob("*")] == ["folder", "b"]

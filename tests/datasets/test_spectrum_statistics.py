@@ -7,13 +7,10 @@ import pytest
 import scipy.signal
 from conftest import make_tiny_config
 
-from distortion_removal.datasets import (
-  opening,
-  pairs,
-  spectrum_statistics,
-  stored,
-)
+from distortion_removal.datasets import opening, pairs, spectrum_statistics
 from distortion_removal.effects import tasks
+
+SIZE, HOP = 128, 32
 
 
 @pytest.fixture
@@ -21,38 +18,56 @@ def builder(tiny_data):
   return opening.open_dataset(make_tiny_config(tiny_data).data)
 
 
-def _magnitudes(record, index, size, hop, rail=1.0):
+def _statistics(builder, **options):
+  return spectrum_statistics.spectrum_statistics(
+    builder, size=SIZE, hop=HOP, **options
+  )
+
+
+def _magnitudes(record, index, rail=1.0):
   """Hard-clipped at the excerpt's own level, transformed by SciPy."""
   task = tasks.get("hard_clip")
   level = np.random.default_rng(index).uniform(*task.train_levels)
-  clean = pairs.scale_to_task(record, task)[:, 0]
+  clean = pairs.sides(record, task)["clean"][:, 0]
   degraded = np.clip(10 ** (level / 20) * clean, -rail, rail)
   _, _, spectrum = scipy.signal.stft(
-    np.pad(degraded, size // 2, "reflect"),
+    np.pad(degraded, SIZE // 2, "reflect"),
     window="hann",
-    nperseg=size,
-    noverlap=size - hop,
+    nperseg=SIZE,
+    noverlap=SIZE - HOP,
     boundary=None,
     padded=False,
   )
-  return np.abs(spectrum) * size / 2
+  return np.abs(spectrum) * SIZE / 2
 
 
-def test_mean_and_deviation_over_all_frames(builder):
-  size, hop = 128, 32
-  path = builder.data_path / f"spectrum_{size}_{hop}.json"
+def _frames(builder, **options):
+  source = opening.read_split(builder, "train")
+  return np.concatenate(
+    [_magnitudes(source[i], i, **options) for i in range(len(source))], 1
+  )
+
+
+@pytest.mark.e2e
+def test_mean_and_deviation_over_all_frames(builder, tiny_config):
+  """Those of an effect with options are others, beside them."""
+  path = builder.data_path / f"spectrum_{SIZE}_{HOP}.json"
   path.unlink(missing_ok=True)
-  mean, deviation = spectrum_statistics.spectrum_statistics(
-    builder, size=size, hop=hop
-  )
-  source = stored.read_split(builder, "train")
-  frames = np.concatenate(
-    [_magnitudes(source[i], i, size, hop) for i in range(len(source))], 1
-  )
+  mean, deviation = _statistics(builder)
+  frames = _frames(builder)
   np.testing.assert_allclose(mean, frames.mean(1), rtol=1e-3, atol=1e-3)
   np.testing.assert_allclose(deviation, frames.std(1), rtol=1e-2, atol=1e-3)
   kept = json.loads(path.read_text())
   np.testing.assert_array_equal(np.float32(kept["mean"]), mean)
+
+  tiny_config.data.effect.rail = 0.25
+  task = tasks.from_config(tiny_config.data)
+  railed, _ = _statistics(builder, task=task)
+  frames = _frames(builder, rail=0.25)
+  np.testing.assert_allclose(railed, frames.mean(1), rtol=1e-3, atol=1e-3)
+  kept = json.loads(path.with_stem(f"{path.stem}_rail0.25").read_text())
+  np.testing.assert_array_equal(np.float32(kept["mean"]), railed)
+  np.testing.assert_array_equal(_statistics(builder)[0], mean)
 
 
 def test_what_is_stored_is_not_computed_again(builder):
@@ -65,34 +80,6 @@ def test_what_is_stored_is_not_computed_again(builder):
   np.testing.assert_array_equal(mean, values["mean"])
   np.testing.assert_array_equal(deviation, values["deviation"])
   assert mean.dtype == deviation.dtype == np.float32
-
-
-def test_preparing_stores_the_usual_ones(builder):
-  assert (builder.data_path / "spectrum_1024_256.json").is_file()
-  assert spectrum_statistics.usual_transform(44_100) == {
-    "size": 4096,
-    "hop": 1024,
-  }
-
-
-def test_those_of_an_effect_with_options_are_others(builder, tiny_config):
-  size, hop = 128, 64
-  plain = spectrum_statistics.spectrum_statistics(builder, size=size, hop=hop)
-  tiny_config.data.effect.rail = 0.25
-  mean, _ = spectrum_statistics.spectrum_statistics(
-    builder, size=size, hop=hop, task=tasks.from_config(tiny_config.data)
-  )
-  source = stored.read_split(builder, "train")
-  frames = np.concatenate(
-    [_magnitudes(source[i], i, size, hop, 0.25) for i in range(len(source))], 1
-  )
-  np.testing.assert_allclose(mean, frames.mean(1), rtol=1e-3, atol=1e-3)
-  kept = json.loads(
-    (builder.data_path / "spectrum_128_64_rail0.25.json").read_text()
-  )
-  np.testing.assert_array_equal(np.float32(kept["mean"]), mean)
-  again = spectrum_statistics.spectrum_statistics(builder, size=size, hop=hop)
-  np.testing.assert_array_equal(again, plain)
 
 
 def test_those_of_a_mixture_weigh_data_sets_not_frames(monkeypatch):

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.gabor import Gabor
 
 FRAMES = [Gabor(16, 4, 2), Gabor(12, 6, 1), Gabor(8, 2, 3)]
@@ -48,18 +47,3 @@ def test_analysis_and_synthesis_are_the_matrix(gabor):
     )
     expected = (matrix.conj().T @ whole.ravel()).real
     np.testing.assert_allclose(synthesis(noise), expected, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-  ("gabor", "message"),
-  [
-    (Gabor(16, 5, 2), "frame 16 .* hop 5"),
-    (Gabor(16, 16, 2), "frame 16 .* hop 16"),
-    (Gabor(16, 0, 2), "frame 16 .* hop 0"),
-    (Gabor(15, 5, 2), "frame 15 is odd"),
-    (Gabor(16, 4, 0), "redundancy 0"),
-  ],
-)
-def test_frames_that_do_not_exist(gabor, message):
-  with pytest.raises(UserError, match=message):
-    gabor.check()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distortion_removal.declipping.segments import Cut, Segment, groups
+from distortion_removal.declipping.segments import Cut, Segment, group_segments
 
 CUT = Cut(longest=12, step=4, shared=3)
 
@@ -47,5 +47,5 @@ def test_no_samples():
 def test_groups_are_of_one_length():
   lengths = (12, 12, 12, 4, 4)
   segments = [Segment(0, 0, i, 0, n, n) for i, n in enumerate(lengths)]
-  found = [[s.index for s in group] for group in groups(segments, 2)]
+  found = [[s.index for s in group] for group in group_segments(segments, 2)]
   assert found == [[0, 1], [2], [3, 4]]

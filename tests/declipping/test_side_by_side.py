@@ -5,24 +5,25 @@ import threading
 import pytest
 
 from distortion_removal.declipping import side_by_side
+from distortion_removal.declipping.side_by_side import call_side_by_side
 
 
 def test_items_come_in_order_with_their_results():
-  found = list(side_by_side.run(lambda x: x * x, range(50)))
+  found = list(call_side_by_side(lambda x: x * x, range(50)))
   assert found == [(x, x * x) for x in range(50)]
-  assert list(side_by_side.run(lambda x: x, [])) == []
+  assert list(call_side_by_side(lambda x: x, [])) == []
 
 
 def test_calls_run_side_by_side(monkeypatch):
-  monkeypatch.setattr(side_by_side, "workers", lambda: 3)
+  monkeypatch.setattr(side_by_side, "thread_count", lambda: 3)
   # Nobody passes before all three have come.
   barrier = threading.Barrier(3, timeout=20)
-  found = list(side_by_side.run(lambda _: barrier.wait() >= 0, range(3)))
+  found = list(call_side_by_side(lambda _: barrier.wait() >= 0, range(3)))
   assert [result for _, result in found] == [True] * 3
 
 
 def test_items_are_taken_as_they_are_needed(monkeypatch):
-  monkeypatch.setattr(side_by_side, "workers", lambda: 2)
+  monkeypatch.setattr(side_by_side, "thread_count", lambda: 2)
   taken = []
 
   def items():
@@ -30,7 +31,7 @@ def test_items_are_taken_as_they_are_needed(monkeypatch):
       taken.append(i)
       yield i
 
-  results = side_by_side.run(lambda x: x, items())
+  results = call_side_by_side(lambda x: x, items())
   assert next(results) == (0, 0)
   assert len(taken) <= 4
   results.close()
@@ -46,5 +47,5 @@ def test_an_error_ends_the_work():
       raise ZeroDivisionError
 
   with pytest.raises(ZeroDivisionError):
-    list(side_by_side.run(call, range(1000)))
+    list(call_side_by_side(call, range(1000)))
   assert len(called) < 100

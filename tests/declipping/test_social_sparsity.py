@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.declipping.clip_level import Rails
-from distortion_removal.declipping.social_sparsity import (
-  Info,
-  social_sparsity,
-)
+from distortion_removal.declipping.social_sparsity import social_sparsity
 
 FRAME, HOP = 32, 8
+# Programs are compiled for multiples of 4 frames: for few lengths here.
+TIME, WHOLE = 8 * FRAME - 56, 32 * FRAME
 SMALL = {
   "frame": FRAME,
   "hop": HOP,
@@ -22,7 +20,7 @@ SMALL = {
 }
 
 
-def tones(batch=1, time=300, channels=1, seed=0):
+def tones(batch=1, time=TIME, channels=1, seed=0):
   """A few decaying sines per channel, peak about 1."""
   rng = np.random.default_rng(seed)
   n = np.arange(time)[:, None]
@@ -95,7 +93,7 @@ def snr_db(estimate, target):
 
 def test_equals_matrices_written_out():
   low, high = -0.35, 0.5
-  audio = np.clip(tones(time=200), low, high)
+  audio = np.clip(tones(), low, high)
   restored, info = social_sparsity(audio, (low, high), **SMALL)
   expected, counts = written_out(audio[0, :, 0], low, high, SMALL)
   np.testing.assert_allclose(restored[0, :, 0], expected, atol=1e-12)
@@ -104,11 +102,10 @@ def test_equals_matrices_written_out():
 
 
 def test_a_batch_is_its_channels_one_by_one():
-  clean = tones(batch=2, time=2500, channels=2)
-  audio = np.clip(clean, -0.5, 0.5)
+  audio = np.clip(tones(batch=2, time=WHOLE + TIME, channels=2), -0.5, 0.5)
   audio[1, :, 1] *= 0.9  # not clipped, given the level
   together, info = social_sparsity(audio, 0.5, **SMALL)
-  assert info.iterations.shape == (2, 2, 3, 3)
+  assert info.iterations.shape == (2, 2, 2, 3)
   for item, channel in np.ndindex(2, 2):
     alone = audio[item, :, channel][None, :, None]
     restored, part = social_sparsity(alone, 0.5, **SMALL)
@@ -122,7 +119,7 @@ def test_a_batch_is_its_channels_one_by_one():
 
 def test_a_batch_on_an_accelerator_is_the_same(monkeypatch):
   """Slots that have settled wait unchanged, and empty ones do nothing."""
-  audio = np.clip(tones(batch=3, time=500, channels=1), -0.5, 0.5)
+  audio = np.clip(tones(batch=3), -0.5, 0.5)
   expected, info = social_sparsity(audio, 0.5, **SMALL)
   monkeypatch.setattr("jax.default_backend", lambda: "gpu")
   restored, other = social_sparsity(audio, 0.5, **SMALL)
@@ -150,6 +147,7 @@ def test_relative_thresholds_scale_with_the_audio():
   assert snr_db(social_sparsity(audio, 0.5, **SMALL)[0], at_one) < 60
 
 
+@pytest.mark.e2e
 def test_comes_nearer_to_the_clean_signal():
   clean = tones(time=4000, seed=1)
   audio = np.clip(clean, -0.35, 0.35).astype(np.float32)
@@ -169,33 +167,27 @@ def test_comes_nearer_to_the_clean_signal():
 
 
 def test_segments_join_without_a_trace():
-  """A recording of three segments is nearly that of one."""
+  """Where three segments meet, the result is as good as elsewhere."""
   clean = tones(time=70 * FRAME)
-  audio = np.clip(clean, -0.5, 0.5)
-  restored, info = social_sparsity(audio, 0.5, **SMALL)
+  restored, info = social_sparsity(np.clip(clean, -0.5, 0.5), 0.5, **SMALL)
   assert info.iterations.shape[2] == 3
-  error = abs(restored - clean)[0, :, 0]
-  # Where segments meet the result is as good as elsewhere.
+  error = (restored - clean)[0, :, 0] ** 2
   for seam in (31 * FRAME, 61 * FRAME):
-    assert np.mean(error[seam - FRAME : seam + FRAME] ** 2) < 1.5 * np.mean(
-      error**2
-    )
+    assert np.mean(error[seam - FRAME : seam + FRAME]) < 1.5 * np.mean(error)
 
 
-def test_what_is_far_from_clipping_stays_and_costs_nothing():
+def test_segments_without_clipping_stay_and_cost_nothing():
   audio = 0.4 * tones(time=100 * FRAME)
   audio[0, 10:13] = 0.5
   restored, info = social_sparsity(audio, 0.5, **SMALL)
   assert np.count_nonzero(info.iterations.sum(axis=-1)) == 1
-  np.testing.assert_array_equal(
-    restored[:, 32 * FRAME :], audio[:, 32 * FRAME :]
-  )
+  np.testing.assert_array_equal(restored[:, WHOLE:], audio[:, WHOLE:])
   assert np.any(restored[:, : 30 * FRAME] != audio[:, : 30 * FRAME])
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("time", [0, 1, 5, 300])
-def test_what_is_not_clipped_comes_back(precision, time):
+def test_audio_that_is_not_clipped_comes_back(precision, time):
   options = SMALL | {"precision": precision}
   for audio in (tones(time=time).astype(precision), np.zeros((1, time, 2))):
     restored, info = social_sparsity(audio.astype(precision), **options)
@@ -206,9 +198,10 @@ def test_what_is_not_clipped_comes_back(precision, time):
 
 def test_all_samples_at_the_rails():
   """Only what is beyond the rails satisfies the recording."""
-  steps = np.where(np.sin(np.arange(90) / 5) > 0, 0.5, -0.5)
+  time = np.arange(TIME)
+  steps = np.where(np.sin(time / 5) > 0, 0.5, -0.5)
   options = SMALL | {"lambdas": (0.1, 0.01, 0.001), "iterations": 200}
-  for signal in (steps, np.full(90, 0.5), np.full(1, -0.5)):
+  for signal in (steps, np.full(TIME, 0.5), np.full(1, -0.5)):
     restored, _ = social_sparsity(signal[None, :, None], 0.5, **options)
     excess = restored[0, :, 0] * np.sign(signal) - 0.5
     assert np.all(excess > -0.02)
@@ -218,32 +211,24 @@ def test_all_samples_at_the_rails():
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    ({"shrinkage": "hard"}, "shrinkage 'hard'"),
+    ({"shrinkage": "hard"}, "shrinkage 'hard'.*ew, lasso, pew, wgl"),
     ({"neighbourhood": (2, 7)}, r"\(2, 7\)"),
+    ({"neighbourhood": (3, -1)}, r"\(3, -1\)"),
+    ({"neighbourhood": (3,)}, r"\(3,\)"),
     ({"hop": 12}, "hop 12"),
     ({"lambdas": ()}, "lambdas"),
     ({"lambdas": (0.1, 0.0)}, "lambdas"),
-    ({"iterations": 0}, "0 iterations"),
+    ({"iterations": 0}, "iterations must"),
     ({"relaxation": 1.0}, "relaxation 1.0"),
     ({"precision": "float16"}, "'float16'"),
     ({"crossfade": -1}, "crossfade of -1"),
   ],
 )
 def test_mistakes_are_refused(options, message):
-  audio = np.clip(tones(), -0.5, 0.5)
   with pytest.raises(UserError, match=message):
-    social_sparsity(audio, 0.5, **(SMALL | options))
+    social_sparsity(np.zeros((1, 0, 1)), 0.5, **(SMALL | options))
 
 
 def test_nan_is_refused():
   with pytest.raises(UserError, match="NaN"):
     social_sparsity(np.full((1, 9, 1), np.nan), **SMALL)
-
-
-def test_info():
-  audio = np.clip(tones(), -0.5, 0.5)
-  _, info = social_sparsity(audio, (-np.inf, 0.5), **SMALL)
-  assert isinstance(info, Info)
-  assert isinstance(info.rails, Rails)
-  np.testing.assert_array_equal(info.rails.low, [[-np.inf]])
-  assert np.all((info.iterations >= 1) & (info.iterations <= 15))

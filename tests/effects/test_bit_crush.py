@@ -32,21 +32,9 @@ def test_a_hold_repeats_each_sample_taken():
   audio = jnp.arange(7.0)[None, :, None] / 8
   actual = bit_crush.bit_crush(audio, 20.0, hold=3)[0, :, 0]
   np.testing.assert_array_equal(actual * 8, [0, 0, 0, 3, 3, 3, 6])
-
-
-def test_bits_and_hold_are_of_each_item():
-  audio = np.random.default_rng(1).uniform(-1, 1, (3, 100, 2))
-  bits, hold = jnp.array([2.0, 5.5, 8.0]), jnp.array([1, 2, 7])
-  together = bit_crush.bit_crush(audio, bits, hold=hold)
-  assert together.dtype == jnp.float32
-  for item in range(3):
-    alone = bit_crush.bit_crush(audio[item], bits[item], hold=int(hold[item]))
-    np.testing.assert_array_equal(together[item], alone)
-  vmapped = jax.vmap(lambda a, b, h: bit_crush.bit_crush(a, b, hold=h))(
-    audio, bits, hold
-  )
-  np.testing.assert_array_equal(vmapped, together)
-
-
-def test_silence_stays():
-  assert not np.any(bit_crush.bit_crush(jnp.zeros((1, 9, 1)), 1.0, hold=2))
+  # Of each item, with a resolution of each item.
+  pair = jnp.repeat(audio, 2, 0)
+  bits, hold = jnp.float32([2.0, 20.0]), jnp.array([1, 2])
+  actual = jax.jit(bit_crush.bit_crush)(pair, bits, hold=hold)[..., 0]
+  np.testing.assert_array_equal(actual[0] * 2, [0, 0, 0, 1, 1, 1, 2])
+  np.testing.assert_array_equal(actual[1] * 8, [0, 0, 2, 2, 4, 4, 6])

@@ -1,4 +1,7 @@
-"""The registry of effects."""
+"""The registry of effects, and what all of them have in common."""
+
+import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -6,26 +9,8 @@ import numpy as np
 import pytest
 
 from distortion_removal import effects
-from distortion_removal.common import errors
-
-
-@pytest.mark.parametrize(
-  ("name", "level_name", "level", "expected"),
-  [
-    # The first sample by hand: d = 2/3 once 10 x 0.2 is beyond 1.
-    ("overdrive", "gain_db", 20.0, 0.5 * 0.2 + 0.75 * 2 / 3),
-    ("hard_clip", "gain_db", 20.0, 1.0),
-    # Of one sample the residual is x - y, so y = x (1 - 10^(-SDR / 20)).
-    ("hard_clip_sdr", "input_sdr_db", 20.0, 0.2 * 0.9),
-  ],
-)
-def test_each_effect_applies_its_level(name, level_name, level, expected):
-  effect = effects.get(name)
-  assert effect.level_name == level_name
-  assert effect.unit == "dB"
-  actual = effect.apply(jnp.full((1, 1, 1), 0.2), level)
-  np.testing.assert_allclose(actual[0, 0, 0], expected, rtol=1e-6)
-
+from distortion_removal.common.errors import UserError
+from distortion_removal.effects import tasks
 
 # Samples 0, 4, 9 and 25 of what each effect makes of `decay()`, seed 5.
 GOLDEN = {
@@ -39,42 +24,106 @@ GOLDEN = {
   "bit_crush": (4.0, [0, 0.375, 0.125, 0.25]),
   "random_distortion": (25.0, [0.028624, 0.860760, 0.142533, 1.052422]),
 }
+TIME = 48
+
+
+@functools.cache
+def jitted(name):
+  return jax.jit(functools.partial(effects.apply, effects.get(name)))
 
 
 def decay():
-  """A sine that dies away, `[1, 48, 1]`."""
-  n = np.arange(48)
-  audio = 0.5 * np.sin(0.3 * n) * np.exp(-n / 40)
-  return jnp.float32(audio)[None, :, None]
+  """A sine that dies away, `[TIME]`."""
+  n = np.arange(TIME)
+  return np.float32(0.5 * np.sin(0.3 * n) * np.exp(-n / 40))
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-def test_output_is_pinned(name):
-  level, expected = GOLDEN[name]
-  seed = jnp.uint32([5])
+def stereo_batch(name):
+  """Three items `[3, TIME, 2]`, their levels and their seeds."""
+  audio = np.random.default_rng(0).uniform(-0.5, 0.5, (3, TIME, 2))
+  levels = tasks.get(name).evaluation_levels
+  levels = np.float32([levels[-1], levels[0], levels[2]])
+  return np.float32(audio), levels, np.uint32([5, 6, 7])
+
+
+@pytest.mark.parametrize(
+  ("name", "level_name", "level", "expected"),
+  [
+    # The first sample by hand: d = 2/3 once 10 x 0.2 is beyond 1.
+    ("overdrive", "gain_db", 20.0, 0.5 * 0.2 + 0.75 * 2 / 3),
+    ("hard_clip", "gain_db", 20.0, 1.0),
+    # One sample leaves the residual x - y, so y = x (1 - 10^(-SDR / 20)).
+    ("hard_clip_sdr", "input_sdr_db", 20.0, 0.2 * 0.9),
+  ],
+)
+def test_each_effect_applies_its_level(name, level_name, level, expected):
   effect = effects.get(name)
-  actual = jax.jit(effects.apply, static_argnums=0)(
-    effect, decay(), level, seed
-  )
-  actual = np.take(actual[0, :, 0], [0, 4, 9, 25])
-  np.testing.assert_allclose(actual, expected, atol=5e-6)
+  assert effect.level_name == level_name
+  assert effect.unit == "dB"
+  actual = jax.jit(effect.apply)(jnp.full((1, 1, 1), 0.2), level)
+  np.testing.assert_allclose(actual[0, 0, 0], expected, rtol=1e-6)
 
 
 def test_all_effects_are_pinned_but_what_was_recorded():
   assert set(effects.EFFECTS) == {*GOLDEN, "recorded"}
 
 
+@pytest.mark.parametrize("name", GOLDEN)
+def test_output_is_pinned_and_does_not_depend_on_other_items(name):
+  """Two more items in a batch of one shape, so that each effect compiles once.
+
+  Channels are independent, too, but where they share a level to be met.
+  """
+  level, expected = GOLDEN[name]
+  audio, levels, seeds = stereo_batch(name)
+  audio[0] = decay()[:, None]
+  levels[0], seeds[0] = level, 5
+  apply = jitted(name)
+  together = np.asarray(apply(audio, levels, seeds))
+  assert together.dtype == np.float32
+  for channel in range(2):
+    actual = np.take(together[0, :, channel], [0, 4, 9, 25])
+    np.testing.assert_allclose(actual, expected, atol=5e-6)
+  back = apply(audio[::-1], levels[::-1], seeds[::-1])[::-1]
+  np.testing.assert_allclose(back, together, atol=1e-5)
+  if name != "hard_clip_sdr":
+    audio[1, :, 1] = 0.1
+    changed = apply(audio, levels, seeds)
+    np.testing.assert_allclose(changed[1, :, 0], together[1, :, 0], atol=1e-5)
+  # Levels and seeds compile nothing.
+  assert apply._cache_size() == 1
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_silence_stays_and_vmap_is_a_batch(name):
+  audio, levels, seeds = stereo_batch(name)
+  audio[1] = 0
+  apply = jitted(name)
+  together = apply(audio, levels, seeds)
+  mapped = jax.jit(jax.vmap(apply))(audio, levels, seeds)
+  np.testing.assert_allclose(mapped, together, atol=1e-4)
+  assert np.abs(together[1]).max() == pytest.approx(0, abs=1e-6)
+
+
 def test_only_what_draws_takes_the_seed():
   taking = [name for name, e in effects.EFFECTS.items() if e.takes_seed]
   assert taking == ["random_distortion"]
-  audio, effect = decay(), effects.get("random_distortion")
-  one, other = (effects.apply(effect, audio, 25.0, seed) for seed in (1, 2))
+  audio, levels, seeds = stereo_batch("random_distortion")
+  apply = jitted("random_distortion")
+  one, other = (apply(audio, levels, seeds + i) for i in (0, 1))
   assert np.abs(one - other).max() > 0.1
 
 
-def test_the_crush_counts_bits():
-  effect = effects.get("bit_crush")
-  assert (effect.level_name, effect.unit) == ("bits", "bit")
+@pytest.mark.parametrize("name", GOLDEN)
+def test_options_are_the_keyword_arguments(name):
+  effect = effects.get(name)
+  parameters = inspect.signature(effect.apply).parameters.values()
+  keywords = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+  assert keywords.keys() == {option.name for option in effect.options}
+  for option in effect.options:
+    default = np.atleast_1d(keywords[option.name])
+    assert len(default) == option.count
+    assert all(map(option.allows, default))
 
 
 def test_nothing_is_applied_to_what_was_recorded():
@@ -83,5 +132,5 @@ def test_nothing_is_applied_to_what_was_recorded():
 
 
 def test_unknown_name_lists_the_known():
-  with pytest.raises(errors.UserError, match=r"'fuzz'.*hard_clip, .*overdrive"):
+  with pytest.raises(UserError, match=r"'fuzz'.*hard_clip, .*overdrive"):
     effects.get("fuzz")

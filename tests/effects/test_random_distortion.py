@@ -1,7 +1,6 @@
 """Random distortion: its draws, and that each is the effect that it names."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -35,23 +34,6 @@ def plucks(items, time=600):
   n = np.arange(time)
   pitch = np.linspace(0.05, 0.3, items)[:, None]
   return np.float32(0.5 * np.sin(pitch * n) * np.exp(-n / 300))[..., None]
-
-
-def test_draws_are_pinned():
-  drawn = draw(np.uint32([0, 1, 2**32 - 1]))
-  np.testing.assert_array_equal(drawn.kind, [6, 2, 2])
-  np.testing.assert_array_equal(drawn.hold, [4, 1, 1])
-  colour = [33.22915, 44.59183, 46.62217]
-  np.testing.assert_allclose(drawn.colour, colour, rtol=1e-5)
-  np.testing.assert_allclose(drawn.rail, [0.478748, 0.459072, 0.901432], 1e-5)
-  corner = [0.013881, 0.024961, 0.008773]
-  np.testing.assert_allclose(drawn.before[0].corner, corner, rtol=1e-4)
-  gain_db = [-5.921738, 0, 0]
-  np.testing.assert_allclose(drawn.before[1].gain_db, gain_db, rtol=1e-5)
-  gain_db = [0, 0, 8.367973]
-  np.testing.assert_allclose(drawn.after[0].gain_db, gain_db, rtol=1e-5)
-  gain_db = [4.821676, 0.754959, 0]
-  np.testing.assert_allclose(drawn.after[1].gain_db, gain_db, rtol=1e-5)
 
 
 def test_frequencies_and_ranges_of_many_draws():
@@ -107,34 +89,14 @@ def test_each_kind_is_its_effect_between_tones(name):
   assert np.mean(wrong) <= (0.01 if name == "bit_crush" else 0)
 
 
-def test_an_item_is_the_same_in_any_batch():
-  seeds = np.arange(9, dtype=np.uint32)
-  audio, gains_db = plucks(9), np.linspace(10, 50, 9, dtype=np.float32)
-  together = distort(audio, gains_db, seeds)
-  assert together.dtype == jnp.float32
-  again = distort(audio, gains_db, seeds)
-  np.testing.assert_array_equal(together, again)
-  for item in (0, 3, 8):
-    alone = distort(audio[item], gains_db[item], seeds[item])
-    np.testing.assert_allclose(alone, together[item], atol=1e-4)
-  vmapped = jax.vmap(distort)(audio, gains_db, seeds)
-  np.testing.assert_allclose(vmapped, together, atol=1e-4)
-
-
-def test_another_level_and_seed_compile_nothing():
-  distort.clear_cache()
-  audio = plucks(2)
-  first = distort(audio, jnp.float32([10, 20]), np.uint32([1, 2]))
-  second = distort(audio, jnp.float32([30, 40]), np.uint32([3, 4]))
-  assert np.abs(first - second).max() > 0.1
-  assert distort._cache_size() == 1
-
-
-def test_more_drive_distorts_more():
+@pytest.mark.e2e
+def test_more_drive_distorts_more_and_is_bounded():
   audio, seeds = plucks(40), np.arange(40, dtype=np.uint32)
 
   def distances(gain_db):
     output = np.float64(distort(audio, gain_db, seeds))
+    # Rails of 1, tone of +6 or +9 dB twice, and the overshoot of filters.
+    assert np.abs(output).max() < 6
     inner = np.sum(audio * output, (1, 2))
     norms = np.sum(audio**2, (1, 2)) * np.sum(output**2, (1, 2))
     return 1 - inner**2 / norms  # 0 for a scaled copy
@@ -143,14 +105,7 @@ def test_more_drive_distorts_more():
   assert medians[0] < medians[1] < medians[2]
 
 
-def test_every_drive_is_bounded():
-  """Rails of 1, tone of +6 or +9 dB twice, and the overshoot of filters."""
-  for gain_db in (0.0, 20.0, 60.0):
-    output = distort(plucks(40), gain_db, np.arange(40, dtype=np.uint32))
-    assert np.all(np.isfinite(output))
-    assert np.abs(output).max() < 6
-
-
+@pytest.mark.e2e
 def test_silence_stays_but_for_the_step_of_a_coloured_overdrive():
   seeds = np.uint32([SEEDS[name] for name in SEEDS])
   output = np.asarray(distort(np.zeros((7, 4000, 1)), 40.0, seeds))
@@ -160,8 +115,7 @@ def test_silence_stays_but_for_the_step_of_a_coloured_overdrive():
 
 
 def test_the_draws_are_the_same_on_every_version():
-  """Of four seeds, as they were when this was written."""
-  drawn = random_distortion.draw(np.arange(4, dtype=np.uint32))
+  drawn = draw(np.arange(4, dtype=np.uint32))
   kinds = [random_distortion.KINDS[kind] for kind in drawn.kind]
   assert kinds == ["bit_crush", "tanh", "arctan", "overdrive"]
   np.testing.assert_array_equal(drawn.hold, [4, 1, 1, 1])

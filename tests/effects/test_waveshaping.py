@@ -90,18 +90,22 @@ def test_diode_halves_approach_their_rails():
 
 @pytest.mark.parametrize("knee", [1.0, 2.5, 16.0, 50.0, 400.0])
 def test_diode_of_any_knee_is_finite(knee):
-  """As the formula has it in float64; hard knees are a hard clip."""
+  """Equal to the formula in float64; hard knees are a hard clip."""
   driven = np.concatenate([np.geomspace(1e-6, 1e3, 50), [0.0]])
   rails = (jnp.float32(1.0), jnp.float32(0.5))
   with np.errstate(over="ignore"):
     expected = np.exp(-np.logaddexp(0, knee * np.log(driven[:-1])) / knee)
   expected = np.append(driven[:-1] * expected, 0.0)
-  actual = waveshaping.diode(jnp.float32(driven), rails, (knee, knee))
+
+  @jax.jit
+  @jax.vmap
+  @jax.value_and_grad
+  def diode(u):
+    return waveshaping.diode(u, rails, (knee, knee))
+
+  actual, slope = diode(jnp.float32(driven))
   np.testing.assert_allclose(actual, expected, rtol=1e-5)
-  slope = jax.vmap(
-    jax.grad(lambda u: waveshaping.diode(u, rails, (knee, knee)))
-  )
-  assert np.isfinite(slope(jnp.float32(driven))).all()
+  assert np.isfinite(slope).all()
 
 
 def test_diode_makes_even_harmonics_only_of_unlike_rails_and_no_mean():
@@ -167,45 +171,3 @@ def test_gradient_equals_finite_differences(name):
   ends = [by_numpy(audio, 9.0 + s * step) for s in (-1, 1)]
   expected = (ends[1] - ends[0]) / (2 * step)
   np.testing.assert_allclose(by_gain, expected, rtol=1e-3)
-
-
-@pytest.mark.parametrize("name", EFFECTS)
-def test_silence_stays_and_has_a_gradient(name):
-  silence = jnp.zeros((2, 300, 1))
-  assert not np.any(EFFECTS[name](silence, 50.0))
-  assert not np.any(EFFECTS[name](silence, 50.0, oversample=4))
-  gradient = jax.grad(lambda x: EFFECTS[name](x, 20.0)[0, -1, 0])(silence)
-  np.testing.assert_allclose(gradient[0, -1, 0], 10, rtol=1e-6)
-  assert not np.any(gradient[1])
-
-
-@pytest.mark.parametrize("oversample", [1, 2])
-@pytest.mark.parametrize("name", EFFECTS)
-def test_items_and_channels_are_on_their_own(name, oversample):
-  audio = np.random.default_rng(1).uniform(-0.5, 0.5, (3, 200, 2))
-  gains_db = jnp.array([0.0, 20.0, 40.0])
-
-  def effect(audio, gain_db):
-    return EFFECTS[name](audio, gain_db, oversample=oversample)
-
-  together = effect(audio, gains_db)
-  assert together.dtype == jnp.float32
-  for item in range(3):
-    for channel in range(2):
-      mono = audio[item, :, channel : channel + 1]
-      alone = effect(mono, gains_db[item])
-      np.testing.assert_allclose(
-        together[item, :, channel], alone[:, 0], atol=2e-5
-      )
-  vmapped = jax.vmap(effect)(audio, gains_db)
-  np.testing.assert_allclose(vmapped, together, atol=2e-5)
-
-
-@pytest.mark.parametrize("name", EFFECTS)
-def test_another_level_compiles_nothing(name):
-  EFFECTS[name].clear_cache()
-  audio = jnp.full((2, 10, 1), 0.01)
-  quiet = EFFECTS[name](audio, jnp.array([0.0, 1.0]))
-  loud = EFFECTS[name](audio, jnp.array([20.0, 30.0]))
-  assert np.all(loud[:, 0] > 2 * quiet[:, 0])
-  assert EFFECTS[name]._cache_size() == 1

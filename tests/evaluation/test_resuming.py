@@ -2,101 +2,153 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, files_of
+from evaluation_case import make_case
 
-from distortion_removal import metrics
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
-from distortion_removal.evaluation import completion, evaluate, scoring
+from distortion_removal.evaluation import plan, run
+from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.training import checkpoint
 
 METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  """A case that has been evaluated without a break."""
+  with pytest.MonkeyPatch.context() as monkeypatch:
+    case = make_case(monkeypatch, tmp_path_factory.mktemp("whole") / "run")
+    case.evaluate()
+  return case
+
+
 def _stop_at(case, call):
-  """The network's call by that number is interrupted."""
+  """Interrupts the network's call by that number."""
 
   def fail(degraded):
     if case.network.calls == call:
       raise KeyboardInterrupt
 
   case.network.fail = fail
-
-
-def test_a_stopped_evaluation_goes_on_where_it_was(make_case, one_by_one):
-  whole = make_case("whole")
-  evaluate.evaluate(whole.workdir)
-  assert whole.calls == (3, 3)
-  case = make_case("stopped")
-  _stop_at(case, 3)
   with pytest.raises(KeyboardInterrupt):
-    evaluate.evaluate(case.workdir)
-  assert case.calls == (3, 2)
-  assert not list(case.folder.glob("*.jsonl"))
-  case.reset()
+    case.evaluate()
   case.network.fail = lambda degraded: None
-  evaluate.evaluate(case.workdir)
+
+
+def _content(case):
+  """The files of the results, but for times, fingerprints and pictures."""
+  files = {
+    path.relative_to(case.folder): content
+    for path, content in files_of(case.folder).items()
+    if path.suffix != ".png"
+    and path.name not in ("results.jsonl", "evaluation.json")
+  }
+  return files | {"rows": case.rows()}
+
+
+def test_a_stopped_evaluation_goes_on_where_it_was(case, whole, one_by_one):
+  _stop_at(case, 3)
+  assert case.calls == (3, 2)
+  assert not list(case.workdir.rglob("*.jsonl"))
+  case.evaluate()
   assert case.calls == (1, 1)
-  assert case.rows() == whole.rows()
-  assert case.rows("systems.jsonl") == whole.rows("systems.jsonl")
-  for folder in ("sounds", "listen"):
-    assert [
-      (path.name, content)
-      for path, content in sorted(files_of(case.folder / folder).items())
-    ] == [
-      (path.name, content)
-      for path, content in sorted(files_of(whole.folder / folder).items())
-    ]
-  assert not (case.folder / "parts").exists()
-  assert not list(case.folder.rglob("*.partial"))
+  assert _content(case) == _content(whole)
+  assert not list(case.workdir.rglob("*.partial"))
 
 
 def test_the_old_results_stay_until_the_new_ones_are_complete(case, one_by_one):
-  evaluate.evaluate(case.workdir)
+  """And scores of other recordings do not count."""
+  case.evaluate()
   before = files_of(case.folder)
-  case.source = case.source[::-1]
-  _stop_at(case, 3 + 2)
-  with pytest.raises(KeyboardInterrupt):
-    evaluate.evaluate(case.workdir)
-  after = files_of(case.folder)
-  assert {path: after[path] for path in before} == before
-  assert all("parts" in path.parts for path in after.keys() - before.keys())
+  case.source[0]["clean"] = -case.source[0]["clean"]
+  case.source[2]["clean"] = -case.source[2]["clean"]
+  _stop_at(case, 2)
+  assert files_of(case.folder) == before
+  case.evaluate()
+  assert case.calls == (1, 1)
 
 
-def test_the_same_evaluation_again_has_nothing_to_do(case, caplog, capsys):
+def test_the_same_evaluation_again_has_nothing_to_do(
+  case, caplog, capsys, monkeypatch
+):
+  """The results are made of the stored scores, if need be anew."""
   caplog.set_level("INFO")
-  evaluate.evaluate(case.workdir)
-  before, printed = files_of(case.folder), capsys.readouterr().out
-  case.reset()
-  evaluate.evaluate(case.workdir)
+  folder = case.evaluate()
+  before, times = _content(case), case.rows(times=True)
+  printed = capsys.readouterr().out
+  # Sounds take their place on the disk once, where it can be shared.
+  paths = (folder / "sounds").iterdir()
+  assert {path.stat().st_nlink for path in paths} == {2}
+  shutil.rmtree(folder)
+
+  def refuse(*_):
+    raise OSError("no hard links here")
+
+  monkeypatch.setattr(os, "link", refuse)
+  case.evaluate()
   assert case.calls == (0, 0)
-  assert capsys.readouterr().out == printed
   assert any("nothing has changed since" in x for x in caplog.messages)
-  after = files_of(case.folder)
-  assert after.keys() == before.keys()
-  for path in before:
-    if path.suffix != ".png":
-      assert after[path] == before[path], path
+  assert capsys.readouterr().out == printed
+  assert (_content(case), case.rows(times=True)) == (before, times)
+
+
+def test_other_code_settings_or_options_are_another_evaluation(
+  case, monkeypatch
+):
+  case.source = case.source[:1]
+  case.evaluate()
+  case.config.ideal_ratio_mask = {"option": 1}
+  case.evaluate()
+  assert case.calls == (0, 1)  # It is the mask's alone.
+  for fields in (
+    {"metrics": ("sdr",)},
+    {"listen_excerpts": 2},
+    {"data": {"excerpt_seconds": 3.0}},
+  ):
+    case.config.update(fields)
+    case.evaluate()
+    assert case.calls == (1, 1), fields
+  monkeypatch.setattr(plan, "_code", lambda: "other code")
+  case.evaluate()
+  assert case.calls == (1, 1)
 
 
 def test_a_trained_on_network_alone_is_scored_anew(case, monkeypatch):
-  evaluate.evaluate(case.workdir)
-  before, systems = case.rows(), case.rows("systems.jsonl")
-  case.reset()
+  """Its old scores are never taken for new ones, wherever a disk gets full."""
+  case.evaluate()
+  before, files = (
+    (case.rows(), case.rows("systems.jsonl")),
+    files_of(case.folder),
+  )
   monkeypatch.setattr(checkpoint, "digest", lambda workdir: "other weights")
   case.network.share = 0.1
-  evaluate.evaluate(case.workdir)
-  assert case.calls == (2, 0)  # two lengths
-  for old, new in (
-    (before, case.rows()),
-    (systems, case.rows("systems.jsonl")),
-  ):
-    assert len(old) == len(new)
+  write, calls = Path.write_text, []
+  for name in ("sounds.json", "results.jsonl", "evaluation.json"):
+
+    def write_some(path, content, name=name):
+      if path.name == name:
+        raise OSError(28, "No space left on device", str(path))
+      return write(path, content)
+
+    with monkeypatch.context() as full:
+      full.setattr(Path, "write_text", write_some)
+      with pytest.raises(OSError, match="No space left"):
+        case.evaluate()
+    assert files_of(case.folder) == files
+    calls.append(case.calls)
+  assert calls == [(2, 0), (0, 0), (0, 0)]  # There are two lengths.
+  case.evaluate()
+  assert case.calls == (0, 0)
+  after = case.rows(), case.rows("systems.jsonl")
+  for old, new in zip(before, after, strict=True):
     for a, b in zip(old, new, strict=True):
       assert (a == b) == (a["method"] != "demucs")
       assert a.keys() == b.keys()
@@ -105,101 +157,17 @@ def test_a_trained_on_network_alone_is_scored_anew(case, monkeypatch):
   assert all((case.folder / e["path"]).is_file() for e in entries)
 
 
-@pytest.mark.parametrize(
-  "change",
-  [
-    lambda config: config.update(metrics=("sdr",)),
-    lambda config: config.update(listen_excerpts=2),
-    lambda config: config.data.update(excerpt_seconds=3.0),
-    lambda config: config.data.update(task="tanh"),
-  ],
-)
-def test_other_settings_are_another_evaluation(case, change):
-  evaluate.evaluate(case.workdir)
-  case.reset()
-  change(case.config)
-  evaluate.evaluate(case.workdir, case.config)
-  assert case.calls == (2, 2)
-
-
-@pytest.mark.parametrize(
-  "name", ["sounds.json", "systems.jsonl", "results.jsonl", "evaluation.json"]
-)
-def test_old_scores_are_never_taken_for_new_ones(case, monkeypatch, name):
-  """Wherever a full disk stops the new ones from taking their place."""
-  evaluate.evaluate(case.workdir)
-  before = case.rows()
-  monkeypatch.setattr(checkpoint, "digest", lambda workdir: "other weights")
-  case.network.share = 0.1
-  write, full = completion.write_whole, True
-
-  def write_some(path, content):
-    if full and path.name == name:
-      raise OSError(28, "No space left on device", str(path))
-    write(path, content)
-
-  monkeypatch.setattr(completion, "write_whole", write_some)
-  with pytest.raises(OSError, match="No space left"):
-    evaluate.evaluate(case.workdir)
-  full = False
-  case.reset()
-  evaluate.evaluate(case.workdir)
-  assert case.network.calls == 0  # What was scored is in parts.
-  for old, new in zip(before, case.rows(), strict=True):
-    assert (old == new) == (old["method"] != "demucs")
-  assert not (case.folder / "parts").exists()
-
-
 def test_a_baseline_that_is_not_asked_for_is_not_lost(case):
-  """As long as its scores hold; then it is the run's business."""
-  evaluate.evaluate(case.workdir)
+  """As long as its scores are valid."""
+  case.evaluate()
   before = case.rows()
-  case.reset()
   case.config.baselines = ()
-  evaluate.evaluate(case.workdir, case.config)
+  case.evaluate()
   assert case.calls == (0, 0)
   assert case.rows() == before
   case.config.metrics = ("sdr",)
-  evaluate.evaluate(case.workdir, case.config)
+  case.evaluate()
   assert {row["method"] for row in case.rows()} == {"distorted", "demucs"}
-
-
-def test_unfinished_parts_of_others_stay(case):
-  evaluate.evaluate(case.workdir)
-  other = case.folder / "parts" / "aspade" / "000000.json"
-  other.parent.mkdir(parents=True)
-  other.write_text("{}")
-  case.config.metrics = ("sdr",)
-  evaluate.evaluate(case.workdir, case.config)
-  assert [p for p in files_of(case.folder) if "parts" in p.parts] == [other]
-
-
-def test_other_code_is_another_evaluation(case, monkeypatch):
-  evaluate.evaluate(case.workdir)
-  case.reset()
-  code = "distortion_removal.evaluation.fingerprints._code"
-  monkeypatch.setattr(code, lambda: "other code")
-  evaluate.evaluate(case.workdir)
-  assert case.calls == (2, 2)
-
-
-def test_options_of_a_baseline_are_its_own_business(case):
-  evaluate.evaluate(case.workdir)
-  case.reset()
-  case.config.ideal_ratio_mask = {"variant": "power"}
-  evaluate.evaluate(case.workdir, case.config)
-  assert case.calls == (0, 2)
-
-
-def test_parts_of_other_recordings_do_not_count(case, one_by_one):
-  _stop_at(case, 3)
-  with pytest.raises(KeyboardInterrupt):
-    evaluate.evaluate(case.workdir)
-  case.reset()
-  case.network.fail = lambda degraded: None
-  case.source[0]["clean"] = -case.source[0]["clean"]
-  evaluate.evaluate(case.workdir)
-  assert case.calls == (2, 2)
 
 
 def _as_process(monkeypatch, rank, count):
@@ -207,38 +175,30 @@ def _as_process(monkeypatch, rank, count):
   monkeypatch.setattr(devices, "is_main_process", lambda: rank == 0)
 
 
-def test_processes_share_the_excerpts(make_case, one_by_one, monkeypatch):
-  whole = make_case("whole")
-  evaluate.evaluate(whole.workdir)
-  case = make_case("shared")
-  _as_process(monkeypatch, 1, 2)
-  evaluate.evaluate(case.workdir)
-  assert case.calls == (1, 1)
-  assert not list(case.folder.glob("*.json*"))
-  case.reset()
-  _as_process(monkeypatch, 0, 2)
-  evaluate.evaluate(case.workdir)
-  assert case.calls == (2, 2)
-  assert case.rows() == whole.rows()
-  assert case.rows("systems.jsonl") == whole.rows("systems.jsonl")
-
-
-def test_processes_that_share_no_disk_are_told(case, one_by_one, monkeypatch):
+def test_processes_share_the_excerpts(case, whole, one_by_one, monkeypatch):
   _as_process(monkeypatch, 0, 2)
   with pytest.raises(UserError, match="no scores of b; all processes"):
-    evaluate.evaluate(case.workdir)
+    case.evaluate()  # The other's scores are not on this disk.
+  assert case.calls == (2, 2)
+  _as_process(monkeypatch, 1, 2)
+  case.evaluate()
+  assert case.calls == (1, 1)
+  assert not list(case.workdir.rglob("*.jsonl"))
+  _as_process(monkeypatch, 0, 2)
+  case.evaluate()
+  assert case.calls == (0, 0)
+  assert _content(case) == _content(whole)
 
 
 _KILLED = """
 import os, pathlib, signal, sys
-from distortion_removal.evaluation import methods
+from distortion_removal.evaluation import plan, store
 from distortion_removal.evaluation.evaluate import evaluate
-from distortion_removal.evaluation import excerpts, store
-excerpts._MOST_EXCERPTS = 1
+plan._MAX_BLOCK_EXCERPTS = 1
 calls, save = [], store.Store.save
 
-def counted(self, group, part):
-  save(self, group, part)
+def counted(self, excerpt, scores):
+  save(self, excerpt, scores)
   calls.append(self.folder.name)
   if calls.count("demucs") == 2:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -248,7 +208,8 @@ evaluate(pathlib.Path(sys.argv[1]))
 """
 
 
-def test_a_killed_process_leaves_what_it_has_done(
+@pytest.mark.e2e
+def test_a_real_run_goes_on_where_its_evaluation_was_killed(
   tiny_run, tmp_path, monkeypatch, one_by_one
 ):
   workdir = tmp_path / "run"
@@ -259,15 +220,24 @@ def test_a_killed_process_leaves_what_it_has_done(
   environment = os.environ | {"JAX_PLATFORMS": "cpu"}
   killed = subprocess.run(command, cwd=ROOT, env=environment, check=False)
   assert killed.returncode == -signal.SIGKILL
-  calls, together = [], scoring._together
+  calls, together = [], run._call_together
 
   def count(method, members):
     calls.append(method)
     return together(method, members)
 
-  monkeypatch.setattr(scoring, "_together", count)
-  folder = evaluate.evaluate(workdir)
+  monkeypatch.setattr(run, "_call_together", count)
+  lines = (evaluate(workdir) / "results.jsonl").read_text().splitlines()
   # The third excerpt by all methods, and the second by the last of them.
   assert len(calls) == 3 + 1
-  assert len((folder / "results.jsonl").read_text().splitlines()) == 3 * 3 * 7
-  assert metrics.get("si_sdr").label in (folder / "table.md").read_text()
+  rows = [json.loads(line) for line in lines]
+  assert len(rows) == 3 * 3 * 7
+  files = ["test/00.wav#000", "test/01.wav#000", "test/01.wav#001"]
+  assert sorted({row["file"] for row in rows}) == files
+  for file in files:  # Stronger clipping is worse, for the input at least.
+    scores = [
+      row["si_sdr"]
+      for row in rows
+      if (row["file"], row["method"]) == (file, "distorted")
+    ]
+    assert scores == sorted(scores, reverse=True)

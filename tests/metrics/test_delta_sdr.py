@@ -44,7 +44,7 @@ def test_the_gain_on_clipped_samples_is_that_of_all_if_the_rest_stays():
   np.testing.assert_allclose(there, everywhere)
 
 
-def test_rails_are_found_at_any_gain_or_given():
+def test_rails_are_found_at_any_gain():
   degraded, target, clipped = _clipped_pair()
   estimate = np.where(clipped, 0.5 * target, 0.0)
   for gain in (1.0, 3.0):
@@ -52,11 +52,6 @@ def test_rails_are_found_at_any_gain_or_given():
       estimate, target, sample_rate=RATE, degraded=gain * degraded
     )
     np.testing.assert_allclose(score, 20 * np.log10(2))
-  lower = np.where(np.abs(target) >= 0.2, 0.5 * target, 0.0)
-  score = delta_sdr.sdr_clipped(
-    lower, target, sample_rate=RATE, degraded=degraded, clip_level=0.2
-  )
-  np.testing.assert_allclose(score, 20 * np.log10(2))
 
 
 def test_without_clipped_samples_there_is_no_score():

@@ -1,6 +1,6 @@
 """Spectral distances against closed forms, SciPy and the training loss."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 import scipy.signal
@@ -16,18 +16,18 @@ def _noise(seed, shape=(2, 9000, 2)):
   return (0.1 * noise).astype(np.float32)
 
 
+@pytest.mark.e2e
 def test_multi_resolution_is_the_loss_of_each_item():
   target = _noise(0)
   estimate = target + 0.3 * _noise(1)
   actual = spectral.multi_resolution_stft(estimate, target, sample_rate=RATE)
-  expected = [
-    losses.multi_resolution_stft(jnp.asarray(e)[None], jnp.asarray(t)[None])
-    for e, t in zip(estimate, target, strict=True)
-  ]
+  loss = jax.jit(losses.multi_resolution_stft)
+  pairs = zip(estimate, target, strict=True)
+  expected = [loss(e[None], t[None]) for e, t in pairs]
   np.testing.assert_allclose(actual, expected, rtol=2e-6)
 
 
-@pytest.mark.parametrize("gain", [2.0, 0.5, -2.0])
+@pytest.mark.parametrize("gain", [1.0, 2.0, 0.5, -2.0])
 def test_a_gain_in_closed_form(gain):
   """||1 - g|| and |log g|; the sign is not heard."""
   target = _noise(2)
@@ -77,13 +77,3 @@ def test_a_quiet_bin_counts_from_the_floor():
     np.zeros_like(target), target, sample_rate=RATE
   )
   np.testing.assert_allclose(actual, expected, rtol=1e-2)
-
-
-def test_identical_signals_have_no_distance():
-  target = _noise(5)
-  for function in (
-    spectral.multi_resolution_stft,
-    spectral.log_spectral_distance,
-  ):
-    actual = function(target.copy(), target, sample_rate=RATE)
-    np.testing.assert_array_equal(actual, 0.0)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distortion_removal.models.batch_norm import BatchNorm
+from distortion_removal.models.umx import BatchNorm
 
 FEATURES = 3
 
@@ -124,6 +124,7 @@ def test_bfloat16_input_has_float32_statistics(variables):
   np.testing.assert_allclose(y.astype(np.float32), wanted, rtol=4e-3, atol=4e-3)
 
 
+@pytest.mark.e2e
 def test_torch_agrees_in_value_gradient_and_statistics(variables):
   torch = pytest.importorskip("torch", reason="PyTorch is not installed")
   reference = torch.nn.BatchNorm1d(FEATURES)

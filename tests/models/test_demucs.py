@@ -1,14 +1,13 @@
 """Demucs against its PyTorch reference, stored and live."""
 
+import functools
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_networks import assert_near
 
-from distortion_removal import models
-from distortion_removal.common.errors import UserError
 from distortion_removal.models.demucs import Demucs
 from third_party.demucs_weights import from_state_dict, reference
 
@@ -31,10 +30,10 @@ def run_reference(network, audio):
 
 
 def make_stored():
-  """The contents of `demucs_reference.npz`, from the live reference.
+  """Makes the contents of `demucs_reference.npz` by the live reference.
 
-  `python -m tests.models.test_demucs` writes the file. It was made by
-  demucs 4.1.0, julius 0.2.8 and torch 2.13.0 on an x86-64 CPU.
+  `PYTHONPATH=tests/support python -m tests.models.test_demucs` writes the file.
+  It was made by demucs 4.1.0, julius 0.2.8 and torch 2.13.0 on an x86-64 CPU.
   """
   import torch
 
@@ -75,74 +74,35 @@ def torch():
   return pytest.importorskip("torch")
 
 
+@functools.cache
+def jitted(model):
+  return jax.jit(model.apply)
+
+
 def apply(model, variables, audio):
-  return np.asarray(jax.jit(model.apply)(variables, audio))
+  return np.asarray(jitted(model)(variables, audio))
 
 
-def assert_near(actual, expected, relative):
-  """Equal up to an error relative to the largest expected value."""
-  scale = np.abs(expected).max()
-  np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
-
-
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+  "name",
+  [
+    "same_plain",
+    "valid_plain",
+    pytest.param("same_resampled", marks=pytest.mark.e2e),
+    pytest.param("valid_resampled", marks=pytest.mark.e2e),
+  ],
+)
 def test_stored_reference(stored, variables, name):
   restored = apply(VARIANTS[name], variables, stored["audio"])
   assert_near(restored, stored[f"restored/{name}"], 1e-5)
 
 
+@pytest.mark.e2e
 def test_stored_reference_is_what_the_live_one_gives(stored, torch):
   live = make_stored()
   assert live.keys() == stored.keys()
   for key, value in live.items():
     assert_near(value, stored[key], 1e-5)
-
-
-@pytest.mark.parametrize(
-  ("time", "fields"),
-  [
-    (777, {"audio_channels": 2}),
-    (777, {"audio_channels": 2, "decoder_padding": "valid"}),
-    (2, {"depth": 3, "lstm_layers": 0, "normalize": False}),
-    (500, {"kernel_size": 7, "stride": 3, "growth": 1.5, "lstm_layers": 1}),
-    (321, {"decoder_taps": 5, "decoder_padding": "valid", "resample": False}),
-  ],
-)
-def test_live_reference_in_value_and_gradient(torch, time, fields):
-  model = Demucs(**{"channels": 4, "depth": 2} | fields)
-  torch.manual_seed(1)
-  network = reference(model)
-  rng = np.random.default_rng(time)
-  shape = (2, time, model.audio_channels)
-  audio = rng.standard_normal(shape, np.float32)
-  clean = rng.standard_normal(shape, np.float32)
-  expected = run_reference(network, audio)
-  (expected - torch.from_numpy(clean)).abs().mean().backward()
-  named = dict(network.named_parameters())
-  params = from_state_dict(
-    {key: value.detach().numpy() for key, value in named.items()}, model
-  )
-
-  def loss(params):
-    restored = model.apply({"params": params}, audio)
-    return jnp.abs(restored - clean).mean(), restored
-
-  gradient, restored = jax.jit(jax.grad(loss, has_aux=True))(params)
-  assert_near(restored, expected.detach().numpy(), 1e-5)
-  expected = from_state_dict(
-    {key: value.grad.numpy() for key, value in named.items()}, model
-  )
-  jax.tree.map(lambda a, b: assert_near(a, b, 2e-4), gradient, expected)
-
-
-@pytest.mark.parametrize(
-  ("channels", "count"),
-  [(64, 265_675_393), (48, 149_459_425), (32, 66_441_537), (16, 16_621_729)],
-)
-def test_parameter_count(channels, count):
-  model = Demucs(channels=channels)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 1, 1)))
-  assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
 
 
 @pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS.keys())
@@ -172,12 +132,13 @@ def test_valid_lengths_of_the_paper():
   assert Demucs().valid_length(2048 * 7 + 2731) == 2048 * 8 + 2730
 
 
+@pytest.mark.e2e
 def test_initial_convolutions_are_rescaled_with_their_biases():
   audio = np.zeros((1, 1, 1), np.float32)
   model = Demucs(channels=32, depth=1, lstm_layers=0)
   plain, rescaled = (
     jax.jit(model.clone(rescale=rescale).init)(jax.random.key(0), audio)
-    for rescale in (None, 0.1)
+    for rescale in (0.0, 0.1)
   )
   plain, rescaled = plain["params"], rescaled["params"]
   for name, layer in plain.items():
@@ -200,6 +161,7 @@ def test_normalisation_makes_level_and_offset_pass_through(stored, variables):
   np.testing.assert_allclose(moved, expected, atol=3e-4)
 
 
+@pytest.mark.e2e
 def test_silence_and_a_single_sample_have_finite_gradients_and_stay(variables):
   """Without deviation, what the network makes of it is scaled by zero."""
   model = VARIANTS["same_plain"].clone(lstm_layers=0)
@@ -214,51 +176,6 @@ def test_silence_and_a_single_sample_have_finite_gradients_and_stay(variables):
     np.testing.assert_allclose(value, audio.sum(), atol=1e-6)
     for leaf in jax.tree.leaves(gradient):
       np.testing.assert_array_equal(leaf, 0)
-
-
-def test_bfloat16_stays_near_float32(stored, variables):
-  model, audio = VARIANTS["same_resampled"], stored["audio"]
-  half = model.clone(dtype="bfloat16")
-  shapes = jax.eval_shape(half.init, jax.random.key(0), audio)
-  assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {
-    np.dtype("float32")
-  }
-  restored, exact = (apply(m, variables, audio) for m in (half, model))
-  assert restored.dtype == np.float32
-  assert np.abs(restored - exact).max() > 0
-  assert_near(restored, exact, 0.05)
-
-
-def test_create_by_name():
-  assert models.create("demucs", depth=3) == Demucs(depth=3)
-  with pytest.raises(UserError, match="unknown network 'demux'"):
-    models.create("demux")
-  with pytest.raises(UserError, match="no field 'chanels'"):
-    models.create("demucs", chanels=3)
-
-
-@pytest.mark.parametrize(
-  ("field", "value", "allowed"),
-  [
-    ("audio_channels", 0, "one of 1, 2, 3, ..."),
-    ("sample_rate", -1, "one of 1, 2, 3, ..."),
-    ("channels", 0, "one of 1, 2, 3, ..."),
-    ("depth", 0, "one of 1, 2, 3, ..."),
-    ("kernel_size", 2.5, "one of 1, 2, 3, ..."),
-    ("stride", 0, "one of 1, 2, 3, ..."),
-    ("decoder_taps", 2, "one of 1, 3, 5, ..."),
-    ("decoder_taps", -1, "one of 1, 3, 5, ..."),
-    ("lstm_layers", -1, "one of 0, 1, 2, ..."),
-    ("growth", 0.1, "a number at least 1"),
-    ("rescale", -0.1, "a number at least 0"),
-    ("decoder_padding", "full", "'same' or 'valid'"),
-  ],
-)
-def test_fields_that_cannot_work_are_named(field, value, allowed):
-  with pytest.raises(UserError) as error:
-    Demucs(**{field: value})
-  message = f"Demucs: {field} is {value!r}; choose {allowed}"
-  assert str(error.value) == message
 
 
 if __name__ == "__main__":

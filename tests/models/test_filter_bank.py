@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from distortion_removal.models import filter_bank
+from distortion_removal.models import crafx
 
 
 def noise(*shape):
@@ -13,7 +13,7 @@ def noise(*shape):
 
 
 def same_correlation(x, filter_):
-  """Of one signal in zeros, the larger half of the taps after a sample."""
+  """Correlates one signal in zeros, the larger half of the taps after."""
   before, after = (len(filter_) - 1) // 2, len(filter_) // 2
   x = np.pad(x.astype(np.float64), (before, after))
   return scipy.signal.correlate(x, filter_, "valid", method="direct")
@@ -22,7 +22,7 @@ def same_correlation(x, filter_):
 @pytest.mark.parametrize("taps", [1, 2, 5, 8, 40])
 def test_smooth_correlates_every_band_with_its_filter(taps):
   bands, kernel = noise(2, 3, 24), noise(taps, 3)
-  smoothed = jax.jit(filter_bank.smooth)(bands, kernel)
+  smoothed = jax.jit(crafx.smooth)(bands, kernel)
   expected = [
     [same_correlation(x, kernel[:, c]) for c, x in enumerate(frame)]
     for frame in bands
@@ -35,9 +35,7 @@ def test_smooth_correlates_every_band_with_its_filter(taps):
 def test_synthesise_is_the_transpose_of_the_analysis(taps, block):
   """<analysis(x), y> = <x, synthesis(y)> for all unit vectors x."""
   bands, kernel = noise(2, 24, 3), noise(taps, 3)
-  audio = jax.jit(filter_bank.synthesise, static_argnums=2)(
-    bands, kernel, block
-  )
+  audio = jax.jit(crafx.synthesise, static_argnums=2)(bands, kernel, block)
   units = [
     [same_correlation(unit, kernel[:, c]) for c in range(3)]
     for unit in np.eye(24)

@@ -14,6 +14,7 @@ def normal(seed, *shape):
   return rng.standard_normal(shape, np.float32)
 
 
+@pytest.mark.e2e
 def test_gradient_of_the_recurrence_is_its_difference_quotient():
   with jax.enable_x64(True):
     gates = normal(0, 5, 2, 12).astype(np.float64)
@@ -40,6 +41,7 @@ def lstm_by_hand(x, parameters):
   return np.array(outputs)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("recurrent_bias", [True, False])
 def test_bilstm_by_hand(recurrent_bias):
   model = BiLSTM(5, layers=2, recurrent_bias=recurrent_bias)
@@ -59,6 +61,7 @@ def test_bilstm_by_hand(recurrent_bias):
     np.testing.assert_allclose(actual[b], y, atol=1e-6)
 
 
+@pytest.mark.e2e
 def test_torch_agrees_in_value_and_gradient():
   torch = pytest.importorskip("torch", reason="PyTorch is not installed")
   torch.manual_seed(0)
@@ -107,6 +110,7 @@ def test_initial_weights_are_uniform_within_one_over_root_hidden():
   np.testing.assert_allclose(np.std(kernel), 1 / 8 / np.sqrt(3), rtol=0.02)
 
 
+@pytest.mark.e2e
 def test_dropout_hides_the_lower_layer_in_training_only():
   model = BiLSTM(4, layers=2, dropout=1.0)
   x = normal(0, 1, 6, 3)
@@ -125,6 +129,7 @@ def test_dropout_hides_the_lower_layer_in_training_only():
   np.testing.assert_allclose(actual, plain, atol=1e-6)
 
 
+@pytest.mark.e2e
 def test_bfloat16_stays_near_float32_over_many_steps():
   x = normal(0, 1, 400, 8)
   model = BiLSTM(16)

@@ -1,9 +1,12 @@
 """Sampling-rate conversion: analytic signals, and julius where installed."""
 
+import jax
 import numpy as np
 import pytest
 
-from distortion_removal.models.resample import downsample, upsample
+from distortion_removal.models import resample
+
+upsample, downsample = map(jax.jit, (resample.upsample, resample.downsample))
 
 
 def sine(frequency, sample_rate, length):
@@ -40,14 +43,12 @@ def test_channels_and_examples_are_filtered_independently():
   audio = np.random.default_rng(0).standard_normal((2, 50, 3), np.float32)
   for function in (upsample, downsample):
     together = function(audio)
-    for i in range(2):
-      for channel in range(3):
-        alone = function(audio[i : i + 1, :, channel : channel + 1])
-        np.testing.assert_allclose(
-          together[i, :, channel], alone[0, :, 0], atol=1e-6
-        )
+    for i, channel in np.ndindex(2, 3):
+      alone = function(audio[i : i + 1, :, channel : channel + 1])[0, :, 0]
+      np.testing.assert_allclose(together[i, :, channel], alone, atol=1e-6)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("length", [1, 2, 101, 1000])
 def test_julius_agrees(length):
   torch = pytest.importorskip("torch", reason="PyTorch is not installed")

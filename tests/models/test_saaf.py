@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from distortion_removal.models.saaf import SAAF, saaf
+from distortion_removal.models.saaf import SAAF
+from distortion_removal.models.saaf import saaf as eager_saaf
 
 LIMIT = 0.8
+saaf = jax.jit(eager_saaf, static_argnums=3)
 # At, between and outside of the break points.
 POINTS = np.concatenate([np.linspace(-1, 1, 26), [-0.8, 0.8, 3.0, -20.0]])
 
@@ -97,14 +99,14 @@ def test_outside_of_the_segments_it_is_the_tangent():
 
 
 def test_it_begins_as_the_identity_in_the_type_of_its_input():
-  module = SAAF(segments=24, limit=0.2)
+  layer = SAAF(segments=24, limit=0.2)
   x = jnp.linspace(-1, 1, 12).reshape(2, 3, 2)
-  variables = module.init(jax.random.key(0), x)
-  np.testing.assert_allclose(module.apply(variables, x), x, atol=1e-7)
+  y, variables = jax.jit(layer.init_with_output)(jax.random.key(0), x)
+  np.testing.assert_allclose(y, x, atol=1e-7)
   shapes = {k: v.shape for k, v in variables["params"].items()}
   assert shapes == {"polynomial": (2, 2), "curvature": (24, 2)}
   half = x.astype(jnp.bfloat16)
-  assert module.apply(variables, half).dtype == jnp.bfloat16
+  assert jax.eval_shape(layer.apply, variables, half).dtype == jnp.bfloat16
 
 
 def test_channels_have_their_own_function_whatever_the_other_axes():

@@ -27,7 +27,7 @@ class Server(http.server.ThreadingHTTPServer):
     self.cuts, self.errors, self.asked, self.sent = [], [], [], 0
 
   def url(self, path):
-    """The address of a path."""
+    """Returns the address of a path."""
     return f"http://127.0.0.1:{self.server_port}{path}"
 
   @property
@@ -72,7 +72,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving():
-  """A running `Server`."""
+  """Runs a `Server`."""
   with Server() as server:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

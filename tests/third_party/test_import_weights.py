@@ -7,11 +7,18 @@ import sys
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import ROOT
+from conftest import ROOT, shipped_config
 
 from distortion_removal import models
+from distortion_removal.common.errors import UserError
 from distortion_removal.inference import network
 from third_party import demucs_weights, open_unmix_weights
+from third_party.import_weights import import_weights
+
+SIZES = {
+  "demucs": {"channels": 4, "depth": 2, "lstm_layers": 1},
+  "umx": {"stft_size": 64, "stft_hop": 16, "features": 8, "lstm_layers": 2},
+}
 
 
 def _run(*arguments):
@@ -24,113 +31,95 @@ def _run(*arguments):
   )
 
 
-def _reference(port, model):
+def _config(name):
+  """A small network that works on chunks of 0.1 s."""
+  config = shipped_config(f"{name}_signaltrain")
+  config.model.fields.update(SIZES[name])
+  config.apply.update({"chunk_seconds": 0.1, "overlap_seconds": 0.0})
+  return config
+
+
+def _reference(port, name):
   """The PyTorch network, to be evaluated."""
+  torch = pytest.importorskip("torch")
+  torch.manual_seed(0)
   try:
-    return port.reference(model).eval()
+    return port.reference(models.create(name, **SIZES[name])).eval()
   except ImportError as error:
     pytest.skip(str(error))
 
 
-def _import(config, fields, weights, target):
-  """Imports in a process of its own, with chunks of 0.1 s."""
+def _restore(target, reference):
+  """A chunk of noise as restored by the file's network and by PyTorch's."""
+  import torch
+
+  function = network.load_network(target, network.load_config(target))
+  rng = np.random.default_rng(0)
+  audio = rng.uniform(-0.5, 0.5, (1, 1_600, 1)).astype(np.float32)
+  with torch.no_grad():
+    expected = reference(torch.from_numpy(audio).swapaxes(1, 2))
+  return function(audio)[0, :, 0], expected.numpy().reshape(-1)
+
+
+@pytest.mark.e2e
+def test_demucs_from_the_command_line(tmp_path):
+  reference = _reference(demucs_weights, "demucs")
+  state = {key: value.numpy() for key, value in reference.state_dict().items()}
+  source, target = (tmp_path / f"{x}.safetensors" for x in ("in", "out"))
+  safetensors.numpy.save_file(state, source)
   result = _run(
-    f"--config=configs/{config}.py",
-    *(f"--config.model.fields.{key}={value}" for key, value in fields.items()),
+    "--config=configs/demucs_signaltrain.py",
+    *(f"--config.model.fields.{k}={v}" for k, v in SIZES["demucs"].items()),
     "--config.apply.chunk_seconds=0.1",
     "--config.apply.overlap_seconds=0.0",
-    f"--weights={weights}",
+    f"--weights={source}",
     f"--output={target}",
   )
   assert (result.returncode, result.stderr) == (0, "")
   assert result.stdout == f"written: {target}\n"
-
-
-def _restore(target):
-  """A chunk of noise, and what the file's network makes of it."""
-  function = network.load_network(target, network.load_config(target))
-  rng = np.random.default_rng(0)
-  audio = rng.uniform(-0.5, 0.5, (1, 1_600, 1)).astype(np.float32)
-  return audio, function(audio)
-
-
-def test_demucs_from_the_command_line(tmp_path):
-  torch = pytest.importorskip("torch")
-  fields = {"channels": 4, "depth": 2, "lstm_layers": 1}
-  torch.manual_seed(0)
-  network = _reference(demucs_weights, models.create("demucs", **fields))
-  state = {key: value.numpy() for key, value in network.state_dict().items()}
-  weights, target = (tmp_path / f"{x}.safetensors" for x in ("in", "out"))
-  safetensors.numpy.save_file(state, weights)
-  _import("demucs_signaltrain", fields, weights, target)
   card = json.loads(target.with_suffix(".json").read_text())
   assert card["origin"] == "imported from in.safetensors"
   assert "task" not in card
-  audio, restored = _restore(target)
-  with torch.no_grad():
-    expected = network(torch.from_numpy(audio).swapaxes(1, 2))[:, 0]
-  np.testing.assert_allclose(
-    restored[..., 0], expected[:, 0].numpy(), atol=1e-5
-  )
+  np.testing.assert_allclose(*_restore(target, reference), atol=1e-5)
 
 
-def test_open_unmix_from_the_command_line(tmp_path):
-  torch = pytest.importorskip("torch")
-  fields = {"stft_size": 64, "stft_hop": 16, "features": 8, "lstm_layers": 2}
-  torch.manual_seed(0)
-  network = _reference(open_unmix_weights, models.create("umx", **fields))
-  state = network.network.state_dict()
+@pytest.mark.e2e
+def test_open_unmix(tmp_path):
+  reference = _reference(open_unmix_weights, "umx")
+  import torch
+
+  state = reference.network.state_dict()
   for value in state.values():
     # Means of 0 and scales of 1 would hide where they go.
     if value.ndim == 1:
       value.add_(0.5 * torch.rand_like(value))
-  weights, target = tmp_path / "umx.pth", tmp_path / "out.safetensors"
-  torch.save(state, weights)
-  _import("umx_signaltrain", fields, weights, target)
-  card = json.loads(target.with_suffix(".json").read_text())
-  assert card["origin"] == "imported from umx.pth"
-  audio, restored = _restore(target)
-  with torch.no_grad():
-    expected = network(torch.from_numpy(audio).swapaxes(1, 2)).swapaxes(1, 2)
-  np.testing.assert_allclose(restored, expected.numpy(), atol=1e-5)
+  source, target = tmp_path / "umx.pth", tmp_path / "out.safetensors"
+  torch.save(state, source)
+  import_weights(_config("umx"), source, target)
+  np.testing.assert_allclose(*_restore(target, reference), atol=1e-5)
 
 
+def test_mistakes(tmp_path):
+  paths = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
+  with pytest.raises(UserError, match=r"'crafx'; choose one of: demucs, umx"):
+    import_weights(shipped_config("crafx_signaltrain"), *paths)
+  with pytest.raises(UserError, match=r"x\.safetensors: no such file"):
+    import_weights(_config("umx"), *paths)
+  config = _config("umx")
+  config.apply.chunk_seconds = 0.0
+  with pytest.raises(UserError, match=r"config\.apply\.chunk_seconds is 0"):
+    import_weights(config, *paths)
+
+
+@pytest.mark.e2e
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ([], "--config is missing"),
     (["--config=configs/umx_signaltrain.py"], "--weights is missing"),
-    (
-      [
-        "--config=configs/crafx_signaltrain.py",
-        *("--weights=x.safetensors", "--output=y.safetensors"),
-      ],
-      "unknown network with an import 'crafx'; choose one of: demucs, umx",
-    ),
-    (
-      [
-        "--config=configs/umx_signaltrain.py",
-        *("--weights=x.safetensors", "--output=y.safetensors"),
-      ],
-      "x.safetensors: no such file",
-    ),
-    (["--config=configs/none.py"], "configs/none.py"),
-    (
-      ["--config=configs/umx_signaltrain.py", "--config.batchsize=1"],
-      "--config: no such field",
-    ),
     (["--wieghts=x"], "Unknown command line flag 'wieghts'"),
-    (
-      [
-        "--config=configs/umx_signaltrain.py",
-        "--config.apply.chunk_seconds=0",
-        *("--weights=x.safetensors", "--output=y.safetensors"),
-      ],
-      "config.apply.chunk_seconds is 0",
-    ),
   ],
 )
-def test_mistakes_are_one_line(arguments, message):
+def test_mistakes_on_the_command_line_are_one_line(arguments, message):
   result = _run(*arguments)
   assert result.returncode == 1
   assert result.stderr.startswith("error: ")

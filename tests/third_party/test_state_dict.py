@@ -29,6 +29,8 @@ def test_files_of_torch(tmp_path):
   torch = pytest.importorskip("torch")
   path = tmp_path / "weights.pth"
   tensors = {key: torch.from_numpy(value) for key, value in ARRAYS.items()}
+  # Some files hold parameters, which require gradients.
+  tensors["layer.bias"] = torch.nn.Parameter(tensors["layer.bias"])
   torch.save(tensors, path)
   found = state_dict.load(path)
   for key, value in ARRAYS.items():
@@ -51,22 +53,12 @@ def test_bfloat16_comes_in_as_float32(tmp_path):
   np.testing.assert_array_equal(found["b"], expected)
 
 
-def test_numbers_that_numpy_has_not_are_told(tmp_path):
+def test_types_that_numpy_lacks_are_refused(tmp_path):
   header = b'{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
   path = tmp_path / "tiny.safetensors"
   path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0")
-  with pytest.raises(UserError, match=r"type that NumPy has not.*float32"):
+  with pytest.raises(UserError, match="float32"):
     state_dict.load(path)
-
-
-def test_parameters_that_require_gradients(tmp_path):
-  torch = pytest.importorskip("torch")
-  parameter = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
-  tracked = torch.tensor([3.0], requires_grad=True)
-  torch.save({"a": parameter, "b": tracked}, tmp_path / "weights.pth")
-  found = state_dict.load(tmp_path / "weights.pth")
-  np.testing.assert_array_equal(found["a"], [1.0, 2.0])
-  np.testing.assert_array_equal(found["b"], [3.0])
 
 
 class Trap:
@@ -83,19 +75,15 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path):
   torch = pytest.importorskip("torch")
   mark = tmp_path / "touched"
   torch.save({"state": Trap(mark)}, tmp_path / "trap.th")
-  with pytest.raises(UserError, match="nothing else is unpickled") as caught:
+  with pytest.raises(UserError, match=r"trap\.th: .*`model\.state_dict\(\)`"):
     state_dict.load(tmp_path / "trap.th")
-  assert str(caught.value) == (
-    f"{tmp_path / 'trap.th'}: damaged, or not a plain state dictionary, and "
-    "nothing else is unpickled here; save `model.state_dict()`"
-  )
   assert not mark.exists()
 
 
 @pytest.mark.parametrize(
   "content", [b"", b"PK\x03\x04 cut", b"Dear diary", b"\x80\x02}q\x00."]
 )
-def test_files_that_are_not_of_torch_are_told_in_a_line(tmp_path, content):
+def test_other_files_are_refused_in_one_line(tmp_path, content):
   pytest.importorskip("torch")
   path = tmp_path / "weights.pth"
   path.write_bytes(content)
@@ -113,7 +101,7 @@ def test_more_than_a_state_dictionary_is_refused(tmp_path, named):
     state_dict.load(tmp_path / "run.pth")
 
 
-def test_missing_and_damaged_files_are_told(tmp_path):
+def test_missing_and_damaged_files(tmp_path):
   with pytest.raises(UserError, match="no such file"):
     state_dict.load(tmp_path / "none.safetensors")
   path = tmp_path / "bad.safetensors"
@@ -143,8 +131,20 @@ def test_only_what_is_ignored_may_be_left_over():
   state = ARRAYS | {"layer.steps": np.zeros(())}
   found = state_dict.convert(state, SHAPES, key_of, ignored=(".steps",))
   assert found["layer"].keys() == {"kernel", "bias"}
-  with pytest.raises(UserError, match=r"'layer\.steps', for which"):
+  with pytest.raises(UserError, match=r"'layer\.steps'"):
     state_dict.convert(state, SHAPES, key_of)
+
+
+@pytest.mark.parametrize(
+  ("changed", "message"),
+  [
+    ({"layer.weight": ARRAYS["layer.weight"]}, r"no array 'layer\.bias'"),
+    (ARRAYS | {"layer.bias": np.zeros(3)}, r"shape \(3,\).*takes \(2,\)"),
+  ],
+)
+def test_weights_of_another_size_are_refused(changed, message):
+  with pytest.raises(UserError, match=message):
+    state_dict.convert(changed, SHAPES, key_of)
 
 
 def test_lstm_keys_are_those_of_torch():

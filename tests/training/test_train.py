@@ -18,9 +18,8 @@ from conftest import (
 )
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import augmentation, opening, pairs, stored
+from distortion_removal.datasets import augmentation, opening, pairs
 from distortion_removal.datasets.mixing import Mixture
-from distortion_removal.datasets.preparation import leaks
 from distortion_removal.effects import tasks
 from distortion_removal.training import checkpoint, objectives
 from distortion_removal.training import train as training
@@ -223,7 +222,7 @@ def test_a_run_on_recorded_pairs_scores_them(
   """Validation takes the recorded side, as quiet as it is."""
   records = list(_pairs(8))
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
-  monkeypatch.setattr(stored, "read_split", lambda builder, split: records)
+  monkeypatch.setattr(opening, "read_split", lambda builder, split: records)
   config = tiny_config
   config.data.task = "recorded"
   config.data.augment.polarity = True
@@ -249,13 +248,15 @@ def test_sources_and_augmentation_reach_the_batches(tmp_path, monkeypatch):
     opening, "open_dataset", lambda data: (data.dataset, data.data_dir)
   )
   read, compared, seen = [], [], {}
-  monkeypatch.setattr(leaks, "check_apart", lambda *sets: compared.append(sets))
+  monkeypatch.setattr(
+    opening, "check_apart", lambda *sets: compared.append(sets)
+  )
 
   def read_split(builder, split):
     read.append((builder, split))
     return list(_pairs(3))
 
-  monkeypatch.setattr(stored, "read_split", read_split)
+  monkeypatch.setattr(opening, "read_split", read_split)
 
   def training_batches(source, task, **options):
     seen.update(options, source=source)

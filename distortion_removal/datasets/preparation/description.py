@@ -1,39 +1,38 @@
-"""What a data set is like: hours, loudness, peaks, silence, split by split.
+"""Describes a data set: hours, loudness, peaks and silence, split by split.
 
 Computed from what preparing measures of every excerpt, stored beside the
 records as `description.json`, shown and drawn by `prepare --describe`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distortion_removal.common.errors import UserError
-
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
-  from distortion_removal.datasets.preparation.parts import Excerpt
+  from distortion_removal.datasets.preparation.recordings import StoredExcerpt
 
-FILE = "description.json"
-PLOT = "description.png"
-PERCENTILES = (5, 25, 50, 75, 95)
-# Of the histograms, in dB; what lies beyond is counted in the outermost bins.
+# Beside the records.
+DESCRIPTION_FILE = "description.json"
+PLOT_FILE = "description.png"
+REPORT_FILE = "report.json"  # what was left out, and why
+DIGESTS_FILE = "digests.json"  # of every excerpt's sound, by split
+_PERCENTILES = (5, 25, 50, 75, 95)
+# What lies beyond is counted in the histograms' outermost bins.
 EDGES_DB = tuple(range(-72, 14, 2))
 
 
 def describe(
-  excerpts: Sequence["Excerpt"], sample_rate: int, silent: int
+  excerpts: Sequence["StoredExcerpt"], sample_rate: int, silent: int
 ) -> dict:
-  """What the excerpts of one split are like.
+  """Describes the excerpts of one split.
 
   Args:
     excerpts: what is known of each, at least one.
     sample_rate: in Hz.
-    silent: how many more were left out because they are silent; recordings
+    silent: number of excerpts left out because they are silent; recordings
       that are silent throughout belong to no split and do not count.
 
   Returns:
@@ -56,36 +55,22 @@ def describe(
 
 
 def _distribution(values: Sequence[float]) -> dict:
-  """Percentiles, to 0.01 dB, and a histogram; empty where there is nothing."""
+  """Computes percentiles, to 0.01 dB, and a histogram; of nothing, empty."""
   if not len(values):
     return {"percentiles": {}, "histogram": [0] * (len(EDGES_DB) - 1)}
-  percentiles = np.percentile(values, PERCENTILES)
+  percentiles = np.percentile(values, _PERCENTILES)
   inside = np.clip(values, EDGES_DB[0], EDGES_DB[-1])
   return {
     "percentiles": {
       str(p): round(float(value), 2)
-      for p, value in zip(PERCENTILES, percentiles, strict=True)
+      for p, value in zip(_PERCENTILES, percentiles, strict=True)
     },
     "histogram": np.histogram(inside, EDGES_DB)[0].tolist(),
   }
 
 
-def read(folder: Path) -> dict[str, dict]:
-  """The description of a prepared data set, by split.
-
-  Raises:
-    UserError: the set is not prepared, or was before descriptions were stored.
-  """
-  if not (folder / FILE).is_file():
-    raise UserError(
-      f"{folder}: holds no {FILE}; prepare the data set (again, with "
-      "--overwrite, where it is older than these)"
-    )
-  return json.loads((folder / FILE).read_text())
-
-
 def to_text(description: Mapping[str, dict]) -> str:
-  """A table: a line for each split; distributions as 5 %, median and 95 %."""
+  """Formats a line for each split; distributions as 5 %, median and 95 %."""
   lines = [
     f"{'split':<6}{'hours':>9}{'excerpts':>10}{'silence':>9}"
     f"{'loudness / LUFS':>23}{'peak / dBFS':>23}"
@@ -103,19 +88,17 @@ def to_text(description: Mapping[str, dict]) -> str:
 
 
 def plot(description: Mapping[str, dict]) -> "Figure":
-  """Histograms of loudness and peak, a line for each split."""
+  """Draws histograms of loudness and peak, a line for each split."""
   from matplotlib.figure import Figure
-
-  from distortion_removal.report.styles import COLOURS
 
   figure = Figure(figsize=(8.0, 3.2), layout="constrained")
   labels = {"loudness_lufs": "loudness / LUFS", "peak_dbfs": "peak / dBFS"}
   axes = figure.subplots(1, 2, sharey=True)
   for axis, (key, label) in zip(axes, labels.items(), strict=True):
-    for i, (split, facts) in enumerate(description.items()):
-      share = 100 * np.array(facts[key]["histogram"]) / facts["excerpts"]
+    for split, facts in description.items():
+      percent = 100 * np.array(facts[key]["histogram"]) / facts["excerpts"]
       hours = f"{split}, {facts['hours']:.2g} h"
-      axis.stairs(share, EDGES_DB, color=COLOURS[i], label=hours)
+      axis.stairs(percent, EDGES_DB, label=hours)
     axis.set_xlabel(label)
     axis.grid(alpha=0.3)
   axes[0].set_ylabel("excerpts / %")

@@ -1,4 +1,4 @@
-"""Preparing a data set: written aside, and put in its place once complete."""
+"""Prepares a data set: written aside, and put in its place once complete."""
 
 import contextlib
 import shutil
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import stored
 
 if TYPE_CHECKING:
   from distortion_removal.datasets.sources.builder import CleanAudioBuilder
@@ -22,17 +21,15 @@ def prepare(
 ) -> "CleanAudioBuilder":
   """Stores a data set; one that lies there already is taken as it is.
 
-  The statistics that some networks scale their input by are stored along.
-
   The data set is written to a folder of another name and renamed once it is
   complete; a failure removes that folder. The recordings that were read by then
   stay in a folder `parts` beside it, and the next preparation goes on there.
 
   Args:
-    builder: from `datasets.open_builder`.
+    builder: from `opening.open_builder`.
     overwrite: replace what lies there, once the new one is complete.
-    jobs: processes that read recordings; 0 for as many as are worth it. What is
-      stored does not depend on it.
+    jobs: processes that read recordings; 0 chooses from the size of the data.
+      What is stored does not depend on it.
     beam_options: Apache Beam's, `--runner=DirectRunner` and the like; with any,
       Beam's workers read the recordings.
 
@@ -45,9 +42,12 @@ def prepare(
     OSError: the disk is full, or the folder cannot be written.
   """
   folder = Path(builder.data_dir)
-  if stored.is_prepared(builder) and not overwrite:
+  if builder.is_stored and not overwrite:
     _check_same_source(builder)
     return builder
+  # Here, for TFDS takes seconds to import.
+  from distortion_removal.datasets.preparation import write
+
   with _set_aside(folder):
     builder = _reopen(builder)
     builder.jobs = jobs
@@ -55,30 +55,21 @@ def prepare(
       builder.download_and_prepare(**_beam(beam_options))
     except OSError:
       # Another process of the same run may have been faster.
-      if not stored.is_prepared(builder):
+      if not builder.is_stored:
         raise
-  shutil.rmtree(folder.with_name(stored.PARTS), ignore_errors=True)
-  builder = _reopen(builder)
-  from distortion_removal.datasets import (
-    spectrum_statistics,  # needs JAX: seconds
-  )
-
-  rate = builder.builder_config.sample_rate
-  spectrum_statistics.spectrum_statistics(
-    builder, **spectrum_statistics.usual_transform(rate)
-  )
-  return builder
+  shutil.rmtree(folder.with_name(write.PARTS_FOLDER), ignore_errors=True)
+  return _reopen(builder)
 
 
 def _beam(options: Sequence[str]) -> dict:
-  """What tells TFDS to use Beam, which is how other builders are told, too."""
+  """Makes the arguments by which TFDS tells any builder to use Beam."""
   if not options:
     return {}
   import tensorflow_datasets as tfds
 
-  from distortion_removal.datasets.preparation import beam_pipeline
+  from distortion_removal.datasets.preparation import recordings
 
-  parsed = beam_pipeline.parse_options(options)
+  parsed = recordings.parse_beam_options(options)
   return {"download_config": tfds.download.DownloadConfig(beam_options=parsed)}
 
 
@@ -100,7 +91,7 @@ def _set_aside(folder: Path) -> Iterator[None]:
 
 
 def _reopen(builder: "CleanAudioBuilder") -> "CleanAudioBuilder":
-  """A builder that knows what lies there now; they look only when made."""
+  """Opens a builder anew: they look only then at what is stored."""
   return type(builder)(
     config=builder.builder_config, data_dir=builder.data_dir_root
   )
@@ -108,7 +99,8 @@ def _reopen(builder: "CleanAudioBuilder") -> "CleanAudioBuilder":
 
 def _check_same_source(builder: "CleanAudioBuilder") -> None:
   stored, source = builder.info.metadata.get("source", {}), builder.source()
-  # A set prepared by an older version says less of its source.
+  # A source may be known in less detail: SignalTrain's content only where a
+  # folder of it was given.
   changed = [k for k in source if k in stored and stored[k] != source[k]]
   if changed:
     raise UserError(

@@ -1,47 +1,46 @@
-"""From parts to a data set: stored, sorted into splits, written, described.
+"""Writes a data set: recordings stored, sorted into splits, and described.
 
-The parts of `parts.py` are stored by as many processes as there are, or by
-Apache Beam; then they are sorted into splits, what leaks is left out, and the
-records are copied, in order, into array_record files. So the files' bytes do
-not depend on who stored the parts. They stay in the folder `parts` beside the
-data set until it is complete: what a preparation that was interrupted has
-stored, the next one takes. Meanwhile the disk holds the audio twice.
+`recordings.py` stores them, by as many processes as there are, or by Apache
+Beam; then they are sorted into splits, what leaks is left out, and the records
+are copied, in order, into array_record files. So the files' bytes do not
+depend on who stored the recordings. What is stored stays in the folder `parts`
+beside the data set until it is complete: the next preparation takes it from
+one that was interrupted. Meanwhile the disk holds the audio twice.
 """
 
-import collections
+import contextlib
 import dataclasses
+import errno
+import itertools
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordWriter
 from tqdm import tqdm
 
 from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.progress import Progress
-from distortion_removal.datasets.preparation import (
-  beam_pipeline,
-  description,
-  leaks,
-)
-from distortion_removal.datasets.preparation.parts import (
-  Content,
-  Encoder,
-  Excerpt,
-  Part,
-  load,
-  records,
+from distortion_removal.common.log import Progress
+from distortion_removal.datasets import splits
+from distortion_removal.datasets.preparation import description
+from distortion_removal.datasets.preparation.recordings import (
+  Recording,
+  Store,
+  StoredExcerpt,
+  StoredRecording,
   store_all,
+  store_with_beam,
 )
-from distortion_removal.datasets.preparation.shards import write_shards
-from distortion_removal.datasets.stored import PARTS
 
 if TYPE_CHECKING:
   from distortion_removal.datasets.sources.builder import CleanAudioBuilder
 
+PARTS_FOLDER = "parts"
 _SHARD_BYTES = 256 << 20
 
 
@@ -51,128 +50,205 @@ def write(
   """Writes all files of a data set into `builder.data_dir`.
 
   Args:
-    builder: delivers parts, see `builder.CleanAudioBuilder`.
+    builder: delivers recordings, see `builder.CleanAudioBuilder`.
     download_config: with `beam_options` or `beam_runner`, Beam is used.
 
   Returns:
-    What TFDS keeps of each split that is not empty.
+    TFDS's facts of each split that is not empty.
 
   Raises:
     UserError: there is nothing to train on, or a mistake in the splits.
-    OSError: the disk is full, or the folder cannot be written.
   """
   builder.info.metadata["source"] = builder.source()  # as it is read from here
-  parts = builder.parts()
-  builder.assign([part.name for part in parts])  # mistakes show early
-  folder = Path(builder.data_dir).parent / PARTS
-  folder.mkdir(exist_ok=True)
-  _store(builder, parts, folder, download_config)
-  contents = {part.name: load(part, folder) for part in parts}
-  names = builder.assign(_usable(builder.report, contents))
-  kept, doubles = leaks.without_leaks(
-    {split: _excerpts(builder, names[split], contents) for split in names}
+  recordings = builder.recordings()
+  _assign(recordings)  # mistakes show early
+  store = _store(builder, recordings, download_config)
+  stored = {each.name: store.load(each) for each in recordings}
+  skipped = _skipped(stored)
+  usable = [each for each in recordings if each.name not in skipped]
+  if not usable:
+    raise UserError(f"{builder.name}: none of {len(stored)} files is usable")
+  members = {
+    split: [stored[each.name] for each in found]
+    for split, found in _assign(usable).items()
+  }
+  kept, doubles = without_leaks(
+    {
+      split: [excerpt for each in found for excerpt in each.excerpts]
+      for split, found in members.items()
+    }
   )
   if not kept.get("train"):
     why = f": {len(doubles)} are held out, too" if doubles else ""
     raise UserError(f"{builder.name}: not a single excerpt to train on{why}")
   infos = [
-    _write_split(builder, split, records(kept[split], folder))
-    for split in kept
-    if kept[split]
+    _write_split(builder, split, excerpts, store)
+    for split, excerpts in kept.items()
+    if excerpts
   ]
   left_out = {
-    split: _left_out(contents[name] for name in names[split]) for split in names
+    split: {
+      reason: sum(each.left_out[reason] for each in found)
+      for reason in ("silent", "short")
+    }
+    for split, found in members.items()
   }
-  _report(builder, kept, left_out, doubles)
+  _write_facts(builder, kept, skipped, left_out, doubles)
   return infos
+
+
+def _assign(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
+  """Sorts recordings into splits, in each as they come."""
+  pins = splits.Pins(
+    groups={each.name: each.group for each in recordings},
+    sides={each.group: each.split for each in recordings if each.split},
+  )
+  sides = splits.assign(pins.groups, pins)
+  split_of = {name: split for split, names in sides.items() for name in names}
+  members = {split: [] for split in sides}
+  for each in recordings:
+    members[split_of[each.name]].append(each)
+  return members
+
+
+def without_leaks(
+  members: Mapping[str, Sequence[StoredExcerpt]],
+) -> tuple[dict[str, list[StoredExcerpt]], list[dict[str, str]]]:
+  """Leaves out of training what validation or test hold, too.
+
+  The same sound under two names is left out of `train` where `valid` or `test`
+  has it, and out of `valid` where `test` has it. Only equal samples are
+  noticed: not a copy that is shifted or was compressed with loss.
+
+  Returns:
+    The excerpts that stay, by split, and for each that does not its `excerpt`
+    and `split`, and those of its double (`same_as`, `in`).
+
+  Raises:
+    UserError: a name or a group is on two sides.
+  """
+  for kind in ("id", "group"):
+    _check_disjoint(members, kind)
+  doubles, kept, leaks = {}, {}, []
+  for split in sorted(members, key=splits.SPLITS.index, reverse=True):
+    leaks += [
+      {"excerpt": e.id, "split": split} | doubles[e.digest]
+      for e in members[split]
+      if e.digest in doubles
+    ]
+    kept[split] = [e for e in members[split] if e.digest not in doubles]
+    # Only now: within a split a double does no harm.
+    for e in kept[split]:
+      doubles.setdefault(e.digest, {"same_as": e.id, "in": split})
+  return {split: kept[split] for split in members}, leaks
+
+
+def _check_disjoint(
+  members: Mapping[str, Sequence[StoredExcerpt]], kind: str
+) -> None:
+  sides = {}
+  for split, excerpts in members.items():
+    for value in {getattr(excerpt, kind) for excerpt in excerpts}:
+      if sides.setdefault(value, split) != split:
+        raise UserError(
+          f"{kind} {value!r} is in {sides[value]} and in {split}: what is "
+          "tested on would be trained on; keep it on one side"
+        )
 
 
 def _store(
   builder: "CleanAudioBuilder",
-  work: Sequence[Part],
-  folder: Path,
+  recordings: Sequence[Recording],
   download_config: tfds.download.DownloadConfig,
-) -> None:
-  """Stores the parts that are not there yet."""
-  rate = builder.builder_config.sample_rate
-  place = {"folder": folder, "encoder": Encoder(builder.info.features, rate)}
+) -> Store:
+  """Stores the recordings that are not stored yet."""
+  folder = Path(builder.data_dir).parent / PARTS_FOLDER
+  folder.mkdir(exist_ok=True)
+  sample_rate = builder.builder_config.sample_rate
+  store = Store(folder, builder.info.features, sample_rate)
   beam = {
     "runner": download_config.beam_runner,
     "options": download_config.beam_options,
   }
   if any(beam.values()):
-    beam_pipeline.store_all(work, **place, **beam)
-    return
-  size = sum(part.size for part in work)
-  long = builder.BYTES_PER_PROCESS
-  jobs = builder.jobs or min(cores.available(), 1 + size // long)
+    store_with_beam(recordings, store, **beam)
+    return store
+  size = sum(each.size for each in recordings)
+  enough = builder.BYTES_PER_PROCESS
+  jobs = builder.jobs or min(cores.available(), 1 + size // enough)
   with Progress(
-    max(1, size), "prepared %.0f %%", unit="B", is_shown=size > long
+    max(1, size), "prepared %.0f %%", unit="B", is_shown=size > enough
   ) as progress:
-    for done in store_all(work, jobs, **place):
+    for done in store_all(recordings, store, jobs):
       progress.advance(done)
+  return store
 
 
-def _usable(report: dict, contents: Mapping[str, Content]) -> list[str]:
-  """The parts that hold anything; the others are told, with the reason."""
-  skipped = {n: c.reason for n, c in contents.items() if c.reason is not None}
+def _skipped(stored: Mapping[str, StoredRecording]) -> dict[str, str]:
+  """Prints the recordings that cannot be used; returns reasons by name."""
+  skipped = {n: s.reason for n, s in stored.items() if s.reason is not None}
   for name, reason in skipped.items():
-    report.setdefault("skipped", []).append({"file": name, "reason": reason})
     tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
-  return [name for name in contents if name not in skipped]
-
-
-def _excerpts(
-  builder: "CleanAudioBuilder",
-  names: Sequence[str],
-  contents: Mapping[str, Content],
-) -> list[Excerpt]:
-  return [
-    dataclasses.replace(excerpt, group=builder.group(excerpt.id))
-    for name in names
-    for excerpt in contents[name].excerpts
-  ]
+  return skipped
 
 
 def _write_split(
-  builder: "CleanAudioBuilder", split: str, stored: Iterable[bytes]
+  builder: "CleanAudioBuilder",
+  split: str,
+  excerpts: Sequence[StoredExcerpt],
+  store: Store,
 ) -> tfds.core.SplitInfo:
+  """Writes excerpts, in order, to as many array_record files as they need."""
   config = builder.builder_config
   excerpt_bytes = 2 * config.excerpt_frames * config.channels
+  per_shard = max(1, _SHARD_BYTES // excerpt_bytes)
+  count = -(-len(excerpts) // per_shard)
   template = tfds.core.ShardedFileTemplate(
     data_dir=builder.data_path,
     dataset_name=builder.name,
     split=split,
     filetype_suffix="array_record",
   )
-  lengths, size = write_shards(
-    stored, template, max(1, _SHARD_BYTES // excerpt_bytes)
-  )
+  records = store.records(excerpts)
+  lengths = [0] * count
+  for shard in range(count):
+    path = template.sharded_filepath(shard_index=shard, num_shards=count)
+    with _open_shard(path) as writer:
+      for record in itertools.islice(records, per_shard):
+        writer.write(record)
+        lengths[shard] += 1
   return tfds.core.SplitInfo(
     name=split,
     shard_lengths=lengths,
-    num_bytes=size,
+    num_bytes=sum(excerpt.size for excerpt in excerpts),
     filename_template=template,
   )
 
 
-def _left_out(contents: Iterable[Content]) -> collections.Counter:
-  """How many excerpts of some parts were left out, by reason."""
-  return sum(
-    (collections.Counter(content.left_out) for content in contents),
-    collections.Counter(),
-  )
+@contextlib.contextmanager
+def _open_shard(path: os.PathLike) -> Iterator[ArrayRecordWriter]:
+  """Opens an array_record for writing; its disk errors become `OSError`s."""
+  try:
+    with contextlib.closing(
+      ArrayRecordWriter(os.fspath(path), "group_size:1")
+    ) as writer:
+      yield writer
+  except RuntimeError as error:
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+      if os.strerror(code) in str(error):
+        raise OSError(code, os.strerror(code), str(path)) from error
+    raise
 
 
-def _report(
+def _write_facts(
   builder: "CleanAudioBuilder",
-  kept: Mapping[str, Sequence[Excerpt]],
+  kept: Mapping[str, Sequence[StoredExcerpt]],
+  skipped: Mapping[str, str],
   left_out: Mapping[str, Mapping[str, int]],
   doubles: list[dict[str, str]],
 ) -> None:
-  """Stores what was met, what the set is like, and what it was made of."""
+  """Writes a report, the set's description, and digests of its excerpts."""
   rate = builder.builder_config.sample_rate
-  total = sum(left_out.values(), collections.Counter())
   counts = {
     split: {
       "excerpts": len(excerpts),
@@ -180,26 +256,26 @@ def _report(
     }
     for split, excerpts in kept.items()
   }
-  builder.report = {
-    "skipped": [],
-    "silent_excerpts": total["silent"],
-    "short_remainders": total["short"],
+  builder.info.metadata.update(
+    task=dataclasses.asdict(builder.builder_config.task), splits=counts
+  )
+  report = {
+    "skipped": [{"file": n, "reason": why} for n, why in skipped.items()],
+    "silent_excerpts": sum(each["silent"] for each in left_out.values()),
+    "short_remainders": sum(each["short"] for each in left_out.values()),
     "leaks": doubles,
     "splits": counts,
-  } | builder.report
-  builder.info.metadata.update(
-    task=dataclasses.asdict(builder.builder_config.task),
-    splits=counts,
-  )
+  }
   described = {
     split: description.describe(excerpts, rate, left_out[split]["silent"])
     for split, excerpts in kept.items()
     if excerpts
   }
+  digests = {split: [e.digest for e in each] for split, each in kept.items()}
   for name, content in (
-    ("report.json", builder.report),
-    (description.FILE, described),
-    (leaks.FILE, leaks.digests(kept)),
+    (description.REPORT_FILE, report),
+    (description.DESCRIPTION_FILE, described),
+    (description.DIGESTS_FILE, digests),
   ):
     text = json.dumps(content, indent=2) + "\n"
     (Path(builder.data_dir) / name).write_text(text)

@@ -1,4 +1,4 @@
-"""Some files out of a large .tgz, in one pass, wholly or not at all."""
+"""Unpacks chosen files from a large .tgz in one pass."""
 
 import gzip
 import shutil
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.progress import Progress
+from distortion_removal.common.log import Progress
 
 _BLOCK_BYTES = 1 << 20
 
@@ -18,74 +18,66 @@ def unpack(
   folder: Path,
   place: Callable[[PurePosixPath], PurePosixPath | None],
 ) -> None:
-  """Unpacks some members of a gzipped tar into a new folder.
+  """Unpacks chosen members of a gzipped tar into a new folder.
 
-  They go into a folder beside, which is renamed once the archive was read to
-  its end and its checksum (CRC-32, RFC 1952) was right; a failure removes it.
+  The folder appears once the archive was read to its end and gzip's checksum
+  was right.
 
   Args:
     archive: the .tgz.
     folder: where they go; it must not exist.
-    place: from a member's name to where it goes below `folder`, or None for
-      one that is left in the archive.
+    place: maps a member's name to its path below `folder`, or to None to leave
+      it out.
 
   Raises:
-    UserError: the archive is truncated, altered or unsafe, holds nothing that
-      is wanted, or is no archive at all.
-    OSError: the disk is full, or the folder cannot be written.
+    UserError: the archive is truncated, altered, unsafe or none, or holds
+      nothing that is wanted.
   """
+  # A fixed name, unlike that of `files.replacing`: a killed process leaves
+  # gigabytes, which the next one removes.
   partial = folder.with_name(f"{folder.name}.partial")
-  # Left behind by a process that was killed.
   shutil.rmtree(partial, ignore_errors=True)
   partial.mkdir(parents=True)
   try:
-    try:
-      count = _take(archive, partial, place)
-    except EOFError:
-      raise UserError(
-        f"{archive}: truncated; delete it and get it again"
-      ) from None
-    except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
-      raise UserError(
-        f"{archive}: altered, or no .tgz ({error}); delete it and get it again"
-      ) from None
-    if not count:
+    if not _extract(archive, partial, place):
       raise UserError(f"{archive}: holds none of the files looked for")
     partial.rename(folder)
+  except EOFError:
+    raise UserError(
+      f"{archive}: truncated; delete it and get it again"
+    ) from None
+  except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+    raise UserError(
+      f"{archive}: altered, or no .tgz ({error}); delete it and get it again"
+    ) from None
   finally:
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def _take(archive, folder, place) -> int:
-  """Reads the archive to its end and counts the members that were written."""
+def _extract(
+  archive: Path,
+  folder: Path,
+  place: Callable[[PurePosixPath], PurePosixPath | None],
+) -> int:
+  """Reads the archive to its end, and counts the members it extracts."""
   count = done = 0
+  size = archive.stat().st_size
   with (
     archive.open("rb") as file,
     gzip.GzipFile(fileobj=file) as stream,
     tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK_BYTES) as tar,
-    Progress(
-      archive.stat().st_size, "unpacked %.0f %%", unit="B", is_shown=True
-    ) as progress,
+    Progress(size, "unpacked %.0f %%", unit="B", is_shown=True) as shown,
   ):
     for member in tar:
-      name = PurePosixPath(member.name)
-      if name.is_absolute() or ".." in name.parts:
-        raise UserError(f"{archive}: altered: {member.name!r} leads outside")
-      target = place(name)
-      if target is not None and not member.isdir():
-        _write(archive, tar, member, folder / target)
+      # Refuses devices, and links and paths that lead outside.
+      safe = tarfile.data_filter(member, str(folder))
+      target = place(PurePosixPath(safe.name))
+      if target is not None and not safe.isdir():
+        tar.extract(safe.replace(name=str(target)), folder, filter="data")
         count += 1
-      progress.advance(file.tell() - done)
+      shown.advance(file.tell() - done)
       done = file.tell()
     # tarfile stops before the end, where the checksum is.
     while stream.read(_BLOCK_BYTES):
       pass
   return count
-
-
-def _write(archive, tar, member, path) -> None:
-  if not member.isfile():
-    raise UserError(f"{archive}: altered: {member.name!r} is no plain file")
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with tar.extractfile(member) as source, path.open("wb") as target:
-    shutil.copyfileobj(source, target, _BLOCK_BYTES)

@@ -15,17 +15,22 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from distortion_removal.audio import files as audio_io
-from distortion_removal.audio import resampling
+from distortion_removal.audio import files
+from distortion_removal.audio.resampling import resample_blocks
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import splits
-from distortion_removal.datasets.preparation.parts import Part
-from distortion_removal.datasets.sources import builder
+from distortion_removal.datasets.features import to_example
+from distortion_removal.datasets.preparation.recordings import Recording
+from distortion_removal.datasets.sources.builder import (
+  CleanAudioBuilder,
+  TaskConfig,
+  task_configs,
+)
 
 SILENCE_DBFS = -60.0  # RMS, on the recording's own scale
 MIN_SECONDS = 1.0
@@ -33,8 +38,8 @@ _PIECE_BYTES = 64 << 10
 
 
 @dataclasses.dataclass(eq=False)
-class AudioFolderConfig(builder.TaskConfig):
-  """Which recordings to prepare; not needed to read them afterwards.
+class AudioFolderConfig(TaskConfig):
+  """Recordings to prepare; not needed to read them afterwards.
 
   Attributes:
     path: the folder, searched recursively.
@@ -45,21 +50,18 @@ class AudioFolderConfig(builder.TaskConfig):
   include: str = "*"
 
 
-class AudioFolder(builder.CleanAudioBuilder):
+class AudioFolder(CleanAudioBuilder):
   """Excerpts of the recordings in a folder, without the silent ones."""
 
   CONFIG = AudioFolderConfig
   NEEDS_RECORDINGS = True
   NEEDS_PATH = True
-  BUILDER_CONFIGS = builder.task_configs(AudioFolderConfig)
+  BUILDER_CONFIGS = task_configs(AudioFolderConfig)
   builder_config: AudioFolderConfig
 
+  @functools.cached_property
   def root(self) -> Path:
-    """The folder of recordings.
-
-    Raises:
-      UserError: there is none.
-    """
+    """The folder of recordings; an error where there is none."""
     path = self.builder_config.path
     root = Path(path).expanduser().absolute()
     if not path or not root.is_dir():
@@ -67,72 +69,70 @@ class AudioFolder(builder.CleanAudioBuilder):
     return root
 
   def recording_group(self, name: str) -> str:
-    """The group of a recording that `splits.csv` gives none: itself."""
+    """Returns the group of a recording that `splits.csv` gives none."""
     return name
 
   def source(self) -> dict:
-    """The folder, the pattern, and digests of what lies there.
+    """Returns the folder, the pattern, and digests of what lies there.
 
     `files` is one of the files' names and sizes, `content` of what
     `content_digest` looks at, `splits` of `splits.csv`.
     """
-    root = self.root()
-    files, content = hashlib.sha256(), hashlib.sha256()
+    root = self.root
+    sizes, content = hashlib.sha256(), hashlib.sha256()
     for name in self._names:
       size = (root / name).stat().st_size
-      files.update(os.fsencode(f"{name}\0{size}\n"))
+      sizes.update(os.fsencode(f"{name}\0{size}\n"))
       content.update(content_digest(root / name))
-    pins = root / splits.CSV
+    pins = root / splits.SPLITS_CSV
     return {
       "path": str(root),
       "include": self.builder_config.include,
-      "files": files.hexdigest(),
+      "files": sizes.hexdigest(),
       "content": content.hexdigest(),
       "splits": hashlib.sha256(pins.read_bytes()).hexdigest()
       if pins.is_file()
       else None,
     }
 
-  def parts(self) -> list[Part]:
-    """One for each file, good or bad."""
-    root = self.root()
-    return [self._part(root, name) for name in self._names]
+  def recordings(self) -> list[Recording]:
+    """Lists all files, good or bad."""
+    if not self._names:
+      include = self.builder_config.include
+      raise UserError(f"{self.root}: no file matches {include!r}")
+    return [
+      self.recording(name, _read_examples, [self.root / name])
+      for name in self._names
+    ]
 
-  def _part(self, root: Path, name: str) -> Part:
-    path = root / name
-    return Part(
+  def recording(
+    self, name: str, read: Callable, paths: Sequence[Path], *words: str
+  ) -> Recording:
+    """Makes a recording of files, which `words` tell from others of them."""
+    group = self.pins.groups[name]
+    versions = [file_version(path) for path in paths]
+    return Recording(
       name,
-      functools.partial(read, path, name, self.builder_config),
-      version=f"{self.VERSION} {file_version(path)}",
-      size=path.stat().st_size,
+      group,
+      functools.partial(read, *paths, name, self.builder_config),
+      version=" ".join([str(self.VERSION), *words, *versions]),
+      size=sum(path.stat().st_size for path in paths),
+      split=self.pins.sides.get(group),
     )
 
   @functools.cached_property
   def _names(self) -> list[str]:
-    return list_files(self.root(), self.builder_config.include)
+    return list_files(self.root, self.builder_config.include)
 
   @functools.cached_property
-  def _pins(self) -> splits.Pins:
-    path = self.root() / splits.CSV
+  def pins(self) -> splits.Pins:
+    """Groups, and splits of some of them, see `splits.py`."""
+    path = self.root / splits.SPLITS_CSV
     return splits.read_pins(path, self._names, self.recording_group)
-
-  def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
-    """Sorts usable files into splits, see `splits.assign`."""
-    if not names:
-      config = self.builder_config
-      raise UserError(
-        f"{self.root()}: none of {len(self._pins.groups)} files matching "
-        f"{config.include!r} is usable audio"
-      )
-    return splits.assign(names, self._pins)
-
-  def group(self, identity: str) -> str:
-    """The group of an excerpt's recording."""
-    return self._pins.groups[identity.rpartition("#")[0]]
 
 
 def list_files(root: Path, include: str) -> list[str]:
-  """The files below `root` that match `include`, as sorted relative paths.
+  """Lists the files below `root` that match `include`, as relative paths.
 
   Hidden files and folders are passed over, and so is `splits.csv`.
   """
@@ -145,24 +145,22 @@ def list_files(root: Path, include: str) -> list[str]:
     str(name)
     for name in names
     if name.match(include)
-    and str(name) != splits.CSV
+    and str(name) != splits.SPLITS_CSV
     and not any(part.startswith(".") for part in name.parts)
   )
 
 
 def file_version(path: Path) -> str:
-  """What changes with a file: its size, its time, and what it holds.
-
-  Parts of several folders may lie together, and times have whole seconds on
-  some disks.
-  """
+  """Returns what changes with a file: its size, its time, and its content."""
+  # Recordings of several folders may be stored together, and times have whole
+  # seconds on some disks.
   status = path.stat()
   content = content_digest(path).hex()
   return f"{status.st_size} {status.st_mtime_ns} {content}"
 
 
 def content_digest(path: Path) -> bytes:
-  """A digest of the first, the middle and the last 64 KiB of a file.
+  """Digests the first, the middle and the last 64 KiB of a file.
 
   It tells another take of the same length, or another header, without reading
   all of a long recording. When the file was written is left out: a copy is the
@@ -177,57 +175,49 @@ def content_digest(path: Path) -> bytes:
   return digest.digest()
 
 
-def read(
-  path: Path, name: str, config: builder.TaskConfig
+def _read_examples(
+  path: Path, name: str, config: TaskConfig
 ) -> Iterator[dict | str]:
-  """The examples of a recording, called `name#000`, `name#001` and so on.
-
-  Yields:
-    An example, or the `fate` of an excerpt that is left out.
-
-  Raises:
-    AudioFileError: it is not audio, damaged, too short, or silent throughout.
-  """
-  if path.suffix.lower() not in audio_io.FORMATS:
-    raise audio_io.AudioFileError(
-      path, f"not an audio format read here ({path.suffix or 'no suffix'})"
-    )
+  """Yields the examples of a recording, or why an excerpt is left out."""
+  check_suffix(path)
   fates = set()
-  for index, audio in enumerate(cut(path, config)):
+  for index, audio in enumerate(_cut(path, config)):
     end = fate(audio, config.sample_rate)
     fates.add(end)
-    if end == "kept":
-      yield builder.to_example(f"{name}#{index:03d}", audio)
-    else:
-      yield end
+    yield to_example(f"{name}#{index:03d}", audio) if end == "kept" else end
   if "kept" not in fates:
     silent = f"silent: nowhere above {SILENCE_DBFS:g} dBFS RMS"
     short = f"shorter than {MIN_SECONDS:g} s"
-    raise audio_io.AudioFileError(path, silent if "silent" in fates else short)
+    raise files.AudioFileError(path, silent if "silent" in fates else short)
+
+
+def check_suffix(path: Path) -> None:
+  """Raises an error where a file's suffix is not that of audio."""
+  if path.suffix.lower() not in files.FORMATS:
+    raise files.AudioFileError(
+      path, f"not an audio format read here ({path.suffix or 'no suffix'})"
+    )
 
 
 def fate(audio: np.ndarray, sample_rate: int) -> str:
-  """What becomes of an excerpt `[time, channels]`: kept, silent or short."""
+  """Decides whether an excerpt `[time, channels]` is kept, silent or short."""
   if len(audio) < MIN_SECONDS * sample_rate:
     return "short"
   power = np.mean(np.square(audio, dtype=np.float64))
   return "kept" if power >= 10 ** (SILENCE_DBFS / 10) else "silent"
 
 
-def cut(path: Path, config: builder.TaskConfig) -> Iterator[np.ndarray]:
+def _cut(path: Path, config: TaskConfig) -> Iterator[np.ndarray]:
   """Cuts a recording into consecutive excerpts of the wanted form.
 
   Yields:
     `[time, channels]` float32 on the recording's own scale; the last one may
     be shorter than the others.
-
-  Raises:
-    AudioFileError: it is not audio, or damaged.
   """
-  with audio_io.open_reader(path) as reader:
+  with files.open_reader(path) as reader:
     blocks = (remix(block, config.channels) for block in reader.blocks())
     pending = np.zeros((0, config.channels), np.float32)
-    for piece in resampling.resample_blocks(
+    for piece in resample_blocks(
       blocks, reader.sample_rate, config.sample_rate
     ):
       pending = np.concatenate([pending, piece])

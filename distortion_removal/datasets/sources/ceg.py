@@ -14,29 +14,31 @@ excerpt is visited, which is those five and more; the evaluation is at the
 paper's 20, 25, …, 50 dB (`tasks.py`).
 """
 
+import functools
 from pathlib import Path
 from typing import ClassVar
 
-from distortion_removal.datasets import splits
 from distortion_removal.datasets.sources import audio_folder
-from distortion_removal.effects import tasks
+from distortion_removal.datasets.splits import top_folder
+from distortion_removal.effects.tasks import TASKS
 
 
 class Ceg(audio_folder.AudioFolder):
   """Excerpts of clean electric guitar, split by groups of recordings."""
 
   BUILDER_CONFIGS: ClassVar = [
-    audio_folder.AudioFolderConfig(task=tasks.get(name))
+    audio_folder.AudioFolderConfig(task=TASKS[name])
     for name in ("overdrive", "hard_clip")
   ]
 
+  @functools.cached_property
   def root(self) -> Path:
-    """The folder of recordings: the given one, or TFDS's for manual data."""
+    """The given folder, or TFDS's for manual data."""
     manual = Path(self.data_dir_root) / "downloads" / "manual" / self.name
     if not self.builder_config.path and manual.is_dir():
       return manual.absolute()
-    return super().root()
+    return super().root
 
   def recording_group(self, name: str) -> str:
-    """The first folder of a recording's path."""
-    return splits.top_folder(name)
+    """Returns the first folder of a recording's path."""
+    return top_folder(name)

@@ -1,4 +1,4 @@
-"""Which recording is the output of which.
+"""Finds which recording is the output of which.
 
 By their names: that of an input has the word `input` where that of its output
 has any other text, and is the same otherwise, but for the suffix. So
@@ -19,19 +19,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import csv_table
+from distortion_removal.datasets.splits import read_csv
 
-CSV = "pairs.csv"
-ALONE = "no partner: names must differ in the word 'input' alone, or use " + CSV
+PAIRS_CSV = "pairs.csv"
+ALONE = (
+  f"no partner: names must differ in the word 'input' alone, or use {PAIRS_CSV}"
+)
 NO_PAIR = (
   "no two names pair; they must differ in the word 'input' alone, as "
-  f"riff_input.wav and riff_amp.wav do, or stand in {CSV}"
+  f"riff_input.wav and riff_amp.wav do, or stand in {PAIRS_CSV}"
 )
 _INPUT = re.compile(r"(?<![^\W_])input(?![^\W_])", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
-class Pairs:
+class PairNames:
   """Outputs with their inputs and groups, and files that have no partner."""
 
   inputs: Mapping[str, str]
@@ -39,67 +41,48 @@ class Pairs:
   alone: Sequence[str] = ()
 
 
-def find_pairs(names: Sequence[str]) -> Pairs:
+def find_pairs(names: Sequence[str]) -> PairNames:
   """Pairs files by their names, see the module's text.
 
   Args:
     names: relative paths. An output that fits several inputs belongs to the
       one whose name has the most in common with it.
   """
-  around = {name: _around_input(name) for name in names}
-  inputs = {name: ends for name, ends in around.items() if ends}
+  outputs = {}  # of each input, the pattern of their names
+  for name in names:
+    if words := list(_INPUT.finditer(_stem(name))):
+      before = re.escape(_stem(name)[: words[-1].start()])
+      after = re.escape(_stem(name)[words[-1].end() :])
+      outputs[name] = re.compile(f"{before}[^/]+{after}")
   pairs, alone = {}, []
   for name in names:
-    if name in inputs:
+    if name in outputs:
       continue
     fits = [
-      (len(before) + len(after), each)
-      for each, (before, after) in inputs.items()
-      if _fits(_stem(name), before, after)
+      each
+      for each, pattern in outputs.items()
+      if pattern.fullmatch(_stem(name))
     ]
     if fits:
-      pairs[name] = max(fits)[1]
+      pairs[name] = max(fits, key=lambda each: (len(_stem(each)), each))
     else:
       alone.append(name)
-  alone += inputs.keys() - set(pairs.values())
-  return Pairs(pairs, pairs, sorted(alone))
+  alone += outputs.keys() - set(pairs.values())
+  return PairNames(pairs, pairs, sorted(alone))
 
 
 def _stem(name: str) -> str:
-  """A path without its suffix."""
+  """Returns a path without its suffix."""
   return str(Path(name).with_suffix(""))
 
 
-def _around_input(name: str) -> tuple[str, str] | None:
-  """What comes before and after the last word `input`, if there is one."""
-  stem = _stem(name)
-  found = list(_INPUT.finditer(stem))
-  return (stem[: found[-1].start()], stem[found[-1].end() :]) if found else None
-
-
-def _fits(stem: str, before: str, after: str) -> bool:
-  """Whether there is some text in between, of one folder or file name."""
-  between = stem[len(before) : len(stem) - len(after)]
-  return (
-    bool(between)
-    and "/" not in between
-    and stem.startswith(before)
-    and stem.endswith(after)
-  )
-
-
-def read_csv(path: Path) -> Pairs:
-  """Reads a `pairs.csv`.
-
-  Raises:
-    UserError: it is not understood, names a file that is not there, an output
-      twice, or an input as its own output.
-  """
-  table = csv_table.read(path)
-  if not {"input", "output"} <= table.columns:
+def read_pairs(path: Path) -> PairNames:
+  """Reads a `pairs.csv`, and checks that its files are there."""
+  columns, rows = read_csv(path)
+  if not {"input", "output"} <= columns:
     raise UserError(f"{path}: the first line must be input,output[,group]")
   inputs, groups = {}, {}
-  for where, row in table.rows:
+  for where, row in rows:
     # One file, however its path is written.
     name, output = (
       row[key] and posixpath.normpath(row[key]) for key in ("input", "output")
@@ -123,11 +106,11 @@ def read_csv(path: Path) -> Pairs:
         f"{path}: {output} is made of {name}, but in another group; put both "
         "into one"
       )
-  return Pairs(inputs, groups)
+  return PairNames(inputs, groups)
 
 
 def _source(inputs: Mapping[str, str], output: str, path: Path) -> str:
-  """What an output was made of in the end, through any number of devices."""
+  """Follows an output to its first input, through any number of devices."""
   name = inputs[output]
   while name in inputs:
     name = inputs[name]

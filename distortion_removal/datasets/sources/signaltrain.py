@@ -18,7 +18,12 @@ from pathlib import Path, PurePosixPath
 
 from distortion_removal.common import download
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets.sources import archive, audio_folder, builder
+from distortion_removal.datasets.sources import archive
+from distortion_removal.datasets.sources.audio_folder import (
+  AudioFolder,
+  AudioFolderConfig,
+)
+from distortion_removal.datasets.sources.builder import task_configs
 from distortion_removal.effects.tasks import TASKS, Task
 
 RECORD = "https://zenodo.org/records/3824876"
@@ -31,8 +36,8 @@ _FOLDERS = ("Train", "Val", "Test")
 
 
 @dataclasses.dataclass(eq=False)
-class SignalTrainConfig(audio_folder.AudioFolderConfig):
-  """Where the data set is taken from.
+class SignalTrainConfig(AudioFolderConfig):
+  """The place that the data set is taken from.
 
   Attributes:
     path: the unpacked folder, or the archive; '' downloads it into `downloads`
@@ -53,17 +58,17 @@ class SignalTrainConfig(audio_folder.AudioFolderConfig):
       )
 
 
-class SignalTrain(audio_folder.AudioFolder):
+class SignalTrain(AudioFolder):
   """Excerpts of the clean recordings of the SignalTrain LA2A data set."""
 
   name = "signaltrain"
   NEEDS_PATH = False
   CONFIG = SignalTrainConfig
-  BUILDER_CONFIGS = builder.task_configs(SignalTrainConfig)
+  BUILDER_CONFIGS = task_configs(SignalTrainConfig)
   builder_config: SignalTrainConfig
 
   def source(self) -> dict:
-    """The published record: the same wherever a copy of it lies.
+    """Returns the published record: the same wherever a copy of it lies.
 
     Of a folder that is given also what lies there, for it may be half a copy.
     """
@@ -74,53 +79,32 @@ class SignalTrain(audio_folder.AudioFolder):
     found = super().source()
     return published | {key: found[key] for key in ("files", "content")}
 
+  @functools.cached_property
   def root(self) -> Path:
     """The folder of recordings, downloaded and unpacked if need be."""
-    return self._root
-
-  @functools.cached_property
-  def _root(self) -> Path:
     config = self.builder_config
     downloads = Path(self.data_dir_root).absolute() / "downloads" / self.name
-    return obtain(config.path, downloads, offline=config.offline)
-
-
-def obtain(path: str, downloads: Path, *, offline: bool) -> Path:
-  """Brings the clean recordings onto this disk, if they are not yet.
-
-  Args:
-    path: an unpacked folder, the archive, or a folder of either; '' for
-      `downloads`.
-    downloads: where the archive is downloaded and unpacked to; what was
-      unpacked there before is taken as it is.
-    offline: never use the network.
-
-  Returns:
-    The folder that holds `Train`, `Val` and `Test`.
-
-  Raises:
-    UserError: nothing usable is there and, offline, what to put where; or as
-      `download.download` and `archive.unpack`.
-  """
-  given = Path(path).expanduser().absolute() if path else downloads
-  if unpacked := _find_unpacked(given):
+    path = Path(config.path).expanduser().absolute()
+    given = path if config.path else downloads
+    if unpacked := _find_unpacked(given):
+      return _check_layout(unpacked)
+    packed = given if given.is_file() else given / ARCHIVE
+    if config.path and not packed.is_file():
+      raise UserError(
+        f"{config.path}: neither {ARCHIVE} nor a folder with "
+        f"{', '.join(_FOLDERS)}; get {URL}"
+      )
+    unpacked = downloads / NAME
+    # What was unpacked before is taken as it is.
+    if not unpacked.is_dir():
+      if not packed.is_file():
+        _download(packed, offline=config.offline)
+      archive.unpack(packed, unpacked, _place)
     return _check_layout(unpacked)
-  packed = given / ARCHIVE if given.is_dir() or not path else given
-  if path and not packed.is_file():
-    raise UserError(
-      f"{path}: neither {ARCHIVE} nor a folder with {', '.join(_FOLDERS)}; get "
-      f"{URL}"
-    )
-  unpacked = downloads / NAME
-  if not unpacked.is_dir():
-    if not packed.is_file():
-      _download(packed, offline=offline)
-    archive.unpack(packed, unpacked, _place)
-  return _check_layout(unpacked)
 
 
 def _find_unpacked(given: Path) -> Path | None:
-  """The folder of the splits, if it is the given one or lies in it."""
+  """Finds the folder of the splits: the given one, or one in it."""
   for folder in (given, given / NAME):
     if any((folder / split).is_dir() for split in _FOLDERS):
       return folder
@@ -139,23 +123,23 @@ def _download(packed: Path, *, offline: bool) -> None:
   except UserError as error:
     raise UserError(f"{error}, or {by_hand}") from None
   files = {file.get("key"): file for file in record.get("files", ())}
-  algorithm, _, md5 = files.get(ARCHIVE, {}).get("checksum", "").partition(":")
-  if algorithm != "md5" or not md5:
+  checksum = files.get(ARCHIVE, {}).get("checksum", "")
+  if not checksum.startswith("md5:"):
     raise UserError(f"{RECORD_API}: tells no MD5 of {ARCHIVE}; {by_hand}")
   size = files[ARCHIVE]["size"]
   # What is unpacked, half of what the archive holds, is smaller than it.
-  download.download(URL, packed, md5=md5, size=size, spare=size)
+  download.download(URL, packed, checksum, size=size, spare=size)
 
 
 def _place(name: PurePosixPath) -> PurePosixPath | None:
-  """Where a member of the archive goes; None for all but clean recordings."""
+  """Places a member of the archive; None for all but clean recordings."""
   place = PurePosixPath(*name.parts[-2:])
   is_clean = place.parent.name in _FOLDERS and place.match(INCLUDE)
   return place if is_clean else None
 
 
 def _check_layout(folder: Path) -> Path:
-  """The folder itself, if each of its splits has recordings."""
+  """Returns the folder, if each of its splits has recordings."""
   for split in _FOLDERS:
     if not any((folder / split).glob(INCLUDE)):
       raise UserError(

@@ -1,4 +1,4 @@
-"""The iteration that A-SPADE and S-SPADE share: the SParse Audio DEclipper.
+"""The iteration of A-SPADE and S-SPADE: the SParse Audio DEclipper.
 
 A frame y is clipped; sought is a consistent frame x (the reliable samples are
 y's, the clipped ones lie at the rail or beyond) whose spectrum is sparse. With
@@ -24,52 +24,15 @@ meet near-ties in any case. (Spectra below are not scaled by A; norms are.)
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal.common.errors import UserError
-from distortion_removal.declipping.spade import selection, working_set
-
-_LARGEST = 1 << 24
-
-Transform = Callable[[jax.Array], jax.Array]
-# `(target r, nearest change to it, consistent change d, transform)` to D.
-NewSpectrum = Callable[[jax.Array, jax.Array, jax.Array, Transform], jax.Array]
-
-
-class Settings(NamedTuple):
-  """What the iteration depends on; see `baselines.aspade`."""
-
-  frame: int = 1024
-  hop: int = 256
-  redundancy: int = 2
-  s: int = 1
-  r: int = 1
-
-  def check(self) -> None:
-    """Raises UserError where a setting cannot work."""
-    for name, value in self._asdict().items():
-      if not isinstance(value, int | np.integer) or not 1 <= value <= _LARGEST:
-        raise UserError(f"{name} must be a whole number from 1 on, not {value}")
-    if self.frame % 2 or self.frame % self.hop or self.frame < 2 * self.hop:
-      raise UserError(
-        f"a frame of {self.frame} samples with hop {self.hop} cannot be put "
-        "together again: take an even frame and half, a quarter, ... of it"
-      )
-
-  @property
-  def size(self) -> int:
-    """Samples of the DFT."""
-    return self.redundancy * self.frame
-
-  @property
-  def iteration_limit(self) -> int:
-    """Where k has passed all bins."""
-    return math.ceil((self.size / 2 + 1) * self.r / self.s)
+from distortion_removal.declipping import check_counts
+from distortion_removal.declipping.gabor import check_frames
+from distortion_removal.declipping.spade.selection import kth_largest
 
 
 class Problem(NamedTuple):
@@ -87,7 +50,7 @@ class Problem(NamedTuple):
 
 
 class _State(NamedTuple):
-  """Of frames; `observed`, `spectrum` and `target` are A y, D and t.
+  """The iteration of frames: `observed`, `spectrum`, `target` are A y, D, t.
 
   `rank` orders the bins, `best` is the change of the smallest norm so far.
   """
@@ -106,7 +69,7 @@ class _State(NamedTuple):
 
 
 class Result(NamedTuple):
-  """Of frames: `change` is what to add to them.
+  """The end of the iteration of frames: `change` is to be added to them.
 
   `iterations` counts the steps before the norm was reached, or the limit.
   """
@@ -117,21 +80,29 @@ class Result(NamedTuple):
 
 
 class Spade(NamedTuple):
-  """A- or S-SPADE, which differ in the spectrum of x."""
+  """A- or S-SPADE on a set of frames; see `spade` for the numbers.
 
-  settings: Settings
-  new_spectrum: NewSpectrum
+  Attributes:
+    variant: "analysis" for A-SPADE, "synthesis" for S-SPADE.
+  """
 
-  def method(self) -> working_set.Method:
-    """The iteration, for a working set."""
-    return working_set.Method(
-      self._start, self._step, self._is_done, self._result
-    )
+  variant: str
+  frame: int
+  hop: int
+  redundancy: int
+  s: int
+  r: int
+
+  def check(self) -> None:
+    """Raises UserError for a number that cannot work."""
+    check_frames(self.frame, self.hop, self.redundancy)
+    check_counts(s=self.s, r=self.r)
 
   def _transform(self, frames: jax.Array) -> jax.Array:
-    return jnp.fft.rfft(frames, self.settings.size)
+    return jnp.fft.rfft(frames, self.redundancy * self.frame)
 
-  def _start(self, problem: Problem) -> _State:
+  def start(self, problem: Problem) -> _State:
+    """Returns the state before the first step."""
     observed = self._transform(problem.windowed)
     silence = jnp.zeros_like(problem.windowed)
     zero = jnp.zeros(len(silence), jnp.int32)
@@ -141,7 +112,7 @@ class Spade(NamedTuple):
       target=jnp.zeros_like(observed),
       rank=_rank(observed),
       change=silence,
-      k=zero + self.settings.s,
+      k=zero + self.s,
       threshold=jnp.max(_rank(observed), -1),
       iterations=zero,
       converged=jnp.zeros(len(silence), bool),
@@ -149,14 +120,17 @@ class Spade(NamedTuple):
       best_norm=jnp.full_like(problem.epsilon, jnp.inf),
     )
 
-  def _is_done(self, state: _State) -> jax.Array:
-    return state.converged | (state.iterations >= self.settings.iteration_limit)
+  def is_done(self, state: _State) -> jax.Array:
+    """Returns `[frames]` bool."""
+    # Then k has passed all bins.
+    bins = self.redundancy * self.frame / 2 + 1
+    limit = math.ceil(bins * self.r / self.s)
+    return state.converged | (state.iterations >= limit)
 
-  def _step(self, problem: Problem, state: _State) -> _State:
-    active = ~self._is_done(state)
-    threshold = selection.kth_largest(
-      state.rank, state.k, state.threshold, active
-    )
+  def step(self, problem: Problem, state: _State) -> _State:
+    """Takes a step on all frames; the results of finished ones stay."""
+    active = ~self.is_done(state)
+    threshold = kth_largest(state.rank, state.k, state.threshold, active)
     kept = state.rank >= threshold[:, None]
     minus_u = state.target - state.spectrum
     gap = jnp.where(kept, minus_u, state.observed + state.spectrum)
@@ -165,20 +139,20 @@ class Spade(NamedTuple):
     converged = state.converged | (active & (norm <= problem.epsilon))
 
     target = jnp.where(kept, state.spectrum, minus_u - state.observed)
-    nearest = jnp.fft.irfft(target, self.settings.size)
-    nearest = nearest[:, : self.settings.frame]
+    nearest = jnp.fft.irfft(target, self.redundancy * self.frame)
+    nearest = nearest[:, : self.frame]
     change = _consistent(nearest, problem.signs)
-    spectrum = self.new_spectrum(target, nearest, change, self._transform)
+    spectrum = self._spectrum(target, nearest, change)
     iterations = state.iterations + (active & ~converged)
-    grows = (iterations + 1) % self.settings.r == 0
+    grows = (iterations + 1) % self.r == 0
     return _State(
       observed=state.observed,
       spectrum=spectrum,
       target=target,
-      # Held for the next step: see `selection.kth_largest`.
+      # Held for the next step: see `kth_largest`.
       rank=_rank(state.observed + 2.0 * spectrum - target),
       change=change,
-      k=state.k + jnp.where(grows, self.settings.s, 0),
+      k=state.k + jnp.where(grows, self.s, 0),
       threshold=threshold,
       iterations=iterations,
       converged=converged,
@@ -186,14 +160,30 @@ class Spade(NamedTuple):
       best_norm=jnp.where(better, norm, state.best_norm),
     )
 
-  def _result(self, state: _State) -> Result:
+  def _spectrum(
+    self, target: jax.Array, nearest: jax.Array, change: jax.Array
+  ) -> jax.Array:
+    """Returns the new D, given t', the nearest change to it, and d.
+
+    In A-SPADE x is nearest to A*(z - u) in the samples, and D is the spectrum
+    of d. In S-SPADE coefficients c take the place of A x: those of a consistent
+    frame A*c that are nearest to z - u, which need not be the spectrum of any
+    frame: with A*A = 1, z - u + A(x - A*(z - u)). Without redundancy, the two
+    are the same.
+    """
+    if self.variant == "analysis":
+      return self._transform(change)
+    return target + self._transform(change - nearest)
+
+  def result(self, state: _State) -> Result:
+    """Returns the change of the smallest norm, and the iterations so far."""
     return Result(state.best, state.iterations, state.converged)
 
 
 def _rank(spectrum: jax.Array) -> jax.Array:
-  """What the bins are ordered by: their energies, DC's as of half of it.
+  """Returns what orders the bins: their energies, with that of DC quartered.
 
-  So it is in the reference results, as conjugate pairs are one choice.
+  The reference results have it so, as conjugate pairs are chosen together.
   """
   factor = np.ones(spectrum.shape[-1])
   factor[0] = 0.25
@@ -201,7 +191,7 @@ def _rank(spectrum: jax.Array) -> jax.Array:
 
 
 def _norm(spectrum: jax.Array) -> jax.Array:
-  """Norms of the whole scaled spectra that half spectra stand for."""
+  """Returns norms of the whole scaled spectra that half spectra stand for."""
   bins = spectrum.shape[-1]
   weights = np.full(bins, 2.0)
   weights[[0, -1]] = 1.0
@@ -215,7 +205,7 @@ def _square(spectrum: jax.Array) -> jax.Array:
 
 
 def _consistent(change: jax.Array, signs: jax.Array) -> jax.Array:
-  """The nearest change that leaves what is reliable and passes no rail."""
+  """Returns the nearest change that keeps reliable samples, others outside."""
   beyond = jnp.where(
     signs > 0, jnp.maximum(change, 0.0), jnp.minimum(change, 0.0)
   )

@@ -1,9 +1,9 @@
 """The k largest values of each row, without sorting.
 
-What hard thresholding needs is a number that separates the k largest from the
-rest, not their order. It is searched for by counting what is not below a
-guess. An iterative method asks again and again, and its spectrum moves little
-between two questions: the previous answer is the first guess.
+Hard thresholding needs a number that separates the k largest from the rest, not
+their order. It is searched for by counting the values that reach a guess. An
+iterative method asks again and again, and its spectrum moves little between two
+questions: the previous answer is the first guess.
 """
 
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class _Search(NamedTuple):
 def kth_largest(
   values: jax.Array, k: jax.Array, guess: jax.Array, wanted: jax.Array
 ) -> jax.Array:
-  """A threshold per row that exactly k of its values reach.
+  """Finds a threshold per row that exactly k of its values reach.
 
   Works on the bits of the numbers, which are ordered as the numbers are if
   these are not negative; a step in bits is one in the logarithm. Growing steps
@@ -46,7 +46,7 @@ def kth_largest(
     values: `[rows, columns]` float32 or float64, none negative. They must be
       held in memory, not be computed where they are read: a compiler may round
       the same formula differently in two places.
-    k: `[rows]` int32, from 1 on; beyond `columns` it is `columns`.
+    k: `[rows]` int32, from 1 on; one beyond `columns` counts as `columns`.
     guess: `[rows]`, of the type of `values`: where to begin.
     wanted: `[rows]` bool; the other rows' answers may be anything.
 
@@ -104,7 +104,7 @@ def _number(bits: jax.Array) -> jax.Array:
 def _with(
   search: _Search, trial: jax.Array, count: jax.Array, k: jax.Array
 ) -> _Search:
-  """The search with one more threshold counted."""
+  """Returns the search with one more threshold counted."""
   enough = count >= k
   return search._replace(
     lower=jnp.where(enough, trial, search.lower),
@@ -115,7 +115,7 @@ def _with(
 
 
 def _trial(search: _Search, k: jax.Array, infinity: jax.Array) -> jax.Array:
-  """The next threshold to count at, strictly between the two known ones."""
+  """Returns the next threshold, strictly between the two known ones."""
   low, high = search.lower, search.upper
   between = search.lower_count - search.upper_count
   share = (search.lower_count - k + 0.5) / (between + 1.0)

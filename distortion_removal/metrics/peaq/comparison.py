@@ -1,24 +1,43 @@
-"""Frame by frame: one channel of an estimate against that of its target."""
+"""One channel of an estimate against that of its target, frame by frame.
 
-import dataclasses
+Samples are at the scale of 16-bit integers. The frames are every 1024 samples
+from the first of the file, those that PQevalAudio looks at.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from distortion_removal.metrics.peaq import ear_model, measures
-from distortion_removal.metrics.peaq.framing import Span, frames_of
+from distortion_removal.metrics.peaq.ear_model import FRAME, HOP
 from distortion_removal.metrics.peaq.patterns import Patterns, adapt, patterns
 
 _LEAST_LOUDNESS_SONE = 0.1
+_LOUD_SAMPLES = 5  # samples whose magnitudes must sum to more than ...
+_LOUD_SUM = 200.0  # ... this
+_SEARCH_STEP = 2044  # PQevalAudio searches file buffers of 2048 samples
 
 
-@dataclasses.dataclass(frozen=True)
-class Reference:
-  """What depends on a channel of the target alone.
+class Span(NamedTuple):
+  """The frames of a file that are compared.
+
+  Attributes:
+    first: the first frame that counts; those before it warm the filters up.
+    count: frames from the start of the file to the last one that counts.
+  """
+
+  first: int
+  count: int
+
+
+class Reference(NamedTuple):
+  """Everything that depends on a channel of the target alone.
 
   Attributes:
     span: the frames to compare.
     magnitudes: their spectra, `[frames, bins]`: 0.4 MB a second.
-    audible: which frames have energy, `[frames]`.
+    audible: whether a frame has energy, `[frames]`.
     patterns: its patterns.
   """
 
@@ -28,18 +47,17 @@ class Reference:
   patterns: Patterns
 
 
-@dataclasses.dataclass(frozen=True)
-class Measures:
+class Measures(NamedTuple):
   """Measures of one channel in the frames that count, `[frames]` each.
 
   Attributes:
-    bandwidth: of target and estimate, `[2, frames]`; -1 where there is none.
-    noise_to_mask: the mean over the bands.
-    worst_noise_to_mask: the largest over the bands.
+    bandwidth: bandwidths of target and estimate, `[2, frames]`; -1 for none.
+    noise_to_mask: mean noise-to-mask ratio of the bands.
+    worst_noise_to_mask: largest noise-to-mask ratio of the bands.
     modulation: the two modulation differences, `[2, frames]`.
-    modulation_weight: how much a frame counts in their averages.
+    modulation_weight: weight of the frame in their averages.
     noise_loudness: partial loudness of the error.
-    harmonics: of the error; -1 in frames without energy.
+    harmonics: harmonic structure of the error; -1 in frames without energy.
     detection: exponent of the probability and steps, `[2, bands, frames]`.
     loud: whether both signals are louder than 0.1 sone.
   """
@@ -55,8 +73,45 @@ class Measures:
   loud: np.ndarray
 
 
+def find_span(target: np.ndarray) -> Span:
+  """Finds the frames from where the target starts to where it ends.
+
+  It starts with the first five samples of a channel that are loud enough. Of
+  two channels that start within one buffer of PQevalAudio the later counts,
+  which moves the first frame by two at most. The last frame still has half of
+  its samples before the end. Where the target `[time, channels]` is too
+  short or never loud enough there are none: `count <= first`.
+  """
+  magnitudes = np.abs(target)
+  starts = _starts(magnitudes)
+  ends = len(target) - 1 - _starts(magnitudes[::-1])
+  if not starts.size:
+    return Span(first=0, count=0)
+  buffers = starts // _SEARCH_STEP
+  first = starts[buffers == buffers.min()].max() // HOP
+  return Span(first=int(first), count=int((ends.max() + 1 - HOP) // HOP + 1))
+
+
+def _starts(magnitudes: np.ndarray) -> np.ndarray:
+  """Returns the first sample of every channel that has a loud one."""
+  if len(magnitudes) < _LOUD_SAMPLES:
+    return np.array([], int)
+  total = np.cumsum(magnitudes, axis=0)
+  total[_LOUD_SAMPLES:] -= total[:-_LOUD_SAMPLES].copy()
+  loud = total[_LOUD_SAMPLES - 1 :] > _LOUD_SUM
+  return np.argmax(loud, axis=0)[loud.any(axis=0)]
+
+
+def frames_of(channel: np.ndarray, span: Span) -> np.ndarray:
+  """Cuts `[time]` into frames `[count, 2048]`, with zeros after its end."""
+  length = (span.count - 1) * HOP + FRAME
+  padding = max(length - len(channel), 0)
+  padded = np.pad(channel[:length], (0, padding))
+  return sliding_window_view(padded, FRAME)[::HOP]
+
+
 def analyse_target(channel: np.ndarray, span: Span) -> Reference:
-  """Analyses `[time]` at the scale of 16-bit integers."""
+  """Analyses a channel of the target, `[time]`."""
   frames = frames_of(channel, span)
   magnitudes = np.empty((span.count, ear_model.FRAME // 2 + 1))
   excitation = np.empty((ear_model.BANDS, span.count))
@@ -68,7 +123,7 @@ def analyse_target(channel: np.ndarray, span: Span) -> Reference:
 
 
 def compare(channel: np.ndarray, reference: Reference) -> Measures:
-  """Measures a channel of the estimate, `[time]` at the same scale."""
+  """Measures a channel of the estimate, `[time]`."""
   span = reference.span
   frames = frames_of(channel, span)
   audible = reference.audible | measures.audible(frames)
@@ -76,31 +131,19 @@ def compare(channel: np.ndarray, reference: Reference) -> Measures:
   target_band, estimate_band, harmonics = np.empty((3, span.count))
   for block in _blocks(span):
     magnitudes = ear_model.magnitudes(frames[block])
-    target = reference.magnitudes[block]
-    powers = target**2, magnitudes**2
+    wanted = reference.magnitudes[block]
+    powers = wanted**2, magnitudes**2
     excitation[:, block] = ear_model.excitation(powers[1])
-    noise[:, block] = ear_model.band_energy((target - magnitudes) ** 2)
+    noise[:, block] = ear_model.band_energy((wanted - magnitudes) ** 2)
     target_band[block], estimate_band[block] = measures.bandwidth(*powers)
     harmonics[block] = measures.error_harmonics(*powers)
   harmonics[~audible] = -1.0
-  estimate = patterns(excitation)
-  spectral = target_band, estimate_band, harmonics
-  return _measures(spectral, noise, reference.patterns, estimate, span.first)
-
-
-def _measures(
-  spectral: tuple[np.ndarray, np.ndarray, np.ndarray],
-  noise: np.ndarray,
-  target: Patterns,
-  estimate: Patterns,
-  first: int,
-) -> Measures:
-  """What there is to measure, without the frames before `first`."""
+  target, estimate = reference.patterns, patterns(excitation)
   modulations = target.modulation, estimate.modulation
   ratio = measures.noise_to_mask(noise, target)
   loudness = np.minimum(target.loudness, estimate.loudness)
-  found = Measures(
-    bandwidth=np.stack(spectral[:2]),
+  every_frame = Measures(
+    bandwidth=np.stack([target_band, estimate_band]),
     noise_to_mask=ratio.mean(axis=0),
     worst_noise_to_mask=ratio.max(axis=0),
     modulation=np.stack(measures.modulation_difference(*modulations)),
@@ -108,14 +151,13 @@ def _measures(
     noise_loudness=measures.noise_loudness(
       *adapt(target, estimate), *modulations
     ),
-    harmonics=spectral[2],
+    harmonics=harmonics,
     detection=np.stack(
       measures.detection(target.excitation, estimate.excitation)
     ),
     loud=loudness > _LEAST_LOUDNESS_SONE,
   )
-  fields = dataclasses.fields(Measures)
-  return Measures(*(getattr(found, x.name)[..., first:] for x in fields))
+  return Measures(*(values[..., span.first :] for values in every_frame))
 
 
 def _blocks(span: Span) -> list[slice]:

@@ -1,14 +1,14 @@
 """PEAQ's peripheral ear: spectra, critical bands, spreading in frequency.
 
-The FFT-based model of ITU-R BS.1387-1 as Kabal (2002) writes it down. Arrays of
-spectra are `[frames, bins]`, those of bands `[bands, frames]`.
+The FFT-based model of ITU-R BS.1387-1 as Kabal (2002) writes it down. Spectra
+are `[frames, bins]`, bands `[bands, frames]`.
 """
 
 import numpy as np
 from scipy import fft, sparse
 from scipy.signal import lfilter
 
-RATE = 48_000  # Hz, the only one that PEAQ is defined for
+RATE = 48_000  # Hz, the only rate that PEAQ is defined for
 FRAME = 2048
 HOP = FRAME // 2
 FULL_SCALE = 32_768.0  # samples are at the scale of 16-bit integers
@@ -19,8 +19,8 @@ _CALIBRATION_DB_SPL = 92.0  # of a sine at full scale
 
 _LOWEST_HZ, _HIGHEST_HZ = 80.0, 18_000.0
 _BARK_STEP = 0.25
-# Where the standard's table of bands, which implementations share, is not what
-# its formula says: band, edge and Hz. The rest is within 3 mHz.
+# Misprints in the standard's table of bands, which implementations share: band,
+# edge and Hz. All other values are within 3 mHz of the formula.
 _MISPRINTS_HZ = (
   (28, "upper", 933.113),
   (66, "lower", 3853.817),
@@ -33,15 +33,14 @@ _LEAST_ENERGY = 1e-12  # of a band
 
 
 def bark(frequency_hz: np.ndarray | float) -> np.ndarray | float:
-  """Schroeder's Bark scale, 7 asinh(f / 650)."""
+  """Converts Hz to Schroeder's Bark scale, 7 asinh(f / 650)."""
   return 7.0 * np.arcsinh(np.asarray(frequency_hz) / 650.0)
 
 
 def critical_bands() -> dict[str, np.ndarray]:
-  """The 109 bands, a quarter of a Bark wide, from 80 Hz to 18 kHz.
+  """Returns the bands' `lower`, `centre` and `upper` frequencies in Hz.
 
-  Returns:
-    `lower`, `centre` and `upper`, each `[bands]` in Hz.
+  The 109 bands are a quarter of a Bark wide, from 80 Hz to 18 kHz.
   """
   start, stop = bark(_LOWEST_HZ), bark(_HIGHEST_HZ)
   lower = np.arange(start, stop, _BARK_STEP)
@@ -54,19 +53,19 @@ def critical_bands() -> dict[str, np.ndarray]:
 
 
 def ear_weighting_db(frequency_hz: np.ndarray) -> np.ndarray:
-  """Gain of the outer and middle ear in dB, above 0 Hz."""
+  """Computes the gain of the outer and middle ear in dB, above 0 Hz."""
   khz = np.asarray(frequency_hz) / 1000.0
   resonance = 6.5 * np.exp(-0.6 * (khz - 3.3) ** 2)
   return -2.184 * khz**-0.8 + resonance - 0.001 * khz**3.6
 
 
 def internal_noise(frequency_hz: np.ndarray) -> np.ndarray:
-  """Energy of the ear's own noise in a band."""
+  """Computes the energy of the ear's own noise in a band."""
   return 10.0 ** (0.1456 * (frequency_hz / 1000.0) ** -0.8)
 
 
 def _window() -> np.ndarray:
-  """Hann's, `[2048]`, scaled to the sound pressure of a sine at full scale.
+  """Returns Hann's window `[2048]`, scaled to the level of a full-scale sine.
 
   The sine's level is that of the nearest bin, a little down the main lobe of
   the window's transform, sinc(d) / (1 - d^2) at a distance d.
@@ -80,9 +79,9 @@ def _window() -> np.ndarray:
 
 
 def _band_weights() -> sparse.csr_array:
-  """What each bin gives to each band, ear included: `[bands, bins]`.
+  """Computes the share of each bin in each band, `[bands, bins]`.
 
-  The part of the bin, which is as wide as bins are apart, that is in the band.
+  That is the part of the bin inside the band, times the gain of the ear.
   """
   width_hz = RATE / FRAME
   bins_hz = np.arange(FRAME // 2 + 1) * width_hz
@@ -102,7 +101,7 @@ _BAND_WEIGHTS = _band_weights()
 
 
 def magnitudes(frames: np.ndarray) -> np.ndarray:
-  """Calibrated magnitude spectra of `[frames, 2048]`: `[frames, 1025]`."""
+  """Computes calibrated magnitude spectra `[frames, 1025]` of frames."""
   spectrum = fft.rfft(frames * _WINDOW)
   power = np.square(spectrum.real)
   power += np.square(spectrum.imag)
@@ -110,38 +109,21 @@ def magnitudes(frames: np.ndarray) -> np.ndarray:
 
 
 def band_energy(power: np.ndarray) -> np.ndarray:
-  """Energy that the ear passes to each band, of powers `[frames, bins]`.
-
-  Returns:
-    `[bands, frames]`, at least 1e-12.
-  """
+  """Sums powers `[frames, bins]` to band energies, at least 1e-12."""
   return np.maximum(_BAND_WEIGHTS @ power.T, _LEAST_ENERGY)
 
 
 def excitation(power: np.ndarray) -> np.ndarray:
-  """Band energies with internal noise, spread over frequency.
-
-  Args:
-    power: calibrated power spectra, `[frames, bins]`.
-
-  Returns:
-    `[bands, frames]`: the unsmeared excitation patterns.
-  """
+  """Computes the unsmeared excitation: noisy band energies, spread."""
   return spread(band_energy(power) + _INTERNAL_NOISE)
 
 
 def spread(energy: np.ndarray) -> np.ndarray:
-  """Spreads the energy of each band over all bands.
+  """Spreads the energy of each band, which is positive, over all bands.
 
   A band of level L dB at f Hz falls by 27 dB per Bark downwards and by
   24 + 230 / f - 0.2 L upwards, and keeps its energy in all. The contributions
   add as powers of 0.4, relative to what bands of energy 1 would give.
-
-  Args:
-    energy: `[bands, frames]`, positive.
-
-  Returns:
-    Of the same shape.
   """
   return _unnormalised_spread(energy) / _FLAT_SPREAD
 

@@ -1,7 +1,7 @@
-"""What PEAQ measures in every frame of two signals.
+"""PEAQ's measures of every frame of two signals.
 
-Spectra are `[frames, bins]`, patterns `[bands, frames]`, target and estimate
-what the standard calls reference and test signal.
+Spectra are `[frames, bins]`, patterns `[bands, frames]`; target and estimate
+are the standard's reference and test signal.
 """
 
 import numpy as np
@@ -10,10 +10,8 @@ from scipy import fft
 from distortion_removal.metrics.peaq import ear_model
 from distortion_removal.metrics.peaq.patterns import Patterns
 
-# Bandwidth: the noise floor lies above 21.6 kHz, the search for the target's
-# band goes down to 8.1 kHz.
-_FLOOR = slice(921, 1024)
-_LOWEST_BANDWIDTH = 347
+_FLOOR_BINS = slice(921, 1024)  # above 21.6 kHz
+_LOWEST_BANDWIDTH_BIN = 347  # 8.1 kHz
 
 _LAGS = 256  # of the error's autocorrelation over frequency
 _CORRELATED = 2 * _LAGS - 1  # bins
@@ -29,25 +27,21 @@ _MASK_OFFSET_DB = np.where(_BAND_BARK <= 12.0, 3.0, 0.25 * _BAND_BARK)
 def bandwidth(
   target: np.ndarray, estimate: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The highest bins that stand out of the estimate's noise floor, plus one.
+  """Finds the highest bins above the estimate's noise floor, plus one.
 
   The floor is the estimate's largest bin above 21.6 kHz. The target's
-  bandwidth is where it is 10 dB above the floor, the estimate's, no higher,
-  where it is 5 dB above it.
-
-  Args:
-    target: power spectra, `[frames, bins]`.
-    estimate: likewise.
+  bandwidth is where it is 10 dB above the floor, searched above 8.1 kHz; the
+  estimate's, no higher, where it is 5 dB above it.
 
   Returns:
-    Two arrays `[frames]`; -1 in frames without a bandwidth.
+    Two arrays `[frames]` from two power spectra; -1 where there is none.
   """
-  floor = estimate[:, _FLOOR].max(axis=1, keepdims=True)
-  bins = np.arange(1, _FLOOR.start + 1)
-  above = target[:, : _FLOOR.start] >= 10.0 * floor
-  above[:, :_LOWEST_BANDWIDTH] = False
+  floor = estimate[:, _FLOOR_BINS].max(axis=1, keepdims=True)
+  bins = np.arange(1, _FLOOR_BINS.start + 1)
+  above = target[:, : _FLOOR_BINS.start] >= 10.0 * floor
+  above[:, :_LOWEST_BANDWIDTH_BIN] = False
   of_target = np.max(bins * above, axis=1)
-  above = estimate[:, : _FLOOR.start] >= np.sqrt(10.0) * floor
+  above = estimate[:, : _FLOOR_BINS.start] >= np.sqrt(10.0) * floor
   of_estimate = np.max(bins * (above & (bins <= of_target[:, None])), axis=1)
   return (
     np.where(of_target > 0, of_target, -1),
@@ -56,25 +50,21 @@ def bandwidth(
 
 
 def audible(frames: np.ndarray) -> np.ndarray:
-  """Which `[frames, 2048]` have enough energy in their second half."""
+  """Finds the frames, of `[frames, 2048]`, with energy in the second half."""
   half = frames[:, ear_model.HOP :]
   return np.einsum("ft,ft->f", half, half) >= _LEAST_FRAME_ENERGY
 
 
 def error_harmonics(target: np.ndarray, estimate: np.ndarray) -> np.ndarray:
-  """How regular the log spectrum of the error is: the peak of its cepstrum.
+  """Finds the peak of the cepstrum of the error: its harmonic structure.
 
   The autocorrelation of log(estimate / target) over 256 lags, normalised by
   the energies of the two stretches, less its mean, through a Hann window; the
   largest value of its power spectrum, if that is above the one at 0.
 
-  Args:
-    target: power spectra, `[frames, bins]`.
-    estimate: likewise.
-
   Returns:
-    `[frames]`; 0 where a bin of either side is exactly 0 (digital silence),
-    which is what the comparisons of PQevalAudio make of the infinity.
+    `[frames]` from two power spectra; 0 where a bin of either side is exactly 0
+    (digital silence), as the comparisons of PQevalAudio make of the infinity.
   """
   ratio = np.log(estimate[:, :_CORRELATED] / target[:, :_CORRELATED])
   ratio[~np.isfinite(ratio).all(axis=1)] = 0.0
@@ -95,19 +85,14 @@ def error_harmonics(target: np.ndarray, estimate: np.ndarray) -> np.ndarray:
 
 
 def noise_to_mask(noise: np.ndarray, target: Patterns) -> np.ndarray:
-  """Energy of the error relative to what the target masks.
-
-  Args:
-    noise: energy of the error in the bands, `[bands, frames]`.
-    target: its patterns.
-  """
+  """Relates the error's band energies `[bands, frames]` to the mask."""
   return noise / (target.excitation * 10.0 ** (-_MASK_OFFSET_DB / 10.0))
 
 
 def modulation_difference(
   target: np.ndarray, estimate: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Differences of two modulation patterns in percent.
+  """Computes two differences of modulation patterns in percent.
 
   Returns:
     Two arrays `[frames]`. The first is relative to 1 + target; the second to
@@ -120,7 +105,7 @@ def modulation_difference(
 
 
 def modulation_weight(envelope: np.ndarray) -> np.ndarray:
-  """How much a frame counts in averages of those: `[frames]`."""
+  """Weighs the frames for averages of those differences: `[frames]`."""
   return (envelope / (envelope + 100.0 * _THRESHOLD**0.3)).sum(axis=0)
 
 
@@ -130,13 +115,9 @@ def noise_loudness(
   target_modulation: np.ndarray,
   estimate_modulation: np.ndarray,
 ) -> np.ndarray:
-  """Partial loudness of what the estimate adds: `[frames]`.
+  """Computes the partial loudness of what the estimate adds: `[frames]`.
 
-  Args:
-    target: adapted excitation, `[bands, frames]`.
-    estimate: likewise.
-    target_modulation: its modulation pattern.
-    estimate_modulation: likewise.
+  From adapted excitations and modulation patterns, `[bands, frames]` each.
   """
   target_threshold = 0.15 * target_modulation + 0.5
   threshold = 0.15 * estimate_modulation + 0.5
@@ -152,11 +133,11 @@ def noise_loudness(
 def detection(
   target: np.ndarray, estimate: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """How easily the difference of two excitations is heard, band by band.
+  """Estimates how easily the difference of two excitations is heard.
 
   Returns:
-    Two arrays `[bands, frames]`: x, of the probability 1 - 2^-x of detection,
-    and how many steps of the just noticeable level the whole decibels are.
+    Two arrays `[bands, frames]`: the exponent x of the probability 1 - 2^-x of
+    detection, and the whole decibels in just noticeable steps.
   """
   target_db, estimate_db = 10.0 * np.log10(target), 10.0 * np.log10(estimate)
   difference_db = target_db - estimate_db

@@ -1,9 +1,9 @@
 """PEAQ's patterns over time: smearing, level, modulation, adaptation.
 
-All are `[bands, frames]`, of the excitation that `ear_model` gives.
+All are `[bands, frames]`, from the excitation of `ear_model`.
 """
 
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import lfilter
@@ -18,10 +18,9 @@ _NEIGHBOURS_BELOW, _NEIGHBOURS_ABOVE = 3, 4
 
 
 def decays(at_100_hz_s: float) -> np.ndarray:
-  """What a smoothing filter keeps from frame to frame: `[bands]`.
+  """Computes the part a smoothing filter keeps from frame to frame: `[bands]`.
 
-  Args:
-    at_100_hz_s: time constant at 100 Hz; it falls to 8 ms at high frequencies.
+  The time constant falls from that at 100 Hz to 8 ms at high frequencies.
   """
   time_s = 0.008 + 100.0 / ear_model.CENTRES_HZ * (at_100_hz_s - 0.008)
   return np.exp(-1.0 / (FRAMES_PER_SECOND * time_s))
@@ -32,12 +31,7 @@ _SMOOTHING = decays(0.050)
 
 
 def recursion(signals: np.ndarray, decay: np.ndarray) -> np.ndarray:
-  """y[n] = decay y[n-1] + x[n], from silence, along the frames.
-
-  Args:
-    signals: `[..., bands, frames]`.
-    decay: `[bands]`.
-  """
+  """Filters `[..., bands, frames]`: y[n] = decay y[n-1] + x[n], y[-1] = 0."""
   out = np.empty_like(signals)
   for band, kept in enumerate(decay):
     out[..., band, :] = lfilter([1.0], [1.0, -kept], signals[..., band, :])
@@ -45,20 +39,19 @@ def recursion(signals: np.ndarray, decay: np.ndarray) -> np.ndarray:
 
 
 def smooth(signals: np.ndarray, decay: np.ndarray) -> np.ndarray:
-  """`recursion` with unit gain for what does not change."""
+  """Applies `recursion` with unit gain for constant signals."""
   return recursion(signals, decay) * (1.0 - decay)[:, None]
 
 
-@dataclasses.dataclass(frozen=True)
-class Patterns:
-  """What the later stages need of one signal.
+class Patterns(NamedTuple):
+  """Patterns of one signal, for the later stages.
 
   Attributes:
-    excitation: smeared in time, `[bands, frames]`.
+    excitation: the excitation, smeared in time, `[bands, frames]`.
     level: the excitation, smoothed.
-    modulation: of the loudness envelope.
-    envelope: that envelope, smoothed.
-    loudness: total, in sone, `[frames]`.
+    modulation: modulation of the loudness envelope.
+    envelope: the loudness envelope, smoothed.
+    loudness: total loudness in sone, `[frames]`.
   """
 
   excitation: np.ndarray
@@ -69,7 +62,7 @@ class Patterns:
 
 
 def patterns(unsmeared: np.ndarray) -> Patterns:
-  """Patterns of one signal, from its excitation of each frame by itself.
+  """Computes the patterns of one signal from its unsmeared excitation.
 
   Smeared in time it is the larger of that and its own smoothed past.
   """
@@ -89,7 +82,7 @@ def patterns(unsmeared: np.ndarray) -> Patterns:
 
 
 def total_loudness(excitation: np.ndarray) -> np.ndarray:
-  """Loudness in sone of `[bands, frames]`: `[frames]`."""
+  """Computes the loudness in sone, `[frames]`, of `[bands, frames]`."""
   khz = ear_model.CENTRES_HZ[:, None] / 1000.0
   threshold = 10.0 ** (0.364 * khz**-0.8)
   bend = 2.05 * np.arctan(khz / 4.0) + 0.75 * np.arctan((khz / 1.6) ** 2)
@@ -103,7 +96,7 @@ def total_loudness(excitation: np.ndarray) -> np.ndarray:
 def adapt(
   target: Patterns, estimate: Patterns
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Excitations with differences of level and linear filtering taken out.
+  """Removes differences of level and linear filtering from two excitations.
 
   The louder side is brought to the level of the other; then the bands where one
   side has more are lowered in it, by the regression of the two over time,
@@ -123,7 +116,7 @@ def adapt(
 
 
 def _neighbourhood_mean(signals: np.ndarray) -> np.ndarray:
-  """Mean over three bands below to four above, as far as there are any."""
+  """Averages over three bands below to four above, as far as there are any."""
   total = np.zeros_like(signals)
   count = np.zeros((ear_model.BANDS, 1))
   for shift in range(-_NEIGHBOURS_BELOW, _NEIGHBOURS_ABOVE + 1):

@@ -1,7 +1,7 @@
 """CRAFx in PyTorch, as its papers describe it, to compare ours with.
 
-Like the original it analyses all nine frames around an output frame for that
-frame alone, so that every frame of a recording is analysed nine times.
+Like the original, it analyses all nine frames around an output frame anew, so
+that every frame of a recording is analysed nine times.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from distortion_removal import models
 from distortion_removal.models.crafx import CRAFx
 from third_party.state_dict import convert, lstm_key
 
-# Parameters that ours has outside of layers.
+# Our parameters outside of layers.
 _FILTERS = {
   "kernel": "analysis.weight",
   "bias": "analysis.bias",
@@ -69,7 +69,7 @@ class SAAF(nn.Module):
 
 
 class Network(nn.Module):
-  """The whole of CRAFx on whole recordings."""
+  """CRAFx on whole recordings."""
 
   def __init__(self, model: CRAFx):
     super().__init__()
@@ -140,7 +140,7 @@ class Network(nn.Module):
 
 
 def reference(model: CRAFx) -> nn.Module:
-  """The PyTorch network that computes what `model` computes."""
+  """Makes the PyTorch network that computes what `model` computes."""
   return Network(model)
 
 
@@ -157,7 +157,7 @@ def _reference_key(path: tuple[str, ...]) -> str:
 def from_state_dict(
   state: Mapping[str, np.ndarray], model: CRAFx
 ) -> dict[str, Any]:
-  """Parameters for `model` from those of its `reference`.
+  """Converts parameters of `model`'s `reference` for `model`.
 
   Args:
     state: `{name: tensor.numpy()}` of the reference's parameters, or of
@@ -170,7 +170,7 @@ def from_state_dict(
   Raises:
     UserError: an array is missing, left over or of another shape.
   """
-  # Each of these filters has one input, of which ours has no axis.
+  # Ours have no axis for the one input of each of these filters.
   name = _FILTERS["smoothing_kernel"]
   if name in state:
     state = {**state, name: np.squeeze(state[name], 1)}

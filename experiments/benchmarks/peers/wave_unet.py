@@ -1,7 +1,7 @@
-"""Wave-U-Net in PyTorch, as its description is most plainly written down.
+"""Wave-U-Net in PyTorch, as plainly as its description.
 
-The layers have the names of ours, so that `weight` and `bias` of a layer are
-our `kernel` and `bias` with the axes reversed.
+The layers have our names, so that a layer's `weight` and `bias` are our
+`kernel` and `bias` with the axes reversed.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from third_party.state_dict import convert
 
 
 class _Interpolation(nn.Module):
-  """The learned interpolation's one weight a feature."""
+  """Holds the learned interpolation's weights, one a feature."""
 
   def __init__(self, features: int):
     super().__init__()
@@ -98,7 +98,7 @@ def _reference_key(path: tuple[str, ...]) -> str:
 
 
 def reference(model: WaveUNet) -> nn.Module:
-  """The PyTorch network that computes what `model` computes.
+  """Makes the PyTorch network that computes what `model` computes.
 
   Returns:
     A freshly initialised module, `[batch, channels, time]` to the same.
@@ -109,7 +109,7 @@ def reference(model: WaveUNet) -> nn.Module:
 def from_state_dict(
   state: Mapping[str, np.ndarray], model: WaveUNet
 ) -> dict[str, Any]:
-  """Parameters for `model` from those of its `reference`.
+  """Converts parameters of `model`'s `reference` for `model`.
 
   Args:
     state: `{name: tensor.numpy()}` of the reference's `state_dict()`.

@@ -54,6 +54,11 @@ def refused(path, match):
   assert not [p for p in path.parent.iterdir() if p.is_dir()]
 
 
+def test_a_leading_slash_is_ignored(tmp_path):
+  unpack(pack(tmp_path / "a.tgz", {"/want": b"x"}), tmp_path / "out")
+  assert (tmp_path / "out" / "want").read_bytes() == b"x"
+
+
 def test_takes_what_is_wanted(good, tmp_path):
   # Left behind by a process that was killed.
   (tmp_path / "out.partial").mkdir()
@@ -99,9 +104,9 @@ def test_no_archive(tmp_path, content):
   refused(path, "truncated|altered, or no .tgz")
 
 
-@pytest.mark.parametrize("name", ["../want", "a/../../want", "/want", "../any"])
+@pytest.mark.parametrize("name", ["../want", "a/../../want", "../any"])
 def test_a_path_that_leads_outside(tmp_path, name):
-  refused(pack(tmp_path / "a.tgz", {name: b"x"}), "leads outside")
+  refused(pack(tmp_path / "a.tgz", {name: b"x"}), "outside the destination")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def test_a_path_that_leads_outside(tmp_path, name):
 )
 def test_links_and_devices(tmp_path, kind):
   path = pack(tmp_path / "a.tgz", {"want1": b"x", "want2": (kind, "/etc/motd")})
-  refused(path, "'want2' is no plain file")
+  refused(path, "altered, .*'want2'")
 
 
 def test_nothing_wanted(tmp_path):

@@ -1,50 +1,32 @@
 """A user's guitar: the paper's tasks, and players that stay on one side."""
 
-import shutil
-
 import numpy as np
 import pytest
-import soundfile
+from prepared import build, put, splits_of
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import opening, splits, stored
-from distortion_removal.datasets.preparation.prepare import prepare
+from distortion_removal.datasets import splits
 from distortion_removal.datasets.sources import ceg
 
-RATE = 44_100
+RATE = 16_000
 PLAYERS = [f"player {i}" for i in range(12)]
 
 
-@pytest.fixture(scope="module")
-def guitar(tmp_path_factory):
+def guitar(folder):
   """Two takes of each of twelve players."""
-  folder = tmp_path_factory.mktemp("guitar")
   rng = np.random.default_rng(0)
   for player in PLAYERS:
-    (folder / player).mkdir()
     for take in ("1.wav", "2.flac"):
-      audio = 0.1 * rng.standard_normal((RATE, 2))
-      soundfile.write(folder / player / take, audio, RATE)
+      put(folder / player / take, 0.1 * rng.standard_normal((RATE, 2)))
   return folder
-
-
-def build(path, data_dir, task="overdrive"):
-  return prepare(
-    opening.open_builder(
-      "ceg", task=task, data_dir=str(data_dir), path=str(path or "")
-    )
-  )
 
 
 def players(builder):
   """The players of each split."""
-  return {
-    split: {
-      record["id"].decode().split("/")[0]
-      for record in stored.read_split(builder, split)
-    }
-    for split in builder.info.splits
-  }
+  found = {}
+  for name, split in splits_of(builder).items():
+    found.setdefault(split, set()).add(name.split("/")[0])
+  return found
 
 
 def test_the_papers_tasks_are_the_configs():
@@ -57,30 +39,23 @@ def test_the_papers_tasks_are_the_configs():
     assert (config.sample_rate, config.channels) == (16_000, 1)
 
 
-def test_a_player_is_in_one_split(guitar, tmp_path):
-  found = players(build(guitar, tmp_path, "hard_clip"))
+def test_a_player_is_in_one_split_where_the_pins_say(tmp_path):
+  folder = guitar(tmp_path / "in")
+  builder = build("ceg", tmp_path / "a", path=str(folder), task="hard_clip")
   expected = splits.assign(PLAYERS)
-  assert found == {split: set(names) for split, names in expected.items()}
-  assert all(found.values())
-
-
-def test_pins(guitar, tmp_path):
-  folder = shutil.copytree(guitar, tmp_path / "in")
+  assert players(builder) == {s: set(names) for s, names in expected.items()}
   rows = ["file,group,split", "player 3/1.wav,,test", ",player 7,valid"]
   (folder / "splits.csv").write_text("\n".join(rows))
-  found = players(build(folder, tmp_path / "out"))
-  assert found["test"] == {"player 3"}
-  assert found["valid"] == {"player 7"}
-  assert build(folder, tmp_path / "out").report == {}  # nothing to do
+  found = players(build("ceg", tmp_path / "b", path=str(folder)))
+  assert (found["test"], found["valid"]) == ({"player 3"}, {"player 7"})
+  build("ceg", tmp_path / "b", path=str(folder))  # nothing to do
   (folder / "splits.csv").write_text("\n".join(rows[:2]))
   with pytest.raises(UserError, match="different splits;"):
-    build(folder, tmp_path / "out")
+    build("ceg", tmp_path / "b", path=str(folder))
 
 
-def test_manual_folder(guitar, tmp_path):
+def test_manual_folder(tmp_path):
   with pytest.raises(UserError, match="--path: not a folder of recordings"):
-    build("", tmp_path)
-  (tmp_path / "downloads/manual").mkdir(parents=True)
-  (tmp_path / "downloads/manual/ceg").symlink_to(guitar)
-  builder = build("", tmp_path)
-  assert builder.info.splits.total_num_examples == 24
+    build("ceg", tmp_path)
+  guitar(tmp_path / "downloads/manual/ceg")
+  assert build("ceg", tmp_path).info.splits.total_num_examples == 24

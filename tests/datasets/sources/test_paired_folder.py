@@ -1,17 +1,15 @@
 """A folder of pairs, good and bad, through TFDS and back."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.signal
-import soundfile
 import soxr
+from prepared import build as build_any
+from prepared import put as put_any
+from prepared import records, skipped, splits_of
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import opening, stored
-from distortion_removal.datasets.preparation.prepare import prepare
+from distortion_removal.datasets import opening
 
 RATE = 8_000
 
@@ -31,34 +29,12 @@ def pedal(audio):
 
 
 def put(folder, name, audio, rate=RATE):
-  path = folder / name
-  path.parent.mkdir(parents=True, exist_ok=True)
-  soundfile.write(path, audio, rate, subtype="FLOAT")
+  put_any(folder / name, audio, rate, subtype="FLOAT")
 
 
 def build(folder, data_dir):
-  builder = opening.open_builder(
-    "paired_folder",
-    data_dir=str(data_dir),
-    sample_rate=RATE,
-    excerpt_seconds=2.0,
-    path=str(folder),
-  )
-  return prepare(builder)
-
-
-def records(builder):
-  """All records by id, and the split of each."""
-  return {
-    record["id"].decode(): record | {"split": split}
-    for split in builder.info.splits
-    for record in stored.read_split(builder, split)
-  }
-
-
-def skipped(builder):
-  report = json.loads((Path(builder.data_dir) / "report.json").read_text())
-  return {entry["file"]: entry["reason"] for entry in report["skipped"]}
+  form = {"sample_rate": RATE, "excerpt_seconds": 2.0}
+  return build_any("paired_folder", data_dir, path=str(folder), **form)
 
 
 def test_pairs_are_stored_aligned_upright_and_as_loud(tmp_path):
@@ -69,25 +45,19 @@ def test_pairs_are_stored_aligned_upright_and_as_loud(tmp_path):
   found = records(build(tmp_path / "in", tmp_path / "out"))
   names = ["train/riff_amp.wav", "train/riff_fuzz box.wav"]
   assert sorted(found) == [f"{name}#00{i}" for name in names for i in range(2)]
-  sides = {
-    name: [
-      np.concatenate(
-        [
-          found[f"{name}#00{i}"][side][:, 0] * found[f"{name}#00{i}"][peak]
-          for i in range(2)
-        ]
-      )
-      for side, peak in (("clean", "peak"), ("degraded", "degraded_peak"))
-    ]
-    for name in names
-  }
+
+  def joined(name, side, peak):
+    parts = [found[f"{name}#00{i}"] for i in range(2)]
+    return np.concatenate([part[side][:, 0] * part[peak] for part in parts])
+
   # The amplifier's recording began 100 samples late and only was quieter.
-  for side in sides[names[0]]:
-    np.testing.assert_allclose(side, clean[100:], atol=2e-4)
-  stored, fuzz = sides[names[1]]
+  for side in (("clean", "peak"), ("degraded", "degraded_peak")):
+    np.testing.assert_allclose(joined(names[0], *side), clean[100:], atol=2e-4)
+  stored = joined(names[1], "clean", "peak")
   np.testing.assert_allclose(stored, clean, atol=1e-4)
   clipped = np.clip(6 * clean, -1, 1)
   gain = np.sqrt(np.sum(clean**2) / np.sum(clipped**2))
+  fuzz = joined(names[1], "degraded", "degraded_peak")
   np.testing.assert_allclose(fuzz, gain * clipped, atol=2e-4)
   for record in found.values():
     assert np.abs(record["clean"]).max() == 1
@@ -106,7 +76,7 @@ def test_pairs_are_stored_aligned_upright_and_as_loud(tmp_path):
 def test_without_a_task_nothing_is_applied_on_the_fly(tmp_path):
   builder = opening.open_builder("paired_folder", data_dir=str(tmp_path))
   assert builder.builder_config.task.effect == "recorded"
-  assert "--task=recorded" in stored.prepare_command(builder)
+  assert "--task=recorded" in opening.prepare_command(builder)
 
 
 def test_a_folder_without_pairs_tells_how_names_pair(tmp_path):
@@ -116,54 +86,44 @@ def test_a_folder_without_pairs_tells_how_names_pair(tmp_path):
     build(tmp_path / "in", tmp_path / "out")
 
 
-def test_a_lag_beyond_the_limit_names_it(tmp_path):
-  clean = take(0)
-  put(tmp_path / "in", "good_input.wav", clean)
-  put(tmp_path / "in", "good_amp.wav", clean)
-  put(tmp_path / "in", "good_late.wav", np.pad(clean, (RATE, 0)))
-  reasons = skipped(build(tmp_path / "in", tmp_path / "out"))
-  assert list(reasons) == ["good_late.wav"]
-  assert "no lag fits, of up to 0.5 s" in reasons["good_late.wav"]
-
-
 def test_what_cannot_be_mended_is_listed_and_not_stored(tmp_path, capsys):
-  clean = take(0, seconds=20.0)
-  good = take(1)
-  put(tmp_path / "in", "good_input.wav", good)
-  put(tmp_path / "in", "good_amp.wav", pedal(good))
-  put(tmp_path / "in", "bad_input.wav", clean)
-  put(tmp_path / "in", "bad_drift.wav", soxr.resample(clean, 1e6, 1e6 + 50))
-  put(tmp_path / "in", "bad_other.wav", take(2, seconds=20.0))
-  put(tmp_path / "in", "bad_silent.wav", np.zeros(20 * RATE))
+  clean, good = take(0, seconds=20.0), take(1)
+  for name, audio in {
+    "good_input": good,
+    "good_amp": pedal(good),
+    "good_late": np.pad(good, (RATE, 0)),
+    "bad_input": clean,
+    "bad_drift": soxr.resample(clean, 1e6, 1e6 + 50),
+    "bad_other": take(2, seconds=20.0),
+    "bad_silent": np.zeros(20 * RATE),
+    "lone_amp": good,
+    "lonely_input": good,
+  }.items():
+    put(tmp_path / "in", f"{name}.wav", audio)
   (tmp_path / "in" / "bad_text.txt").write_text("not audio")
-  put(tmp_path / "in", "lone_amp.wav", good)
-  put(tmp_path / "in", "lonely_input.wav", good)
   builder = build(tmp_path / "in", tmp_path / "out")
-  assert {name.partition("#")[0] for name in records(builder)} == {
-    "good_amp.wav"
+  stored = {name.partition("#")[0] for name in records(builder)}
+  assert stored == {"good_amp.wav"}
+  expected = {
+    "good_late.wav": "no lag fits, of up to 0.5 s",
+    "bad_drift.wav": "the lag does not stay",
+    "bad_other.wav": "",
+    "bad_silent.wav": "silent",
+    "bad_text.txt": "not an audio format",
+    "lone_amp.wav": "no partner",
+    "lonely_input.wav": "no partner",
   }
   reasons = skipped(builder)
-  assert sorted(reasons) == [
-    "bad_drift.wav",
-    "bad_other.wav",
-    "bad_silent.wav",
-    "bad_text.txt",
-    "lone_amp.wav",
-    "lonely_input.wav",
-  ]
-  assert "the lag does not stay" in reasons["bad_drift.wav"]
-  unrelated = reasons["bad_other.wav"]
-  assert unrelated.startswith(("no lag fits", "ambiguous"))
-  assert "silent" in reasons["bad_silent.wav"]
-  assert "not an audio format" in reasons["bad_text.txt"]
-  for name in ("lone_amp.wav", "lonely_input.wav"):
-    assert "no partner" in reasons[name]
+  assert reasons.keys() == expected.keys()
+  for name, reason in expected.items():
+    assert reason in reasons[name]
+  assert reasons["bad_other.wav"].startswith(("no lag fits", "ambiguous"))
   assert "skipped bad_drift.wav" in capsys.readouterr().err
 
 
-def _many(folder, count=24):
+def _many(folder, count):
   for i in range(count):
-    clean = take(i)
+    clean = take(i, seconds=2.2)
     put(folder, f"{i:02d}_input.wav", clean)
     # One is a sample early: its excerpts of the input are other ones.
     for k, device in enumerate(("a", "b")):
@@ -171,14 +131,24 @@ def _many(folder, count=24):
 
 
 def test_all_outputs_of_an_input_are_on_one_side(tmp_path):
-  _many(tmp_path / "in")
-  found = records(build(tmp_path / "in", tmp_path / "out"))
+  folder = tmp_path / "in"
+  _many(folder, count=10)
   sides = {}
-  for name, record in found.items():
-    sides.setdefault(name.partition("_")[0], set()).add(record["split"])
-  assert len(sides) == 24
+  for name, split in splits_of(build(folder, tmp_path / "out")).items():
+    sides.setdefault(name.partition("_")[0], set()).add(split)
+  assert len(sides) == 10
   assert all(len(side) == 1 for side in sides.values())
   assert set.union(*sides.values()) == {"train", "valid", "test"}
+  pins = folder / "splits.csv"
+  pins.write_text("file,group,split\n00_b.wav,other,test\n")
+  with pytest.raises(UserError, match=r"outputs of 00_input\.wav are in two"):
+    build(folder, tmp_path / "again")
+  pins.unlink()
+  put(folder, "test/di.wav", take(0))
+  table = "input,output\n00_input.wav,00_a.wav\n00_input.wav,test/di.wav\n"
+  (folder / "pairs.csv").write_text(table)
+  with pytest.raises(UserError, match=r"'00_input\.wav': .* for test"):
+    build(folder, tmp_path / "again")
 
 
 def test_a_table_and_pins_decide(tmp_path):
@@ -193,11 +163,10 @@ def test_a_table_and_pins_decide(tmp_path):
   pins = "file,group,split\n,anna,test\n,ben,valid\n"
   (folder / "splits.csv").write_text(pins)
   builder = build(folder, tmp_path / "out")
-  split_of = {
-    name.partition("#")[0]: record["split"]
-    for name, record in records(builder).items()
+  found = {
+    n.partition("#")[0]: split for n, split in splits_of(builder).items()
   }
-  assert split_of == {
+  assert found == {
     "amp/0.wav": "test",
     "amp/1.wav": "test",
     "amp/2.wav": "valid",
@@ -208,14 +177,6 @@ def test_a_table_and_pins_decide(tmp_path):
   (folder / "pairs.csv").write_text("\n".join(lines).replace("anna", "nina"))
   with pytest.raises(UserError, match=r"different .*pairs"):
     build(folder, tmp_path / "out")
-
-
-def test_outputs_of_an_input_in_two_groups_are_told(tmp_path):
-  _many(tmp_path / "in", count=2)
-  pins = "file,group,split\n00_b.wav,other,test\n"
-  (tmp_path / "in" / "splits.csv").write_text(pins)
-  with pytest.raises(UserError, match=r"outputs of 00_input\.wav are in two"):
-    build(tmp_path / "in", tmp_path / "out")
 
 
 def test_sides_of_other_rates_and_channels_become_one_form(tmp_path):

@@ -209,6 +209,13 @@ def test_silent_and_short_recordings_are_refused(clean, output):
   assert pairing.fault(None, RATE) == "silent, or less than 2 s in common"
 
 
+def test_sides_that_never_sound_together_are_refused():
+  sound, silence = take(4.0), np.zeros((16 * RATE, 1), np.float32)
+  sides = [np.concatenate(x) for x in ((sound, silence), (silence, sound))]
+  found = pairing.analyse(*sides, RATE)
+  assert pairing.fault(found, RATE).startswith("no lag fits")
+
+
 def test_gain_and_residual_of_known_noise():
   """Noise of the signal's energy: a correlation of 1/sqrt(2)."""
   clean = take(8.0)

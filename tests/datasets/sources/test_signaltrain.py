@@ -13,7 +13,7 @@ from loopback import serving
 
 from distortion_removal.common import download, log
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import stored
+from distortion_removal.datasets import opening
 from distortion_removal.datasets.preparation.prepare import prepare
 from distortion_removal.datasets.sources import signaltrain
 
@@ -74,11 +74,20 @@ def publish(server, checksum):
   server.files["/record"] = json.dumps(record).encode()
 
 
+def unpack(folder, names=tuple(FILES)):
+  for name in names:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(FILES[name])
+
+
 def build(data_dir, overwrite=False, **options):
-  config = signaltrain.SignalTrainConfig(
-    sample_rate=RATE, excerpt_seconds=1.0, **options
+  builder = opening.open_builder(
+    "signaltrain",
+    data_dir=str(data_dir),
+    sample_rate=RATE,
+    excerpt_seconds=1.0,
+    **options,
   )
-  builder = signaltrain.SignalTrain(config=config, data_dir=data_dir)
   return prepare(builder, overwrite=overwrite)
 
 
@@ -86,7 +95,7 @@ def check(builder):
   """Compares every excerpt with the file and the folder it is from."""
   seen = []
   for folder, split in SPLIT.items():
-    for record in stored.read_split(builder, split):
+    for record in opening.read_split(builder, split):
       name, number = record["id"].decode().split("#")
       assert name.startswith(f"{folder}/")
       audio, _ = soundfile.read(io.BytesIO(FILES[name]), always_2d=True)
@@ -112,6 +121,7 @@ def unpacked_files(folder):
   )
 
 
+@pytest.mark.e2e
 def test_from_the_web_with_a_cut(server, packed, tmp_path, capsys):
   log.setup()
   server.cuts = [len(server.files["/record"]), len(packed) // 2]
@@ -121,9 +131,7 @@ def test_from_the_web_with_a_cut(server, packed, tmp_path, capsys):
   assert builder.builder_config.task.name == "hard_clip_sdr"
   half = f"bytes={len(packed) // 2 - 1}-"
   assert server.asked == [("/record", None), ("/a.tgz", None), ("/a.tgz", half)]
-  told = capsys.readouterr().err
-  assert f"md5:{hashlib.md5(packed).hexdigest()}" in told.splitlines()[0]
-  assert "0 bytes are here already" in told.splitlines()[0]
+  assert hashlib.md5(packed).hexdigest() in capsys.readouterr().err
   assert unpacked_files(downloads(tmp_path)) == sorted(
     [signaltrain.ARCHIVE, *(f"{signaltrain.NAME}/{name}" for name in INPUTS)]
   )
@@ -135,9 +143,10 @@ def test_from_the_web_with_a_cut(server, packed, tmp_path, capsys):
   assert not server.asked
 
 
+@pytest.mark.e2e
 def test_a_download_goes_on_in_a_later_run(server, packed, tmp_path):
   server.cuts = [len(server.files["/record"]), 100_000, *[1] * 5]
-  with pytest.raises(UserError, match="100 kB are kept, run this again"):
+  with pytest.raises(UserError, match="go on after 100kB"):
     build(tmp_path)
   check(build(tmp_path))
   assert server.ranges[-1] == "bytes=99999-"
@@ -157,36 +166,31 @@ def test_offline_from_an_archive(server, packed, tmp_path, place):
 
 @pytest.mark.parametrize("inner", ["", signaltrain.NAME])
 def test_from_an_unpacked_folder(server, tmp_path, inner):
-  for name, content in FILES.items():
-    path = tmp_path / "here" / inner / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-  check(build(tmp_path, path=str(tmp_path / "here")))
+  """Half a copy is told, by its splits, or as another source."""
+  unpack(tmp_path / "here" / inner, INPUTS[:3])
+  path = str(tmp_path / "here")
+  with pytest.raises(UserError, match=r"no input_\*\.wav in Val"):
+    build(tmp_path, path=path)
+  unpack(tmp_path / "here" / inner)
+  check(build(tmp_path, path=path))
+  (tmp_path / "here" / inner / INPUTS[1]).unlink()
+  with pytest.raises(UserError, match="different files, content"):
+    build(tmp_path, path=path)
   assert not server.asked
   assert not downloads(tmp_path).exists()
-
-
-def test_half_a_copy_that_has_become_whole_is_noticed(server, tmp_path):
-  for name, content in FILES.items():
-    path = tmp_path / "here" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if name != INPUTS[2]:
-      path.write_bytes(content)
-  build(tmp_path, path=str(tmp_path / "here"))
-  (tmp_path / "here" / INPUTS[2]).write_bytes(FILES[INPUTS[2]])
-  with pytest.raises(UserError, match="different files, content"):
-    build(tmp_path, path=str(tmp_path / "here"))
 
 
 def test_offline_and_nothing_there_says_what_to_put_where(server, tmp_path):
   with pytest.raises(UserError) as caught:
     build(tmp_path, offline=True)
   place = downloads(tmp_path)
-  assert str(caught.value) == (
-    f"{place / signaltrain.ARCHIVE}: not there, and offline; get "
-    f"{signaltrain.URL} (its MD5 stands at https://zenodo.org/records/3824876) "
-    f"and put it into {place}"
-  )
+  for words in (
+    f"{place / signaltrain.ARCHIVE}: not there",
+    f"get {signaltrain.URL}",
+    signaltrain.RECORD,
+    f"put it into {place}",
+  ):
+    assert words in str(caught.value)
   assert not server.asked
 
 
@@ -210,52 +214,36 @@ def test_a_bad_archive_harms_no_good_data(packed, tmp_path, fault):
   middle = len(packed) // 2
   bad = packed[:middle]
   file.write_bytes(bad if fault == "truncated" else bad + packed[middle + 9 :])
-  with pytest.raises(UserError, match=rf"{file}: {fault}"):
+  with pytest.raises(UserError, match=str(file)):
     build(tmp_path, offline=True, overwrite=True)
   assert not unpacked.exists()
   check(build(tmp_path, offline=True))
 
 
-def test_room_to_unpack_is_asked_for_before(
-  server, packed, tmp_path, monkeypatch
-):
+def test_room_to_unpack_is_asked_for(server, packed, tmp_path, monkeypatch):
   usage = SimpleNamespace(free=2 * len(packed) - 1)
   monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
-  with pytest.raises(UserError, match=r"MB free, .* MB needed"):
+  with pytest.raises(UserError, match=r"MB? free, .*MB? needed"):
     build(tmp_path)
   assert unpacked_files(downloads(tmp_path)) == []
 
 
-def test_without_a_network_says_what_to_put_where(tmp_path, monkeypatch):
-  with serving() as gone:
-    monkeypatch.setattr(signaltrain, "RECORD_API", gone.url("/record"))
-  with pytest.raises(
-    UserError, match=r"refused.*again later, or get .* put it"
-  ):
-    build(tmp_path)
-
-
-def test_zenodo_without_a_checksum(server, tmp_path):
+def test_zenodo_out_of_reach_or_without_a_checksum(
+  server, tmp_path, monkeypatch
+):
   publish(server, checksum="sha512:00")
   with pytest.raises(UserError, match=f"tells no MD5 of {signaltrain.ARCHIVE}"):
     build(tmp_path)
   assert server.asked == [("/record", None)]
+  with serving() as gone:
+    monkeypatch.setattr(signaltrain, "RECORD_API", gone.url("/record"))
+  with pytest.raises(UserError, match=r"refused.* or get .* put it"):
+    build(tmp_path)
 
 
-def test_a_split_that_is_missing_is_told(tmp_path):
-  for folder in ("Train", "Val"):
-    (tmp_path / "here" / folder).mkdir(parents=True)
-    (tmp_path / "here" / folder / "input_1_.wav").touch()
-  with pytest.raises(UserError, match=r"here: no input_\*.wav in Test"):
-    build(tmp_path, path=str(tmp_path / "here"))
-
-
-def test_a_path_to_something_else_is_told(tmp_path):
+def test_another_path_and_compressed_targets_are_refused(tmp_path):
   for path in (tmp_path, tmp_path / "none.tgz"):
     with pytest.raises(UserError, match="a folder with Train, Val, Test; get"):
       build(tmp_path / "data", path=str(path))
-
-
-def test_compressed_targets_are_no_clean_audio():
   with pytest.raises(UserError, match=r"only its input_\*.wav are clean"):
-    signaltrain.SignalTrainConfig(include="*.wav")
+    build(tmp_path, include="*.wav")

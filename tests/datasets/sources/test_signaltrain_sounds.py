@@ -4,12 +4,10 @@ import collections
 
 import numpy as np
 import pytest
+from prepared import build, records
 from scipy import signal, stats
 
-from distortion_removal.datasets import stored
-from distortion_removal.datasets.preparation.prepare import prepare
-from distortion_removal.datasets.sources import signaltrain_sounds
-from distortion_removal.datasets.sources.signaltrain_sounds import sounds
+from distortion_removal.datasets.sources import signaltrain_sounds as sounds
 
 RATE = 16_000
 TIME_S = np.arange(RATE) / RATE
@@ -28,7 +26,7 @@ def make(kind, seed, time_s=TIME_S):
 
 
 def render(index, seed=0, sample_rate=RATE, seconds=3.0):
-  return sounds.render(
+  return sounds.SignalTrainSounds.render(
     index, seed=seed, sample_rate=sample_rate, seconds=seconds
   )
 
@@ -64,28 +62,28 @@ def test_pinned_sounds():
 
 
 def test_kinds_are_alike_in_number_and_lengths_in_octaves():
-  clips = [
-    clip
+  drawn = [
+    sound
     for index in range(300)
-    for clip in sounds.compose(index, seed=3, seconds=10.0)
+    for sound in sounds.compose(index, seed=3, seconds=10.0)
   ]
-  counts = collections.Counter(clip.kind for clip in clips)
+  counts = collections.Counter(sound.kind for sound in drawn)
   assert set(counts) == set(sounds.KINDS)
   assert stats.chisquare(list(counts.values())).pvalue > 0.01
-  octaves = np.log2([clip.length_s / 0.1 for clip in clips])
+  octaves = np.log2([sound.length_s / 0.1 for sound in drawn])
   uniform = stats.uniform(0.0, np.log2(20.0))
   assert stats.kstest(octaves, uniform.cdf).pvalue > 0.01
 
 
-def test_clips_follow_each_other_and_fill_the_excerpt():
-  clips = sounds.compose(0, seed=0, seconds=10.0)
-  ends = [clip.start_s + clip.length_s for clip in clips]
-  assert clips[0].start_s == 0.0
-  assert [clip.start_s for clip in clips[1:]] == ends[:-1]
+def test_sounds_follow_each_other_and_fill_the_excerpt():
+  drawn = sounds.compose(0, seed=0, seconds=10.0)
+  ends = [sound.start_s + sound.length_s for sound in drawn]
+  assert drawn[0].start_s == 0.0
+  assert [sound.start_s for sound in drawn[1:]] == ends[:-1]
   assert ends[-2] < 10.0 <= ends[-1]
   # A longer excerpt begins the same.
   longer = sounds.compose(0, seed=0, seconds=20.0)
-  assert longer[: len(clips)] == clips
+  assert longer[: len(drawn)] == drawn
 
 
 def test_another_sample_rate_is_the_same_signal():
@@ -217,29 +215,17 @@ def test_a_low_sample_rate_folds_nothing():
 
 
 def test_a_data_set_of_them(tmp_path):
-  config = signaltrain_sounds.SignalTrainSoundsConfig(
-    excerpt_seconds=2.0,
-    sample_rate=8_000,
-    channels=2,
-    train_minutes=0.2,
-    valid_minutes=0.1,
-    test_minutes=0.05,
-    seed=4,
-  )
-  builder = prepare(
-    signaltrain_sounds.SignalTrainSounds(config=config, data_dir=tmp_path)
-  )
+  minutes = {"train_minutes": 0.2, "valid_minutes": 0.1, "test_minutes": 0.05}
+  form = {"excerpt_seconds": 2.0, "sample_rate": 8_000, "channels": 2}
+  builder = build("signaltrain_sounds", tmp_path, seed=4, **minutes, **form)
   assert builder.name == "signaltrain_sounds"
   assert builder.builder_config.task.name == "hard_clip_sdr"
-  sizes = {"train": (6, 0), "valid": (3, 10**9), "test": (2, 2 * 10**9)}
-  for split, (size, first) in sizes.items():
-    records = stored.read_split(builder, split)
-    assert len(records) == size
-    for i, record in enumerate(records):
-      expected = render(first + i, seed=4, sample_rate=8_000, seconds=2.0)
-      np.testing.assert_allclose(
-        record["clean"] * record["peak"],
-        np.tile(expected, (1, 2)),
-        rtol=0,
-        atol=0.6 / 32767,
-      )
+  indices = [*range(6), *range(10**9, 10**9 + 3), 2 * 10**9, 2 * 10**9 + 1]
+  for index, record in zip(indices, records(builder).values(), strict=True):
+    expected = render(index, seed=4, sample_rate=8_000, seconds=2.0)
+    np.testing.assert_allclose(
+      record["clean"] * record["peak"],
+      np.tile(expected, (1, 2)),
+      rtol=0,
+      atol=0.6 / 32767,
+    )

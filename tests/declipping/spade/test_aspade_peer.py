@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
+from frame_after_frame import FRAME, HOP, frame_after_frame
 
 from experiments.benchmarks.peers import aspade
 
-FRAME, HOP, LEVEL = 64, 16, 0.5
+LEVEL = 0.5
 OPTIONS = {"redundancy": 2, "s": 1, "r": 2, "epsilon": 0.05}
+SIZES = {"frame": FRAME, "hop": HOP, **OPTIONS}
 
 
-def clipped_signal(length=700, seed=0):
-  rng = np.random.default_rng(seed)
+@pytest.fixture
+def audio():
+  length, rng = 700, np.random.default_rng(0)
   time = np.arange(length)
   clean = 0.8 * np.sin(0.21 * time) + 0.4 * np.sin(0.5 * time + 1.0)
   clean = (clean + 0.02 * rng.standard_normal(length)) * (time < 500)
@@ -46,56 +49,25 @@ def definition(y, sign):
   return best, counter - 1
 
 
-def by_definition(audio):
-  """All frames centred on multiples of HOP that overlap the signal."""
-  window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)
-  padded = np.pad(audio, FRAME)
-  total, weight, iterations = np.zeros_like(padded), np.zeros_like(padded), []
-  for centre in range(-FRAME, len(audio) + FRAME, HOP):
-    start = centre - FRAME // 2
-    if start + FRAME <= 0 or start >= len(audio):
-      continue
-    inside = slice(FRAME + start, FRAME + start + FRAME)
-    y = window * padded[inside]
-    sign = np.sign(padded[inside]) * (np.abs(padded[inside]) >= LEVEL)
-    x, updates = definition(y, sign) if sign.any() else (y, 0)
-    iterations.append(updates)
-    total[inside] += window * x
-    weight[inside] += window**2
-  inside = slice(FRAME, FRAME + len(audio))
-  return total[inside] / weight[inside], iterations
-
-
-def test_both_equal_the_definition():
-  audio = clipped_signal()
-  expected, iterations = by_definition(audio)
+def test_both_equal_the_definition(audio, monkeypatch):
+  expected, iterations = frame_after_frame(audio, LEVEL, definition)
   assert max(iterations) > 10
   assert iterations.count(0) > 5
-  arguments = (audio, LEVEL)
-  sizes = {"frame": FRAME, "hop": HOP, **OPTIONS}
-  for restored, counts in (
-    aspade.frame_by_frame(*arguments, **sizes),
-    aspade.batched(*arguments, **sizes),
-    aspade.batched(*arguments, **sizes, threads=2, workers=2),
-  ):
+  results = [
+    aspade.frame_by_frame(audio, LEVEL, **SIZES),
+    aspade.batched(audio, LEVEL, **SIZES),
+    aspade.batched(audio, LEVEL, **SIZES, threads=2, workers=2),
+  ]
+  monkeypatch.setattr(aspade, "_GROUP", 3 * FRAME)
+  results.append(aspade.batched(audio, LEVEL, **SIZES, threads=2))
+  for restored, counts in results:
     np.testing.assert_array_equal(counts, iterations)
     np.testing.assert_allclose(restored, expected, atol=1e-11)
 
 
-def test_groups_do_not_matter(monkeypatch):
-  audio = clipped_signal()
-  sizes = {"frame": FRAME, "hop": HOP, **OPTIONS}
-  expected, counts = aspade.batched(audio, LEVEL, **sizes)
-  monkeypatch.setattr(aspade, "_GROUP", 3 * FRAME)
-  restored, others = aspade.batched(audio, LEVEL, **sizes, threads=2)
-  np.testing.assert_array_equal(others, counts)
-  np.testing.assert_allclose(restored, expected, atol=1e-12)
-
-
-def test_a_limit_of_iterations():
+def test_a_limit_of_iterations(audio):
   """Every coefficient is kept at last: r (N / 2 + 1) / s iterations."""
-  audio = clipped_signal()
-  sizes = {"frame": FRAME, "hop": HOP, **OPTIONS, "epsilon": 0.0, "s": 3}
+  sizes = SIZES | {"epsilon": 0.0, "s": 3}
   expected, counts = aspade.frame_by_frame(audio, LEVEL, **sizes)
   assert counts.max() == 44
   restored, others = aspade.batched(audio, LEVEL, **sizes)
@@ -103,21 +75,17 @@ def test_a_limit_of_iterations():
   np.testing.assert_allclose(restored, expected, atol=1e-11)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_precision_is_kept(dtype):
-  audio = clipped_signal()
-  sizes = {"frame": FRAME, "hop": HOP, **OPTIONS}
-  expected, _ = aspade.frame_by_frame(audio, LEVEL, **sizes)
-  restored, _ = aspade.batched(audio, LEVEL, **sizes, dtype=dtype)
+@pytest.mark.parametrize(("dtype", "error_db"), [("f4", -30), ("f8", -200)])
+def test_the_precision_is_kept(audio, dtype, error_db):
+  expected, _ = aspade.frame_by_frame(audio, LEVEL, **SIZES)
+  restored, _ = aspade.batched(audio, LEVEL, **SIZES, dtype=np.dtype(dtype))
   assert restored.dtype == dtype
   error = np.sum((restored - expected) ** 2) / np.sum(expected**2)
-  assert 10 * np.log10(error) < (-30 if dtype == np.float32 else -200)
+  assert 10 * np.log10(error) < error_db
 
 
-def test_some_frames_only():
-  audio = clipped_signal()
-  sizes = {"frame": FRAME, "hop": HOP, **OPTIONS}
-  _, every = aspade.frame_by_frame(audio, LEVEL, **sizes)
-  _, some = aspade.frame_by_frame(audio, LEVEL, **sizes, max_frames=4)
+def test_some_frames_only(audio):
+  _, every = aspade.frame_by_frame(audio, LEVEL, **SIZES)
+  _, some = aspade.frame_by_frame(audio, LEVEL, **SIZES, max_frames=4)
   assert np.count_nonzero(some) == 4
   np.testing.assert_array_equal(some[some > 0], every[some > 0])

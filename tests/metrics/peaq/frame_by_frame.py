@@ -42,7 +42,7 @@ def _first_loud(samples):
 
 
 def bandwidths(ref, test):
-  """Of both signals, counted in bins; -1 for none."""
+  """Finds those of both signals, in bins; -1 for none."""
   floor = max(test.magnitude[921:1024] ** 2)
   width_ref = width_test = -1
   for k in range(347, 921):

@@ -39,7 +39,7 @@ def _window():
 
 
 def _weights():
-  """How much of each bin is in each band, as the outer ear passes it."""
+  """Computes each bin's share in each band, as the outer ear passes it."""
   weights = np.zeros((BANDS, FRAME // 2 + 1))
   width = RATE / FRAME
   for k in range(1, FRAME // 2 + 1):
@@ -55,7 +55,7 @@ def _weights():
 
 
 def _kept(slowest_s):
-  """What a first-order filter keeps per frame, its time that at 100 Hz."""
+  """Computes what a filter with this time at 100 Hz keeps per frame."""
   time_s = 0.008 + 100 / CENTRE_HZ * (slowest_s - 0.008)
   return np.exp(-1 / (FRAMES_PER_SECOND * time_s))
 
@@ -98,7 +98,7 @@ def _filtered(kept, past, now):
 
 
 def hear(signal, count):
-  """What the ear makes of each of the `count` frames."""
+  """Computes the patterns of each of the `count` frames."""
   smeared = level = before = change = envelope = np.zeros(BANDS)
   heard = []
   for n in range(count):

@@ -9,7 +9,7 @@ import soundfile
 
 from distortion_removal.audio import resampling
 from distortion_removal.metrics.peaq import analyse, peaq
-from distortion_removal.metrics.peaq.movs import MOVS
+from distortion_removal.metrics.peaq.grade import MOVS
 
 RATE = 48_000
 
@@ -53,7 +53,7 @@ ORACLE = [
 
 @pytest.mark.parametrize(("reference", "test", "odg", "movs"), ORACLE)
 def test_equals_pqevalaudio_on_recordings(reference, test, odg, movs):
-  """Where `METRIC_ORACLES` has the files; see its message."""
+  """Needs the files, in the folder `METRIC_ORACLES`."""
   folder = os.environ.get("METRIC_ORACLES")
   if not folder:
     pytest.skip(
@@ -70,7 +70,7 @@ def test_equals_pqevalaudio_on_recordings(reference, test, odg, movs):
   np.testing.assert_allclose(actual, movs, rtol=1e-5, atol=1e-9)
 
 
-def chord(seconds=1.5, silence=0.0, channels=1):
+def chord(seconds=1.5, channels=1):
   """Plucked partials and noise up to 24 kHz: `[1, time, channels]`."""
   time = np.arange(round(seconds * RATE)) / RATE
   noise = np.random.RandomState(0).standard_normal((len(time), channels))
@@ -79,7 +79,6 @@ def chord(seconds=1.5, silence=0.0, channels=1):
     tone = np.sin(2 * np.pi * hz * time + k) * np.exp(-(k + 1) * (time % 0.5))
     for channel in range(channels):
       audio[:, channel] += 0.3 / (1 + k + 2 * channel) * tone
-  audio[time < silence] = 0.0
   return audio[None]
 
 
@@ -92,84 +91,14 @@ def noisy(audio):
   return 0.98 * audio + 1e-4 * noise
 
 
-# Our own results, written down after they had agreed with those above: what
-# changes them is a change of the metric.
-# fmt: off
-PINNED = [
-  ({}, clipped, -3.90585967,
-   [642.557143, 642.485714, 23.8571318, 49.6096922, 3.03570962, 0.617883891,
-    41.5736729, 141.280286, 17.0926427, 0.999373421, 0.985714286]),
-  ({"silence": 0.3, "channels": 2}, noisy, -0.799440354,
-   [644.883929, 644.883929, -10.191486, 4.38879695, 0, 0.676078329,
-    3.82996726, 14.6543857, 0.0899346034, 0.183571745, 0.401785714]),
-  ({"seconds": 2.5, "silence": 0.8}, clipped, -3.9084573,
-   [642.875, 642.7875, 26.5464358, 50.9077113, 3.09751315, 0.463914636,
-    45.2090668, 155.986144, 17.617123, 0.999757251, 0.9875]),
-]
-# fmt: on
-
-
-@pytest.mark.parametrize(("signal", "degrade", "odg", "movs"), PINNED)
-def test_pinned_signals(signal, degrade, odg, movs):
-  target = chord(**signal)
-  result = analyse(degrade(target), target, sample_rate=RATE)
-  np.testing.assert_allclose(result.odg, odg, rtol=1e-6)
-  actual = [result.movs[name][0] for name in MOVS]
-  np.testing.assert_allclose(actual, movs, rtol=1e-6)
-
-
 @pytest.mark.parametrize("channels", [1, 2])
 def test_identical_signals_get_the_most(channels):
   target = chord(channels=channels)
-  result = analyse(target, target, sample_rate=RATE)
-  values = dict(result.movs)
-  band = values.pop("BandwidthRefB")
-  np.testing.assert_array_equal(values.pop("BandwidthTestB"), band)
-  assert values.pop("Total NMRB") < -100
-  np.testing.assert_array_equal(np.stack(list(values.values())), 0.0)
-  assert 0.1 < result.odg[0] < 0.22
-  assert peaq(noisy(target), target, sample_rate=RATE) < result.odg
-
-
-def test_polarity_does_not_matter():
-  target = chord()
-  same = peaq(target, target, sample_rate=RATE)
-  np.testing.assert_array_equal(peaq(-target, target, sample_rate=RATE), same)
-
-
-def test_a_shared_target_and_batches_are_bit_for_bit_the_same():
-  target = chord(0.8)
-  estimates = np.concatenate([clipped(target), noisy(target), target])
-  shared = analyse(estimates, target, sample_rate=RATE)
-  repeated = analyse(estimates, np.repeat(target, 3, 0), sample_rate=RATE)
-  alone = [peaq(e[None], target, sample_rate=RATE)[0] for e in estimates]
-  np.testing.assert_array_equal(shared.odg, alone)
-  np.testing.assert_array_equal(repeated.odg, alone)
-  for name in MOVS:
-    np.testing.assert_array_equal(shared.movs[name], repeated.movs[name])
-
-
-def test_two_equal_channels_are_one():
-  target = chord(0.8)
-  mono = analyse(clipped(target), target, sample_rate=RATE)
-  stereo = analyse(
-    *(x.repeat(2, 2) for x in (clipped(target), target)), sample_rate=RATE
-  )
-  for name in MOVS:
-    np.testing.assert_array_equal(stereo.movs[name], mono.movs[name])
-
-
-def test_two_channels_are_averaged_but_the_worse_is_detected():
-  target = chord(0.8)
-  perfect = np.concatenate([target, target], axis=2)
-  half = np.concatenate([target, clipped(target)], axis=2)
-  stereo = analyse(half, perfect, sample_rate=RATE).movs
-  left = analyse(target, target, sample_rate=RATE).movs
-  right = analyse(clipped(target), target, sample_rate=RATE).movs
-  for name in MOVS:
-    mean = (left[name] + right[name]) / 2
-    expected = right[name] if name in ("ADBB", "MFPDB") else mean
-    np.testing.assert_allclose(stereo[name], expected, rtol=1e-12)
+  best = peaq(target, target, sample_rate=RATE)
+  assert 0.1 < best[0] < 0.22
+  assert peaq(noisy(target), target, sample_rate=RATE) < best
+  # It does not hear polarity.
+  assert peaq(-target, target, sample_rate=RATE) == best
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
@@ -189,37 +118,18 @@ def test_at_16_khz_the_band_above_8_khz_is_rounding_noise():
   """Tones alone do not stand out of it: then the bandwidth is 0, not NaN."""
   time = np.arange(16_000) / 16_000
   target = 0.3 * np.sin(2 * np.pi * 440 * time)[None, :, None]
-  rounded = analyse(clipped(target), target, sample_rate=16_000)
-  assert rounded.movs["BandwidthRefB"] == 0
-  assert np.isfinite(rounded.odg)
-  exact = analyse(clipped(target), target, sample_rate=16_000, bit_depth=None)
-  assert exact.movs["BandwidthRefB"] > 0
+  scores = analyse(clipped(target), target, sample_rate=16_000)
+  assert scores.movs["BandwidthRefB"] == 0
+  assert np.isfinite(scores.odg)
 
 
-def test_sixteen_bit_samples_stay_as_they_are():
-  target = np.round(chord(0.8) * 32_768) / 32_768
-  estimate = np.round(clipped(target) * 32_768) / 32_768
-  default = peaq(estimate, target, sample_rate=RATE)
-  unrounded = peaq(estimate, target, sample_rate=RATE, bit_depth=None)
-  np.testing.assert_array_equal(default, unrounded)
-  nudged = peaq(estimate + 1e-6, target - 1e-6, sample_rate=RATE)
-  np.testing.assert_array_equal(default, nudged)
-  assert default != peaq(estimate, target, sample_rate=RATE, bit_depth=8)
-  # Beyond full scale nothing is clipped.
+def test_all_is_rounded_to_16_bit_without_clipping():
+  target = chord(0.8)
+  score = peaq(clipped(target), target, sample_rate=RATE)
+  rounded = (np.round(x * 32_768) / 32_768 for x in (clipped(target), target))
+  np.testing.assert_array_equal(peaq(*rounded, sample_rate=RATE), score)
   loud = peaq(clipped(4 * target, 2.0), 4 * target, sample_rate=RATE)
   assert loud != peaq(clipped(4 * target, 1.0), 4 * target, sample_rate=RATE)
-
-
-def test_what_has_no_score_is_nan():
-  target = np.repeat(chord(0.5), 4, axis=0)
-  estimate = clipped(target)
-  estimate[0, 7] = np.nan
-  target[1, 7] = np.inf
-  target[2] = 0.0
-  target[3] *= 1e-4  # never 200 in five samples
-  result = analyse(estimate, target, sample_rate=RATE)
-  assert np.isnan(result.odg).all()
-  assert all(np.isnan(values).all() for values in result.movs.values())
 
 
 @pytest.mark.parametrize(("length", "scored"), [(1, 0), (1023, 0), (1024, 1)])
@@ -227,35 +137,11 @@ def test_half_a_frame_is_the_least(length, scored):
   target = chord()[:, :length]
   score = peaq(target, target, sample_rate=RATE)
   assert np.isfinite(score[0]) == scored
+  # Never 200 in five samples.
+  assert np.isnan(peaq(target, 1e-4 * target, sample_rate=RATE))
 
 
-def test_digital_silence():
-  """A silent estimate, silence in both, and a gap in the estimate alone."""
-  target = chord()
-  best = peaq(target, target, sample_rate=RATE)
-  gap = np.array(target)
-  gap[:, 24_000:48_000] = 0.0
-  assert -3.98 < peaq(0 * target, target, sample_rate=RATE) < best - 1
-  assert peaq(gap, target, sample_rate=RATE) < best - 1
-  assert peaq(gap, gap, sample_rate=RATE) > 0.1
-
-
-def test_silence_around_the_target_does_not_count():
-  target = chord(1.0)
-  silence = np.zeros((1, 10 * 1024, 1))
-  longer = np.concatenate([target, silence], axis=1)
-  after = np.concatenate([clipped(target), silence], axis=1)
-  np.testing.assert_array_equal(
-    peaq(after, longer, sample_rate=RATE),
-    peaq(clipped(target), target, sample_rate=RATE),
-  )
-
-
-def test_bad_arguments():
-  target = chord(0.1)
+def test_three_channels_are_refused():
+  target = chord(0.1).repeat(3, 2)
   with pytest.raises(ValueError, match="1 or 2 channels, got 3"):
-    peaq(*[target.repeat(3, 2)] * 2, sample_rate=RATE)
-  with pytest.raises(ValueError, match="bit_depth"):
-    peaq(target, target, sample_rate=RATE, bit_depth=0)
-  with pytest.raises(ValueError, match="shape"):
-    peaq(target[:, 1:], target, sample_rate=RATE)
+    peaq(target, target, sample_rate=RATE)

@@ -40,7 +40,7 @@ def low_passed(samples):
 
 
 def delayed(samples, count):
-  """Of the same length, with digital silence before it."""
+  """Puts digital silence before it; the length stays."""
   return np.pad(samples, ((count, 0), (0, 0)))[: len(samples)]
 
 

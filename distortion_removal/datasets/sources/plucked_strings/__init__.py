@@ -4,16 +4,16 @@ import dataclasses
 
 import numpy as np
 
-from distortion_removal.datasets.sources import builder, rendered
+from distortion_removal.datasets.sources.builder import (
+  RenderedBuilder,
+  RenderedConfig,
+  task_configs,
+)
+from distortion_removal.datasets.sources.plucked_strings import synthesis
 
 
 @dataclasses.dataclass(eq=False)
-class PluckedStringsConfig(rendered.RenderedConfig):
-  """How much to render, and from which seed."""
-
-
-@dataclasses.dataclass(eq=False)
-class PluckedStringsSmokeConfig(PluckedStringsConfig):
+class PluckedStringsSmokeConfig(RenderedConfig):
   """Enough for a run of seconds that shows that everything works."""
 
   train_minutes: float = 0.4
@@ -21,24 +21,19 @@ class PluckedStringsSmokeConfig(PluckedStringsConfig):
   test_minutes: float = 0.1
 
 
-class PluckedStrings(rendered.RenderedBuilder):
+class PluckedStrings(RenderedBuilder):
   """Excerpts of plucked strings, rendered by a physical model."""
 
-  CONFIG = PluckedStringsConfig
-  BUILDER_CONFIGS = builder.task_configs(PluckedStringsConfig)
+  BUILDER_CONFIGS = task_configs(RenderedConfig)
 
   @staticmethod
   def render(index: int, **options) -> np.ndarray:
-    """One excerpt of playing, see `synthesis.render`."""
-    from distortion_removal.datasets.sources.plucked_strings.synthesis import (
-      render,
-    )
-
-    return render(index, **options)
+    """Renders an excerpt of playing, see `synthesis.render`."""
+    return synthesis.render(index, **options)
 
 
 class PluckedStringsSmoke(PluckedStrings):
   """A few seconds of `PluckedStrings`."""
 
   CONFIG = PluckedStringsSmokeConfig
-  BUILDER_CONFIGS = builder.task_configs(PluckedStringsSmokeConfig)
+  BUILDER_CONFIGS = task_configs(PluckedStringsSmokeConfig)

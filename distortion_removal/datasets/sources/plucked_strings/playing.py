@@ -1,4 +1,4 @@
-"""What is played: lines, arpeggios, strums, riffs, as a list of notes.
+"""Invents playing: lines, arpeggios, strums, riffs, as a list of notes.
 
 Nothing here knows about sound. A style turns a tuning (MIDI numbers of the open
 strings, lowest first) and a rhythm into `Note`s; `synthesis` turns those into
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def _shapes(text: str) -> list[list[tuple[int, int]]]:
-  """Chords as (string, fret), from frets written lowest string first."""
+  """Parses chords to (string, fret), from frets written lowest string first."""
   return [
     [(string, int(fret)) for string, fret in enumerate(shape) if fret != "x"]
     for shape in text.split()
@@ -107,7 +107,7 @@ def compose(
 
 
 def _rhythm(rng, seconds, palettes) -> tuple[float, list[Slot]]:
-  """Length of a bar, and a pattern of two bars repeated with breaks."""
+  """Draws the length of a bar, and a pattern of two bars with breaks."""
   beat_s = 60.0 / rng.uniform(65.0, 165.0)
   palette = palettes[rng.integers(len(palettes))]
   rest_share = rng.choice((0.0, 0.0, 0.0, 0.1, 0.15))
@@ -131,7 +131,7 @@ def _rhythm(rng, seconds, palettes) -> tuple[float, list[Slot]]:
 
 
 def _line(rng, open_midi, seconds):
-  """One note at a time, wandering through a scale at one place of the neck."""
+  """Plays single notes that wander through a scale at one place of the neck."""
   _, slots = _rhythm(rng, seconds, _SHORT + _LONG)
   scale = _SCALES[rng.integers(len(_SCALES))]
   position = rng.integers(0, 13)
@@ -152,7 +152,7 @@ def _line(rng, open_midi, seconds):
 
 
 def _expression(rng, share, duration_s) -> dict[str, float]:
-  """A bend, a slide or a vibrato for a `share` of the notes held for long."""
+  """Draws a bend, slide or vibrato for a `share` of the notes held long."""
   if duration_s < 0.25 or rng.random() >= share:
     return {}
   if rng.random() < 0.5:
@@ -167,13 +167,13 @@ def _expression(rng, share, duration_s) -> dict[str, float]:
 
 
 def _string_for(midi, open_midi, position) -> int:
-  """The string on which `midi` lies nearest to the hand's position."""
+  """Returns the string on which `midi` lies nearest to the hand's position."""
   reachable = [s for s, pitch in enumerate(open_midi) if pitch <= midi]
   return min(reachable, key=lambda s: abs(midi - open_midi[s] - position - 2))
 
 
 def _chord_changes(rng, shapes, open_midi, bar_s) -> Callable:
-  """Four chords in turn; the function gives the (string, pitch)s at a time."""
+  """Draws four chords in turn, as a function of time to (string, pitch)s."""
   frets = rng.integers(0, 9, size=4) * (rng.random() < 0.7)
   chords = [
     [(s, open_midi[s] + fret + f) for s, f in shapes[rng.integers(len(shapes))]]
@@ -184,7 +184,7 @@ def _chord_changes(rng, shapes, open_midi, bar_s) -> Callable:
 
 
 def _arpeggio(rng, open_midi, seconds):
-  """The strings of a chord one by one, left ringing into each other."""
+  """Plays the strings of a chord one by one, left ringing into each other."""
   bar_s, slots = _rhythm(rng, seconds, _SHORT)
   chord_at = _chord_changes(rng, _CHORDS, open_midi, bar_s)
   order = rng.permutation(8) if rng.random() < 0.4 else np.arange(8)
@@ -199,7 +199,7 @@ def _arpeggio(rng, open_midi, seconds):
 
 
 def _strum(rng, open_midi, seconds):
-  """Whole chords, down and up, some of them choked."""
+  """Plays whole chords, down and up, some of them choked."""
   palettes = _SHORT if rng.random() < 0.6 else _LONG
   bar_s, slots = _rhythm(rng, seconds, palettes)
   chord_at = _chord_changes(rng, _CHORDS, open_midi, bar_s)
@@ -219,7 +219,7 @@ def _strum(rng, open_midi, seconds):
 
 
 def _riff(rng, open_midi, seconds):
-  """Power chords between palm-muted notes on their lowest string."""
+  """Plays power chords between palm-muted notes on their lowest string."""
   bar_s, slots = _rhythm(rng, seconds, _SHORT + _LONG[:2])
   chord_at = _chord_changes(rng, _POWER_CHORDS, open_midi, bar_s)
   muted_share = rng.choice((0.0, 0.3, 0.6))

@@ -22,7 +22,7 @@ _MUTED_T60_S, _MUTED_T60_HIGH_S = 0.5, 0.12
 
 
 class Instrument(NamedTuple):
-  """What stays the same through an excerpt.
+  """An instrument and its setting up, the same through an excerpt.
 
   Positions are fractions of the open string, from the bridge.
 
@@ -143,7 +143,7 @@ def _log_uniform(rng, low, high) -> float:
 
 
 def _play(rng, instrument, note, sample_rate, seconds) -> np.ndarray:
-  """The string of one note, [time], until a finger has stopped it."""
+  """Plays the string of one note, [time], until a finger has stopped it."""
   sounding_s = min(note.duration_s, seconds - note.start_s)
   length_s = sounding_s + instrument.stop_t60_s
   times_s = np.arange(int(length_s * sample_rate)) / sample_rate
@@ -162,7 +162,7 @@ def _play(rng, instrument, note, sample_rate, seconds) -> np.ndarray:
 
 
 def _pluck(rng, instrument, note) -> waveguide.Pluck:
-  """The physics of a note: a fret shortens the string, a palm damps it."""
+  """Derives a note's physics: frets shorten the string, a palm damps it."""
   frequency_hz = 440.0 * 2.0 ** ((note.midi - 69.0) / 12.0)
   shortening = 2.0 ** ((note.midi - instrument.open_midi[note.string]) / 12.0)
   t60_s = instrument.sustain_s * np.sqrt(110.0 / frequency_hz)
@@ -182,12 +182,12 @@ def _pluck(rng, instrument, note) -> waveguide.Pluck:
 
 
 def _between(start, end, share) -> float:
-  """Geometric interpolation."""
+  """Interpolates geometrically."""
   return start ** (1.0 - share) * end**share
 
 
 def _pitch_curve(note, times_s) -> np.ndarray:
-  """Bend or slide, and vibrato, in semitones at `times_s`."""
+  """Returns bend or slide, and vibrato, in semitones at `times_s`."""
   if not (note.bend_semitones or note.vibrato_semitones):
     return np.zeros(len(times_s))
   ramp = np.clip((times_s - note.bend_start_s) / note.bend_s, 0.0, 1.0)
@@ -198,7 +198,7 @@ def _pitch_curve(note, times_s) -> np.ndarray:
 
 
 def _scratch(rng, instrument, note, sample_rate) -> np.ndarray:
-  """Some milliseconds of noise as the pick leaves the string."""
+  """Renders milliseconds of noise as the pick leaves the string."""
   times_s = np.arange(int(0.03 * sample_rate)) / sample_rate
   level_db = note.level_db + instrument.scratch_db + rng.normal(0.0, 3.0)
   noise = rng.standard_normal(len(times_s)) * np.exp(-times_s / 0.004)
@@ -206,7 +206,7 @@ def _scratch(rng, instrument, note, sample_rate) -> np.ndarray:
 
 
 def _squeak(rng, sample_rate) -> np.ndarray:
-  """A finger sliding along a wound string: a noisy, gliding whistle."""
+  """Renders a finger on a wound string: a noisy, gliding whistle."""
   seconds = rng.uniform(0.05, 0.2)
   share = np.linspace(0.0, 1.0, int(seconds * sample_rate), endpoint=False)
   hz = rng.uniform(800.0, 2500.0) * (1.0 + rng.uniform(-0.4, 0.4) * share)
@@ -217,7 +217,7 @@ def _squeak(rng, sample_rate) -> np.ndarray:
 
 
 def _noise_floor(rng, samples, sample_rate) -> np.ndarray:
-  """Hiss, and the mains with its odd harmonics."""
+  """Renders hiss, and the mains with its odd harmonics."""
   hiss_db, hum_db = rng.uniform(-100.0, -62.0), rng.uniform(-100.0, -62.0)
   noise = 10.0 ** (hiss_db / 20.0) * rng.standard_normal(samples)
   turn = 2.0 * np.pi * rng.choice((50.0, 60.0)) / sample_rate

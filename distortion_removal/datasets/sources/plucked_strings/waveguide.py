@@ -53,7 +53,7 @@ class Pluck(NamedTuple):
 
 
 def decay_rate(pluck: Pluck, frequency_hz: np.ndarray) -> np.ndarray:
-  """Decay of a partial at `frequency_hz`, in nepers per second.
+  """Computes the decay of a partial at `frequency_hz`, in nepers per second.
 
   sigma(f) = ln(1000) (1 / t60_low + (f / 2 kHz)² / t60_high): the loss of the
   stiff string of Bensa et al. (2003), b1 + b3 (2 pi f)². A partial falls by
@@ -66,7 +66,7 @@ def decay_rate(pluck: Pluck, frequency_hz: np.ndarray) -> np.ndarray:
 def pluck_string(
   pluck: Pluck, *, sample_rate: int, seconds: float, band: float = 1.0
 ) -> np.ndarray:
-  """The voltage of one plucked string.
+  """Renders the voltage of one plucked string.
 
   Y = E C(pick) C(pickup) / (1 - L). L is one turn of the loop: a phase of
   2 pi k, where k(f) is the partial number of the frequency f, and the loss of
@@ -118,7 +118,7 @@ def pluck_string(
 
 
 def _phase_and_delay(pluck, hz) -> tuple[np.ndarray, np.ndarray]:
-  """Of one turn: 2 pi k(f), from f = k f0 sqrt(1 + B k²), and dk/df seconds."""
+  """Solves f = k f0 sqrt(1 + B k²): a turn's phase 2 pi k and delay dk/df."""
   ratio = hz / pluck.frequency_hz
   root = np.sqrt(1.0 + 4.0 * pluck.inharmonicity * ratio**2)
   stretch = np.sqrt(0.5 * (1.0 + root))
@@ -126,7 +126,7 @@ def _phase_and_delay(pluck, hz) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _polar(log_magnitude, phase) -> np.ndarray:
-  """exp(log_magnitude + i phase); twice as fast as the complex `np.exp`."""
+  """Computes exp(log_magnitude + i phase), twice as fast as `np.exp`."""
   magnitude = np.exp(log_magnitude)
   out = np.empty(phase.shape, complex)
   np.multiply(magnitude, np.cos(phase), out=out.real)

@@ -1,0 +1,155 @@
+"""Recordings are stored once, whole or not at all, wherever they are read."""
+
+import dataclasses
+import functools
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from distortion_removal.audio.integrity import AudioFileError
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets.features import excerpt_features, to_example
+from distortion_removal.datasets.preparation.recordings import (
+  Recording,
+  Store,
+  parse_beam_options,
+  store_all,
+  store_with_beam,
+)
+
+RATE = 8_000
+
+
+@pytest.fixture
+def store(tmp_path):
+  return make_store(tmp_path, "here")
+
+
+def make_store(tmp_path, name):
+  (tmp_path / name).mkdir()
+  features = tfds.features.FeaturesDict(excerpt_features(channels=1))
+  return Store(tmp_path / name, features, RATE)
+
+
+def audio(seed):
+  rng = np.random.default_rng(seed)
+  return rng.uniform(-0.5, 0.5, (RATE, 1)).astype(np.float32)
+
+
+def read(seed):
+  """Of a module, so that other processes find it."""
+  for index in range(3):
+    if index == 1:
+      yield "silent"
+    else:
+      yield to_example(f"{seed}#{index}", audio(10 * seed + index))
+
+
+def damaged(path):
+  yield to_example("x#0", audio(0))
+  raise AudioFileError(path, "no more")
+
+
+def make(seed, name="0", version="1"):
+  source = functools.partial(read, seed)
+  return Recording(name, "group", source, version=version, size=10 + seed)
+
+
+def files(store):
+  return {path.name: path.read_bytes() for path in store.folder.iterdir()}
+
+
+def test_what_is_stored(store):
+  recording = make(0)
+  assert store.add(recording) == 10
+  content = store.load(recording)
+  assert content.left_out == {"silent": 1, "short": 0}
+  assert content.reason is None
+  assert [e.id for e in content.excerpts] == ["0#0", "0#2"]
+  assert {e.group for e in content.excerpts} == {"group"}
+  for excerpt, seed in zip(content.excerpts, (0, 2), strict=True):
+    assert excerpt.frames == RATE
+    assert excerpt.peak == np.abs(audio(seed)).max()
+  stored = list(store.records(content.excerpts[::-1]))
+  expected = [example for example in read(0) if example != "silent"]
+  assert stored == [store.encode(example) for example in expected[::-1]]
+
+
+@pytest.mark.e2e
+def test_processes_store_what_one_stores(store, tmp_path):
+  there = make_store(tmp_path, "there")
+  work = [make(i, name=str(i)) for i in range(5)]
+  sizes = list(store_all(work, store, jobs=1))
+  spread = list(store_all(work, there, jobs=2))
+  assert sizes == sorted(spread) == [10, 11, 12, 13, 14]
+  assert files(store) == files(there)
+  assert len(files(store)) == 10
+
+
+def _die():
+  os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.e2e
+def test_a_killed_process_is_told_in_one_line(store):
+  work = [Recording(name, name, _die, version="1") for name in ("a", "b")]
+  with pytest.raises(UserError, match=r"was killed.*--jobs=1"):
+    list(store_all(work, store, jobs=2))
+  assert not any(path.suffix == ".json" for path in store.folder.iterdir())
+
+
+def test_apache_beam_stores_the_same(store, tmp_path):
+  pytest.importorskip("apache_beam")
+  there = make_store(tmp_path, "there")
+  work = [make(i, name=str(i)) for i in range(3)]
+  list(store_all(work, store, jobs=1))
+  options = parse_beam_options(["--runner=DirectRunner"])
+  store_with_beam(work, there, options=options)
+  assert files(store) == files(there)
+
+
+def test_without_apache_beam_it_says_what_to_install(monkeypatch):
+  for name in ("apache_beam", "apache_beam.options.pipeline_options"):
+    monkeypatch.setitem(sys.modules, name, None)
+  with pytest.raises(UserError, match=r"pip install 'distortion_removal\[beam"):
+    parse_beam_options([])
+
+
+def test_a_damaged_recording_is_left_out_and_tried_again(store):
+  """As a whole; it may have been out of reach, without any change of it."""
+  good = make(0)
+  bad = dataclasses.replace(good, read=functools.partial(damaged, "0"))
+  store.add(bad)
+  content = store.load(good)
+  assert (content.excerpts, content.reason) == ([], "no more")
+  assert len(files(store)) == 2
+  store.add(good)
+  content = store.load(good)
+  assert content.reason is None
+  assert content.excerpts
+
+
+def test_what_is_stored_is_taken_while_its_version_stays(store):
+  store.add(make(0))
+  kept = files(store)
+  store.add(make(7))
+  assert files(store) == kept
+  store.add(make(7, version="2"))
+  assert store.load(make(7, version="2")).excerpts[0].id == "7#0"
+
+
+def test_half_a_recording_is_none(store):
+  """Records without the facts, which are written last, are read again."""
+  recording = make(0)
+  store.add(recording)
+  whole, name = files(store), recording.file_name
+  (store.folder / f"{name}.json").unlink()
+  (store.folder / f"{name}.records").write_bytes(b"half")
+  store.add(recording)
+  assert files(store) == whole
+  assert json.loads(whole[f"{name}.json"])["reason"] is None

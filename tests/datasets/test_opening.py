@@ -1,0 +1,153 @@
+"""Data sets of a run: rendered, found missing, mixed, and kept apart."""
+
+import ml_collections
+import numpy as np
+import pytest
+from conftest import pluck, shipped_config
+from prepared import build, put
+
+from distortion_removal import models
+from distortion_removal.common import cores
+from distortion_removal.common.errors import UserError
+from distortion_removal.datasets import opening
+from distortion_removal.datasets.preparation import write
+from distortion_removal.datasets.sources import plucked_strings
+from distortion_removal.datasets.spectrum_statistics import spectrum_statistics
+from distortion_removal.effects import tasks
+from distortion_removal.training import train
+
+RATE = 8_000
+FORM = {"sample_rate": RATE, "excerpt_seconds": 2.0}
+
+
+def _set(folder, pitches_hz):
+  """A folder of takes by path, prepared."""
+  for name, pitch_hz in pitches_hz.items():
+    put(folder / "takes" / name, pluck(1.5, pitch_hz, RATE), RATE)
+  path = str(folder / "takes")
+  return build("audio_folder", folder, task="hard_clip", path=path, **FORM)
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+  pitches_hz = {"train/a.wav": 110.0, "valid/b.wav": 120.0, "test/c.wav": 130.0}
+  return _set(tmp_path_factory.mktemp("own"), pitches_hz)
+
+
+def _data(config, builder, *sources):
+  """The `data` of a run on a data set and sources of equal weight."""
+  data = config.data
+  data.dataset, data.data_dir = "audio_folder", str(builder.data_dir_root)
+  data.task, data.sample_rate = "hard_clip", RATE
+  data.excerpt_seconds = 2.0
+  folders = [str(source.data_dir_root) for source in sources]
+  data.sources = tuple(("audio_folder", folder, 1.0) for folder in folders)
+  return data
+
+
+def _other(tmp_path):
+  return _set(tmp_path, {"train/x.wav": 880.0, "test/y.wav": 150.0})
+
+
+def test_a_mixture_of_prepared_sets(held_out, tmp_path):
+  data = _data(shipped_config("default"), held_out, held_out, _other(tmp_path))
+  mixture = opening.training_source(data, held_out)
+  ids = {source[0]["id"] for source in mixture.sources}
+  assert ids == {b"train/a.wav#000", b"train/x.wav#000"}
+
+
+@pytest.mark.e2e
+def test_umx_is_scaled_by_all_that_it_is_trained_on(held_out, tmp_path):
+  """Not by the run's own data set, which it may not even see."""
+  other = _other(tmp_path)
+  config = shipped_config("umx_ceg_hard_clip", "smoke")
+  _data(config, held_out, other)
+  model, task = models.from_config(config), tasks.from_config(config.data)
+  state = train._first_state(config, model, held_out, task)
+  transform = {"size": model.stft_size, "hop": model.stft_hop}
+  expected, _ = spectrum_statistics(other, **transform)
+  np.testing.assert_array_equal(state.params["input_mean"], -expected)
+  alone, _ = spectrum_statistics(held_out, **transform)
+  assert np.abs(alone - expected).max() > 0.1
+
+
+@pytest.mark.parametrize("pitch_hz", [120.0, 130.0])
+def test_what_the_run_holds_out_is_no_source(held_out, tmp_path, pitch_hz):
+  """A deliberate leak, under another name."""
+  leaky = _set(tmp_path, {"train/z.wav": pitch_hz, "test/y.wav": 150})
+  data = _data(shipped_config("default"), held_out, leaky)
+  with pytest.raises(UserError, match=r"trains on 1 excerpts .* holds out"):
+    opening.training_source(data, held_out)
+
+
+def test_recorded_is_not_for_takes_without_a_degraded_side(tmp_path):
+  with pytest.raises(UserError, match="use paired_folder"):
+    opening.open_builder(
+      "audio_folder", task="recorded", data_dir=str(tmp_path)
+    )
+
+
+def _run_data(tmp_path, dataset="plucked_strings_smoke", hint=""):
+  """The `data` part of a run's configuration."""
+  data = {"dataset": dataset, "task": "overdrive", "channels": 1, "hint": hint}
+  return ml_collections.ConfigDict(FORM | data | {"data_dir": str(tmp_path)})
+
+
+def test_a_run_renders_what_it_lacks(tmp_path):
+  """With the real synthesis: every excerpt sounds, and no two are alike."""
+  builder = opening.open_dataset(_run_data(tmp_path))
+  sounds = [
+    record["clean"]
+    for split in ("train", "valid", "test")
+    for record in opening.read_split(builder, split)
+  ]
+  assert len(sounds) == 18
+  for sound in sounds:
+    assert sound.shape == (16_000, 1)
+    assert np.abs(sound).max() == 1.0
+  products = [
+    np.vdot(a, b) / np.sqrt(np.vdot(a, a) * np.vdot(b, b))
+    for i, a in enumerate(sounds)
+    for b in sounds[:i]
+  ]
+  assert np.abs(products).max() < 0.9
+  again = opening.open_dataset(_run_data(tmp_path))
+  first = opening.read_split(again, "train")[0]["clean"]
+  np.testing.assert_array_equal(first, sounds[0])
+
+
+@pytest.mark.parametrize(
+  ("is_command", "cores_here", "processes"),
+  [(False, 16, 1), (True, 16, 3), (True, 2, 2)],
+)
+def test_only_a_command_renders_in_several_processes(
+  tmp_path, monkeypatch, is_command, cores_here, processes
+):
+  """A script of the user's might lack the guard that spawning needs."""
+  asked = []
+
+  def store_all(work, store, jobs):
+    asked.append(jobs)
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(write, "store_all", store_all)
+  monkeypatch.setattr(cores, "_can_spawn", False)
+  monkeypatch.setattr(cores, "available", lambda: cores_here)
+  if is_command:
+    cores.allow_processes()
+  size = 4 * RATE * 2 * 18  # bytes of all samples
+  kind = plucked_strings.PluckedStringsSmoke
+  monkeypatch.setattr(kind, "BYTES_PER_PROCESS", size // 2)
+  with pytest.raises(KeyboardInterrupt):
+    opening.open_dataset(_run_data(tmp_path))
+  assert asked == [processes]
+
+
+def test_a_run_that_lacks_recordings_says_how_to_get_them(tmp_path):
+  data = _run_data(tmp_path, "audio_folder", hint="download the music")
+  with pytest.raises(UserError) as caught:
+    opening.open_dataset(data)
+  message = str(caught.value)
+  assert "not prepared; download the music; run: python -m" in message
+  assert "--dataset=audio_folder --task=overdrive" in message
+  assert f"--data-dir={tmp_path} --sample-rate=8000" in message

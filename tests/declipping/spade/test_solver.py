@@ -1,0 +1,89 @@
+"""The queue and the shrinking set, on an iteration whose end is known."""
+
+import functools
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from distortion_removal.declipping.spade.solver import iterate
+
+
+class _Problem(NamedTuple):
+  steps: jax.Array
+  factor: jax.Array
+
+
+class _State(NamedTuple):
+  left: jax.Array
+  total: jax.Array
+
+
+def _method(on_step=lambda slots: None):
+  """Adds `factor` to two totals, `steps` times; never once too often."""
+
+  def start(problem):
+    zeros = jnp.zeros((len(problem.steps), 2), jnp.int32)
+    return _State(problem.steps, zeros)
+
+  def step(problem, state):
+    on_step(len(state.left))
+    active = state.left > 0
+    more = jnp.where(active, problem.factor, 0)[:, None]
+    return _State(state.left - active, state.total + more)
+
+  return SimpleNamespace(
+    start=start,
+    step=step,
+    is_done=lambda state: state.left == 0,
+    result=lambda state: state.total,
+  )
+
+
+def _problem(count, capacity, most=50):
+  rng = np.random.default_rng(count)
+  steps = np.zeros(capacity, np.int32)
+  steps[:count] = rng.integers(0, most, count)
+  return _Problem(steps, np.arange(1, capacity + 1, dtype=np.int32))
+
+
+@pytest.mark.parametrize("slots", [1, 3, 16])
+def test_every_frame_takes_its_own_number_of_steps(slots):
+  run = jax.jit(functools.partial(iterate, _method(), slots))
+  for count in (0, 1, 2, slots, 40):
+    problem = _problem(min(count, 40), 40)
+    results = run(problem, min(count, 40))
+    expected = np.repeat((problem.steps * problem.factor)[:, None], 2, axis=1)
+    np.testing.assert_array_equal(results, expected)
+
+
+def _slot_steps(problem, count, slots):
+  """Steps of all slots, busy or not: what the work costs."""
+  stepped = []
+
+  def note(slots):
+    jax.debug.callback(lambda: stepped.append(slots))
+
+  run = jax.jit(functools.partial(iterate, _method(note), slots))
+  jax.block_until_ready(run(problem, np.int32(count)))
+  jax.effects_barrier()
+  return sum(stepped)
+
+
+def test_what_is_done_leaves_the_working_set():
+  problem = _problem(40, 48, most=20)
+  assert _slot_steps(problem, 40, 8) < 1.3 * np.sum(problem.steps)
+
+
+def test_a_long_frame_does_not_keep_the_whole_set_going():
+  steps = np.asarray([1] * 19 + [100], np.int32)
+  problem = _Problem(steps, np.ones(20, np.int32))
+  assert _slot_steps(problem, 20, 16) < 2.5 * np.sum(steps)
+
+
+def test_frames_of_no_steps_never_iterate():
+  problem = _Problem(np.zeros(8, np.int32), np.ones(8, np.int32))
+  assert _slot_steps(problem, 8, 4) == 0

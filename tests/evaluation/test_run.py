@@ -1,0 +1,148 @@
+"""Metrics next to methods, and the time that a method takes."""
+
+import collections
+import threading
+import time
+import types
+
+import jax
+import numpy as np
+import pytest
+from conftest import pluck
+
+from distortion_removal.common import cores
+from distortion_removal.datasets import opening
+from distortion_removal.evaluation import run
+from distortion_removal.evaluation.evaluate import evaluate
+from distortion_removal.training import check_config
+
+
+def _counted(count, made):
+  for i in range(count):
+    made.append(i)
+    yield i
+
+
+def test_few_calls_wait_and_results_come_in_order(monkeypatch):
+  monkeypatch.setattr(cores, "available", lambda: 4)
+  begin, made, results = threading.Event(), [], []
+
+  def square(x):
+    begin.wait()
+    return x * x
+
+  def work():
+    results.extend(run.in_threads(square, _counted(10, made)))
+
+  caller = threading.Thread(target=work)
+  caller.start()
+  time.sleep(0.2)
+  assert len(made) == 3  # One is under way, one waits, one is to be submitted.
+  begin.set()
+  caller.join()
+  assert results == [x * x for x in range(10)]
+
+
+def test_an_error_of_a_call_comes_out_at_once():
+  made = []
+
+  def fail(_):
+    raise OSError("no space")
+
+  with pytest.raises(OSError, match="no space"):
+    list(run.in_threads(fail, _counted(100, made)))
+  assert len(made) < 100
+
+
+def test_after_an_error_of_the_caller_nothing_new_begins(monkeypatch):
+  monkeypatch.setattr(cores, "available", lambda: 1)
+  done, started = [], threading.Event()
+
+  def work(i):
+    started.set()
+    time.sleep(0.05)
+    done.append(i)
+
+  def arguments():
+    yield from (0, 1)
+    started.wait()
+    raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    list(run.in_threads(work, arguments()))
+  assert done == [0]
+
+
+@pytest.mark.e2e
+def test_compiling_takes_no_time():
+  """Of a program that takes long to compile, and none to run."""
+
+  @jax.jit
+  def program(x):
+    for _ in range(300):
+      x = np.float32(1.1) * x @ x
+    return x
+
+  x = np.eye(3, dtype=np.float32)
+  start = time.perf_counter()
+  _, seconds = run.timed(lambda: jax.block_until_ready(program(x)))
+  elapsed = time.perf_counter() - start
+  assert 0.0 < seconds < 0.5 * elapsed
+
+
+def test_all_else_does(monkeypatch):
+  """Functions are traced within others; threads are none of its business."""
+  clock = types.SimpleNamespace(now=0.0)
+  clock.perf_counter = lambda: clock.now
+  monkeypatch.setattr(run, "time", clock)
+  record = jax.monitoring.record_event_duration_secs
+  event = "/jax/core/compile/jaxpr_trace_duration"
+
+  def method():
+    clock.now = 4.0
+    record(event, 1.0)
+    clock.now = 5.0
+    record(event, 3.0)  # from 2 to 5
+    record("/jax/other", 1.0)
+    other = threading.Thread(target=record, args=(event, 4.5))
+    other.start()
+    other.join()
+    clock.now = 8.0
+    record(event, 1.0)
+    clock.now = 10.0
+    return "estimate"
+
+  assert run.timed(method) == ("estimate", 10.0 - 3.0 - 1.0)
+
+
+@pytest.mark.e2e
+def test_many_lengths_take_no_more_programs(tiny_run, tmp_path, monkeypatch):
+  """Chunks of a second; 20 recordings of 1 to 2 s, no two of one length."""
+  compiled = collections.Counter()
+
+  def note(event, seconds, *, fun_name="", **_):
+    if event == "/jax/core/compile/backend_compile_duration":
+      compiled[fun_name] += 1
+
+  # The listener stays, which costs nothing.
+  jax.monitoring.register_event_duration_secs_listener(note)
+  (tmp_path / "checkpoints").symlink_to(tiny_run / "checkpoints")
+  (tmp_path / "config.json").symlink_to(tiny_run / "config.json")
+  config = check_config.load(tiny_run)
+  config.listen_excerpts = 0
+  config.metrics = ("sdr",)
+  records = [
+    {
+      "clean": np.float32(pluck(length / 8000, 110.0)),
+      "peak": np.float32(0.8),
+      "id": str(length).encode(),
+    }
+    for length in range(8_200, 16_000, 400)
+  ]
+  monkeypatch.setattr(opening, "read_split", lambda *_: records)
+  evaluate(tmp_path, config)
+  # The effect, the network, and a mask for each of four lengths of buffers.
+  most = {"jit(<lambda>)": 1, "jit(apply)": 1, "jit(_masked)": 4}
+  assert compiled["jit(apply)"] == 1
+  for name, count in compiled.items():
+    assert count <= most[name]

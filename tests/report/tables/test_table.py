@@ -1,0 +1,133 @@
+"""Tables as Markdown, LaTeX and CSV."""
+
+import csv
+import io
+import shutil
+import subprocess
+
+import pytest
+
+from distortion_removal.report.tables.table import (
+  _LATEX,
+  Section,
+  Table,
+  csv_text,
+  latex,
+  latex_escape,
+  markdown,
+  markdown_page,
+)
+
+STAR = "\N{ASTERISK OPERATOR}"
+TABLE = Table(
+  name="small",
+  caption="SI-SDR / dB ↑: 100 % of <b>",
+  header=["method", "20 dB", "all"],
+  sections=[
+    Section("your data_set", [["a_b", "-1.50 ± 0.25", f"2 {STAR}"]]),
+    Section("", [["[x]", "\N{EN DASH}", "n/a"]]),
+  ],
+  notes=['"all": both.', "p < 0.05"],
+)
+
+
+def test_markdown():
+  assert markdown(TABLE).splitlines() == [
+    r"**SI-SDR / dB ↑: 100 % of \<b>**",
+    "",
+    "| method | 20 dB | all |",
+    "| --- | ---: | ---: |",
+    "| *your data_set* |  |  |",
+    f"| a_b | -1.50 ± 0.25 | 2 {STAR} |",
+    "| [x] | \N{EN DASH} | n/a |",
+    "",
+    '- "all": both.',
+    "- p < 0.05",
+  ]
+
+
+def test_markdown_of_what_means_something_there():
+  table = Table("a", "x", ["m|n", "b"], [Section("", [["*a*\n_b_", "`\\c"]])])
+  lines = markdown(table).splitlines()
+  assert lines[2] == r"| m\|n | b |"
+  assert lines[4] == r"| \*a\* \_b\_ | \`\\c |"
+
+
+def test_a_page_says_what_its_tables_share_once():
+  other = Table("b", "other", ["method"], [], ["p < 0.05", "new"])
+  page = markdown_page("Title", [TABLE, other])
+  assert page.startswith("## Title\n\n**SI-SDR")
+  assert page.endswith("**other**\n\n| method |\n| --- |\n\n- new\n")
+  assert page.count("p < 0.05") == 1
+
+
+def test_latex():
+  lines = latex(TABLE).splitlines()
+  for line in (
+    r"\caption{SI-SDR / dB $\uparrow$: 100 \% of $<$b$>$}",
+    r"\label{tab:small}",
+    r"\begin{tabular}{lrr}",
+    r"method & 20 dB & all \\",
+    r"\multicolumn{3}{l}{\emph{your data\_set}} \\",
+    r"a\_b & $-$1.50 $\pm$ 0.25 & 2 $^{*}$ \\",
+    r"{}[x] & -- & n/a \\",  # After a line's end a bracket is an option.
+    r"\par\smallskip\raggedright ``all'': both.",
+  ):
+    assert line in lines
+  assert lines.count(r"\midrule") == 2
+
+
+@pytest.mark.parametrize(
+  ("text", "expected"),
+  [
+    (r"\ { } $ & # ^ _ ~ %", None),
+    ("5 - 3 = -2, [-3.98], A-SPADE, 1e-05", None),
+    ("Fréchet, Δ, \N{MULTIPLICATION SIGN}, 2², µ, \N{MINUS SIGN}", None),
+    ("音楽 þ \x7f", "?? ? ?"),
+    ("A-SPADE", "A-SPADE"),
+    ("[-3.9, 10-20]", "[$-$3.9, 10-20]"),
+    (r"a\b", r"a\textbackslash{}b"),
+  ],
+)
+def test_latex_escape(text, expected):
+  escaped = latex_escape(text)
+  if expected is not None:
+    assert escaped == expected
+  # Every special character has a backslash, or is ours.
+  bare = escaped
+  for known in sorted(_LATEX.values(), key=len, reverse=True):
+    bare = bare.replace(known, "")
+  assert not set(bare) & set("\\{}$&#^_~%<>|")
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
+def test_latex_compiles(tmp_path):
+  odd = (
+    "".join(map(chr, range(32, 0x180))) + "音 ↑ ↓ \N{EN DASH} \N{MINUS SIGN} …"
+  )
+  table = Table("odd", odd, ["a", odd], [Section(odd, [["[x]", "*y"]])], [odd])
+  document = "\n".join(
+    [
+      r"\documentclass{article}\usepackage{booktabs,graphicx}",
+      r"\begin{document}",
+      latex(TABLE),
+      latex(table),
+      r"\end{document}",
+    ]
+  )
+  (tmp_path / "a.tex").write_text(document, encoding="utf-8")
+  command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
+  done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+  assert done.returncode == 0, done.stdout
+  assert (tmp_path / "a.pdf").is_file()
+
+
+def test_csv_is_in_full_and_has_nothing_for_nothing():
+  third = 1 / 3
+  rows = [{"b": third, "a": 'x,"y"'}, {"a": None, "b": float("nan"), "c": 2}]
+  text = csv_text(rows, ("a", "d"))
+  header, first, second = csv.reader(io.StringIO(text))
+  assert header == ["a", "b", "c"]
+  assert first == ['x,"y"', repr(third), ""]
+  assert float(first[1]) == third
+  assert second == ["", "", "2"]
