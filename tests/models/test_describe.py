@@ -117,23 +117,13 @@ def choose(x):
       1,
       RATE * 4 * 6,  # taps that meet inserted zeros multiply nothing
     ),
-    (lambda x, _: nn.remat(nn.Dense)(4)(x), 1, RATE * 4),
     (chain(jax.jit(lambda x: x @ jnp.ones((1, 9)))), 1, RATE * 9),
     (chain(choose), 1, RATE * 7),
     # Frames of 7 samples: the remainder at the end must not count.
     (lambda x, _: nn.Conv(7, (7,), 7, padding="VALID")(x), 7, RATE * 7),
     (chain(jnp.fft.fft, jnp.abs), 1, 0),
   ],
-  ids=[
-    "scan",
-    "grouped",
-    "transposed",
-    "remat",
-    "jit",
-    "cond",
-    "frames",
-    "fft",
-  ],
+  ids=["scan", "grouped", "transposed", "jit", "cond", "frames", "fft"],
 )
 def test_multiply_adds(layers, hop, expected):
   found = describe(Network(layers, hop=hop), name="")

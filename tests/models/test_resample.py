@@ -39,15 +39,6 @@ def test_a_constant_stays_one_up_to_the_edges():
   )
 
 
-def test_channels_and_examples_are_filtered_independently():
-  audio = np.random.default_rng(0).standard_normal((2, 50, 3), np.float32)
-  for function in (upsample, downsample):
-    together = function(audio)
-    for i, channel in np.ndindex(2, 3):
-      alone = function(audio[i : i + 1, :, channel : channel + 1])[0, :, 0]
-      np.testing.assert_allclose(together[i, :, channel], alone, atol=1e-6)
-
-
 @pytest.mark.e2e
 @pytest.mark.parametrize("length", [1, 2, 101, 1000])
 def test_julius_agrees(length):

@@ -1,6 +1,5 @@
 """UMX against the package openunmix, stored and live, and by hand."""
 
-import functools
 import pathlib
 
 import jax
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from random_networks import assert_near
 
-from distortion_removal.audio.stft import stft
 from distortion_removal.common.errors import UserError
 from distortion_removal.models.umx import UMX
 from third_party.open_unmix_weights import from_state_dict, reference
@@ -258,41 +256,6 @@ def test_statistics_of_another_transform_are_refused(variables):
   message = r"shapes \(9,\) and \(17,\), but stft_size 32 makes \(17,\)"
   with pytest.raises(UserError, match=message):
     MODEL.scaled(variables["params"], np.zeros(9), np.ones(17))
-
-
-@pytest.mark.e2e
-def test_a_mask_of_ones_restores_the_input(stored, variables):
-  """Scalers alone make the mask; the bins above `max_bin` have one, too."""
-  params = {**variables["params"]}
-  params["output_scale"] = np.zeros(17, np.float32)
-  params["output_mean"] = np.ones(17, np.float32)
-  apply = jax.jit(MODEL.apply)
-  for time in (1, 8, 33):
-    audio = stored["degraded"][:, :time]
-    restored = apply({**variables, "params": params}, audio)
-    np.testing.assert_allclose(restored, audio, atol=1e-6)
-
-
-@pytest.mark.e2e
-def test_the_phase_is_the_inputs_and_levels_are_the_estimate(stored, variables):
-  """By an inverse transform written out in NumPy."""
-  model = MODEL.clone(stft_size=32, stft_hop=16)
-  degraded = stored["degraded"]
-  estimate = jax.jit(functools.partial(model.apply, method="magnitudes"))
-  magnitudes = estimate(variables, degraded)
-  spectrum = stft(degraded, size=32, hop=16)
-  np.testing.assert_allclose(
-    model.transform(degraded), np.abs(spectrum), rtol=1e-6
-  )
-  expected = magnitudes * np.exp(1j * np.angle(spectrum))
-  frames = np.fft.irfft(expected, 32) * np.hanning(33)[:-1]
-  signal = np.zeros((2, 2, 9 * 16 + 32))
-  weight = np.zeros(9 * 16 + 32)
-  for i in range(frames.shape[2]):
-    signal[..., 16 * i : 16 * i + 32] += frames[:, :, i]
-    weight[16 * i : 16 * i + 32] += np.hanning(33)[:-1] ** 2
-  expected = (signal[..., 16:166] / weight[16:166]).swapaxes(1, 2)
-  assert_near(jax.jit(model.apply)(variables, degraded), expected)
 
 
 @pytest.mark.e2e
