@@ -41,6 +41,16 @@ def assert_near(actual, expected, relative=1e-5):
   np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
 
 
+def select(arrays, name):
+  """The state dictionary that is stored as `name/…`."""
+  start = f"{name}/"
+  return {
+    key.removeprefix(start): value
+    for key, value in arrays.items()
+    if key.startswith(start)
+  }
+
+
 def bilstm_by_hand(x, params):
   """The layers of a BiLSTM in float64: `[time, in]` to `[time, 2 * hidden]`."""
   for layer in range(len(params) // 2):
