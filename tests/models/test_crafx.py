@@ -213,41 +213,12 @@ def test_valid_length_spans_the_frames_that_overlap_the_recording(name):
     assert model.valid_length(length) == last + model.frame - first
 
 
-def delta_params(model, kernel, smoothing_kernel, smoothing_bias):
-  """Zeros but for these."""
-  params = jax.tree.map(np.zeros_like, random_params(model))
-  params["kernel"] = np.float32(kernel)[:, None]
-  params["smoothing_kernel"] = np.float32(smoothing_kernel)
-  params["smoothing_bias"] = np.full(model.filters, smoothing_bias, "float32")
-  return params
-
-
-def test_autoencode_with_delays_loses_only_what_they_push_out_of_a_frame():
-  """Unit gains, and per band a delay: a tight frame but for its edges."""
-  model = MONO
-  kernel = np.zeros((6, 4))
-  taps = np.array([0, 2, 3, 5])
-  kernel[taps, np.arange(4)] = 0.5
-  # softplus(log(e - 1)) = 1.
-  params = delta_params(model, kernel, np.zeros((8, 4)), np.log(np.e - 1))
-  audio = noise(0, 1, 96, 1)
-  place = np.arange(32)
-  # Each band puts a sample back if its delay of tap - 2 left it in the frame.
-  kept = [(place - (tap - 2) >= 0) & (place - (tap - 2) < 32) for tap in taps]
-  window = scipy.signal.get_window("hann", 32) * np.mean(kept, 0)
-  gain = np.resize(window[:16] + window[16:], 96)[:, None]
-  restored = apply(model, params, audio, method="autoencode")
-  np.testing.assert_allclose(restored, gain * audio, atol=1e-6)
-
-
 def test_autoencode_scales_by_the_pooled_envelope():
   """One band, which is the signal; its envelope is not smoothed."""
-  model = MONO
-  kernel, smoothing_kernel = np.zeros((6, 4)), np.zeros((8, 4))
-  kernel[2, 0] = smoothing_kernel[3, 0] = 1
-  params = delta_params(model, kernel, smoothing_kernel, 0.0)
+  params = jax.tree.map(np.zeros_like, random_params(MONO))
+  params["kernel"][2, 0, 0] = params["smoothing_kernel"][3, 0] = 1
   audio = noise(1, 1, 96, 1)
   loudest = np.abs(audio).reshape(-1, 8).max(1).repeat(8)[:, None]
-  restored = apply(model, params, audio, method="autoencode")
+  restored = apply(MONO, params, audio, method="autoencode")
   expected = audio * np.log1p(np.exp(loudest))
   np.testing.assert_allclose(restored, expected, atol=1e-6)
