@@ -10,7 +10,7 @@ this at your own clean, direct-input electric guitar.
         --mode=evaluate
 
 The authors ran A-SPADE on an input clipped 6.02 dB harder (a clean peak of 1.0
-in place of 0.5) than their networks got; here all get the same.
+instead of 0.5) than their networks' input; here all get the same.
 
 Time and score: not yet run.
 """

@@ -12,7 +12,7 @@ the EBU's SQAM disc; this takes any folder of clean recordings.
         --mode=evaluate
 
 Time and score: six excerpts of 5 s took 15 minutes with S-SPADE, on two cores
-beside other work; see the README.
+beside other work; see docs/benchmarks.md.
 """
 
 import ml_collections
@@ -30,7 +30,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.hint = "use a folder of clean recordings at 44.1 kHz or more"
   config.data.sample_rate = 44_100
   default.declippers.set_declippers(config, "survey")
-  # Those of the survey's tables, and the SDR itself.
+  # The metrics of the survey's tables, and the SDR itself.
   config.metrics = (
     "sdr",
     "delta_sdr",
@@ -38,7 +38,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     "peaq",
     "r_nonlin",
   )
-  # A quarter of the time of 500 iterations, and some tenths of a dB to 1.3 dB
-  # less.
+  # A quarter of the time of 500 iterations, for a loss of up to 1.3 dB.
   config.social_sparsity.update(iterations=100, tolerance=0.0)
-  return default.smoke(config) if default.check(arg) == "smoke" else config
+  return default.sized(config, arg)

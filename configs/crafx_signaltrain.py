@@ -1,8 +1,8 @@
 """CRAFx on SignalTrain-HC: music, hard-clipped to an input SDR of 1 to 20 dB.
 
 Imort et al. 2022 leave this pair out (distorted, their median SI-SDR is 8.6
-dB). Only the set's `input` recordings are used;
-preparing downloads it (20 GB) unless `--path` names the archive or its folder.
+dB). Only the set's `input` recordings are used; preparing downloads it (20 GB)
+unless `--path` names the archive or its folder.
 
     python -m distortion_removal.prepare --dataset=signaltrain \
         --data-dir=data/signaltrain

@@ -1,4 +1,4 @@
-"""Every field of a run, with its unit. Other configs state what they change.
+"""Every field of a run, with its unit. Other configs state their changes.
 
     python -m distortion_removal.main --config=configs/default.py
 
@@ -29,31 +29,32 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     {
       "dataset": "plucked_strings",  # or another of datasets.DATASETS
       "task": "overdrive",  # or another of effects/tasks.py
-      "data_dir": "",  # where data sets lie; "": TFDS's own folder
+      "data_dir": "",  # folder of data sets; "": TFDS's default
       "sample_rate": 16_000,  # Hz
       "channels": 1,
-      "excerpt_seconds": 10.0,  # s of a stored excerpt
-      "segment_seconds": 5.0,  # s of the crop that one training example is
+      "excerpt_seconds": 10.0,  # length of stored excerpts
+      "segment_seconds": 5.0,  # length of the crops to train on
       "workers": 0,  # data-loading processes; 0: threads in this process
-      "hint": "",  # what to tell a user who lacks the data set
-      # What to train on instead of the data set, which then only validates and
-      # tests: (("audio_folder", "data_dir", weight), ...), prepared alike.
+      "hint": "",  # advice in the error if the data set is missing
+      # Training data instead of the data set's own, which then only validates
+      # and tests: (("audio_folder", "data_dir", weight), ...), prepared alike.
       "sources": (),
-      # Of clean takes, in training; see datasets/augmentation.py.
+      # Changes of clean takes in training, see datasets/augmentation.py.
       "augment": {
         "gain_db": 0.0,  # uniform within ±; 0: none
         "polarity": False,  # invert half of the examples
         "swap_channels": False,  # of half of the examples
-        "speeds": (),  # such as (0.9, 1.0, 1.1): pitch changes along
+        "speeds": (),  # such as (0.9, 1.0, 1.1); the pitch changes too
         "sums": 0.0,  # share of examples that are sums of two takes
       },
-      # Of the task's effect; None: as it is. See effects/options.py.
+      # Options of the task's effect; None: its default. See
+      # effects/options.py.
       "effect": {
-        "colour": placeholder(float),  # 0 to 100, of overdrive; SoX's own: 20
-        "rail": placeholder(float),  # where hard_clip cuts off
-        "rails": placeholder(tuple),  # of diode, above and below zero
-        "knees": placeholder(tuple),  # of diode, alike
-        "hold": placeholder(int),  # samples, of bit_crush
+        "colour": placeholder(float),  # overdrive: 0 to 100; in SoX 20
+        "rail": placeholder(float),  # hard_clip: clipping level
+        "rails": placeholder(tuple),  # diode: levels above and below 0
+        "knees": placeholder(tuple),  # diode: above and below 0
+        "hold": placeholder(int),  # bit_crush: samples
         "oversample": placeholder(int),  # 2, 4 or 8 against aliasing
         # Tone filters: ((kind, corner in Hz, gain in dB, Q), ...), such as
         # (("low_shelf", 200.0, -6.0, 0.7071),); kinds: effects/tone.py.
@@ -66,14 +67,14 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   networks.set_network(config, "demucs")
   config.compute_dtype = "float32"  # or "bfloat16"; parameters stay float32
 
-  # What the loss compares: "waveform"; for UMX also "magnitudes".
+  # Signals that the loss compares: "waveform"; for UMX also "magnitudes".
   config.objective = "waveform"
   # "l1", "l2", "neg_si_sdr", "neg_sdr", "multi_resolution_stft",
   # "magnitude_l2", or a sum: "l1 + 0.1 * multi_resolution_stft".
   config.loss = "l1"
   config.batch_size = 64  # examples of one optimiser step, over all devices
-  config.steps = 200_000  # optimiser steps, those of pre-training included
-  config.pretrain_steps = 0  # of CRAFx's outer layers as an auto-encoder
+  config.steps = 200_000  # optimiser steps, including pre-training
+  config.pretrain_steps = 0  # steps of CRAFx's outer layers as an autoencoder
   config.optimizer = ml_collections.ConfigDict(
     {
       "learning_rate": 3e-4,  # Adam, at the end of the warm-up
@@ -90,8 +91,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.log_every = 100  # steps
   config.validate_every = 2_000  # steps
   config.checkpoint_every = 2_000  # steps
-  config.validation_pairs = 64  # how many fixed pairs a validation scores
-  config.validation_examples = 2  # of them, how many TensorBoard shows
+  config.validation_pairs = 64  # fixed pairs that a validation scores
+  config.validation_examples = 2  # pairs that TensorBoard shows
 
   config.apply = ml_collections.ConfigDict(
     {
@@ -99,50 +100,56 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       "overlap_seconds": 1.0,  # s that neighbouring chunks share
     }
   )
-  # Chunks that the network sees at once in an evaluation, over all devices of
-  # a process; on a CPU, more are no faster.
+  # Chunks in a batch of the evaluation, over all devices of a process; on a
+  # CPU, more are no faster.
   config.evaluation_batch = 8
-  # Of `distortion_removal.metrics`; "fad" needs weights, see the README.
+  # See `distortion_removal.metrics`; "fad" needs weights, see docs/metrics.md.
   config.metrics = ("si_sdr", "sdr", "peaq", "r_nonlin")
-  # Scored beside the network: "ideal_ratio_mask"; for hard clipping also
+  # Scored next to the network: "ideal_ratio_mask"; for hard clipping also
   # "aspade", "sspade" and "social_sparsity", with these options.
   config.baselines = ("ideal_ratio_mask",)
   declippers.set_declippers(config, "paper")
   config.listen_excerpts = 3  # test excerpts written out for listening
-  return smoke(config) if check(arg) == "smoke" else config
-
-
-def check(arg: str) -> str:
-  """Returns `arg`, the part behind ':' in `--config=FILE:arg`, if it is known.
-
-  Raises:
-    UserError: it is neither '' nor 'smoke'.
-  """
-  if arg not in ("", "smoke"):
-    raise UserError(f"unknown config argument {arg!r}: only 'smoke' is known")
-  return arg
+  return sized(config, arg)
 
 
 def paper_run(
   task: str, network: str, arg: str = ""
 ) -> ml_collections.ConfigDict:
-  """A network of the paper on a task of the paper.
+  """Returns the run of one of the paper's networks on one of its tasks.
 
   Args:
     task: "ceg_overdrive", "ceg_hard_clip" or "signaltrain".
     network: "demucs", "wave_unet", "crafx" or "umx"; "" for none, to evaluate
       the baselines alone.
-    arg: as of `get_config`.
+    arg: '' or 'smoke'.
   """
   config = get_config()
   tasks.set_task(config, task)
   networks.set_network(config, network)
   config.metrics = ("si_sdr", "sdr", "peaq", "r_nonlin", "fad")
-  return smoke(config) if check(arg) == "smoke" else config
+  return sized(config, arg)
 
 
-def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Shrinks a run to seconds on a CPU; the task and the loss stay."""
+def sized(
+  config: ml_collections.ConfigDict, arg: str
+) -> ml_collections.ConfigDict:
+  """Returns the run as it is, or for 'smoke' shrunk to seconds on a CPU.
+
+  Args:
+    config: the run at full size.
+    arg: the part behind ':' in `--config=FILE:arg`.
+
+  Raises:
+    UserError: `arg` is neither '' nor 'smoke'.
+  """
+  if arg not in ("", "smoke"):
+    raise UserError(f"unknown config argument {arg!r}: only 'smoke' is known")
+  return _shrunk(config) if arg == "smoke" else config
+
+
+def _shrunk(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Shrinks sizes and lengths; the task and the loss stay."""
   config.data.dataset = "plucked_strings_smoke"
   config.data.data_dir = "runs/data"
   config.data.excerpt_seconds = 2.0

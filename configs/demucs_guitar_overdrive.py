@@ -31,4 +31,4 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.validate_every = 1_000
   config.checkpoint_every = 1_000
   config.validation_pairs = 70
-  return default.smoke(config) if default.check(arg) == "smoke" else config
+  return default.sized(config, arg)

@@ -1,10 +1,10 @@
 """As demucs_guitar_overdrive, for the score: the network knows the level.
 
-Overdrive can be undone almost exactly by who knows its absolute scale, and the
+Overdrive can be undone almost exactly if its absolute scale is known, and the
 paper's task fixes it (clean peak 0.5). Without normalising its input, and with
 a loss that leaves level and polarity open, a network of 4.4 million parameters
 scores far higher on the task's own pairs, but it is no tool for recordings of
-unknown level: a decibel off costs it most of that.
+unknown level: an error of one decibel costs most of the gain.
 
     python -m distortion_removal.main \
         --config=configs/demucs_guitar_overdrive_absolute.py
@@ -30,4 +30,4 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.steps = 14_000
   config.apply.chunk_seconds = 10.0
   config.apply.overlap_seconds = 1.0
-  return default.smoke(config) if default.check(arg) == "smoke" else config
+  return default.sized(config, arg)

@@ -1,9 +1,10 @@
 """As demucs_guitar_overdrive, against a pedal instead of the paper's effect.
 
-The bass is cut before SoX's overdrive at its own colour, whose even harmonics
-the paper's task does not have, and the treble after it; an analogue device does
-not alias, so neither does this. For another pedal change the fields of
-`config.data.effect`, in a config like this one or on the command line:
+SoX's overdrive at its default colour, which adds even harmonics that the
+paper's task does not have, with the bass cut before it and the treble after it;
+oversampled, because analogue devices do not alias. For another pedal, change
+the fields of `config.data.effect` in a config like this one or on the command
+line:
 
     python -m distortion_removal.main --config=configs/demucs_guitar_pedal.py \
         --config.data.effect.colour=60 \
@@ -27,4 +28,4 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.effect.oversample = 4
   config.data.effect.before = (("low_shelf", 200.0, -6.0, 0.7071),)
   config.data.effect.after = (("high_shelf", 3_000.0, -9.0, 0.7071),)
-  return default.smoke(config) if default.check(arg) == "smoke" else config
+  return default.sized(config, arg)

@@ -45,4 +45,4 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   # The network normalises what it sees: chunks as long as in training.
   config.apply.chunk_seconds = 2.0
   config.apply.overlap_seconds = 0.5
-  return default.smoke(config) if default.check(arg) == "smoke" else config
+  return default.sized(config, arg)

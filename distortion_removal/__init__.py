@@ -1,3 +1,3 @@
-"""Takes distortion effects (overdrive, clipping) out of recorded music."""
+"""Removes distortion effects (overdrive, clipping) from recorded music."""
 
 __version__ = "0.1.0"

@@ -1,15 +1,12 @@
 """The console script `distortion-removal COMMAND …`."""
 
+import importlib
 import sys
 
-_COMMANDS = {
-  "train": "train a network: --config=FILE [--workdir=FOLDER]",
-  "describe": "size, cost and latency of a network: --config=FILE [--table]",
-  "evaluate": "score a run, or methods without one: --workdir=FOLDER "
-  "[--config=FILE]",
-  "time": "speed and memory of a run and its baselines: --workdir=FOLDER",
-  "report": "tables, figures and a listening page of runs: --workdirs=A,B "
-  "--output=FOLDER",
+from distortion_removal import main as runs
+
+# Commands on files, each in the module of its name.
+_FILE_COMMANDS = {
   "prepare": "make a data set of recordings: --dataset=NAME --path=FOLDER",
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
   "restore": "restore a recording: IN -o OUT --checkpoint=RUN_OR_MODEL_FILE, "
@@ -17,47 +14,33 @@ _COMMANDS = {
   "score": "score recordings: REFERENCE ESTIMATE... --metrics=si_sdr,peaq "
   "[--json]",
 }
+_COMMANDS = runs.MODES | _FILE_COMMANDS
 
 
 def main() -> None:
-  """Hands the arguments to the command that comes first among them."""
+  """Runs the command that the first argument names with the others."""
   command = sys.argv[1] if len(sys.argv) > 1 else "--help"
+  arguments = sys.argv[2:]
   if command in ("-h", "--help", "help"):
     print(_usage())
-    return
-  if command not in _COMMANDS:
-    known = ", ".join(_COMMANDS)
-    sys.exit(f"error: unknown command {command!r}: choose from {known}")
-  arguments = sys.argv[2:]
-  if command in ("train", "evaluate", "time", "report", "describe"):
-    from distortion_removal import main as runs
-
+  elif command in runs.MODES:
     # config_flags reads overrides from sys.argv.
     sys.argv = [f"distortion-removal {command}", f"--mode={command}"]
     sys.argv += arguments
     runs.run()
-  elif command == "prepare":
-    from distortion_removal import prepare
-
-    prepare.main(arguments)
-  elif command == "model-file":
-    from distortion_removal import model_file
-
-    model_file.main(arguments)
-  elif command == "restore":
-    from distortion_removal import restore
-
-    restore.main(arguments)
+  elif command in _FILE_COMMANDS:
+    name = command.replace("-", "_")
+    module = importlib.import_module(f"distortion_removal.{name}")
+    module.main(arguments)
   else:
-    from distortion_removal import score
-
-    score.main(arguments)
+    known = ", ".join(_COMMANDS)
+    sys.exit(f"error: unknown command {command!r}; choose from {known}")
 
 
 def _usage() -> str:
   lines = [
     "usage: distortion-removal COMMAND [OPTIONS]",
     *(f"  {name:<12}{text}" for name, text in _COMMANDS.items()),
-    "distortion-removal COMMAND --help says more.",
+    "distortion-removal COMMAND --help lists the options.",
   ]
   return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Reading, storing and comparing the configuration of a run."""
+"""Loads config files; stores and compares the configurations of runs."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ import ml_collections
 from distortion_removal.common.files import write_whole
 
 FILE_NAME = "config.json"
-# Training is the same run whatever these are.
+# Only evaluation reads these: a run may resume with other values.
 EVALUATION_FIELDS = (
   "metrics",
   "baselines",
@@ -24,10 +24,10 @@ EVALUATION_FIELDS = (
 
 
 def sibling(file: str, name: str) -> ModuleType:
-  """Loads the configuration module `name` that lies beside, or below, `file`.
+  """Loads the config module `name`, a path relative to the folder of `file`.
 
-  A config states only what it changes from another one. Loading that by its
-  place beside `file` works from any folder, unlike `import configs.default`.
+  A config states only what it changes in another one. Unlike
+  `import configs.default`, this finds that one from any working directory.
   """
   path = Path(file).parent / f"{name}.py"
   label = f"_config_{name.replace('/', '_')}"
@@ -38,7 +38,7 @@ def sibling(file: str, name: str) -> ModuleType:
 
 
 def to_dict(config: ml_collections.ConfigDict) -> dict:
-  """The configuration as plain JSON types (tuples become lists)."""
+  """Returns the configuration as plain JSON types (tuples become lists)."""
   return json.loads(config.to_json_best_effort())
 
 
@@ -49,7 +49,7 @@ def save(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 def exists(workdir: Path) -> bool:
-  """Whether a run has been started in `workdir`."""
+  """Returns whether a run was started in `workdir`."""
   return (workdir / FILE_NAME).is_file()
 
 
@@ -58,14 +58,14 @@ def differences(
   given: ml_collections.ConfigDict,
   ignored: Collection[str] = (),
 ) -> list[str]:
-  """The fields in which two configurations differ, a phrase for each.
+  """Returns a phrase for each field in which two configurations differ.
 
   Args:
-    stored: one of them.
-    given: the other.
-    ignored: top fields that may differ.
+    stored: the configuration of a run.
+    given: the one to compare with it.
+    ignored: top-level fields that may differ.
   """
-  old, new = (_flatten(to_dict(x)) for x in (stored, given))
+  old, new = (flatten(to_dict(config)) for config in (stored, given))
   missing = "(absent)"
   return [
     f"{key}: {old.get(key, missing)!r} there, {new.get(key, missing)!r} given"
@@ -75,11 +75,12 @@ def differences(
   ]
 
 
-def _flatten(tree: dict, prefix: str = "") -> dict:
+def flatten(tree: dict, prefix: str = "") -> dict:
+  """Returns the leaves of nested dictionaries by dotted names."""
   flat = {}
   for key, value in tree.items():
     if isinstance(value, dict):
-      flat |= _flatten(value, f"{prefix}{key}.")
+      flat |= flatten(value, f"{prefix}{key}.")
     else:
       flat[prefix + key] = value
   return flat

@@ -1,4 +1,4 @@
-"""Trains, evaluates and so on: `python -m distortion_removal.main …`."""
+"""Trains, evaluates and reports: `python -m distortion_removal.main …`."""
 
 import json
 import shlex
@@ -15,6 +15,17 @@ from distortion_removal.common.errors import (
   one_line_errors,
 )
 
+# The modes, with the lines of `distortion-removal --help`.
+MODES = {
+  "train": "train a network: --config=FILE [--workdir=FOLDER]",
+  "describe": "size, cost and latency of a network: --config=FILE [--table]",
+  "evaluate": "score a run, or methods without one: --workdir=FOLDER "
+  "[--config=FILE]",
+  "time": "speed and memory of a run and its baselines: --workdir=FOLDER",
+  "report": "tables, figures and a listening page of runs: --workdirs=A,B "
+  "--output=FOLDER",
+}
+
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
   None,
@@ -24,51 +35,57 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Folder of the run; default: runs/NAME_OF_THE_CONFIG."
 )
-_MODE = flags.DEFINE_enum(
-  "mode",
-  "train",
-  ["train", "evaluate", "time", "report", "describe"],
-  "What to do.",
-)
+_MODE = flags.DEFINE_enum("mode", "train", list(MODES), "What to do.")
 _WORKDIRS = flags.DEFINE_list(
-  "workdirs", [], "To report, folders of runs that have been evaluated: A,B,C."
+  "workdirs", [], "report: folders of evaluated runs, A,B,C."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "To report, the folder it gets.")
+_OUTPUT = flags.DEFINE_string("output", None, "report: folder to write.")
 _PAGE_EXCERPTS = flags.DEFINE_integer(
-  "page_excerpts", None, "To report, excerpts to listen to; default: all."
+  "page_excerpts", None, "report: excerpts on the listening page; default: all."
 )
 _PAGE_SECONDS = flags.DEFINE_float(
-  "page_seconds", None, "To report, of each sound; default: what fits."
+  "page_seconds", None, "report: length of each sound; default: what fits."
 )
 _PAGE_LOUDNESS = flags.DEFINE_float(
-  "page_loudness", None, "To report, LUFS of the sounds; default: the task's."
+  "page_loudness", None, "report: LUFS of the sounds; default: the task's."
 )
 _PAGE_MEGABYTES = flags.DEFINE_float(
-  "page_megabytes", 60.0, "To report, MB of the listening page at most."
+  "page_megabytes", 60.0, "report: largest size of the listening page in MB."
 )
 _PAGE_WAV = flags.DEFINE_bool(
   "page_wav",
   False,
-  "To report, add WAV files, for browsers that cannot play FLAC from disk.",
+  "report: add WAV files, for browsers that cannot play FLAC from disk.",
 )
-_TABLE = flags.DEFINE_bool("table", False, "To describe, list the layers too.")
+_TABLE = flags.DEFINE_bool("table", False, "describe: list the layers too.")
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the processes of a pod before anything else."
 )
-_FLAGS = (
-  _CONFIG,
-  _WORKDIR,
-  _MODE,
-  _WORKDIRS,
-  _OUTPUT,
-  _PAGE_EXCERPTS,
-  _PAGE_SECONDS,
-  _PAGE_LOUDNESS,
-  _PAGE_MEGABYTES,
-  _PAGE_WAV,
-  _TABLE,
-  _DISTRIBUTED,
-)
+
+
+def _main(argv: list[str]) -> None:
+  if len(argv) > 1:
+    raise UserError(f"unexpected argument {argv[1]!r}; options start with --")
+  if _MODE.value == "describe":
+    _describe()
+  elif _MODE.value == "report":
+    _report()
+  else:
+    workdir = _workdir()
+    if _DISTRIBUTED.value:
+      from distortion_removal.common import devices
+
+      devices.initialize_distributed()
+    if _MODE.value == "train":
+      _train(workdir)
+    elif _MODE.value == "evaluate":
+      from distortion_removal.evaluation.evaluate import evaluate
+
+      evaluate(workdir, _CONFIG.value)
+    else:
+      from distortion_removal.evaluation.timing import time_methods
+
+      time_methods(workdir, _CONFIG.value)
 
 
 def _workdir() -> Path:
@@ -82,32 +99,17 @@ def _workdir() -> Path:
   return Path("runs") / "_".join(filter(None, (Path(file).stem, argument)))
 
 
-def _main(argv: list[str]) -> None:
-  if len(argv) > 1:
-    raise UserError(f"unexpected argument {argv[1]!r}; options start with --")
-  if _MODE.value == "describe":
-    _describe()
-    return
-  if _MODE.value == "report":
-    _report()
-    return
-  workdir = _workdir()
-  if _DISTRIBUTED.value:
-    from distortion_removal.common import devices
-
-    devices.initialize_distributed()
-  if _MODE.value == "evaluate":
-    from distortion_removal.evaluation.evaluate import evaluate
-
-    evaluate(workdir, _CONFIG.value)
-    return
-  if _MODE.value == "time":
-    from distortion_removal.evaluation.timing import time_methods
-
-    time_methods(workdir, _CONFIG.value)
-    return
+def _require_network(purpose: str) -> None:
   if _CONFIG.value is None:
-    raise UserError("training needs --config=FILE")
+    raise UserError(f"give --config=FILE to {purpose} a network")
+  if not _CONFIG.value.model.name:
+    raise UserError(
+      f"there is no network to {purpose} in this configuration; use it with "
+      "--mode=evaluate"
+    )
+
+
+def _train(workdir: Path) -> None:
   _require_network("train")
   from distortion_removal.evaluation.plan import check_evaluation_fields
   from distortion_removal.training.train import train
@@ -117,12 +119,18 @@ def _main(argv: list[str]) -> None:
   train(_CONFIG.value, workdir)
 
 
-def _require_network(what: str) -> None:
-  if not _CONFIG.value.model.name:
-    raise UserError(
-      f"there is no network to {what} in this configuration; it is for "
-      "--mode=evaluate"
-    )
+def _describe() -> None:
+  _require_network("describe")
+  from distortion_removal import models
+  from distortion_removal.models import describe
+  from distortion_removal.training import check_config
+
+  check_config.check(_CONFIG.value)
+  model = models.from_config(_CONFIG.value)
+  summary = describe.describe(model, name=_CONFIG.value.model.name)
+  print(json.dumps(summary, indent=2))
+  if _TABLE.value:
+    print(describe.layer_table(model))
 
 
 def _report() -> None:
@@ -145,31 +153,13 @@ def _report() -> None:
   )
 
 
-def _describe() -> None:
-  if _CONFIG.value is None:
-    raise UserError("to describe a network, give --config=FILE")
-  _require_network("describe")
-  from distortion_removal import models
-  from distortion_removal.models import describe
-  from distortion_removal.training import check_config
-
-  check_config.check(_CONFIG.value)
-  model = models.from_config(_CONFIG.value)
-  summary = describe.describe(model, name=_CONFIG.value.model.name)
-  print(json.dumps(summary, indent=2))
-  if _TABLE.value:
-    print(describe.layer_table(model))
-
-
 def run() -> None:
-  """Entry point of `python -m distortion_removal.main`."""
+  """Runs the mode that the command line asks for."""
   log.setup()
   cores.allow_processes()
-  for flag in _FLAGS:
-    # Whatever program this is part of, --help lists them.
-    flags.FLAGS.register_key_flag_for_module(
-      sys.argv[0], flags.FLAGS[flag.name]
-    )
+  # absl lists only the key flags of the program itself under --help.
+  for flag in flags.FLAGS.get_key_flags_for_module(__name__):
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
   with one_line_errors():
     app.run(_main, flags_parser=flags_parser(_CONFIG))
 

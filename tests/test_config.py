@@ -1,4 +1,4 @@
-"""Configurations: stored and read back, compared, loaded from beside a file."""
+"""Configurations: stored and read back, compared, checked."""
 
 import json
 import re
@@ -13,39 +13,23 @@ from distortion_removal.evaluation.plan import check_evaluation_fields
 from distortion_removal.training import check_config
 
 
-def _config():
-  return ml_collections.ConfigDict(
-    {
-      "seed": 3,
-      "rate": 0.1,
-      "name": "a",
-      "metrics": ("si_sdr", "sdr"),
-      "data": {"task": "overdrive", "levels": (1.0, 2.0)},
-    }
-  )
-
-
 def test_round_trip_leaves_no_difference(tmp_path):
   config = shipped_config("crafx_ceg_overdrive")
+  assert not run_config.exists(tmp_path)
   run_config.save(config, tmp_path)
+  assert run_config.exists(tmp_path)
   loaded = check_config.load(tmp_path)
   assert run_config.differences(loaded, config) == []
   # JSON has no tuples; what reads them takes any sequence.
   assert list(loaded.model.fields.lstm_features) == [64, 32, 16]
-  assert list(loaded.metrics) == ["si_sdr", "sdr", "peaq", "r_nonlin", "fad"]
   assert type(loaded.ema_decay) is float
   assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
 @pytest.mark.parametrize(
-  "field",
-  [
-    *("baselines", "objective", "pretrain_steps", "loss", "compute_dtype"),
-    *("data", "data.task", "data.channels", "apply", "model.fields"),
-    *("apply.overlap_seconds", "listen_excerpts", "optimizer"),
-  ],
+  "field", ["objective", "data.task", "model.fields", "apply.overlap_seconds"]
 )
-def test_a_run_of_another_version_is_told(tmp_path, field):
+def test_a_field_that_is_missing_is_named(tmp_path, field):
   tree = run_config.to_dict(shipped_config("default"))
   *path, last = field.split(".")
   branch = tree
@@ -53,17 +37,18 @@ def test_a_run_of_another_version_is_told(tmp_path, field):
     branch = branch[part]
   del branch[last]
   (tmp_path / "config.json").write_text(json.dumps(tree))
-  with pytest.raises(UserError, match=f"this version.*{last}") as caught:
+  with pytest.raises(UserError, match=rf"config\.json: .*{last}") as caught:
     check_config.load(tmp_path)
   assert "\n" not in str(caught.value)
 
 
-def test_a_run_from_before_the_declippers_is_read(tmp_path):
-  tree = run_config.to_dict(shipped_config("default"))
-  for name in ("aspade", "sspade", "social_sparsity"):
-    tree.pop(name)
-  (tmp_path / "config.json").write_text(json.dumps(tree))
-  assert run_config.to_dict(check_config.load(tmp_path)) == tree
+def test_a_folder_without_a_run_or_with_something_else(tmp_path):
+  with pytest.raises(UserError, match=r"no trained run here.*--workdir"):
+    check_config.load(tmp_path)
+  for text in ("[1, 2]", "17"):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json: not a configuration"):
+      check_config.load(tmp_path)
 
 
 def test_differences_of_evaluation_may_be_ignored():
@@ -78,32 +63,24 @@ def test_differences_of_evaluation_may_be_ignored():
 
 
 def test_differences_are_phrases_of_the_fields_in_order():
-  given = _config()
-  given.seed = 4
-  given.data.task = "hard_clip"
-  given.extra = None
-  del given.name
-  assert run_config.differences(_config(), given) == [
+  run = {
+    "seed": 3,
+    "name": "a",
+    "data": {"task": "overdrive", "levels": (1.0,)},
+  }
+  given = {
+    "seed": 4,
+    "extra": None,
+    "data": {"task": "hard_clip", "levels": (1.0,)},
+  }
+  assert run_config.differences(
+    ml_collections.ConfigDict(run), ml_collections.ConfigDict(given)
+  ) == [
     "data.task: 'overdrive' there, 'hard_clip' given",
     "extra: '(absent)' there, None given",
     "name: 'a' there, '(absent)' given",
     "seed: 3 there, 4 given",
   ]
-
-
-def test_exists_only_after_saving(tmp_path):
-  assert not run_config.exists(tmp_path)
-  run_config.save(_config(), tmp_path)
-  assert run_config.exists(tmp_path)
-
-
-def test_load_says_what_is_missing_or_damaged(tmp_path):
-  with pytest.raises(UserError, match=r"no trained run here.*--workdir"):
-    check_config.load(tmp_path)
-  for text in ("{'seed': 3}", "[1, 2]", "17"):
-    (tmp_path / "config.json").write_text(text)
-    with pytest.raises(UserError, match=r"config\.json: not a configuration"):
-      check_config.load(tmp_path)
 
 
 def test_sibling_loads_from_beside_the_file_from_anywhere(
@@ -152,8 +129,6 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
   [
     ("steps", 0, "config.steps is 0; it must be above 0"),
     ("batch_size", -8, "config.batch_size is -8"),
-    ("log_every", 0, "config.log_every is 0"),
-    ("validation_pairs", 0, "config.validation_pairs is 0"),
     (
       "data.segment_seconds",
       float("nan"),
@@ -164,22 +139,17 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
       (("ceg", "data"),),
       "config.data.sources: ('ceg', 'data')",
     ),
-    (
-      "data.sources",
-      ("ceg", "data", 1.0),
-      "each is (data set, folder, weight)",
-    ),
+    ("data.sources", ("ceg", "a", 1.0), "each is (data set, folder, weight)"),
     ("data.augment", {"pitch": 1.0}, "config.data.augment.pitch: unknown"),
     ("data.augment", {"speeds": (0.9, "a")}, "config.data.augment: could not"),
-    ("data.sample_rate", 0, "config.data.sample_rate is 0; it must be above 0"),
-    ("data.channels", 0, "config.data.channels is 0; it must be above 0"),
+    ("data.sample_rate", 0, "config.data.sample_rate is 0"),
     ("pretrain_steps", -1, "config.pretrain_steps is -1; it must be 0 or more"),
-    ("ema_decay", 1.0, "config.ema_decay is 1.0; it must be < 1"),
+    ("ema_decay", 1.0, "config.ema_decay is 1.0; it must be below 1"),
     ("compute_dtype", "float16", "config.compute_dtype is 'float16'; choose"),
     ("loss", "l3", "unknown loss in config.loss 'l3'"),
     ("model.fields.depth", 0, "depth"),
     ("apply.chunk_seconds", 0.0, "config.apply.chunk_seconds is 0.0"),
-    ("apply.overlap_seconds", 6.0, "between 0 and half of the chunk, 5.0"),
+    ("apply.overlap_seconds", 6.0, "between 0 and half a chunk, 5.0"),
   ],
 )
 def test_numbers_that_cannot_work_are_named(field, value, message):

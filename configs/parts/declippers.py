@@ -1,4 +1,4 @@
-"""The sparse declippers' options, in the two settings of the literature.
+"""The options of the sparse declippers, in two settings of the literature.
 
 `set_declippers(config, "paper")` is Imort et al. 2022, for 16 kHz; "survey" is
 Záviška, Rajmic, Ozerov and Rencker, "A survey and an extensive evaluation of
@@ -11,17 +11,17 @@ from distortion_removal.declipping import social_sparsity
 
 
 def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
-  """Sets the options of all declippers to those of "paper" or "survey"."""
+  """Sets the options of all declippers as in "paper" or "survey"."""
   frames, sparsity = _FRAMES[setting], _SPARSITY[setting]
   for method in ("aspade", "sspade"):
     config[method] = ml_collections.ConfigDict(frames | sparsity | _SPADE)
   config.social_sparsity = ml_collections.ConfigDict(frames | _SOCIAL)
-  # Samples over which reliable ones are faded back in; None: they are not.
+  # Samples of the fade back to the reliable ones; None: they stay replaced.
   config.social_sparsity.crossfade = ml_collections.config_dict.placeholder(int)
 
 
 def shrink(config: ml_collections.ConfigDict) -> None:
-  """Makes frames and steps so coarse that a second of audio takes less."""
+  """Makes declippers so coarse that a second of audio takes less than one."""
   for method in ("aspade", "sspade"):
     config[method].update(frame=1024, hop=256, s=4, r=1)
   config.social_sparsity.update(
@@ -40,26 +40,26 @@ _FRAMES = {
 
 _SPARSITY = {
   "paper": {
-    "s": 1,  # coefficients that are let in at a time
-    "r": 1,  # iterations after which they are
+    "s": 1,  # coefficients added at a time
+    "r": 1,  # iterations between two additions
   },
   "survey": {"s": 1, "r": 2},
 }
 
 _SPADE = {
-  "epsilon": 0.1,  # norm at which a frame is done, in units of full scale
-  "relative": False,  # epsilon is in units of the rail instead
+  "epsilon": 0.1,  # norm at which a frame is finished; full scale is 1
+  "relative": False,  # epsilon is relative to the clipping level
   "precision": "float32",  # or "float64"
 }
 
 _SOCIAL = {
   "shrinkage": "pew",  # "lasso", "wgl", "ew" or "pew"
   "neighbourhood": (3, 7),  # bins and frames, for "wgl" and "pew"
-  # Thresholds of the coefficients, in units of full scale: 20 from 0.1 down to
-  # 0.0001, in equal ratios.
+  # Thresholds of the coefficients, full scale is 1: 20 from 0.1 down to
+  # 0.0001 in equal ratios.
   "lambdas": social_sparsity.LAMBDAS,
-  "iterations": 500,  # at most, for each of them
-  "tolerance": 1e-5,  # relative change at which a lambda is done; 0: never
-  "relative": False,  # lambdas are in units of the farther rail instead
+  "iterations": 500,  # at most, for each lambda
+  "tolerance": 1e-5,  # relative change that ends a lambda; 0: none does
+  "relative": False,  # lambdas are relative to the higher clipping level
   "precision": "float32",  # or "float64"
 }

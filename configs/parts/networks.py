@@ -1,15 +1,15 @@
-"""The networks at the papers' sizes, trained as their papers say, and tiny.
+"""The networks at the papers' sizes, with their papers' recipes, and tiny.
 
-`set_network(config, "umx")` changes of a run what the network's own recipe
-changes. Imort et al. do not publish their hyper-parameters. The network "" is
-none: such a configuration is for evaluation only.
+`set_network(config, "umx")` sets the network and the fields of its recipe.
+Imort et al. do not publish their hyper-parameters. With the network "", a
+configuration is for evaluation only.
 """
 
 import ml_collections
 
 
 def set_network(config: ml_collections.ConfigDict, name: str) -> None:
-  """Takes the network `name` at its published size, and its recipe."""
+  """Sets the network `name` at its published size, and its recipe."""
   config.model = ml_collections.ConfigDict(
     {"name": name, "fields": _FIELDS[name]}
   )
@@ -27,10 +27,10 @@ _FIELDS = {
   "demucs": {
     "channels": 64,  # of the first layer
     "depth": 6,  # encoder and decoder levels
-    "growth": 2.0,  # channels grow by this per level
+    "growth": 2.0,  # factor of the channels per level
     "kernel_size": 8,  # samples
     "stride": 4,  # samples
-    "decoder_taps": 3,  # frames the decoder's first convolution sees
+    "decoder_taps": 3,  # frames in the decoder's first convolution
     "lstm_layers": 2,
     "resample": True,  # run at twice the sample rate
     "normalize": True,  # to zero mean, unit deviation, and back
@@ -40,12 +40,12 @@ _FIELDS = {
   # Stoller et al. 2018: 10,263,002 parameters.
   "wave_unet": {
     "levels": 12,
-    "filters": 24,  # more of them per level
+    "filters": 24,  # additional filters per level
     "down_taps": 15,  # samples
     "up_taps": 5,  # samples
     "padding": "same",  # or "valid": no layer sees padding
     "upsampling": "linear",  # or "learned"
-    "output": "direct",  # or "difference": what to take off the input
+    "output": "direct",  # or "difference": subtracted from the input
   },
   # Martínez Ramírez et al. 2019: 275,073 parameters.
   "crafx": {
@@ -60,7 +60,7 @@ _FIELDS = {
     "dense_features": (32, 16, 16),
     "excitation_features": 512,
     "saaf_segments": 24,  # between 25 break points
-    "saaf_range": 0.2,  # they lie within +- this
+    "saaf_range": 0.2,  # the break points lie within ± this
     "dropout": 0.1,  # at the inputs of the BiLSTMs
   },
   # Stöter et al. 2019: 5,785,606 parameters.
@@ -93,7 +93,7 @@ def _crafx(config: ml_collections.ConfigDict) -> None:
   config.pretrain_steps = 10_000
   config.optimizer.learning_rate = 1e-4
   config.optimizer.final_learning_rate = 2.5e-5
-  # It covers what an output sample depends on: chunks are joined exactly.
+  # As long as the receptive field: chunks are joined exactly.
   config.apply.overlap_seconds = 2.0
 
 
@@ -104,7 +104,7 @@ def _umx(config: ml_collections.ConfigDict) -> None:
   config.batch_size = 16
   config.optimizer.learning_rate = 1e-3
   config.optimizer.final_learning_rate = 1e-5
-  # Open-Unmix adds it to the gradient, of which Adam makes something else.
+  # Open-Unmix adds it to the gradient, where it has another effect with Adam.
   config.optimizer.weight_decay = 1e-5
   # Gradients of magnitudes are large, and Open-Unmix does not clip them.
   config.optimizer.gradient_clip_norm = 0.0

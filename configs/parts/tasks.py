@@ -1,6 +1,6 @@
 """The paper's data sets and tasks (Imort et al. 2022, section 4).
 
-`set_task(config, "signaltrain")` changes of a run what the task decides.
+`set_task(config, "signaltrain")` sets the fields that depend on the task.
 """
 
 import ml_collections
@@ -14,7 +14,7 @@ _SIGNALTRAIN_HINT = (
   "folder, as --path=PLACE"
 )
 
-# The data set, the task, and what to say without the prepared data.
+# The data set, the task, and the hint if the data are not prepared.
 _TASKS = {
   "ceg_overdrive": ("ceg", "overdrive", _CEG_HINT),
   "ceg_hard_clip": ("ceg", "hard_clip", _CEG_HINT),
@@ -23,7 +23,7 @@ _TASKS = {
 
 
 def set_task(config: ml_collections.ConfigDict, name: str) -> None:
-  """Takes the paper's task `name` and its data."""
+  """Sets the paper's task `name` and its data."""
   data = config.data
   data.dataset, data.task, data.hint = _TASKS[name]
   data.data_dir = f"data/{data.dataset}"

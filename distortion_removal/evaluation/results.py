@@ -21,7 +21,7 @@ from distortion_removal.evaluation.store import (
   StoredScores,
   read_sound,
 )
-from distortion_removal.report import evaluation
+from distortion_removal.report import overview
 from distortion_removal.report.methods import CLEAN
 
 
@@ -41,11 +41,9 @@ def write_results(plan: Plan) -> list[dict]:
     _write_json(folder / "sounds.json", sounds)
     _write_json(folder / "evaluation.json", _description(plan))
     _write_listen(plan, folder, sounds)
-    text = evaluation.write_tables(
-      rows, systems, plan.metrics, plan.task, folder, plan.left_out
-    )
+    text = overview.write_overview(folder)
   print(text)
-  print(f"\nlisten to {plan.folder / 'listen'}, look at {plan.folder}")
+  print(f"listen to {plan.folder / 'listen'}, look at {plan.folder}")
   return rows
 
 
@@ -108,7 +106,7 @@ def _write_listen(plan: Plan, folder: Path, sounds: Sequence[Mapping]) -> None:
       if entry["file"] == excerpt.file and entry["level"] in heard
     }
     if audio:
-      evaluation.write_sounds(
+      overview.write_sounds(
         folder / "listen", excerpt.index, audio, plan.task, plan.sample_rate
       )
 

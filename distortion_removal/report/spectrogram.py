@@ -1,50 +1,45 @@
-"""Spectrograms as pictures, for one excerpt or many beside each other."""
+"""Spectrograms as pictures, drawn without a display."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-RANGE_DB = 80.0
+_RANGE_DB = 80.0
 _FRAME_SECONDS = 0.064
 _FLOOR = 1e-9
 
 
 class Spectrogram(NamedTuple):
-  """A spectrogram and where it lies.
+  """A spectrogram and where it lies."""
 
-  Attributes:
-    level_db: `[frequencies, frames]`, of the magnitudes as they are.
-    extent: edges as `imshow` has them: seconds, seconds, kHz, kHz.
-    seconds: length of the audio.
-    top_khz: half the sample rate.
-  """
-
-  level_db: np.ndarray
-  extent: tuple[float, float, float, float]
-  seconds: float
-  top_khz: float
+  level_db: np.ndarray  # `[frequencies, frames]`, level of the magnitudes
+  extent: tuple[float, float, float, float]  # for `imshow`: s, s, kHz, kHz
+  seconds: float  # length of the audio
+  top_khz: float  # half the sample rate
 
   @property
   def peak_db(self) -> float:
     """The highest level; for silence one that leaves it black."""
-    return max(self.level_db.max(), 20.0 * np.log10(_FLOOR) + RANGE_DB)
+    return max(self.level_db.max(), 20.0 * np.log10(_FLOOR) + _RANGE_DB)
 
 
 def spectrogram(signal: np.ndarray, sample_rate: int) -> Spectrogram:
-  """Frames of the power of two that is nearest to 64 ms, a quarter apart.
+  """Takes frames of the power of two nearest to 64 ms, a quarter apart.
 
   Args:
-    signal: `[time]`; what is shorter than a frame is padded.
+    signal: `[time]`; padded if it is shorter than a frame.
     sample_rate: in Hz.
   """
   from scipy.signal import ShortTimeFFT, get_window
 
-  frame = 2 ** round(np.log2(_FRAME_SECONDS * sample_rate))
-  padded = np.pad(signal, (0, max(0, frame - len(signal))))
-  window = get_window("hann", frame)
-  transform = ShortTimeFFT(window, hop=frame // 4, fs=sample_rate)
+  frame_samples = 2 ** round(np.log2(_FRAME_SECONDS * sample_rate))
+  padded = np.pad(signal, (0, max(0, frame_samples - len(signal))))
+  window = get_window("hann", frame_samples)
+  transform = ShortTimeFFT(window, hop=frame_samples // 4, fs=sample_rate)
   magnitudes = np.abs(transform.stft(padded.astype(np.float64)))
   start, end, bottom, top = transform.extent(len(padded), center_bins=True)
   return Spectrogram(
@@ -56,13 +51,13 @@ def spectrogram(signal: np.ndarray, sample_rate: int) -> Spectrogram:
 
 
 def show(axis: Axes, shown: Spectrogram, top_db: float) -> AxesImage:
-  """Draws a spectrogram, from `top_db` down to 80 dB below, less `top_db`."""
+  """Draws a spectrogram from `top_db` down to 80 dB below, re `top_db`."""
   image = axis.imshow(
     shown.level_db - top_db,
     origin="lower",
     aspect="auto",
     extent=shown.extent,
-    vmin=-RANGE_DB,
+    vmin=-_RANGE_DB,
     vmax=0.0,
     cmap="magma",
     interpolation="nearest",
@@ -70,3 +65,24 @@ def show(axis: Axes, shown: Spectrogram, top_db: float) -> AxesImage:
   axis.set_xlim(0.0, shown.seconds)
   axis.set_ylim(0.0, shown.top_khz)
   return image
+
+
+def spectrogram_strip(
+  sounds: Mapping[str, np.ndarray], sample_rate: int
+) -> Figure:
+  """Draws spectrograms of versions of one excerpt above each other.
+
+  Args:
+    sounds: `[time, channels]` by name; the first channel is drawn, each on
+      its own scale of 80 dB below its peak.
+    sample_rate: in Hz.
+  """
+  figure = Figure(figsize=(7.0, 1.7 * len(sounds)), layout="constrained")
+  axes = np.atleast_1d(figure.subplots(len(sounds), sharex=True, sharey=True))
+  for axis, (name, audio) in zip(axes, sounds.items(), strict=True):
+    shown = spectrogram(audio[:, 0], sample_rate)
+    show(axis, shown, shown.peak_db)
+    axis.set_title(name, loc="left", fontsize=9)
+    axis.set_ylabel("kHz")
+  axes[-1].set_xlabel("time / s")
+  return figure

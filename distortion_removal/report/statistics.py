@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from distortion_removal.report import methods
+from distortion_removal.report.methods import family
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
@@ -20,56 +20,33 @@ _BLOCK = 100  # resamples at a time: bounds the memory
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-  """Of the scores of a method, at one level or at all; NaN without scores.
+  """Statistics of a method at one level or at all; NaN without scores."""
 
-  Attributes:
-    count: scores that are defined.
-    excerpts: that have any.
-    q1: the lower quartile, linear between scores as NumPy has it.
-    median: over scores.
-    q3: the upper quartile.
-    mean: over scores.
-    low: end of the mean's 95 % interval; NaN for less than two excerpts.
-    high: the other end.
-  """
-
-  count: int
-  excerpts: int
-  q1: float
+  count: int  # defined scores
+  excerpts: int  # that have any
+  q1: float  # lower quartile, linear between scores as in NumPy
   median: float
   q3: float
   mean: float
-  low: float
+  low: float  # the mean's 95 % interval; NaN for less than two excerpts
   high: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-  """A Wilcoxon signed-rank test of a method against another, two-sided.
+  """A Wilcoxon signed-rank test of a method against another, two-sided."""
 
-  Attributes:
-    reference: key of the other method, a baseline.
-    count: excerpts on which both have scores.
-    difference: median over these of the method's score less the other's.
-    p: as it comes; NaN without an excerpt.
-    p_holm: corrected for the number of tests in the table.
-  """
-
-  reference: str
-  count: int
-  difference: float
-  p: float
-  p_holm: float
+  reference: str  # key of the other method, a baseline
+  count: int  # excerpts on which both have scores
+  difference: float  # median over these, the method's score less the other's
+  p: float  # uncorrected; NaN without an excerpt
+  p_holm: float  # corrected for the number of tests of the metric
 
 
 def summaries(
   scores: Mapping[str, np.ndarray],
 ) -> dict[str, tuple[Summary, ...]]:
-  """Summaries at each level and, last, of all levels together.
-
-  Args:
-    scores: by method, `[files, levels]`, NaN where there is none.
-  """
+  """Summarises `[files, levels]` at each level and, last, of all together."""
   cells = {
     method: [*(table[:, [k]] for k in range(table.shape[1])), table]
     for method, table in scores.items()
@@ -96,19 +73,21 @@ def _summary(cell: np.ndarray, low: float, high: float) -> Summary:
 def mean_intervals(
   tables: Sequence[np.ndarray], resamples: int = RESAMPLES
 ) -> list[tuple[float, float]]:
-  """95 % intervals of means by the percentile bootstrap over excerpts.
+  """Computes 95 % intervals of means by the percentile bootstrap.
 
   A draw takes as many excerpts as there are, with repetition, each with its
   scores at all levels. It is the same draw for all tables, always of one seed.
 
   Args:
-    tables: of the same excerpts, `[files, levels]` each; NaN where undefined.
-    resamples: draws.
+    tables: `[files, levels]` each, of the same excerpts; NaN where undefined.
+    resamples: number of draws.
 
   Returns:
     The ends of each table's interval; NaN if less than two excerpts have any
     score.
   """
+  # scipy.stats.bootstrap gathers the scores of every draw, which is slow for
+  # many excerpts, and has no interval where a draw has no score at all.
   if not tables:
     return []
   counts = np.stack([(~np.isnan(x)).sum(axis=1) for x in tables], axis=1)
@@ -119,19 +98,17 @@ def mean_intervals(
     weights = _draws(random, min(_BLOCK, resamples - start), len(sums))
     with np.errstate(invalid="ignore"):
       means.append((weights @ sums) / (weights @ counts))
-  means = np.concatenate(means)
   tail = (1.0 - CONFIDENCE) / 2.0
   is_known = (counts > 0).sum(axis=0) > 1
-  return [
-    tuple(np.nanquantile(column, (tail, 1.0 - tail)).tolist())
-    if known
-    else (np.nan, np.nan)
-    for column, known in zip(means.T, is_known, strict=True)
-  ]
+  intervals = [(np.nan, np.nan)] * len(tables)
+  for k, column in enumerate(np.concatenate(means).T):
+    if is_known[k]:
+      intervals[k] = tuple(np.nanquantile(column, (tail, 1 - tail)).tolist())
+  return intervals
 
 
 def _draws(random: np.random.Generator, count: int, files: int) -> np.ndarray:
-  """How often each draw has each file, `[count, files]`."""
+  """Counts how often each draw has each file, `[count, files]`."""
   indices = random.integers(0, files, (count, files))
   indices += files * np.arange(count)[:, None]
   hits = np.bincount(indices.ravel(), minlength=count * files)
@@ -143,19 +120,18 @@ def comparisons(
 ) -> dict[str, Comparison]:
   """Tests every method against the best baseline.
 
-  That is the one with the best median over all scores, among the methods that
-  are neither networks nor oracles; it is the same for all the others. An
-  excerpt counts with its mean difference over the levels at which both have a
-  score. Differences of zero are left out, as Wilcoxon did; if all are zero, p
-  is 1.
+  The best baseline has the best median over all scores among the methods that
+  are neither networks nor oracles. An excerpt counts with its mean difference
+  over the levels at which both have a score. Differences of zero are left out,
+  as Wilcoxon did; if all are zero, p is 1.
 
   Args:
     scores: by method, `[files, levels]`, NaN where there is none.
-    is_higher_better: of the metric.
+    is_higher_better: whether the metric's higher values are better.
 
   Returns:
-    By method; none for the reference itself and for methods without scores, and
-    none at all if no baseline has any.
+    The tests by method; none for the reference itself and for methods without
+    scores, and none at all if no baseline has any.
   """
   sign = 1.0 if is_higher_better else -1.0
   medians = {
@@ -163,7 +139,7 @@ def comparisons(
     for method, table in scores.items()
     if not np.isnan(table).all()
   }
-  baselines = filter(methods.is_baseline, medians)
+  baselines = [m for m in medians if family(m) in ("input", "declipper")]
   reference = max(baselines, key=medians.__getitem__, default=None)
   if reference is None:
     return {}
@@ -173,22 +149,17 @@ def comparisons(
     if method != reference
   }
   ps = [wilcoxon(difference) for difference in differences.values()]
-  return {
-    method: Comparison(
-      reference=reference,
-      count=len(difference),
-      difference=float(np.median(difference)) if len(difference) else np.nan,
-      p=p,
-      p_holm=p_holm,
-    )
-    for (method, difference), p, p_holm in zip(
-      differences.items(), ps, holm(ps), strict=True
-    )
-  }
+  found = {}
+  for (method, values), p, p_holm in zip(
+    differences.items(), ps, holm(ps), strict=True
+  ):
+    median = float(np.median(values)) if len(values) else np.nan
+    found[method] = Comparison(reference, len(values), median, p, p_holm)
+  return found
 
 
 def _by_excerpt(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """The mean difference of each excerpt that has any, `[excerpts]`."""
+  """Returns the mean difference of each excerpt that has any, `[excerpts]`."""
   difference = a - b
   is_defined = ~np.isnan(difference)
   count = is_defined.sum(axis=1)
@@ -197,7 +168,7 @@ def _by_excerpt(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def wilcoxon(difference: np.ndarray) -> float:
-  """Two-sided p of the signed-rank test; 1 if all are 0, NaN if none are."""
+  """Returns the signed-rank test's two-sided p; 1 if all are 0, NaN if none."""
   from scipy import stats
 
   if not len(difference):
@@ -208,7 +179,7 @@ def wilcoxon(difference: np.ndarray) -> float:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-  """Holm's (1979) step-down correction; NaNs stay and do not count."""
+  """Corrects by Holm's (1979) step-down method; NaNs stay and do not count."""
   ps = np.asarray(ps, float)
   corrected = np.full(ps.shape, np.nan)
   order = np.argsort(ps)[: np.count_nonzero(~np.isnan(ps))]

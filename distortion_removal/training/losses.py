@@ -1,12 +1,10 @@
 """Training losses, listed by name, and weighted sums of them.
 
 Each takes `(estimate, target)`, both `[batch, time, channels]`, and returns
-the mean over the batch as a float32 scalar; lower is better. The arithmetic is
-float32 whatever the inputs are (a network may compute in bfloat16). Different
-shapes raise `ValueError` rather than broadcast.
+the mean over the batch as a float32 scalar; lower is better.
 
-`config.loss` names one of them, "l1", or a sum whose terms may have positive
-weights in front: "l1 + 0.5 * multi_resolution_stft". See `get`.
+`config.loss` is the name of one, "l1", or a sum whose terms may have positive
+weights: "l1 + 0.5 * multi_resolution_stft"; see `parse`.
 """
 
 import functools
@@ -21,14 +19,13 @@ from distortion_removal.audio.stft import stft
 from distortion_removal.common import errors
 from distortion_removal.common.errors import UserError
 
-# A mean square of -100 dB full scale, under the noise floor of 16-bit audio.
-# Added to energies it keeps the logarithms and their gradients finite for
-# silence, and stops rewarding errors that nobody can hear.
+# A mean square of -100 dB full scale, below the noise floor of 16-bit audio.
+# Added to energies, it keeps the logarithms and their gradients finite for
+# silence, and stops rewarding the removal of inaudible errors.
 _FLOOR = 1e-10
 
 # FFT size, hop and window length in samples of each resolution (Yamamoto et
-# al., table 1), and the least power of a bin, from which its logarithm is
-# taken: both as in auraloss.
+# al., table 1), and the floor of a bin's power, as in auraloss.
 _RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 _POWER_FLOOR = 1e-8
 
@@ -39,13 +36,11 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 def l1(estimate: jax.Array, target: jax.Array) -> jax.Array:
   """Mean absolute error, mean |e - t|."""
-  estimate, target = _float32_pair(estimate, target)
   return jnp.mean(jnp.abs(estimate - target))
 
 
 def l2(estimate: jax.Array, target: jax.Array) -> jax.Array:
   """Mean square error, mean (e - t)^2."""
-  estimate, target = _float32_pair(estimate, target)
   return jnp.mean((estimate - target) ** 2)
 
 
@@ -54,11 +49,10 @@ def neg_sdr(estimate: jax.Array, target: jax.Array) -> jax.Array:
 
       -10 log10((mean t^2 + floor) / (mean (e - t)^2 + floor))
 
-  per item, means over time and channels, floor = 1e-10: `metrics.sdr` with
-  the sign turned, where target and error are well above the floor. The loss of
-  a silent target is the error's level over the floor.
+  per item, means over time and channels, floor = 1e-10. It equals `-sdr` (see
+  `metrics`) where target and error are well above the floor. For a silent
+  target, the loss is the error's level above the floor.
   """
-  estimate, target = _float32_pair(estimate, target)
   return -jnp.mean(_ratio_db(target, estimate - target))
 
 
@@ -68,11 +62,10 @@ def neg_si_sdr(estimate: jax.Array, target: jax.Array) -> jax.Array:
       -10 log10((mean (a t)^2 + floor) / (mean (e - a t)^2 + floor))
       a = mean e t / (mean t^2 + floor)
 
-  per item, means over time and channels, floor = 1e-10: `metrics.si_sdr`
-  (Le Roux et al. 2019) with the sign turned, where target and error are well
-  above the floor. It leaves level and polarity of a network's output open.
+  per item, means over time and channels, floor = 1e-10. It equals `-si_sdr`
+  (Le Roux et al. 2019, see `metrics`) where target and error are well above
+  the floor. It leaves level and polarity of a network's output open.
   """
-  estimate, target = _float32_pair(estimate, target)
   scale = _mean(estimate * target) / (_mean(target**2) + _FLOOR)
   scaled = scale[:, None, None] * target
   return -jnp.mean(_ratio_db(scaled, estimate - scaled))
@@ -87,10 +80,9 @@ def multi_resolution_stft(estimate: jax.Array, target: jax.Array) -> jax.Array:
   Frobenius norms over the whole batch.
 
   Source: Yamamoto, Song, Kim, "Parallel WaveGAN", ICASSP 2020, equations 3 to
-  6; with the details of auraloss' `MultiResolutionSTFTLoss`, whose default it
-  equals. A bin below the floor, as of a silent estimate, has no gradient.
+  6. It equals auraloss' `MultiResolutionSTFTLoss` with its default options.
+  Bins below the floor, such as those of silence, have no gradient.
   """
-  estimate, target = _float32_pair(estimate, target)
   terms = [
     _spectral_distance(estimate, target, *resolution)
     for resolution in _RESOLUTIONS
@@ -101,11 +93,10 @@ def multi_resolution_stft(estimate: jax.Array, target: jax.Array) -> jax.Array:
 def magnitude_l2(estimate: jax.Array, target: jax.Array) -> jax.Array:
   """Mean square error of magnitude spectrograms, mean (|E| - |T|)^2.
 
-  Hann frames of 1024 samples every 256, not normalised: the criterion that
-  Open-Unmix (Stoeter et al. 2019) is trained with, at 16 kHz. A bin in which
-  the estimate is zero has no phase, and no gradient.
+  Hann frames of 1024 samples every 256, not normalised: the criterion of
+  Open-Unmix (Stoeter et al. 2019), at 16 kHz. Bins in which the estimate is
+  zero have no gradient.
   """
-  estimate, target = _float32_pair(estimate, target)
   spectra = (stft(x, size=1024, hop=256) for x in (estimate, target))
   estimate, target = map(jnp.abs, spectra)
   return jnp.mean((estimate - target) ** 2)
@@ -121,20 +112,28 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def get(text: str) -> Loss:
+def parse(text: str) -> Loss:
   """Returns the loss that `config.loss` describes.
 
+  Its arithmetic is float32 whatever the inputs are (a network may compute in
+  bfloat16), and different shapes raise `ValueError` rather than broadcast.
+
   Args:
-    text: terms separated by `+`, each a name in `LOSSES` or a positive number,
+    text: terms joined by `+`, each a name in `LOSSES`, or a positive number,
       `*` and a name.
 
   Raises:
-    UserError: the text is not of this form, or has a name that no loss has.
+    UserError: the text does not have this form, or a name is unknown.
   """
   terms = [_parse_term(term, text) for term in text.split("+")]
 
   def weighted_sum(estimate: jax.Array, target: jax.Array) -> jax.Array:
-    return sum(weight * loss(estimate, target) for weight, loss in terms)
+    if estimate.shape != target.shape:
+      raise ValueError(
+        f"estimate {estimate.shape} and target {target.shape} differ in shape"
+      )
+    pair = estimate.astype(jnp.float32), target.astype(jnp.float32)
+    return sum(weight * loss(*pair) for weight, loss in terms)
 
   return weighted_sum
 
@@ -150,22 +149,12 @@ def _parse_term(term: str, text: str) -> tuple[float, Loss]:
   return weight, errors.look_up(LOSSES, "loss in config.loss", match[2])
 
 
-def _float32_pair(
-  estimate: jax.Array, target: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-  if estimate.shape != target.shape:
-    raise ValueError(
-      f"estimate {estimate.shape} and target {target.shape} differ in shape"
-    )
-  return estimate.astype(jnp.float32), target.astype(jnp.float32)
-
-
 def _mean(signal: jax.Array) -> jax.Array:
   return jnp.mean(signal, axis=(-2, -1))
 
 
 def _ratio_db(signal: jax.Array, noise: jax.Array) -> jax.Array:
-  """Energy of signal over noise per item in dB, both raised by the floor."""
+  """Returns signal over noise energy per item in dB, both plus the floor."""
   ratio = (_mean(signal**2) + _FLOOR) / (_mean(noise**2) + _FLOOR)
   return 10.0 * jnp.log10(ratio)
 
@@ -173,13 +162,13 @@ def _ratio_db(signal: jax.Array, noise: jax.Array) -> jax.Array:
 def _spectral_distance(
   estimate: jax.Array, target: jax.Array, size: int, hop: int, length: int
 ) -> jax.Array:
-  """Spectral convergence and distance of log magnitudes at one resolution."""
+  """Adds spectral convergence and log-magnitude distance at one resolution."""
   transform = functools.partial(stft, size=size, hop=hop, window_length=length)
   spectra = (transform(x) for x in (estimate, target))
-  # Powers rather than jnp.abs: the root of one at the floor is differentiable.
+  # Powers rather than jnp.abs, which has no gradient at zero.
   powers = (x.real**2 + x.imag**2 for x in spectra)
   estimate, target = (jnp.sqrt(jnp.maximum(p, _POWER_FLOOR)) for p in powers)
-  # A perfect estimate: the root of zero has no gradient.
+  # The square root has no gradient at zero, a perfect estimate's error.
   error = jnp.maximum(jnp.sum((target - estimate) ** 2), 1e-30)
   convergence = jnp.sqrt(error) / jnp.sqrt(jnp.sum(target**2))
   return convergence + jnp.mean(jnp.abs(jnp.log(target / estimate)))

@@ -1,8 +1,8 @@
-"""Where a run's numbers, sounds and pictures go: the only file that logs.
+"""Writes a run's numbers, sounds and pictures.
 
-`metrics.jsonl` holds one JSON object a line, TensorBoard the same scalars with
-the audio and spectrograms of fixed validation excerpts beside them, and the
-log a line for people.
+`metrics.jsonl` has one JSON object a line, TensorBoard the same scalars and the
+audio and spectrograms of fixed validation excerpts, the log a line for people.
+Functions import tensorboardX, which imports PyTorch where that is installed.
 """
 
 import json
@@ -18,32 +18,26 @@ from distortion_removal.common.log import logger
 
 
 class MetricWriter:
-  """Writes to `workdir`; does nothing in all but the main process.
-
-  Args:
-    workdir: of the run.
-    after_step: what a resumed run goes on from.
-    enabled: False writes nothing.
-  """
+  """Writes to `workdir` what comes `after_step`, in the main process only."""
 
   def __init__(
-    self, workdir: Path, *, after_step: int = 0, enabled: bool = True
+    self, workdir: Path, *, after_step: int = 0, is_main: bool = True
   ):
-    self._enabled = enabled
-    if enabled:
-      # Not its SummaryWriter: that one writes from a thread, and a process
-      # whose disk is full would never end.
+    self._is_main = is_main
+    if is_main:
       from tensorboardX.event_file_writer import EventsWriter
 
       path = workdir / "metrics.jsonl"
       _drop_after(path, after_step)
       self._file = open(path, "a")  # noqa: SIM115
       (workdir / "tensorboard").mkdir(exist_ok=True)
+      # Not a SummaryWriter: its queue is emptied by a thread that a full disk
+      # ends, after which the process would wait for ever.
       self._board = EventsWriter(str(workdir / "tensorboard" / "events"))
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
     """Writes named numbers of one step."""
-    if not self._enabled:
+    if not self._is_main:
       return
     from tensorboardX import summary
 
@@ -61,12 +55,12 @@ class MetricWriter:
   def example(
     self, step: int, name: str, sounds: dict[str, np.ndarray], sample_rate: int
   ) -> None:
-    """Writes versions of one excerpt, `[time, channels]` each by its name."""
-    if not self._enabled:
+    """Writes versions of one excerpt, `[time, channels]` by name."""
+    if not self._is_main:
       return
     from tensorboardX import summary, utils
 
-    from distortion_removal.report.plots import spectrogram_strip
+    from distortion_removal.report.spectrogram import spectrogram_strip
 
     for key, audio in sounds.items():
       audio = audio / max(1.0, float(np.abs(audio).max()))
@@ -83,8 +77,8 @@ class MetricWriter:
     self._board.write_event(event)
 
   def close(self) -> None:
-    """Flushes and closes."""
-    if self._enabled:
+    """Flushes and closes the files."""
+    if self._is_main:
       self._file.close()
       self._board.close()
 
@@ -100,18 +94,19 @@ def _drop_after(path: Path, step: int) -> None:
   write_whole(path, "".join(kept))
 
 
-class Stopwatch:
-  """Speed of the steps since it was made or last read, and their waiting.
+class StepTimer:
+  """Measures the speed since it was made, read or restarted.
 
   Steps run asynchronously, so waiting for data may overlap with the step
-  before: the share is an upper bound of what it costs.
+  before: its share is an upper bound of what it costs.
   """
 
-  def __init__(self):
+  def __init__(self, audio_seconds: float):
+    self._audio_seconds = audio_seconds  # of a step
     self.restart()
 
   def restart(self) -> None:
-    """Forgets what was; called after anything that is not a step."""
+    """Starts anew; call it after anything that is not a step."""
     self._start, self._steps, self._waited = time.perf_counter(), 0, 0.0
 
   def step(self, *, waited: float) -> None:
@@ -119,9 +114,14 @@ class Stopwatch:
     self._steps += 1
     self._waited += waited
 
-  def read(self) -> tuple[float, float]:
-    """Steps per second and the share of time spent waiting; starts anew."""
+  def read(self, steps_left: int) -> dict[str, float]:
+    """Returns the speed for the log, and starts anew."""
     elapsed = max(time.perf_counter() - self._start, 1e-9)
-    result = self._steps / elapsed, self._waited / elapsed
+    steps_per_second, waiting = self._steps / elapsed, self._waited / elapsed
     self.restart()
-    return result
+    return {
+      "speed/steps_per_second": steps_per_second,
+      "speed/audio_seconds_per_second": steps_per_second * self._audio_seconds,
+      "speed/data_wait_share": waiting,
+      "speed/eta_minutes": steps_left / steps_per_second / 60.0,
+    }

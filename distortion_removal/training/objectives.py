@@ -1,8 +1,9 @@
-"""What training compares: waveforms, spectrograms, or an auto-encoder's ends.
+"""Training objectives: losses of waveforms, spectrograms or autoencoding.
 
-An objective is a function `(variables, degraded, clean, key)` to the loss and
-the variables that change without a gradient (batch statistics). `variables`
-are a network's collections, `params` among them; `key` is for dropout.
+An objective is a function `(variables, degraded, clean, key)` that returns the
+loss and the variables that change without a gradient (batch statistics).
+`variables` are a network's collections, `params` among them; `key` is for
+dropout.
 """
 
 from collections.abc import Callable
@@ -23,32 +24,41 @@ Objective = Callable[
 
 
 def waveform(model: nn.Module, loss: Loss) -> Objective:
-  """The network's estimate against the clean audio."""
-
-  def objective(variables, degraded, clean, key):
-    estimate, changed = _apply(model, variables, degraded, key)
-    return loss(estimate, clean), changed
-
-  return objective
+  """Compares the network's estimate with the clean audio."""
+  return _supervised(model, loss, "__call__", lambda clean: clean)
 
 
 def magnitudes(model: nn.Module, loss: Loss) -> Objective:
-  """The spectrogram that the network estimates against the clean audio's.
+  """Compares the network's magnitude spectrogram with the clean audio's.
 
-  As Open-Unmix is trained: no phase, and no transform back, in the loss.
+  Open-Unmix is trained like this: neither the phase nor the inverse transform
+  is part of the loss.
   """
+  return _supervised(model, loss, "magnitudes", model.transform)
 
+
+def _supervised(
+  model: nn.Module,
+  loss: Loss,
+  method: str,
+  transform: Callable[[jax.Array], jax.Array],
+) -> Objective:
   def objective(variables, degraded, clean, key):
-    estimate, changed = _apply(
-      model, variables, degraded, key, method="magnitudes"
+    estimate, changed = model.apply(
+      variables,
+      degraded,
+      train=True,
+      method=method,
+      rngs={"dropout": key},
+      mutable=[name for name in variables if name != "params"],
     )
-    return loss(estimate, model.transform(clean)), changed
+    return loss(estimate, transform(clean)), changed
 
   return objective
 
 
 def autoencoder(model: nn.Module, loss: Loss) -> Objective:
-  """Audio through the network's outer layers alone against itself.
+  """Compares audio with itself after the network's outer layers alone.
 
   The unsupervised first stage of CRAFx, on degraded and clean audio alike.
   """
@@ -57,13 +67,14 @@ def autoencoder(model: nn.Module, loss: Loss) -> Objective:
     del key
     audio = jnp.concatenate([degraded, clean])
     decoded = model.apply(variables, audio, method="autoencode")
-    changed = {k: v for k, v in variables.items() if k != "params"}
-    return loss(decoded, audio), changed
+    unchanged = {k: v for k, v in variables.items() if k != "params"}
+    return loss(decoded, audio), unchanged
 
   return objective
 
 
 _SPECTROGRAM_LOSSES = ("l1", "l2")
+# Each with the method that a network must have.
 _OBJECTIVES = {
   "waveform": (waveform, "__call__"),
   "magnitudes": (magnitudes, "magnitudes"),
@@ -71,49 +82,26 @@ _OBJECTIVES = {
 }
 
 
-def get(name: str, model: nn.Module, loss: str) -> Objective:
-  """Returns the objective called `name` for a network.
-
-  Args:
-    name: "waveform", "magnitudes" or "autoencoder".
-    model: the network.
-    loss: as in `config.loss`.
+def create(name: str, model: nn.Module, loss: str) -> Objective:
+  """Makes the objective `name`, with the loss that `config.loss` describes.
 
   Raises:
-    UserError: there is none of that name, the network has no such output, or
-      the loss cannot be taken of it.
+    UserError: the name is unknown, the network has no such output, or the loss
+      is not defined for it.
   """
-  able = {
+  possible = {
     key: make
     for key, (make, method) in _OBJECTIVES.items()
     if hasattr(model, method)
   }
-  if name not in able:
+  if name not in possible:
     raise UserError(
       f"config.objective {name!r}: a {type(model).__name__} can be trained "
-      f"on {', '.join(able)}; pre-training is the 'autoencoder'"
+      f"on {', '.join(possible)}; pre-training is the 'autoencoder'"
     )
   if name == "magnitudes" and loss not in _SPECTROGRAM_LOSSES:
     raise UserError(
-      f"config.loss {loss!r} is one of waveforms; with config.objective "
+      f"config.loss {loss!r} compares waveforms; with config.objective "
       f"'magnitudes' choose {' or '.join(_SPECTROGRAM_LOSSES)}"
     )
-  return able[name](model, losses.get(loss))
-
-
-def _apply(
-  model: nn.Module,
-  variables: Variables,
-  audio: jax.Array,
-  key: jax.Array,
-  method: str | None = None,
-) -> tuple[jax.Array, Variables]:
-  """The output in training, and the collections that it updates."""
-  return model.apply(
-    variables,
-    audio,
-    train=True,
-    method=method,
-    rngs={"dropout": key},
-    mutable=[name for name in variables if name != "params"],
-  )
+  return possible[name](model, losses.parse(loss))

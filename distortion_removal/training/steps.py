@@ -1,4 +1,4 @@
-"""The pure parts of training: optimiser, state, and a step on a device."""
+"""The pure parts of training: optimiser, state, and one step on a device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,11 +20,11 @@ Statistics = tuple[np.ndarray, np.ndarray]
 
 
 class TrainState(train_state.TrainState):
-  """Step, parameters and optimiser state, and what evaluation uses.
+  """Step, parameters and optimiser state, and the average to evaluate.
 
   Attributes:
-    model_state: the network's other collections (batch statistics).
-    ema: all its collections, parameters and others averaged alike.
+    model_state: the collections other than `params` (batch statistics).
+    ema: exponential moving average of all its collections.
   """
 
   model_state: Variables
@@ -32,16 +32,16 @@ class TrainState(train_state.TrainState):
 
   @property
   def variables(self) -> Variables:
-    """All collections of the network as of the last step."""
+    """All collections of the network after the last step."""
     return {"params": self.params, **self.model_state}
 
 
 def create_optimizer(
   config: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-  """Adam with linear warm-up, cosine decay, clipping and weight decay.
+  """Makes Adam with linear warm-up, cosine decay, clipping and weight decay.
 
-  Pre-training, if there is some, begins the same schedule and breaks off.
+  Pre-training begins the same schedule and breaks it off.
 
   Raises:
     UserError: the warm-up leaves no step to decay in.
@@ -79,13 +79,10 @@ def create_state(
   model: nn.Module,
   statistics: Statistics | None = None,
 ) -> TrainState:
-  """The state before the first step, a function of `config.seed`.
+  """Makes the state before the first step from `config.seed`.
 
-  Args:
-    config: of the run.
-    model: its network.
-    statistics: mean and deviation of the degraded spectrogram, per bin, for a
-      network that is scaled by them.
+  Networks that scale their input take `statistics`: mean and deviation of the
+  degraded spectrogram per bin.
   """
   optimizer = create_optimizer(config)
   segment = round(config.data.segment_seconds * config.data.sample_rate)
@@ -104,7 +101,7 @@ def create_state(
 
 
 def begin_stage(state: TrainState) -> TrainState:
-  """Forgets the optimiser's moments and schedule, and the average so far."""
+  """Restarts the optimiser, its schedule, and the average."""
   return state.replace(
     opt_state=state.tx.init(state.params),
     ema=jax.tree.map(jnp.copy, state.variables),
@@ -120,19 +117,19 @@ def train_step(
   ema_decay: float,
   seed: int,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-  """One optimiser step on one device's share of a batch.
+  """Takes one optimiser step on one device's share of a batch.
 
   Args:
-    state: replicated.
-    batch: `clean` `[batch, time, channels]` and what `degrade` needs, such as
-      `level` and `seed` `[batch]`.
-    degrade: a batch's degraded side `[batch, time, channels]`, see
-      `pairs.degrader`.
-    objective: see `objectives`.
-    ema_decay: of the averaged variables, per step. Early steps forget
-      faster, (1 + step) / (10 + step), so that the average soon leaves the
-      initial weights behind.
-    seed: of dropout, which differs by step and device.
+    state: the state, replicated.
+    batch: `clean` `[batch, time, channels]` and the inputs of `degrade`, such
+      as `level` and `seed` `[batch]`.
+    degrade: function from a batch to its degraded side `[batch, time,
+      channels]`, see `pairs.degrader`.
+    objective: loss of a network, see `objectives`.
+    ema_decay: decay of the average per step. Early steps decay faster, by
+      (1 + step) / (10 + step), so that the average soon leaves the initial
+      weights behind.
+    seed: seed of dropout, which differs by step and device.
 
   Returns:
     The new state, and the scalars `loss` and `gradient_norm`.
@@ -159,15 +156,3 @@ def train_step(
     state.replace(ema=averaged),
     {"loss": value, "gradient_norm": norm},
   )
-
-
-def eval_step(
-  variables: Variables,
-  batch: Batch,
-  *,
-  degrade: Callable[[Batch], jax.Array],
-  apply_fn: Callable[..., jax.Array],
-) -> dict[str, jax.Array]:
-  """Degrades and restores one device's share of a batch."""
-  degraded = degrade(batch)
-  return {"degraded": degraded, "estimate": apply_fn(variables, degraded)}

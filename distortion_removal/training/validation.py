@@ -1,68 +1,73 @@
-"""Scores of a run's weights on a fixed set of pairs."""
+"""Scores weights on a fixed set of pairs while a run is trained."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 
-from distortion_removal import metrics
-from distortion_removal.common import devices as parallel
+from distortion_removal.common import devices
+from distortion_removal.metrics.si_sdr import si_sdr
+from distortion_removal.training.objectives import Variables
+from distortion_removal.training.steps import Batch
+
+Sounds = dict[str, np.ndarray]
 
 
-def validate(
-  variables: Any,
+def validator(
+  model: nn.Module,
+  pairs: Sounds,
   *,
-  batch: dict[str, np.ndarray],
-  step: Callable[..., dict[str, jax.Array]],
+  degrade: Callable[[Batch], jax.Array],
   batch_size: int,
-  sample_rate: int,
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-  """Scores weights on a fixed set of pairs.
+) -> Callable[[Variables], tuple[dict[str, float], Sounds]]:
+  """Makes a function from variables to mean scores in dB, and to sounds.
 
   Args:
-    variables: replicated weights and what belongs to them.
-    batch: from `pairs.validation_batch`: `clean` `[pairs, time, channels]`,
-      `level` `[pairs]` and what else degrading needs.
-    step: `steps.eval_step`, compiled over all devices.
-    batch_size: how many pairs go through the devices at a time.
-    sample_rate: Hz.
-
-  Returns:
-    Mean scores in dB by name, and `degraded`, `estimate` and `clean`, each
-    `[pairs, time, channels]`.
+    model: the network; its variables must be replicated.
+    pairs: fixed pairs from `pairs.validation_batch`. The sounds are `degraded`,
+      `estimate` and `clean`, shaped as their `clean`.
+    degrade: function from a batch to its degraded side.
+    batch_size: pairs that go through the devices at a time.
   """
-  outputs = _restore(variables, batch, step, batch_size)
-  scores = {
-    name: _mean_of_defined(
-      metrics.get("si_sdr").function(
-        audio, batch["clean"], sample_rate=sample_rate
-      )
+  clean = pairs["clean"]
+
+  def restore(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+    degraded = degrade(batch)
+    estimate = model.apply(variables, degraded)
+    return {"degraded": degraded, "estimate": estimate}
+
+  step = devices.map_eval(restore)
+
+  def validate(variables: Variables) -> tuple[dict[str, float], Sounds]:
+    sounds = _in_slices(lambda part: step(variables, part), pairs, batch_size)
+    before, after = (
+      _mean_of_defined(si_sdr(x, clean, sample_rate=model.sample_rate))
+      for x in (sounds["degraded"], sounds["estimate"])
     )
-    for name, audio in outputs.items()
-  }
-  return {
-    "validation/si_sdr": scores["estimate"],
-    "validation/si_sdr_improvement": scores["estimate"] - scores["degraded"],
-  }, {**outputs, "clean": batch["clean"]}
+    scores = {
+      "validation/si_sdr": after,
+      "validation/si_sdr_improvement": after - before,
+    }
+    return scores, {**sounds, "clean": clean}
+
+  return validate
 
 
-def _restore(variables, batch, step, batch_size) -> dict[str, np.ndarray]:
-  """Runs the set through the devices, a slice of static size at a time."""
-  count, devices = len(batch["level"]), jax.local_device_count()
-  size = max(1, min(batch_size, count) // devices) * devices
+def _in_slices(step: Callable, pairs: Sounds, batch_size: int) -> Sounds:
+  """Runs the pairs through the devices, a slice of static size at a time."""
+  count, local = len(pairs["level"]), jax.local_device_count()
+  size = max(1, min(batch_size, count) // local) * local
   outputs = []
   for start in range(0, count, size):
     # The last slice is filled up with pairs from the start.
     index = np.arange(start, start + size) % count
-    part = {key: value[index] for key, value in batch.items()}
-    outputs.append(
-      parallel.join_batch(step(variables, parallel.split_batch(part)))
-    )
+    part = {key: value[index] for key, value in pairs.items()}
+    outputs.append(devices.join_batch(step(devices.split_batch(part))))
   return jax.tree.map(lambda *x: np.concatenate(x)[:count], *outputs)
 
 
 def _mean_of_defined(scores: np.ndarray) -> float:
-  """Mean without the NaN that silent targets give; NaN if all are."""
+  """Averages scores without the NaN of silent targets; NaN if all are."""
   defined = scores[~np.isnan(scores)]
   return float(np.mean(defined)) if defined.size else float("nan")

@@ -109,7 +109,7 @@ def training_step(
   """Compiles the step of a config; returns it and its first state."""
   degrade = pairs.degrader(tasks.from_config(config.data))
   model = models.from_config(config)
-  objective = objectives.get(config.objective, model, config.loss)
+  objective = objectives.create(config.objective, model, config.loss)
 
   def step(state, batch):
     return steps.train_step(

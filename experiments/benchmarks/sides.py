@@ -90,7 +90,7 @@ def our_step(pair: Pair, audio: np.ndarray, clean: np.ndarray) -> Run:
   optimizer = optax.adam(_LEARNING_RATE)
   spectral = hasattr(pair.model, "magnitudes")
   names = ("magnitudes", "l2") if spectral else ("waveform", "l1")
-  objective = objectives.get(names[0], pair.model, names[1])
+  objective = objectives.create(names[0], pair.model, names[1])
 
   def update(params, model_state, opt_state, audio, clean):
     def loss(params):

@@ -13,7 +13,7 @@ from distortion_removal.datasets import opening
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MAIN = "distortion_removal.main"
 
-# A configuration of each task that has no network.
+# The configuration of each task without a network.
 BASELINES = {
   "ceg_overdrive": "mask_ceg_overdrive",
   "ceg_hard_clip": "aspade_ceg_hard_clip",
@@ -22,24 +22,24 @@ BASELINES = {
 NETWORKS = ("demucs", "wave_unet", "crafx", "umx")
 # The paper has no CRAFx on SignalTrain.
 _LEFT_OUT = {"signaltrain": ("crafx",)}
-# All are asked for, so that the results tell which one a task leaves out.
+# All are named, so that the results say which ones do not apply to the task.
 _ASKED = '--config.baselines=("ideal_ratio_mask","aspade")'
 _NONE = "--config.baselines=()"  # Beside networks: scored and timed once.
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What is reproduced, and from what.
+  """The results to reproduce, and the data to reproduce them from.
 
   Attributes:
     task: a key of `BASELINES`.
-    networks: of `NETWORKS`; () for those that the paper has on the task.
-    workdir: gets a folder for the task, and the report.
-    path: the recordings; "" where the data set is prepared, or needs none.
-    dataset: to take in place of the task's own; "" for that.
-    data_dir: where data sets lie; "" for the configuration's place.
-    smoke: whether all is shrunk to seconds, on synthetic data.
-    overrides: fields of the configurations, `--config.steps=500` and the like.
+    workdir: folder for the task's runs and the report.
+    networks: names in `NETWORKS`; () for those the paper has on the task.
+    path: the recordings; "" if the data set is prepared or needs none.
+    dataset: data set to use instead of the task's own; "" for the latter.
+    data_dir: folder of data sets; "" for the configuration's.
+    smoke: whether everything is shrunk to seconds, on synthetic data.
+    overrides: fields of the configurations, such as `--config.steps=500`.
   """
 
   task: str
@@ -56,37 +56,36 @@ class Stage(NamedTuple):
   """A command of the chain.
 
   Attributes:
-    title: what it does.
-    command: what follows `python -m`.
-    result: a file or folder that is there once it has been done.
-    subject: whose later stages it concerns; "" for those of all.
-    is_told: whether only the record of what was done tells that it is; else
-      the result alone does.
+    title: description of the stage.
+    command: words after `python -m`.
+    result: file or folder that exists once the stage has finished.
+    subject: network whose later stages depend on this one; "" for all.
+    needs_record: whether the stage counts as finished only if the record says
+      so; otherwise the result is enough.
   """
 
   title: str
   command: tuple[str, ...]
   result: Path
   subject: str = ""
-  is_told: bool = True
+  needs_record: bool = True
 
 
 def networks(task: str) -> tuple[str, ...]:
-  """The networks that the paper has on a task."""
+  """Returns the networks that the paper has on a task."""
   left_out = _LEFT_OUT.get(task, ())
   return tuple(name for name in NETWORKS if name not in left_out)
 
 
 def stages(options: Options) -> list[Stage]:
-  """The stages of a task in order; the last one makes the report.
+  """Returns the stages of a task in order; the last one makes the report.
 
   Raises:
-    UserError: an override is none, a name is unknown, or the folder's name has
-      a comma.
+    UserError: an override or a name is wrong, or the folder's name has a comma.
   """
   if "," in str(options.workdir):
     raise UserError(
-      f"--workdir={options.workdir}: a comma parts the runs of a report; "
+      f"--workdir={options.workdir}: commas separate the runs of a report; "
       "choose a folder without one"
     )
   for word in options.overrides:
@@ -132,13 +131,13 @@ def _prepare(options: Options) -> Stage:
       *(f"--{name}={value}" for name, value in words.items()),
     ),
     Path(builder.data_dir) / "dataset_info.json",
-    # Of other recordings than those that lie there `prepare` tells.
-    is_told=bool(options.path),
+    # With a path, `prepare` must see whether the recordings have changed.
+    needs_record=bool(options.path),
   )
 
 
 def _data(options: Options) -> dict[str, Any]:
-  """The fields of `config.data` that say which data set is read."""
+  """Returns the fields of `config.data` that identify the data set."""
   config = run_config.sibling(
     str(CONFIGS / "any"), BASELINES[options.task]
   ).get_config("smoke" if options.smoke else "")
@@ -190,7 +189,7 @@ def _time(options: Options, name: str) -> Stage:
 
 
 def _methods(options: Options, name: str) -> tuple[str, ...]:
-  """The words for one network, or for all methods without one."""
+  """Returns the words for one network, or for the methods without one."""
   overrides = _overrides(options)
   if name != "baselines":
     return (*_config(options, name), *overrides, _NONE)
@@ -199,7 +198,7 @@ def _methods(options: Options, name: str) -> tuple[str, ...]:
 
 
 def _config(options: Options, name: str) -> tuple[str, str]:
-  """The words that name the configuration and the run's folder."""
+  """Returns the words for the configuration and the run's folder."""
   is_network = name != "baselines"
   stem = f"{name}_{options.task}" if is_network else BASELINES[options.task]
   file = os.path.relpath(CONFIGS / f"{stem}.py")
@@ -208,7 +207,7 @@ def _config(options: Options, name: str) -> tuple[str, str]:
 
 
 def _overrides(options: Options) -> tuple[str, ...]:
-  """The user's, behind those that stand for the other options."""
+  """Returns the user's overrides after those that follow from the options."""
   words = []
   if options.dataset:
     words.append(f"--config.data.dataset={options.dataset}")
@@ -223,7 +222,7 @@ def _folder(options: Options, name: str) -> Path:
 
 
 def _report(options: Options, names: tuple[str, ...]) -> Stage:
-  """Of the runs that are asked for, and of all that have been evaluated."""
+  """Reports on the runs of this task and on all that were evaluated before."""
   mine = [_folder(options, name) for name in (*names, "baselines")]
   places = (
     options.workdir / task / name

@@ -1,4 +1,4 @@
-"""Runs stages, each as a process, and remembers which are done."""
+"""Runs stages, each as a process, and records which are finished."""
 
 import json
 import os
@@ -22,15 +22,15 @@ Record = dict[str, list[str]]
 def run(stages: Sequence[Stage], record_file: Path) -> None:
   """Runs the stages that are not finished; the last one always.
 
-  A stage is finished if its result is there and the same command made it. One
-  that runs makes the later ones of its subject run, too.
+  A stage is finished if its result exists and the same command made it. If it
+  runs, the later ones of its subject run, too.
 
   Args:
-    stages: in order.
-    record_file: remembers what was done; made with its folder.
+    stages: the stages in order.
+    record_file: record of the finished stages; made with its folder.
 
   Raises:
-    UserError: a command failed; the message has it.
+    UserError: a command failed; the message contains it.
   """
   record = _read(record_file)
   record_file.parent.mkdir(parents=True, exist_ok=True)
@@ -54,23 +54,23 @@ def run(stages: Sequence[Stage], record_file: Path) -> None:
 
 
 def is_finished(stage: Stage, record: Mapping[str, list[str]]) -> bool:
-  """Whether the stage's result is there, made by its command."""
-  told = record.get(stage.title) == list(stage.command)
-  return stage.result.exists() and (told or not stage.is_told)
+  """Returns whether the stage's result exists, made by its command."""
+  is_recorded = record.get(stage.title) == list(stage.command)
+  return stage.result.exists() and (is_recorded or not stage.needs_record)
 
 
 def to_text(stage: Stage) -> str:
-  """The command line of a stage, for people and their shells."""
+  """Returns the command line of a stage, as a shell takes it."""
   return f"python -m {shlex.join(stage.command)}"
 
 
 def _call(command: Sequence[str]) -> int:
-  """The exit status of a command that may end in its own way when asked to."""
+  """Runs a command, lets it end in its own way, and returns its status."""
   path = os.pathsep.join(filter(None, (str(ROOT), os.getenv("PYTHONPATH"))))
   with subprocess.Popen(
     command, env=os.environ | {"PYTHONPATH": path}
   ) as process:
-    # A terminal interrupts both: training then stores where it is.
+    # A terminal interrupts both processes: training then stores its state.
     before = {
       signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
       signal.SIGTERM: signal.signal(
@@ -85,12 +85,7 @@ def _call(command: Sequence[str]) -> int:
 
 
 def _read(file: Path) -> Record:
-  if not file.exists():
-    return {}
-  try:
-    return dict(json.loads(file.read_text()))
-  except (TypeError, ValueError) as error:
-    raise UserError(f"{file}: damaged ({error}); remove it") from None
+  return json.loads(file.read_text()) if file.exists() else {}
 
 
 def _write(file: Path, record: Record) -> None:

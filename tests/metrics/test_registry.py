@@ -150,3 +150,17 @@ def test_integers_are_refused(name):
   audio = np.ones((1, 1000, 1), np.int16)
   with pytest.raises(ValueError, match="int16"):
     _score(name, audio, audio)
+
+
+@pytest.mark.parametrize(
+  ("bounds", "value", "text"),
+  [
+    ((0.0, 1.0), 0.12345, "0.123"),
+    ((0.0, 1.0), 1.0, "1.000"),
+    ((-4.0, 0.0), -3.456, "-3.46"),
+    ((0.0, np.inf), 5.125, "5.12"),
+    ((0.0, np.inf), 0.12345, "0.123"),
+  ],
+)
+def test_digits(bounds, value, text):
+  assert metrics.Metric(None, "", "lower", *bounds, "x").text(value) == text

@@ -10,19 +10,23 @@ import sys
 import pytest
 from conftest import ROOT
 
-_PROGRAM = """
+pytestmark = pytest.mark.e2e
+
+_TRAINING = """
 import sys, pathlib, jax
-port, process, steps, workdir, data_dir, root = sys.argv[1:]
+port, process, workdir, root = sys.argv[1:]
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
 from distortion_removal.common import log
 from distortion_removal.config import sibling
 from distortion_removal.training.train import train
 log.setup()
+workdir = pathlib.Path(workdir)
 config = sibling(root + "/configs/x", "quickstart").get_config("smoke")
-config.data.data_dir = data_dir
+config.data.data_dir = str(workdir.parent / "data")
+config.model.fields.update(depth=1, lstm_layers=0)
 config.validate_every = 100
-config.checkpoint_every = int(steps)
-train(config, pathlib.Path(workdir))
+config.checkpoint_every = 4
+train(config, workdir)
 """
 
 
@@ -66,26 +70,31 @@ def _two(program, *arguments):
   return outputs
 
 
-def _run(tmp_path, name, checkpoint_every=4):
-  _two(_PROGRAM, checkpoint_every, tmp_path / name, tmp_path / "data", ROOT)
-  rows = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
-  return [json.loads(row) for row in rows]
+def _train(workdir):
+  """Trains in two processes; returns the losses by step."""
+  _two(_TRAINING, workdir, ROOT)
+  rows = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
+  return [
+    (row["step"], row["train/loss"]) for row in rows if "train/loss" in row
+  ]
 
 
-@pytest.mark.e2e
-def test_two_processes_train_one_run(tmp_path):
-  rows = _run(tmp_path, "run")
-  steps = [row["step"] for row in rows if "train/loss" in row]
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  """The folder of a run, and its losses."""
+  workdir = tmp_path_factory.mktemp("multihost") / "run"
+  return workdir, _train(workdir)
+
+
+def test_two_processes_train_one_run(run):
+  workdir, losses = run
   # Only one of the two writes, and all four examples of a batch count.
-  assert steps == [1, 2, 3, 4]
-  again = _run(tmp_path, "again")
-  losses, repeated = (
-    [row["train/loss"] for row in run if "train/loss" in row]
-    for run in (rows, again)
-  )
-  assert losses == repeated
+  assert [step for step, _ in losses] == [1, 2, 3, 4]
+  assert _train(workdir.with_name("again")) == losses
   # The same command on the finished run finds nothing left to do.
-  assert _run(tmp_path, "run") == rows
+  logged = (workdir / "metrics.jsonl").read_bytes()
+  assert _train(workdir) == losses
+  assert (workdir / "metrics.jsonl").read_bytes() == logged
 
 
 def _scores(workdir):
@@ -93,18 +102,17 @@ def _scores(workdir):
   return [json.loads(line) for line in path.open()]
 
 
-@pytest.mark.e2e
-def test_two_processes_evaluate_one_run(tmp_path):
+def test_two_processes_evaluate_one_run(run):
   """The rows are those of one process, in their order."""
-  _run(tmp_path, "run")
-  outputs = _two(_EVALUATION, tmp_path / "run")
+  workdir, _ = run
+  outputs = _two(_EVALUATION, workdir)
   assert ["Median SI-SDR" in output for output in outputs] == [True, False]
-  shared = _scores(tmp_path / "run")
-  shutil.rmtree(tmp_path / "run" / "evaluation")
-  alone = _start(_EVALUATION, "alone", 0, tmp_path / "run", devices=1)
+  shared = _scores(workdir)
+  shutil.rmtree(workdir / "evaluation")
+  alone = _start(_EVALUATION, "alone", 0, workdir, devices=1)
   output, _ = alone.communicate(timeout=300)
   assert alone.returncode == 0, output
-  rows = _scores(tmp_path / "run")
+  rows = _scores(workdir)
   assert len(rows) == len(shared) == 3 * 3 * 7
   for a, b in zip(rows, shared, strict=True):
     for key in ("file", "method", "gain_db"):

@@ -1,75 +1,117 @@
-"""How methods are called and in which order they come."""
+"""Methods: their names, order, families, and looks that can be told apart."""
 
+import itertools
+
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from distortion_removal import declipping, models
 from distortion_removal.evaluation import baselines
-from distortion_removal.report import methods
-
-
-@pytest.mark.parametrize(
-  ("method", "label"),
-  [
-    ("distorted", "distorted"),
-    ("demucs", "Demucs"),
-    ("wave_unet", "Wave-U-Net"),
-    ("crafx", "CRAFx"),
-    ("umx", "UMX"),
-    ("aspade", "A-SPADE"),
-    ("sspade", "S-SPADE"),
-    ("social_sparsity", "social sparsity"),
-    ("ideal_ratio_mask", "ideal ratio mask"),
-    ("umx (run_2)", "UMX (run_2)"),
-    ("somebody's", "somebody's"),
-  ],
+from distortion_removal.report.methods import (
+  family,
+  in_order,
+  method_label,
+  styles,
 )
-def test_label(method, label):
-  assert methods.method_label(method) == label
+
+NETWORKS = ("demucs", "wave_unet", "crafx", "umx")
+
+
+def test_labels():
+  labels = {
+    "distorted": "distorted",
+    "wave_unet": "Wave-U-Net",
+    "social_sparsity": "social sparsity",
+    "umx (run_2)": "UMX (run_2)",
+    "somebody's": "somebody's",
+  }
+  assert {method: method_label(method) for method in labels} == labels
 
 
 def test_every_method_of_the_project_has_a_name():
   for method in (*baselines.BASELINES, *models._NETWORKS):
-    assert methods.method_label(method) != method
+    assert method_label(method) != method
 
 
 def test_order():
-  shuffled = [
-    "ideal_ratio_mask",
-    "zzz",
-    "social_sparsity",
-    "umx",
-    "demucs (b)",
-    "aaa",
-    "aspade",
-    "distorted",
-    "demucs",
-    "crafx",
-    "aspade",
-    "wave_unet",
+  order = [
+    *("distorted", "demucs (b)", "demucs", "wave_unet", "crafx", "umx"),
+    *("aaa", "zzz", "aspade", "social_sparsity", "ideal_ratio_mask"),
   ]
-  assert methods.in_order(shuffled) == (
-    "distorted",
-    "demucs (b)",
-    "demucs",
-    "wave_unet",
-    "crafx",
-    "umx",
-    "aaa",
-    "zzz",
-    "aspade",
-    "social_sparsity",
-    "ideal_ratio_mask",
+  # Runs of one network stay as they are given.
+  shuffled = [*order[5:], *order[:5], "aspade"]
+  assert list(in_order(shuffled)) == order
+
+
+def test_families():
+  families = {
+    "network": ["demucs", "umx (b)", "somebody's"],
+    "input": ["distorted"],
+    "target": ["clean"],
+    "declipper": declipping.DECLIPPERS,
+    "oracle": ["ideal_ratio_mask"],
+  }
+  for name, methods in families.items():
+    assert {family(method) for method in methods} == {name}
+
+
+METHODS = ("distorted", *NETWORKS, *baselines.BASELINES)
+
+
+def _matrix(text):
+  return np.array(text.split(), float).reshape(3, 3)
+
+
+# What colour-blind readers see, of linear RGB: Machado, Oliveira, Fernandes,
+# "A physiologically-based model for simulation of color vision deficiency",
+# 2009, severity 1.
+VISION = {
+  "protan": """0.152286 1.052583 -0.204868 0.114503 0.786281 0.099216
+    -0.003882 -0.048116 1.051998""",
+  "deutan": """0.367322 0.860646 -0.227968 0.280085 0.672501 0.047413
+    -0.011820 0.042940 0.968881""",
+  "tritan": """1.255528 -0.076749 -0.178779 -0.078411 0.930809 0.147602
+    0.004733 0.691367 0.303900""",
+  "normal": "1 0 0 0 1 0 0 0 1",
+}
+XYZ = _matrix("0.4124 0.3576 0.1805 0.2126 0.7152 0.0722 0.0193 0.1192 0.9505")
+
+
+def _cie_lab(colour, vision):
+  rgb = np.array(to_rgb(colour))
+  linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+  seen = np.clip(_matrix(vision) @ linear, 0, 1)
+  ratios = XYZ @ seen / np.sum(XYZ, axis=1)
+  x, y, z = np.where(ratios > 0.008856, np.cbrt(ratios), 7.787 * ratios + 0.138)
+  return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_differ_to_every_reader(vision):
+  looks = styles(METHODS)
+  for one, other in itertools.combinations(METHODS, 2):
+    colours = [
+      _cie_lab(looks[method].colour, VISION[vision]) for method in (one, other)
+    ]
+    assert np.linalg.norm(colours[0] - colours[1]) > 15, (one, other)
+
+
+def test_without_colour_marker_and_dash_tell_methods_apart():
+  looks = styles(METHODS)
+  pairs = {(look.marker, look.dash) for look in looks.values()}
+  markers = {look.marker for look in looks.values()}
+  assert len(pairs) == len(markers) == len(METHODS)
+  assert looks["distorted"].colour == "#000000"
+  assert [m for m in METHODS if looks[m].dash == "--"] == ["distorted"]
+
+
+def test_unknown_methods_in_one_figure_differ():
+  names = [*METHODS, *(f"demucs (run{i})" for i in range(16))]
+  looks = styles(names)
+  assert list(looks) == names
+  assert len({(look.marker, look.dash) for look in looks.values()}) == len(
+    names
   )
-
-
-def test_networks_are_what_a_run_has_of_its_own():
-  networks = ["demucs", "umx (b)", "somebody's"]
-  others = ["distorted", "clean", *baselines.BASELINES]
-  assert all(map(methods.is_network, networks))
-  assert not any(map(methods.is_network, others))
-
-
-def test_baselines_are_the_input_and_declippers():
-  assert all(map(methods.is_baseline, ["distorted", *declipping.DECLIPPERS]))
-  others = ["clean", "ideal_ratio_mask", "demucs", "umx (b)", "somebody's"]
-  assert not any(map(methods.is_baseline, others))
+  # More than there are styles are drawn all the same.
+  assert len(styles(map(str, range(200)))) == 200

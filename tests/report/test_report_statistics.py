@@ -1,7 +1,6 @@
 """Statistics against SciPy, closed forms and direct computation."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -98,16 +97,6 @@ def test_intervals_are_the_same_each_time():
   assert statistics.mean_intervals([]) == []
 
 
-def test_interval_covers_the_mean_as_often_as_it_says():
-  tables = _normal((500, 30, 1), seed=3)
-  hits = 0
-  for table in tables:
-    ((low, high),) = statistics.mean_intervals([table], 200)
-    hits += low <= 0.0 <= high
-  # The percentile bootstrap of 30 is a little narrow: 93 %.
-  assert 0.89 < hits / len(tables) < 0.97
-
-
 def test_comparison_is_scipys_of_the_excerpts_means():
   ours = _normal((30, 4)) + 0.3
   theirs = _normal((30, 4), seed=1)
@@ -191,12 +180,3 @@ def test_holm_by_hand():
   np.testing.assert_allclose(found, [0.04, 0.09, NAN, 0.09, 0.9])
   assert statistics.holm([]) == []
   assert statistics.holm([0.6, 0.7]) == [1.0, 1.0]
-
-
-def test_ten_thousand_excerpts_take_seconds():
-  methods = ("distorted", *(f"method {i}" for i in range(1, 7)))
-  scores = {m: _normal((10_000, 7), seed=i) for i, m in enumerate(methods)}
-  start = time.process_time()
-  statistics.summaries(scores)
-  assert len(statistics.comparisons(scores, is_higher_better=True)) == 6
-  assert time.process_time() - start < 15.0

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_smoke_from_end_to_end_and_again(tmp_path):
   """Two networks: everything is there, and nothing is made twice."""
   command = [

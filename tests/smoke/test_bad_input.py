@@ -16,6 +16,8 @@ from conftest import ROOT, files_of
 
 from distortion_removal import config as run_config
 
+pytestmark = pytest.mark.e2e
+
 
 def run(module, *arguments, before=()):
   """One of the commands; its errors follow its log lines."""
@@ -51,12 +53,16 @@ def config_file(tiny_config, tmp_path):
 
 
 @pytest.fixture
-def recording(tmp_path):
-  """Two seconds of noise."""
+def restoring(tiny_run, tmp_path):
+  """The words that restore two seconds of noise to a place."""
   rng = np.random.default_rng(0)
   path = tmp_path / "in.wav"
   soundfile.write(path, 0.1 * rng.standard_normal((16_000, 1)), 8_000)
-  return path
+
+  def words(output, workdir=tiny_run):
+    return ("restore", path, "-o", output, f"--checkpoint={workdir}")
+
+  return words
 
 
 @pytest.fixture
@@ -81,38 +87,25 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("workdir", ["file", "file/run"])
-def test_a_workdir_that_cannot_be_made(config_file, tmp_path, workdir):
+def test_a_workdir_that_cannot_be_made(config_file, tmp_path):
   (tmp_path / "file").write_text("not a folder")
-  workdir = tmp_path / workdir
+  workdir = tmp_path / "file" / "run"
   before = files_of(tmp_path)
   result = run("main", f"--config={config_file}", f"--workdir={workdir}")
   assert_error(result, str(workdir))
   assert files_of(tmp_path) == before
 
 
-@pytest.fixture
-def other_model(tiny_run, tmp_path):
-  """The tiny run with a configuration that is not that of its weights."""
+def test_a_checkpoint_of_another_model(tiny_run, restoring, tmp_path):
   workdir = tmp_path / "run"
   shutil.copytree(tiny_run, workdir)
   config = json.loads((workdir / "config.json").read_text())
   config["model"]["fields"]["channels"] = 6
   (workdir / "config.json").write_text(json.dumps(config))
-  return workdir
-
-
-def test_a_checkpoint_of_another_model(other_model, recording, tmp_path):
   before = files_of(tmp_path)
   for result in (
-    run("main", "--mode=evaluate", f"--workdir={other_model}"),
-    run(
-      "restore",
-      recording,
-      "-o",
-      tmp_path / "o.wav",
-      f"--checkpoint={other_model}",
-    ),
+    run("main", "--mode=evaluate", f"--workdir={workdir}"),
+    run(*restoring(tmp_path / "o.wav", workdir)),
   ):
     assert_error(
       result,
@@ -122,14 +115,11 @@ def test_a_checkpoint_of_another_model(other_model, recording, tmp_path):
   assert files_of(tmp_path) == before
 
 
-def test_a_workdir_without_a_run(recording, tmp_path):
-  result = run(
-    "restore", recording, "-o", tmp_path / "o.wav", f"--checkpoint={tmp_path}"
-  )
+def test_a_workdir_without_a_run(restoring, tmp_path):
+  result = run(*restoring(tmp_path / "o.wav", tmp_path))
   assert_error(result, f"{tmp_path}: no trained run here", "--workdir")
 
 
-@pytest.mark.slow
 def test_training_on_a_full_disk_stops_and_resumes(
   config_file, tiny_run, small_disk
 ):
@@ -144,30 +134,21 @@ def test_training_on_a_full_disk_stops_and_resumes(
   assert {p.name for p in (checkpoints / "last").iterdir()} == {"3", "6"}
 
 
-def test_restoring_onto_a_full_disk(tiny_run, recording, small_disk):
+def test_restoring_onto_a_full_disk(restoring, small_disk):
   disk = small_disk(80)
   (disk / "o.wav").write_text("what was there before")
   before = files_of(disk)
-  result = run(
-    "restore", recording, "-o", disk / "o.wav", f"--checkpoint={tiny_run}"
-  )
+  result = run(*restoring(disk / "o.wav"))
   assert_error(result, "no space left on the disk", str(disk))
   assert files_of(disk) == before
 
 
-def test_restoring_past_a_limit_on_file_sizes(tiny_run, recording, tmp_path):
+def test_restoring_past_a_limit_on_file_sizes(restoring, tmp_path):
   """Fails where a full disk would, on any machine."""
   folder = tmp_path / "out"
   folder.mkdir()
   # In units of 512 bytes: 20 kB, where the scratch file alone needs 64.
   limited = ["sh", "-c", 'ulimit -f 40 && exec "$@"', "sh"]
-  result = run(
-    "restore",
-    recording,
-    "-o",
-    folder / "o.wav",
-    f"--checkpoint={tiny_run}",
-    before=limited,
-  )
+  result = run(*restoring(folder / "o.wav"), before=limited)
   assert_error(result, str(folder))
   assert not files_of(folder)

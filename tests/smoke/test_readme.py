@@ -1,93 +1,158 @@
-"""Every command of the README runs: here in small, or in CI as it stands."""
+"""Every command of README.md and docs/: parsed here, run in small in e2e."""
 
+import argparse
+import importlib
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from absl import flags
+from absl.testing import flagsaver
+from conftest import ROOT, pluck
 
-ROOT = Path(__file__).parents[2]
-SMOKE_FIELDS = (
+from distortion_removal import main
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RATE = 22_050
+SHALLOW = tuple(
+  f"--config.model.fields.{field}" for field in ("depth=1", "lstm_layers=0")
+)
+GUITAR = (
   "--config.data.dataset=audio_folder",
   "--config.data.data_dir=data/guitar",
   "--config.data.excerpt_seconds=10.0",
 )
+MAIN = "python -m distortion_removal.main"
+# What make does under the name that pages give it, and CI calls.
+MAKE = {
+  "make quickstart": (
+    f"{MAIN} --config=configs/quickstart.py",
+    f"{MAIN} --mode=evaluate --workdir=runs/quickstart",
+  ),
+  "make test": (),
+  "make test-all": (),
+}
 
 
 def _commands():
-  text = (ROOT / "README.md").read_text()
-  blocks = re.findall(r"```bash\n(.*?)```", text, re.S)
-  return [line for block in blocks for line in block.splitlines() if line]
+  """Each line of the pages' shell blocks once, in order."""
+  blocks = (
+    block
+    for page in PAGES
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.S)
+  )
+  lines = (line for block in blocks for line in block.splitlines() if line)
+  return list(dict.fromkeys(lines))
 
 
-def _python_commands():
-  return [line for line in _commands() if line.startswith("python -m ")]
+COMMANDS = _commands()
+OURS = [x for x in COMMANDS if x.startswith("python -m distortion_removal.")]
 
 
-def test_what_is_not_python_is_what_ci_runs():
-  """CI calls make, and make the commands that the README shows by hand."""
+def test_other_commands_are_what_ci_runs():
   ci = (ROOT / ".ci" / "run").read_text()
   make = (ROOT / "Makefile").read_text()
-  others = set(_commands()) - set(_python_commands())
-  assert others == {
-    "python experiments/reproduce.py --task=ceg_overdrive --path=MY_GUITAR",
-    "make quickstart",
-    "make test",
-    "python3 -m venv .venv",
-    ". .venv/bin/activate",
-    "pip install --editable '.[test]'",
-    "pytest -n auto",
-  }
-  assert "make quickstart" in ci
-  assert "make reproduce-smoke" in ci
-  assert "experiments/reproduce.py --task=$(TASK) --smoke" in make
-  assert "make test" in ci
-  assert "$(PYTHON) -m venv $(VENV)" in make
-  assert "pip install --quiet --editable '.[test]'" in make
-  assert "pytest -n auto" in make
+  for command in set(COMMANDS) - set(OURS):
+    if command.startswith("make "):
+      assert command in ci
+      for line in MAKE[command]:
+        line = line.replace("runs/quickstart", "$(RUN)")
+        assert line.removeprefix("python") in make
+    elif command.startswith("python experiments/reproduce.py "):
+      assert "make reproduce-smoke" in ci
+      assert "experiments/reproduce.py --task=$(TASK) --smoke" in make
+    else:
+      # By hand what make does in an environment of its own.
+      assert command in {
+        "python3 -m venv .venv",
+        ". .venv/bin/activate",
+        "pip install --editable '.[test]'",
+      }
+      assert "$(PYTHON) -m venv $(VENV)" in make
+      assert "pip install --quiet --editable '.[test]'" in make
 
 
-def test_inline_commands_and_paths_exist():
-  text = (ROOT / "README.md").read_text()
-  for path in re.findall(r"`((?:configs|experiments)/[\w./]+)`", text):
-    assert (ROOT / path).exists() or "NAME" in path, path
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_exist(page):
+  paths = re.findall(r"`((?:configs|experiments)/[\w./]+)`", page.read_text())
+  missing = [x for x in paths if "NAME" not in x and not (ROOT / x).exists()]
+  assert not missing
 
 
-@pytest.mark.slow
+class _ParsedError(Exception):
+  """Raised in place of doing what was parsed."""
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_the_words_are_understood(command, monkeypatch):
+  name, *words = shlex.split(command)[2:]
+  monkeypatch.chdir(ROOT)
+  if name == "distortion_removal.main":
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    with flagsaver.flagsaver():
+      assert flags.FLAGS(sys.argv) == [name]
+      assert main._MODE.value in main.MODES
+      assert main._CONFIG.value or "--config" not in command
+    flags.FLAGS.mark_as_parsed()
+    return
+  parse = argparse.ArgumentParser.parse_args
+
+  def parse_only(self, words):
+    raise _ParsedError(parse(self, words))
+
+  monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+  with pytest.raises(_ParsedError):
+    importlib.import_module(name).main(words)
+
+
+def _in_small(command):
+  words = shlex.split(command)
+  words[0] = sys.executable
+  for k, word in enumerate(words):
+    if word.startswith("--config=configs/"):
+      file = word.removeprefix("--config=")
+      words[k] = f"--config={ROOT / file}:smoke"
+      stem = file.removeprefix("configs/").removesuffix(".py")
+      words.append(f"--workdir=runs/{stem}")
+      if "guitar" in file:
+        words += GUITAR
+      if command.startswith(f"{MAIN} --config"):
+        words += SHALLOW
+  return words
+
+
+@pytest.mark.e2e
 def test_python_commands_run_in_this_order_in_small(tmp_path):
   """Recordings → prepare → train → … → report, `:smoke` sizes."""
-  rng = np.random.default_rng(0)
   (tmp_path / "MY_GUITAR").mkdir()
   for i in range(6):
-    decay = np.exp(-np.linspace(0.0, 4.0, 4 * 22_050))[:, None]
-    audio = 0.3 * decay * rng.standard_normal((4 * 22_050, 1))
-    soundfile.write(tmp_path / "MY_GUITAR" / f"{i}.wav", audio, 22_050)
-  soundfile.write(tmp_path / "CLEAN.wav", audio, 22_050)
-  clipped = np.clip(audio, -0.25, 0.25)
-  soundfile.write(tmp_path / "IN.wav", clipped, 22_050)
-  commands = _python_commands()
-  assert len(commands) == 15
-  for command in commands:
-    words = shlex.split(command)
-    words[0] = sys.executable
-    for k, word in enumerate(words):
-      if word.startswith("--config=configs/"):
-        file = word.removeprefix("--config=")
-        words[k] = f"--config={ROOT / file}:smoke"
-        words += [f"--workdir=runs/{Path(file).stem}"]
-        if "guitar" in file:
-          words += SMOKE_FIELDS
-    result = subprocess.run(
-      words, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, f"{command}\n{result.stderr}"
-  for name in ("OUT.wav", "DECLIPPED.wav"):
-    restored = soundfile.info(tmp_path / name)
-    assert (restored.frames, restored.samplerate) == (4 * 22_050, 22_050)
+    audio = pluck(4.0, 110.0 + 15.0 * i, RATE)
+    soundfile.write(tmp_path / "MY_GUITAR" / f"{i}.wav", audio, RATE)
+  clean = audio[:RATE]
+  soundfile.write(tmp_path / "CLEAN.wav", clean, RATE)
+  soundfile.write(tmp_path / "IN.wav", np.clip(clean, -0.4, 0.4), RATE)
+  assert len(OURS) > 10
+  for line in COMMANDS:
+    for command in MAKE.get(line, (line,) if line in OURS else ()):
+      result = subprocess.run(
+        _in_small(command),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+      )
+      assert result.returncode == 0, f"{command}\n{result.stderr}"
+  clipped, *restored = (
+    soundfile.read(tmp_path / name)[0]
+    for name in ("IN.wav", "OUT.wav", "DECLIPPED.wav")
+  )
+  for audio in restored:
+    assert audio.shape == clipped.shape
+    assert np.abs(audio - clipped).max() > 0.01
   results = tmp_path / "runs/demucs_guitar_overdrive/evaluation"
   assert list(results.glob("*/results.jsonl"))
   assert (tmp_path / "report/page/index.html").is_file()

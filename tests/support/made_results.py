@@ -1,25 +1,39 @@
 """Evaluation folders as `evaluate` leaves them, with scores of one's choice."""
 
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
 from pathlib import Path
-from typing import Any
 
-# By method, by level, by excerpt.
-Scores = Mapping[str, Mapping[float, Sequence[float | None]]]
+import numpy as np
+import soundfile
 
+from distortion_removal import effects, metrics
+from distortion_removal.effects import tasks
+from distortion_removal.report import results
+
+RATE = 16_000
+METHODS = ("distorted", "demucs", "wave_unet", "aspade", "ideal_ratio_mask")
 SETTINGS = {"si_sdr": "mean kept", "fad": "VGGish"}
+# Of each metric: its score at no quality and at full quality.
+_RANGES = {
+  "si_sdr": (0.0, 40.0),
+  "peaq": (-3.9, 0.0),
+  "r_nonlin": (0.5, 1.0),
+  "fad": (25.0, 0.5),
+}
 
 
 def make_rows(
-  scores: Scores,
-  *,
-  metric: str = "si_sdr",
-  level_name: str = "gain_db",
-  task: str = "overdrive",
-  dataset: str = "guitar",
-) -> list[dict]:
-  """Rows of results.jsonl: excerpts are called test/0, test/1, ..."""
+  scores, *, level_name="gain_db", task="overdrive", dataset="guitar"
+):
+  """Rows of results.jsonl with SI-SDR: excerpts are test/0, test/1, ...
+
+  Args:
+    scores: by method, by level, by excerpt.
+    level_name: the column that holds the level.
+    task: name.
+    dataset: label.
+  """
   return [
     {
       "dataset": dataset,
@@ -28,10 +42,9 @@ def make_rows(
       "audio_seconds": 2.0,
       "method": method,
       "compute_seconds": 0.25,
-      "metric_seconds": 0.5,
       "settings": SETTINGS,
       level_name: level,
-      metric: score,
+      "si_sdr": score,
     }
     for method, by_level in scores.items()
     for level, column in by_level.items()
@@ -39,39 +52,174 @@ def make_rows(
   ]
 
 
-def write_evaluation(
-  run: Path,
-  rows: Sequence[dict],
-  *,
-  systems: Sequence[dict] = (),
-  card: Mapping[str, Any] | None = None,
-  sounds: Sequence[dict] | None = None,
-) -> Path:
+def write_evaluation(run, rows, *, systems=(), card=None, sounds=()):
   """Writes an evaluation into a run's folder; returns the evaluation's.
 
   Args:
     run: the run's folder.
     rows: of results.jsonl.
     systems: of systems.jsonl.
-    card: evaluation.json; None: an older version's results, that have none.
-    sounds: of sounds.json, likewise; the sound files are written empty.
+    card: what evaluation.json has besides the usual.
+    sounds: of sounds.json; files that are not there are made, empty.
   """
-  folder = run / "evaluation" / f"{rows[0]['dataset']}_{rows[0]['task']}"
-  folder.mkdir(parents=True)
+  task, dataset = rows[0]["task"], rows[0]["dataset"]
+  folder = run / "evaluation" / f"{dataset}_{task}".replace("/", "_")
+  folder.mkdir(parents=True, exist_ok=True)
   write_lines(folder / "results.jsonl", rows)
   if systems:
     write_lines(folder / "systems.jsonl", systems)
-  if card is not None:
-    (folder / "evaluation.json").write_text(json.dumps(card))
-  if sounds is not None:
-    (folder / "sounds.json").write_text(json.dumps(sounds))
-    for sound in sounds:
-      path = folder / sound["path"]
-      path.parent.mkdir(exist_ok=True)
-      path.touch()
+  usual = {
+    "dataset": dataset,
+    "task": task,
+    "task_label": tasks.TASKS[task].label if task in tasks.TASKS else task,
+    "level_name": "gain_db",
+    "sample_rate": RATE,
+    "left_out": {},
+    "metrics_left_out": {},
+  }
+  (folder / "evaluation.json").write_text(json.dumps(usual | (card or {})))
+  (folder / "sounds.json").write_text(json.dumps(list(sounds)))
+  for sound in sounds:
+    (folder / sound["path"]).parent.mkdir(exist_ok=True)
+    (folder / sound["path"]).touch()
   return folder
 
 
-def write_lines(path: Path, rows: Sequence[dict]) -> None:
+def write_lines(path, rows):
   """Writes a JSON line per row."""
   path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def make_results(folder=None, **options):
+  """`Results` of `make_evaluation`; without sounds no folder is needed."""
+  with tempfile.TemporaryDirectory() as temporary:
+    run = make_evaluation(folder or Path(temporary), **options)
+    return results.load([run])[0]
+
+
+def make_evaluation(
+  run,
+  *,
+  task="overdrive",
+  dataset="ceg",
+  methods=METHODS,
+  metric_names=("si_sdr", "peaq", "r_nonlin", "fad"),
+  files=12,
+  levels=None,
+  scores=None,
+  errors=(),
+  heard=0,
+  seconds=1.5,
+  channels=1,
+  **card,
+):
+  """Writes plausible results: methods differ, and levels are not equally hard.
+
+  Args:
+    run: folder of the run.
+    task: name.
+    dataset: label.
+    methods: keys.
+    metric_names: which have scores.
+    files: how many excerpts, or their names.
+    levels: None takes the task's.
+    scores: by metric, by method, `[files, levels]`, in place of made-up ones;
+      NaN is an undefined score.
+    errors: (file, method, level) that failed, and have no sound.
+    heard: how many excerpts have sounds, at every level.
+    seconds: length of each sound.
+    channels: of each sound, each a little different.
+    card: what evaluation.json has besides the usual.
+
+  Returns:
+    The folder of the evaluation.
+  """
+  if isinstance(files, int):
+    files = [f"test/{i}.wav" for i in range(files)]
+  level_name = effects.get(tasks.get(task).effect).level_name
+  levels = sorted(
+    tasks.get(task).evaluation_levels if levels is None else levels
+  )
+  found = _plausible(methods, metric_names, len(files), len(levels))
+  for name, by_method in (scores or {}).items():
+    found[name] |= by_method
+  sets = [m for m in metric_names if metrics.get(m).embed is not None]
+  shared = {"dataset": dataset, "task": task}
+  rows = [
+    shared
+    | {"file": file, "method": method, level_name: level}
+    | _scores(found, method, (i, k), set(metric_names) - set(sets))
+    for i, file in enumerate(files)
+    for method in methods
+    for k, level in enumerate(levels)
+  ]
+  for row in rows:
+    if (row["file"], row["method"], row[level_name]) in errors:
+      row |= dict.fromkeys(set(metric_names) & set(row))
+      row["error"] = "out of memory"
+  systems = [
+    shared
+    | {"method": method, level_name: level}
+    | _scores(found, method, (slice(None), k), sets)
+    | {f"{name}_windows": [8, 8] for name in sets}
+    for method in methods
+    for k, level in [*enumerate(levels), (slice(None), None)]
+  ]
+  folder = write_evaluation(
+    run,
+    rows,
+    systems=systems if sets else (),
+    card={"level_name": level_name} | card,
+  )
+  entries = []
+  for i, file in enumerate(files[:heard]):
+    clean = plucked(seconds, i)
+    versions = {("clean", None): clean}
+    for m, method in enumerate(methods):
+      for level in levels:
+        if (file, method, level) not in errors:
+          drive = 10.0 ** (level / (20.0 + 40.0 * m))
+          versions[method, level] = np.tanh(drive * clean)
+    for (method, level), audio in versions.items():
+      entry = {"file": file, "method": method, "level": level, "scale": 2.0}
+      entry["path"] = f"sounds/{len(entries):04d}.flac"
+      (folder / "sounds").mkdir(exist_ok=True)
+      sides = np.stack([audio * 0.9**c for c in range(channels)], axis=1)
+      soundfile.write(folder / entry["path"], sides / 2, RATE, "PCM_24")
+      entries.append(entry)
+  (folder / "sounds.json").write_text(json.dumps(entries))
+  return folder
+
+
+def _plausible(methods, metric_names, files, levels):
+  """By metric, by method: `[files, levels]`."""
+  rng = np.random.default_rng(0)
+  ease = np.linspace(0.15, -0.15, levels) if levels > 1 else np.zeros(1)
+  found = {name: {} for name in metric_names}
+  for i, method in enumerate(methods):
+    quality = 0.15 if method == "distorted" else 0.9 - 0.08 * i
+    qualities = quality + ease + 0.08 * rng.standard_normal((files, levels))
+    for name in metric_names:
+      low, high = _RANGES.get(name, (0.0, 1.0))
+      found[name][method] = low + (high - low) * np.clip(qualities, 0, 1)
+  return found
+
+
+def _scores(found, method, place, names):
+  """What a row has of these metrics: means, None where undefined."""
+  means = {name: float(np.mean(found[name][method][place])) for name in names}
+  return {name: x if np.isfinite(x) else None for name, x in means.items()}
+
+
+def plucked(seconds, seed, rate=RATE):
+  """Chords of decaying tones, two a second, `[time]` with a peak of 0.5."""
+  rng = np.random.default_rng(seed)
+  time = np.arange(round(seconds * rate)) / rate
+  audio = 0.002 * rng.standard_normal(len(time))
+  for onset in np.arange(0.0, seconds, 0.5):
+    own = np.maximum(time - onset, 0.0)
+    for pitch_hz in 110.0 * 2.0 ** (rng.integers(0, 24, 3) / 12.0):
+      for k in range(1, 9):
+        decay = np.exp(-2.0 * k**0.5 * own) * (time >= onset)
+        audio += decay * np.sin(2 * np.pi * k * pitch_hz * own) / k
+  return 0.5 * audio / np.abs(audio).max()

@@ -12,6 +12,7 @@ from conftest import files_of, read_checkpoint
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.training import checkpoint
+from distortion_removal.training.checkpoint import Checkpoints
 from distortion_removal.training.steps import TrainState
 
 
@@ -43,10 +44,13 @@ def _shapes(kernel=(2, 3), **more):
   }
 
 
+def _steps(workdir, kind):
+  return {path.name for path in (workdir / "checkpoints" / kind).iterdir()}
+
+
 def test_last_comes_back_with_the_position_in_the_data(tmp_path):
-  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints = Checkpoints(tmp_path)
   assert checkpoints.latest_step() is None
-  assert checkpoints.best_score() is None
   batches = _batches()
   for step in (1, 2, 3):
     next(batches)
@@ -54,7 +58,7 @@ def test_last_comes_back_with_the_position_in_the_data(tmp_path):
     checkpoints.save_last(step, state, batches)
   checkpoints.close()
 
-  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints = Checkpoints(tmp_path)
   assert checkpoints.latest_step() == 3
   fresh = _batches()
   restored = checkpoints.restore_last(_state(0.0), fresh)
@@ -62,57 +66,46 @@ def test_last_comes_back_with_the_position_in_the_data(tmp_path):
   assert next(fresh) == 3
   assert restored.step == 3
   for name in ("params", "model_state", "ema", "opt_state"):
-    jax.tree.map(
-      np.testing.assert_array_equal,
-      getattr(restored, name),
-      getattr(state, name),
-    )
-  kept = {path.name for path in (tmp_path / "checkpoints/last").iterdir()}
-  assert kept == {"2", "3"}
+    pair = (getattr(x, name) for x in (restored, state))
+    jax.tree.map(np.testing.assert_array_equal, *pair)
+  assert _steps(tmp_path, "last") == {"2", "3"}
 
 
 def test_the_best_weights_are_preferred_and_their_score_stays(tmp_path):
-  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints = Checkpoints(tmp_path)
+  assert checkpoints.best_score == -np.inf
   checkpoints.save_last(5, _state(5.0), _batches())
   checkpoints.close()
   weights, step = checkpoint.restore_weights(tmp_path, _shapes())
   assert step == 5
-  np.testing.assert_array_equal(
-    weights["params"]["layer"]["kernel"], np.full((2, 3), 2.5)
-  )
-  np.testing.assert_array_equal(weights["batch_stats"]["mean"], np.full(3, 6.0))
+  jax.tree.map(np.testing.assert_array_equal, weights, _state(5.0).ema)
 
-  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints = Checkpoints(tmp_path)
   checkpoints.save_best(2, _state(2.0).ema, 7.25)
   checkpoints.save_best(4, _state(4.0).ema, 8.5)
+  assert checkpoints.best_score == 8.5
   checkpoints.close()
   weights, step = checkpoint.restore_weights(tmp_path, _shapes())
   assert step == 4
-  np.testing.assert_array_equal(
-    weights["params"]["layer"]["kernel"], np.full((2, 3), 2.0)
-  )
-  checkpoints = checkpoint.Checkpoints(tmp_path)
-  assert checkpoints.best_score() == 8.5
+  jax.tree.map(np.testing.assert_array_equal, weights, _state(4.0).ema)
+  checkpoints = Checkpoints(tmp_path)
+  assert checkpoints.best_score == 8.5
   checkpoints.close()
-  kept = [path.name for path in (tmp_path / "checkpoints/best").iterdir()]
-  assert kept == ["4"]
+  assert _steps(tmp_path, "best") == {"4"}
 
 
 @pytest.mark.parametrize(
   ("shapes", "message"),
   [
-    (
-      _shapes(kernel=(2, 4)),
-      r"layer/kernel has shape \(2, 3\), the configuration asks for \(2, 4\)",
-    ),
+    (_shapes(kernel=(2, 4)), r"layer/kernel has shape \(2, 3\), .*\(2, 4\)"),
     (
       _shapes(gain=jax.ShapeDtypeStruct((), "float32")),
-      r"layer/gain has shape none, the configuration asks for \(\)",
+      r"layer/gain has shape none, .*\(\)",
     ),
   ],
 )
 def test_another_models_weights_are_refused_by_name(tmp_path, shapes, message):
-  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints = Checkpoints(tmp_path)
   checkpoints.save_best(1, _state(1.0).ema, 0.0)
   checkpoints.close()
   with pytest.raises(UserError, match=message):
@@ -124,6 +117,7 @@ def test_no_weights_is_told(tmp_path):
     checkpoint.restore_weights(tmp_path, _shapes())
 
 
+@pytest.mark.e2e
 def test_a_step_that_was_not_completed_is_passed_over(tiny_run, tmp_path):
   shutil.copytree(tiny_run / "checkpoints", tmp_path / "checkpoints")
   last = tmp_path / "checkpoints" / "last"
@@ -136,17 +130,17 @@ def test_a_step_that_was_not_completed_is_passed_over(tiny_run, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, weights, ema)
 
 
+@pytest.mark.e2e
 def test_damaged_weights_are_told(tiny_run, tmp_path):
   shutil.copytree(tiny_run / "checkpoints/best", tmp_path / "checkpoints/best")
   for path in tmp_path.rglob("d/*"):
     path.write_bytes(path.read_bytes()[:20])
-  with pytest.raises(
-    UserError, match="ema: the checkpoint is damaged"
-  ) as caught:
+  with pytest.raises(UserError, match="ema: the checkpoint is damaged") as told:
     checkpoint.restore_weights(tmp_path, _shapes())
-  assert "\n" not in str(caught.value)
+  assert "\n" not in str(told.value)
 
 
+@pytest.mark.e2e
 def test_nothing_is_pickled(tiny_run):
   """Loading a checkpoint of someone else must not run code."""
   files = files_of(tiny_run / "checkpoints")
@@ -158,7 +152,7 @@ def test_nothing_is_pickled(tiny_run):
 
 
 def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
-  checkpoints = checkpoint.Checkpoints(tmp_path)
+  checkpoints = Checkpoints(tmp_path)
   checkpoints.save_last(1, _state(1.0), _batches())
 
   class Usage:
@@ -170,5 +164,4 @@ def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):
   with pytest.raises(UserError, match="no space left"):
     checkpoints.save_best(2, _state(2.0).ema, 0.0)
   checkpoints.close()
-  kept = [path.name for path in (tmp_path / "checkpoints/last").iterdir()]
-  assert kept == ["1"]
+  assert _steps(tmp_path, "last") == {"1"}

@@ -13,22 +13,22 @@ from distortion_removal.training import metric_writer
 from distortion_removal.training.metric_writer import MetricWriter
 
 
-def _events(folder):
-  """The events of TensorBoard's files: length, checksum, event, checksum."""
+def _values(folder):
+  """TensorBoard's values by step and name."""
+  found = {}
   for path in sorted(folder.glob("*tfevents*")):
     data = path.read_bytes()
-    while data:
+    while data:  # length, checksum, event, checksum
       (length,) = struct.unpack("<Q", data[:8])
-      yield event_pb2.Event.FromString(data[12 : 12 + length])
+      event = event_pb2.Event.FromString(data[12 : 12 + length])
+      found |= {(event.step, value.tag): value for value in event.summary.value}
       data = data[16 + length :]
+  return found
 
 
-def _values(folder):
-  return {
-    (event.step, value.tag): value
-    for event in _events(folder)
-    for value in event.summary.value
-  }
+def _rows(folder):
+  lines = (folder / "metrics.jsonl").read_text().splitlines()
+  return [json.loads(line) for line in lines]
 
 
 def test_scalars_reach_json_tensorboard_and_log(tmp_path, caplog, monkeypatch):
@@ -37,8 +37,7 @@ def test_scalars_reach_json_tensorboard_and_log(tmp_path, caplog, monkeypatch):
   writer = MetricWriter(tmp_path)
   writer.scalars(7, {"train/loss": np.float32(0.25), "speed/x": 12345.678})
   # Both are readable while the run goes on.
-  lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-  assert [json.loads(line) for line in lines] == [
+  assert _rows(tmp_path) == [
     {"step": 7, "train/loss": 0.25, "speed/x": 12345.678}
   ]
   values = _values(tmp_path / "tensorboard")
@@ -48,17 +47,22 @@ def test_scalars_reach_json_tensorboard_and_log(tmp_path, caplog, monkeypatch):
   writer.close()
 
 
-def test_a_resumed_run_appends(tmp_path, monkeypatch):
+def test_a_resumed_run_drops_what_it_will_write_again(tmp_path, monkeypatch):
   # TensorBoard's files are named by the second.
   clock = itertools.count(1_000_000_000.0)
   monkeypatch.setattr(metric_writer.time, "time", lambda: next(clock))
-  for step in (1, 2):
-    writer = MetricWriter(tmp_path, after_step=step - 1)
-    writer.scalars(step, {"a": step})
-    writer.close()
-  lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-  assert [json.loads(line)["step"] for line in lines] == [1, 2]
-  assert {step for step, _ in _values(tmp_path / "tensorboard")} == {1, 2}
+  writer = MetricWriter(tmp_path)
+  for step in (1, 2, 3):
+    writer.scalars(step, {"train/loss": float(step)})
+  writer.close()
+  path = tmp_path / "metrics.jsonl"
+  path.write_text(path.read_text() + '{"step": 4, "train/lo')  # killed here
+  writer = MetricWriter(tmp_path, after_step=2)
+  writer.scalars(3, {"train/loss": float("nan")})
+  writer.close()
+  rows = [(row["step"], row["train/loss"]) for row in _rows(tmp_path)]
+  assert rows == [(1, 1.0), (2, 2.0), (3, None)]
+  assert {step for step, _ in _values(tmp_path / "tensorboard")} == {1, 2, 3}
 
 
 def test_an_example_is_sounds_and_a_picture(tmp_path):
@@ -68,57 +72,43 @@ def test_an_example_is_sounds_and_a_picture(tmp_path):
   writer.example(3, "validation_0", {"clean": clean, "loud": 4 * clean}, 8_000)
   writer.close()
   values = _values(tmp_path / "tensorboard")
-  assert set(values) == {
-    (3, "validation_0/clean"),
-    (3, "validation_0/loud"),
-    (3, "validation_0/spectrograms"),
-  }
+  assert {step for step, _ in values} == {3}
   for name, expected in (("clean", clean), ("loud", 2 * clean)):
-    stored = values[3, f"validation_0/{name}"].audio
+    stored = values.pop((3, f"validation_0/{name}")).audio
     audio, rate = soundfile.read(io.BytesIO(stored.encoded_audio_string))
     assert rate == stored.sample_rate == 8_000
     # Above full scale it is scaled down, not clipped.
     np.testing.assert_allclose(audio, expected[:, 0], atol=1e-4)
-  picture = values[3, "validation_0/spectrograms"].image
+  picture = values.pop((3, "validation_0/spectrograms")).image
   assert picture.encoded_image_string.startswith(b"\x89PNG")
   assert picture.width == 700
+  assert not values
 
 
-def test_a_disabled_writer_writes_nothing(tmp_path):
-  writer = MetricWriter(tmp_path, enabled=False)
+def test_only_the_main_process_writes(tmp_path):
+  writer = MetricWriter(tmp_path, is_main=False)
   writer.scalars(1, {"a": 1.0})
   writer.example(1, "x", {"clean": np.zeros((4_000, 1))}, 8_000)
   writer.close()
   assert list(tmp_path.iterdir()) == []
 
 
-def test_the_stopwatch_tells_speed_and_waiting_since_last_read(monkeypatch):
+def test_the_timer_tells_speed_and_waiting_since_last_read(monkeypatch):
   clock = iter([100.0, 104.0, 104.0, 107.0, 112.0, 112.0])
   monkeypatch.setattr(metric_writer.time, "perf_counter", lambda: next(clock))
-  watch = metric_writer.Stopwatch()
+  timer = metric_writer.StepTimer(audio_seconds=3.0)
   for _ in range(8):
-    watch.step(waited=0.125)
-  assert watch.read() == (2.0, 0.25)
-  watch.step(waited=1.0)
-  watch.restart()  # something else took place, which does not count
+    timer.step(waited=0.125)
+  assert timer.read(steps_left=240) == {
+    "speed/steps_per_second": 2.0,
+    "speed/audio_seconds_per_second": 6.0,
+    "speed/data_wait_share": 0.25,
+    "speed/eta_minutes": 2.0,
+  }
+  timer.step(waited=1.0)
+  timer.restart()  # something else took place, which does not count
   for _ in range(10):
-    watch.step(waited=0.0)
-  assert watch.read() == (2.0, 0.0)
-
-
-def test_a_resumed_run_drops_what_it_will_write_again(tmp_path):
-  writer = metric_writer.MetricWriter(tmp_path)
-  for step in (1, 2, 3):
-    writer.scalars(step, {"train/loss": float(step)})
-  writer.close()
-  path = tmp_path / "metrics.jsonl"
-  path.write_text(path.read_text() + '{"step": 4, "train/lo')  # killed here
-  writer = metric_writer.MetricWriter(tmp_path, after_step=2)
-  writer.scalars(3, {"train/loss": float("nan")})
-  writer.close()
-  rows = [json.loads(line) for line in path.read_text().splitlines()]
-  assert [(row["step"], row["train/loss"]) for row in rows] == [
-    (1, 1.0),
-    (2, 2.0),
-    (3, None),
-  ]
+    timer.step(waited=0.0)
+  found = timer.read(steps_left=0)
+  assert found["speed/steps_per_second"] == 2.0
+  assert found["speed/data_wait_share"] == 0.0

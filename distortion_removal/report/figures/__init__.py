@@ -5,51 +5,57 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from distortion_removal.report.analysis import Study
 from distortion_removal.report.figures import (
   boxes,
   by_level,
-  canvas,
+  drawing,
   excerpt,
   histograms,
 )
-from distortion_removal.report.results import Results, file_stems
-from distortion_removal.report.styles import styles
+from distortion_removal.report.methods import styles
+from distortion_removal.report.results import PAPER_METRICS
 
 
-def write_figures(results: Sequence[Results], folder: Path) -> list[Path]:
+def write_figures(studies: Sequence[Study], folder: Path) -> list[Path]:
   """Draws everything that there are results for.
 
-  Of each data set and task `boxes_DATASET_TASK`, `levels_DATASET_TASK` (if it
+  For each task on a data set `boxes_DATASET_TASK`, `levels_DATASET_TASK` (if it
   has several levels) and `excerpt_DATASET_TASK` (if there are sounds), and
   `histograms` of all together. Each is a .pdf for print and a .png; the same
   results give the same bytes.
 
   Args:
-    results: of one task and data set each.
-    folder: is made; its figures of the same names are replaced.
+    studies: one for each task and data set.
+    folder: gets the files; is made.
 
   Returns:
-    The files, each PDF before its PNG.
+    The PNGs; the PDFs lie beside them.
 
   Raises:
     AudioFileError: a sound cannot be read.
-    OSError: the folder cannot be written.
   """
   folder.mkdir(parents=True, exist_ok=True)
   paths = []
-  for name, figure in _figures(results):
-    if figure is not None:
-      paths += canvas.save(figure, folder, name)
+  for name, figure in _figures(studies):
+    for suffix in (".pdf", ".png"):
+      drawing.save(figure, folder / f"{name}{suffix}")
+    paths.append(folder / f"{name}.png")
   return paths
 
 
-def _figures(
-  results: Sequence[Results],
-) -> Iterator[tuple[str, Figure | None]]:
-  """Each figure by its file's name; one at a time, to spare the memory."""
-  looks = styles(dict.fromkeys(m for one in results for m in one.methods))
-  for name, one in zip(file_stems(results), results, strict=True):
-    yield f"boxes_{name}", boxes.draw(one, looks)
-    yield f"levels_{name}", by_level.draw(one, looks)
-    yield f"excerpt_{name}", excerpt.draw(one)
-  yield "histograms", histograms.draw(results)
+def _figures(studies: Sequence[Study]) -> Iterator[tuple[str, Figure]]:
+  """Yields each figure with its file's name; one at a time, to spare memory."""
+  looks = styles(m for study in studies for m in study.results.methods)
+  for study in studies:
+    results, stem = study.results, study.stem
+    known = set(PAPER_METRICS) & set(results.metrics)
+    if known:
+      yield f"boxes_{stem}", boxes.draw(results, looks)
+    if known & set(study.analyses) and len(results.levels) > 1:
+      names = [name for name in PAPER_METRICS if name != "fad"]
+      yield f"levels_{stem}", by_level.draw(study, names, looks)
+    if figure := excerpt.draw(results):
+      yield f"excerpt_{stem}", figure
+  if figure := histograms.draw([study.results for study in studies]):
+    yield "histograms", figure

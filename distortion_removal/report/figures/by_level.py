@@ -1,102 +1,97 @@
-"""Mean scores against the level, with their confidence as a band."""
+"""Scores against the level, with their confidence as a band."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from distortion_removal import metrics
-from distortion_removal.report.figures import canvas
-from distortion_removal.report.results import Results
-from distortion_removal.report.statistics import Summary, summaries
-from distortion_removal.report.styles import Style
+from distortion_removal.report.analysis import Study
+from distortion_removal.report.figures import drawing
+from distortion_removal.report.methods import Style
 
 _MOST_TICKS = 8
 # Markers that look small, in points.
 _LARGE = {"*": 7.0, "d": 5.0, "P": 5.0}
 
 
-@canvas.look()
-def draw(results: Results, looks: Mapping[str, Style]) -> Figure | None:
-  """A panel for each of the paper's metrics of excerpts, a line per method.
+@drawing.look()
+def draw(
+  study: Study, names: Sequence[str], looks: Mapping[str, Style]
+) -> Figure:
+  """Draws a panel for each metric, a line per method.
 
-  Lines are means over excerpts, bands their 95 % confidence intervals. None of
-  a task with one level, or without any of these metrics.
-
-  Args:
-    results: of one task.
-    looks: of the methods that have results.
+  Lines are means over excerpts, bands their 95 % confidence intervals; of a
+  metric of sets, lines are its numbers. The panel of a metric without scores
+  tells why.
   """
-  listed = [m for m in canvas.PAPER_METRICS if metrics.get(m).embed is None]
-  if len(results.levels) < 2 or not {*listed} & {*results.metrics}:
-    return None
-  handles = _handles(results, looks)
-  rows = _legend_rows(handles)
+  results = study.results
+  labels = {m: drawing.short_label(m, 26) for m in results.methods}
+  rows = _legend_rows(labels.values())
   height = 2.6 + 0.17 * rows
-  figure = Figure(figsize=(canvas.TWO_COLUMNS, height), layout="constrained")
-  axes = figure.subplots(1, len(listed), sharex=True)
-  for axis, metric in zip(axes, listed, strict=True):
-    axis.set_ylabel(canvas.score_label(metric), parse_math=True, labelpad=2)
-    axis.set_xlabel(_level_label(results))
-    if metric not in results.metrics:
+  figure = Figure(figsize=(drawing.TWO_COLUMNS, height), layout="constrained")
+  axes = figure.subplots(1, len(names), sharex=True, squeeze=False)[0]
+  unit = f" / {results.level_unit}" if results.level_unit else ""
+  for axis, name in zip(axes, names, strict=True):
+    axis.set_ylabel(drawing.score_label(name), parse_math=True, labelpad=2)
+    axis.set_xlabel(f"{results.level_label}{unit}")
+    if name not in results.metrics:
       axis.set_yticks([])
-      canvas.note(axis, canvas.why_missing(results, metric))
+      drawing.note_missing(axis, results, name)
       continue
     axis.grid()
-    for method, found in summaries(results.scores(metric)).items():
-      _line(axis, results.levels, found[:-1], looks[method])
+    _draw_lines(axis, study, name, looks)
   if len(results.levels) <= _MOST_TICKS:
-    names = [f"{level:g}" for level in results.levels]
-    axes[0].set_xticks(results.levels, names)
+    axes[0].set_xticks(results.levels, [f"{x:g}" for x in results.levels])
   figure.legend(
-    handles=handles,
+    handles=[
+      Line2D([], [], label=label, **_properties(looks[method]))
+      for method, label in labels.items()
+    ],
     loc="outside lower center",
-    ncols=math.ceil(len(handles) / rows),
+    ncols=math.ceil(len(labels) / rows),
     handlelength=3.0,
     columnspacing=1.2,
   )
-  figure.suptitle(canvas.scope(results))
+  title = drawing.scope(results)
+  if any(name in study.analyses for name in names):
+    title += ": means with 95 % intervals"
+  figure.suptitle(title)
   return figure
 
 
-def _line(
-  axis: Axes,
-  levels: Sequence[float],
-  found: Sequence[Summary],
-  look: Style,
+def _draw_lines(
+  axis: Axes, study: Study, name: str, looks: Mapping[str, Style]
 ) -> None:
-  """Draws the means at every level; where there are no scores is a gap."""
-  low, high = [x.low for x in found], [x.high for x in found]
-  axis.fill_between(levels, low, high, color=look.colour, alpha=0.2, lw=0)
-  axis.plot(levels, [x.mean for x in found], **_properties(look))
+  """Draws the scores at every level; a level without scores is a gap."""
+  levels = study.results.levels
+  if name not in study.analyses:
+    for method, by_level in study.results.system_scores(name).items():
+      scores = [by_level.get(level, math.nan) for level in levels]
+      axis.plot(levels, scores, **_properties(looks[method]))
+    return
+  for method, summaries in study.analyses[name].summaries.items():
+    of_levels = summaries[:-1]
+    low, high = [x.low for x in of_levels], [x.high for x in of_levels]
+    colour = looks[method].colour
+    axis.fill_between(levels, low, high, color=colour, alpha=0.2, lw=0)
+    means = [x.mean for x in of_levels]
+    axis.plot(levels, means, **_properties(looks[method]))
 
 
-def _properties(look: Style) -> dict:
+def _properties(style: Style) -> dict:
   return {
-    "color": look.colour,
-    "linestyle": look.dash,
-    "marker": look.marker,
-    "markersize": _LARGE.get(look.marker, 4.0),
-    "markeredgecolor": look.colour if look.marker == "x" else "white",
-    "markeredgewidth": 1.0 if look.marker == "x" else 0.4,
+    "color": style.colour,
+    "linestyle": style.dash,
+    "marker": style.marker,
+    "markersize": _LARGE.get(style.marker, 4.0),
+    "markeredgecolor": style.colour if style.marker == "x" else "white",
+    "markeredgewidth": 1.0 if style.marker == "x" else 0.4,
   }
 
 
-def _level_label(results: Results) -> str:
-  unit = f" / {results.level_unit}" if results.level_unit else ""
-  return f"{results.level_label}{unit}"
-
-
-def _handles(results: Results, looks: Mapping[str, Style]) -> list[Line2D]:
-  return [
-    Line2D([], [], label=canvas.short_label(m, 26), **_properties(looks[m]))
-    for m in results.methods
-  ]
-
-
-def _legend_rows(handles: Sequence[Line2D]) -> int:
-  # In inches; a character takes 0.06, what goes with it 0.6.
-  needed = sum(0.6 + 0.06 * len(handle.get_label()) for handle in handles)
-  return math.ceil(needed / canvas.TWO_COLUMNS)
+def _legend_rows(labels: Collection[str]) -> int:
+  # In inches; a character takes 0.06, the sample of its line 0.6.
+  needed = sum(0.6 + 0.06 * len(label) for label in labels)
+  return math.ceil(needed / drawing.TWO_COLUMNS)

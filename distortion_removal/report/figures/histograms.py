@@ -1,4 +1,4 @@
-"""How metrics go together: 2-D histograms over all tasks and methods."""
+"""2-D histograms of metrics against each other, over all tasks and methods."""
 
 from collections.abc import Sequence
 
@@ -9,53 +9,60 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from distortion_removal import metrics
-from distortion_removal.report.figures import canvas
+from distortion_removal.report.figures import drawing
 from distortion_removal.report.results import Results
+from distortion_removal.report.tables.notes import counted
 
 _BINS = 60
+# Dark is much, in grey print too; a single score still is not white.
+_COLOURS = ListedColormap(matplotlib.colormaps["Blues"](np.linspace(0.3, 1.0)))
 _AGAINST = "si_sdr"
 _MOST_LEFT_OUT = 0.01
 
 
-@canvas.look()
+@drawing.look()
 def draw(results: Sequence[Results]) -> Figure | None:
-  """PEAQ and R_nonlin against SI-SDR, over all data sets and methods.
+  """Draws PEAQ and R_nonlin against SI-SDR, over all data sets and methods.
 
-  Counts are logarithmic; empty bins are white. Axes leave out what
-  lies farther than 3 interquartile ranges from the quartiles if that is at most
-  1 %, or a few silent estimates would take all the room; how much it is stands
-  above. None where no result has such a pair of scores.
+  Counts are logarithmic; empty bins are white. Axes leave out scores farther
+  than 3 interquartile ranges from the quartiles if these are at most 1 %, or a
+  few silent estimates would take all the room; the panel's title counts them.
+  None where no result has such a pair of scores.
   """
-  pairs = {name: paired(results, name) for name in ("peaq", "r_nonlin")}
+  pairs = {name: _pairs(results, name) for name in ("peaq", "r_nonlin")}
   if not any(len(points) for points in pairs.values()):
     return None
-  counted = {k: _count(points) for k, points in pairs.items() if len(points)}
-  most = max(counts.max() for counts, _, _ in counted.values())
+  found = {k: _count(points) for k, points in pairs.items() if len(points)}
+  most = max(counts.max() for counts, _, _ in found.values())
   norm = LogNorm(1.0, max(10.0, most))
-  figure = Figure(figsize=(canvas.TWO_COLUMNS, 2.9), layout="constrained")
+  figure = Figure(figsize=(drawing.TWO_COLUMNS, 2.9), layout="constrained")
   axes = figure.subplots(1, 2)
   image = None
   for axis, (name, points) in zip(axes, pairs.items(), strict=True):
-    axis.set_xlabel(canvas.score_label(_AGAINST))
-    axis.set_ylabel(canvas.score_label(name), parse_math=True, labelpad=2)
-    if name not in counted:
+    axis.set_xlabel(drawing.score_label(_AGAINST))
+    axis.set_ylabel(drawing.score_label(name), parse_math=True, labelpad=2)
+    if name not in found:
       label = metrics.get(name).label
       axis.set(xticks=[], yticks=[])
-      canvas.note(axis, f"no excerpt has both SI-SDR and {label}")
+      drawing.note(axis, f"no excerpt has both SI-SDR and {label}")
       continue
-    counts, x_edges, y_edges = counted[name]
+    counts, x_edges, y_edges = found[name]
     image = axis.imshow(
       np.ma.masked_equal(counts.T, 0),
       origin="lower",
       aspect="auto",
       extent=(x_edges[0], x_edges[-1], y_edges[0], y_edges[-1]),
       norm=norm,
-      cmap=_colours(),
+      cmap=_COLOURS,
       zorder=1,  # above the grid
       interpolation="nearest",
     )
     axis.grid()
-    axis.set_title(_counts_text(len(points), int(counts.sum())), loc="left")
+    beyond = len(points) - int(counts.sum())
+    title = counted(len(points), "score")
+    axis.set_title(
+      f"{title}, {beyond} beyond the axes" if beyond else title, loc="left"
+    )
   bar = figure.colorbar(image, ax=axes, label="scores in a bin", pad=0.01)
   bar.ax.yaxis.set_major_locator(LogLocator())
   bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -65,8 +72,8 @@ def draw(results: Sequence[Results]) -> Figure | None:
   return figure
 
 
-def paired(results: Sequence[Results], name: str) -> np.ndarray:
-  """Scores by SI-SDR and by another metric, `[scores, 2]`, where both exist."""
+def _pairs(results: Sequence[Results], name: str) -> np.ndarray:
+  """Returns SI-SDR and another metric, `[scores, 2]`, where both exist."""
   found = [np.zeros((0, 2))]
   for one in results:
     if {_AGAINST, name} <= set(one.metrics):
@@ -78,18 +85,13 @@ def paired(results: Sequence[Results], name: str) -> np.ndarray:
 
 
 def _count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """As `np.histogram2d`, within what is shown."""
+  """Returns what `np.histogram2d` does, within the limits of the axes."""
   limits = [_limits(column) for column in points.T]
   return np.histogram2d(*points.T, bins=_BINS, range=limits)
 
 
-def _colours() -> ListedColormap:
-  """Dark is much, in grey print too; a single score still is not white."""
-  return ListedColormap(matplotlib.colormaps["Blues"](np.linspace(0.3, 1.0)))
-
-
 def _limits(values: np.ndarray) -> tuple[float, float]:
-  """Of the axis: what is far out does not count, if it is at most 1 %."""
+  """Returns an axis's limits, without outliers if these are at most 1 %."""
   low, q1, q3, high = np.percentile(values, (0, 25, 75, 100))
   reach = 3.0 * (q3 - q1) or np.inf
   is_far = np.abs(values - np.clip(values, q1, q3)) > reach
@@ -97,9 +99,3 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     low, high = values[~is_far].min(), values[~is_far].max()
   room = 0.03 * (high - low) or 0.5
   return low - room, high + room
-
-
-def _counts_text(total: int, shown: int) -> str:
-  text = f"{total:,} score{'s' * (total != 1)}"
-  beyond = f", {total - shown:,} beyond the axes" if shown < total else ""
-  return text + beyond

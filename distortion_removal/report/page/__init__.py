@@ -2,267 +2,150 @@
 
     excerpts × (distorted, target, methods), a table per task
 
-of results that have sounds. The data flow one way: `contents` arranges what is
-to be heard, `audio` and `thumbnails` make files of it, `contents` describes
-these as JSON, and `markup` puts it into a page that `page.js` fills, with
-`player.js` to play and `flac.js` for browsers that cannot play FLAC.
+of results that have sounds: `contents` arranges what is to be heard, `audio`
+and `thumbnails` make files of it, `contents` describes these as JSON within
+page.html, and `page.js` fills the page, with `player.js` to play.
 """
 
-import dataclasses
 import math
-import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import Progress, logger
-from distortion_removal.report.page import (
-  audio,
-  contents,
-  markup,
-  thumbnails,
-)
-from distortion_removal.report.page.contents import Table
-from distortion_removal.report.page.replacing import replacing
+from distortion_removal.report.page import audio, contents, thumbnails
+from distortion_removal.report.page.contents import PageTask
 from distortion_removal.report.results import Results, Sound
 
-_TITLE = "Distortion removal: listening examples"
 _LEAST_SECONDS = 1.0
-_TRIAL_SECONDS = 3.0
-_TRIALS = 24
-# Of the budget: music varies, and what is tried is a sample.
+# A guess, to begin with: 16-bit FLAC of music takes half of WAV, or more.
+_FLAC_SHARE = 0.5
+# Of the budget, where the guess was wrong: stretches of music vary.
 _SHARE = 0.96
-
-
-@dataclasses.dataclass(frozen=True)
-class _Options:
-  seconds: float
-  wav: bool
 
 
 def write_page(
   results: Sequence[Results],
-  folder: str | os.PathLike,
+  folder: Path,
   *,
   loudness_lufs: float | None = None,
   seconds: float | None = None,
   excerpts: int | None = None,
   megabytes: float = 60.0,
   wav: bool = False,
-  title: str = _TITLE,
-) -> Path:
+) -> None:
   """Writes the listening page of evaluations that kept sounds.
 
   Sounds are 16-bit FLAC files at the data's own rate: the liveliest stretch of
   each excerpt, the same for all its versions, each normalised to the loudness
-  on its own. A page that is already there is replaced once the new one is
-  complete.
+  on its own.
 
   Args:
     results: one per task and data set; those without sounds are left out.
-    folder: of the page itself.
+    folder: gets index.html and all it needs; not there yet.
     loudness_lufs: of every sound; None takes the task's own (−19 or −23).
     seconds: of every sound at most; None takes the longest that fits.
     excerpts: of each task at most; None takes all that have sounds.
     megabytes: the page's greatest size, in 10⁶ bytes.
-    wav: whether to add WAV files, for browsers that cannot play FLAC even where
-      the page is opened from disk. It about triples the page.
-    title: of the page.
-
-  Returns:
-    The page, `folder / "index.html"`.
+    wav: whether to add WAV files, for browsers that cannot play FLAC. They
+      about triple the page.
 
   Raises:
-    UserError: no result has sounds, a sound is missing or damaged, the folder
-      holds something else, or the page does not fit into `megabytes`.
+    UserError: a sound is missing or damaged, or the page does not fit into
+      `megabytes`.
   """
-  folder = Path(folder)
-  check_options(
-    seconds=seconds,
-    excerpts=excerpts,
-    megabytes=megabytes,
-    loudness_lufs=loudness_lufs,
-  )
-  tables = contents.arrange(
+  tasks = contents.arrange(
     results, loudness_lufs=loudness_lufs, excerpts=excerpts
   )
-  _tell_what_is_missing(results)
-  with replacing(folder, is_ours=markup.is_page) as partial:
-    wanted = seconds or _fitting_seconds(tables, megabytes=megabytes, wav=wav)
-    while True:
-      _write(partial, tables, _Options(wanted, wav), title=title)
-      size = _size(partial) / 1e6
-      if size <= megabytes:
-        break
-      shorter = _rounded(wanted * _SHARE * megabytes / size)
-      if seconds or shorter < _LEAST_SECONDS:
-        raise _too_large(f"has {size:.1f} MB", megabytes)
-      logger.info("%.1f MB with %g s a sound; shortening", size, wanted)
-      wanted = shorter
-  logger.info("the listening page has %.1f MB", size)
-  return folder / "index.html"
-
-
-def check_options(
-  *,
-  seconds: float | None = None,
-  excerpts: int | None = None,
-  megabytes: float | None = None,
-  loudness_lufs: float | None = None,
-  **_: Any,
-) -> None:
-  """Raises UserError for options of `write_page` that no page can have."""
-  positive = {"seconds": seconds, "excerpts": excerpts, "megabytes": megabytes}
-  for name, value in positive.items():
-    if value is not None and not 0 < value < math.inf:
+  wanted = seconds or _guessed_seconds(tasks, megabytes=megabytes, wav=wav)
+  while True:
+    _write(folder, tasks, seconds=wanted, wav=wav)
+    size = sum(path.stat().st_size for path in folder.rglob("*")) / 1e6
+    if size <= megabytes:
+      logger.info("the listening page has %.1f MB", size)
+      return
+    shutil.rmtree(folder)
+    wanted = math.floor(10.0 * wanted * _SHARE * megabytes / size) / 10.0
+    if seconds or wanted < _LEAST_SECONDS:
       raise UserError(
-        f"--page_{name} of the listening page must be above 0 and finite: "
-        f"{value}"
+        f"the listening page has {size:.1f} MB, more than the {megabytes:g} MB "
+        "it may have; allow more (--page_megabytes), or take fewer excerpts "
+        "(--page_excerpts) or seconds (--page_seconds)"
       )
-  if loudness_lufs is not None and not math.isfinite(loudness_lufs):
-    raise UserError(f"--page_loudness must be finite: {loudness_lufs}")
+    logger.info("%.1f MB are too large; shortening to %g s", size, wanted)
 
 
-def _tell_what_is_missing(results: Sequence[Results]) -> None:
-  silent = [result for result in results if not result.sounds]
-  advice = "evaluate it with --config.listen_excerpts=8 to hear it"
-  for result in silent:
-    what = f"{result.task_label} on {result.dataset}"
-    logger.warning("%s kept no sounds: %s", what, advice)
-  if len(silent) == len(results):
-    raise UserError(f"there are no sounds for a listening page; {advice}")
+def check_options(options: Mapping[str, Any]) -> None:
+  """Raises UserError for options of `write_page` that no page can have."""
+  for name in ("seconds", "excerpts", "megabytes"):
+    value = options.get(name)
+    if value is not None and not 0 < value < math.inf:
+      raise UserError(f"--page_{name} must be above 0 and finite: {value}")
+  if not math.isfinite(options.get("loudness_lufs") or 0.0):
+    raise UserError("--page_loudness must be finite")
 
 
-def _fitting_seconds(
-  tables: Sequence[Table], *, megabytes: float, wav: bool
+def _guessed_seconds(
+  tasks: Sequence[PageTask], *, megabytes: float, wav: bool
 ) -> float:
-  """How long each sound may be, from a sample of them."""
-  every = [(t, sound) for t in tables for sound in t.sounds.values()]
-  trials = every[:: math.ceil(len(every) / _TRIALS)]
-  per_second, fixed = [], []
-  for table, sound in trials:
-    sample, sample_rate = audio.read(sound)
-    clip = audio.clip(
-      sample,
-      slice(0, min(len(sample), round(_TRIAL_SECONDS * sample_rate))),
-      sample_rate=sample_rate,
-      loudness_lufs=table.loudness_lufs,
-    )
-    size = len(audio.flac(clip)) + (len(audio.wav(clip)) if wav else 0)
-    per_second.append(size * sample_rate / max(1, len(clip.audio)))
-    fixed.append(len(_picture(clip)) + 600)  # A place in index.html, too.
-  mean = len(every) / len(trials)
-  room = _SHARE * megabytes * 1e6 - mean * sum(fixed)
-  fitting = _rounded(room / (mean * sum(per_second)))
-  longest = max(
-    audio.length_seconds(table.target(file))
-    for table in tables
-    for file in table.files
-  )
-  if fitting < min(_LEAST_SECONDS, longest):
-    what = f"with {len(every)} sounds does not fit"
-    raise _too_large(what, megabytes)
-  return min(fitting, longest)
-
-
-def _rounded(seconds: float) -> float:
-  return math.floor(10.0 * seconds) / 10.0
-
-
-def _too_large(what: str, megabytes: float) -> UserError:
-  return UserError(
-    f"the listening page {what}, more than the {megabytes:g} MB it may have; "
-    "allow more (--page_megabytes), or take fewer excerpts (--page_excerpts) "
-    "or seconds (--page_seconds)"
-  )
+  """Guesses how long each sound may be."""
+  share = _FLAC_SHARE + (1.0 if wav else 0.0)
+  longest = bytes_per_second = 0.0
+  for task in tasks:
+    for file in task.files:
+      seconds, pcm_rate = audio.describe(task.target(file))
+      longest = max(longest, seconds)
+      bytes_per_second += share * pcm_rate * len(task.versions_of(file))
+  fitting = math.floor(10.0 * megabytes * 1e6 / bytes_per_second) / 10.0
+  return min(max(fitting, _LEAST_SECONDS), longest)
 
 
 def _write(
-  folder: Path, tables: Sequence[Table], options: _Options, *, title: str
+  folder: Path, tasks: Sequence[PageTask], *, seconds: float, wav: bool
 ) -> None:
-  total = sum(len(table.sounds) for table in tables)
+  total = sum(len(task.sounds) for task in tasks)
   described = []
   with Progress(
     total, "wrote %.0f %% of the page's sounds", unit="sound", is_shown=True
-  ) as shown:
-    for table in tables:
-      described.append(_write_table(folder, table, options, shown))
-  markup.write(folder, {"tasks": described}, title=title)
-
-
-def _write_table(
-  folder: Path, table: Table, options: _Options, shown: Progress
-) -> dict:
-  """Writes one task's sounds and pictures, and describes them."""
-  clips, stretches = {}, {}
-  quiet = 0
-  for file in table.files:
-    target, sample_rate = audio.read(table.target(file))
-    start = audio.liveliest_start(
-      target, sample_rate=sample_rate, seconds=options.seconds
-    )
-    part = audio.stretch(
-      len(target),
-      sample_rate=sample_rate,
-      start_seconds=start,
-      seconds=options.seconds,
-    )
-    stretches[file] = {
-      "start": round(start, 2),
-      "seconds": round((part.stop - part.start) / sample_rate, 3),
-      "of": round(len(target) / sample_rate, 3),
-    }
-    for sound in (s for s in table.sounds.values() if s.file == file):
-      clips[sound] = _write_sound(folder, table, sound, start, options)
-      quiet += "quiet" in clips[sound]
-      shown.advance(1)
-  if quiet:
-    logger.info(
-      "%s: %d of %d sounds are quieter than %g LUFS, for their peak is full",
-      table.results.task_label,
-      quiet,
-      len(clips),
-      table.loudness_lufs,
-    )
-  return contents.describe(table, clips, stretches)
+  ) as progress:
+    for task in tasks:
+      written, stretches = {}, {}
+      for file in task.files:
+        target, sample_rate = audio.read(task.target(file))
+        stretch = audio.liveliest(
+          target, sample_rate=sample_rate, seconds=seconds
+        )
+        stretches[file] = {
+          "start": round(stretch.start / sample_rate, 2),
+          "seconds": round((stretch.stop - stretch.start) / sample_rate, 3),
+          "of": round(len(target) / sample_rate, 3),
+        }
+        for sound in task.versions_of(file):
+          written[sound] = _write_sound(folder, task, sound, stretch, wav)
+          progress.advance(1)
+      described.append(contents.describe(task, written, stretches))
+  contents.write(folder, {"tasks": described})
 
 
 def _write_sound(
-  folder: Path, table: Table, sound: Sound, start: float, options: _Options
+  folder: Path, task: PageTask, sound: Sound, stretch: slice, wav: bool
 ) -> dict:
   """Writes one sound and its picture; returns what the page must know."""
   whole, sample_rate = audio.read(sound)
-  part = audio.stretch(
-    len(whole),
-    sample_rate=sample_rate,
-    start_seconds=start,
-    seconds=options.seconds,
+  cut, quiet_lufs = audio.cut(
+    whole, stretch, sample_rate=sample_rate, loudness_lufs=task.loudness_lufs
   )
-  clip = audio.clip(
-    whole,
-    part,
-    sample_rate=sample_rate,
-    loudness_lufs=table.loudness_lufs,
-  )
-  stem = table.stem(sound)
-  place = folder / stem
-  place.parent.mkdir(parents=True, exist_ok=True)
-  audio.write(place, clip, with_wav=options.wav)
-  place.with_suffix(".png").write_bytes(_picture(clip))
-  found = {"stem": stem, "wave": thumbnails.waveform(clip.audio)}
-  if options.wav:
+  stem = task.stem(sound)
+  path = folder / f"{stem}.flac"
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_bytes(audio.flac(cut, sample_rate))
+  thumbnails.write_spectrogram(path.with_suffix(".png"), cut, sample_rate)
+  found = {"stem": stem, "wave": thumbnails.waveform(cut)}
+  if wav:
+    audio.write_wav(path.with_suffix(".wav"), cut, sample_rate)
     found["wav"] = True
-  if clip.quiet_lufs is not None:
-    found["quiet"] = f"{clip.quiet_lufs:.1f}"
+  if quiet_lufs is not None:
+    found["quiet"] = f"{quiet_lufs:.1f}"
   return found
-
-
-def _picture(clip: audio.Clip) -> bytes:
-  return thumbnails.png(
-    thumbnails.spectrogram(clip.audio, sample_rate=clip.sample_rate)
-  )
-
-
-def _size(folder: Path) -> int:
-  return sum(path.stat().st_size for path in folder.rglob("*"))

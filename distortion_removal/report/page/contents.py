@@ -1,55 +1,64 @@
-"""What the page shows: which sounds, called what, with which scores."""
+"""The page's contents: which sounds, called what, with which scores."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
 
 from distortion_removal import metrics
 from distortion_removal.effects import tasks
-from distortion_removal.report.methods import CLEAN, DISTORTED, method_label
+from distortion_removal.report.methods import (
+  CLEAN,
+  DISTORTED,
+  Style,
+  method_label,
+  styles,
+)
 from distortion_removal.report.results import Results, Sound
-from distortion_removal.report.styles import styles
-from distortion_removal.report.tables import by_level
 
-_LOUDNESS_LUFS = -19.0  # Of tasks that nobody knows.
+_LOUDNESS_LUFS = -19.0  # of tasks whose effect has options
+_SCRIPTS = ("player.js", "table.js", "blind.js", "keys.js", "page.js")
+# Characters that could end the script element of the data, or a line of it.
+_ESCAPES = {
+  ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-  """One task's part of the page.
-
-  Attributes:
-    results: of the task.
-    key: names the task's folder; unique.
-    versions: keys of the columns: distorted, the target, then methods.
-    files: names of the excerpts.
-    sounds: by (file, version, level); level None holds for all levels.
-    loudness_lufs: of every sound.
-  """
+class PageTask:
+  """One task's part of the page."""
 
   results: Results
-  key: str
-  versions: tuple[str, ...]
-  files: tuple[str, ...]
+  key: str  # names the task's folder; unique
+  versions: tuple[str, ...]  # columns: distorted, the target, then methods
+  files: tuple[str, ...]  # names of the excerpts
+  # By (file, version, level); level None holds for all levels.
   sounds: Mapping[tuple[str, str, float | None], Sound]
-  loudness_lufs: float
+  loudness_lufs: float  # of every sound
+  looks: Mapping[str, Style]  # of methods, as in the figures
+
+  def versions_of(self, file: str) -> list[Sound]:
+    """Returns all sounds of an excerpt."""
+    return [sound for sound in self.sounds.values() if sound.file == file]
 
   def target(self, file: str) -> Sound:
-    """The excerpt's target, or what comes nearest."""
-    own = [sound for key, sound in self.sounds.items() if key[0] == file]
+    """Returns the excerpt's target, or what comes nearest."""
+    own = self.versions_of(file)
     return next((sound for sound in own if sound.method == CLEAN), own[0])
 
   def stem(self, sound: Sound) -> str:
-    """Where a sound goes, relative to the page, without a suffix."""
+    """Returns a sound's place, relative to the page, without a suffix."""
     version = self.versions.index(sound.method)
     level = "" if sound.level is None else f"-{sound.level:g}"
-    level = level.replace(".", "_")  # What follows a dot is a suffix.
-    name = f"{version}-{slug(sound.method)}{level}"
+    level = level.replace(".", "_")  # A dot would begin a suffix.
+    name = f"{version}-{_slug(sound.method)}{level}"
     return f"sounds/{self.key}/{self.files.index(sound.file):02d}/{name}"
 
 
-def slug(name: str) -> str:
-  """A short file name of plain letters, safe in any address."""
+def _slug(name: str) -> str:
+  """Returns a short file name of plain letters, safe in any address."""
   return re.sub(r"[^a-z0-9]+", "-", name.lower())[:20].strip("-")
 
 
@@ -58,34 +67,27 @@ def arrange(
   *,
   loudness_lufs: float | None,
   excerpts: int | None,
-) -> list[Table]:
-  """The page's tables, of those results that have sounds.
-
-  Args:
-    results: one per task and data set.
-    loudness_lufs: of every sound; None takes the task's own.
-    excerpts: how many of each at most; None takes all.
-  """
+) -> list[PageTask]:
+  """Returns the page's tasks, of those results that have sounds."""
+  looks = styles(method for one in results for method in one.methods)
   found = []
   for i, result in enumerate(results):
     if not result.sounds:
       continue
-    files = tuple(dict.fromkeys(sound.file for sound in result.sounds))
-    files = files[:excerpts]
+    files = dict.fromkeys(sound.file for sound in result.sounds)
+    files = tuple(files)[:excerpts]
+    sounds = [sound for sound in result.sounds if sound.file in files]
     task = tasks.TASKS.get(result.task)
     own_lufs = task.loudness_lufs if task else _LOUDNESS_LUFS
     found.append(
-      Table(
+      PageTask(
         results=result,
-        key=f"{i + 1}-{slug(result.task)}".rstrip("-"),
+        key=f"{i + 1}-{_slug(result.task)}".rstrip("-"),
         versions=_versions(result),
         files=files,
-        sounds={
-          (sound.file, sound.method, sound.level): sound
-          for sound in result.sounds
-          if sound.file in files
-        },
+        sounds={(s.file, s.method, s.level): s for s in sounds},
         loudness_lufs=own_lufs if loudness_lufs is None else loudness_lufs,
+        looks=looks,
       )
     )
   return found
@@ -94,50 +96,43 @@ def arrange(
 def _versions(result: Results) -> tuple[str, ...]:
   heard = {sound.method for sound in result.sounds}
   first = [name for name in (DISTORTED, CLEAN) if name in heard]
-  # What only has sounds comes last: results of a table's own making.
-  names = [*first, *result.methods, *result.left_out, *sorted(heard)]
-  return tuple(dict.fromkeys(names))
+  return tuple(dict.fromkeys([*first, *result.methods, *result.left_out]))
 
 
 def describe(
-  table: Table, clips: Mapping[Sound, dict], stretches: Mapping[str, dict]
+  task: PageTask, written: Mapping[Sound, dict], stretches: Mapping[str, dict]
 ) -> dict:
-  """One task's part of the page as JSON has it.
+  """Returns one task's part of the page for JSON.
 
-  Args:
-    table: of the task.
-    clips: what is known of each sound once it is written.
-    stretches: what is known of each excerpt.
+  It has the facts of each sound (`written`) and of each excerpt (`stretches`).
   """
-  result = table.results
-  shown = _metrics(result)
+  result = task.results
+  scored = {
+    name: metrics.get(name)
+    for name in result.metrics
+    if metrics.get(name).embed is None  # Metrics of sets are for the tables.
+  }
   rows = {
     (row["file"], row["method"], row[result.level_name]): row
     for row in result.rows
-    if row["file"] in table.files
+    if row["file"] in task.files
   }
-  colours = styles(name for name in table.versions if name != CLEAN)
   return {
-    "name": table.key,
     "label": result.task_label,
     "dataset": result.dataset,
     "level": {"label": result.level_label, "unit": result.level_unit},
-    "levels": [f"{level:g}" for level in _levels(table)],
-    "lufs": f"{table.loudness_lufs:g}",
+    "levels": [f"{level:g}" for level in result.levels],
+    "lufs": f"{task.loudness_lufs:g}",
     "metrics": [
-      {
-        "label": metric.label,
-        "unit": metric.unit,
-        "direction": metric.direction,
-      }
-      for metric in shown.values()
+      {"label": m.label, "unit": m.unit, "direction": m.direction}
+      for m in scored.values()
     ],
     "versions": [
       {
         "label": "target" if name == CLEAN else method_label(name),
-        "colour": None if name == CLEAN else colours[name].colour,
+        "colour": task.looks[name].colour if name in task.looks else None,
       }
-      for name in table.versions
+      for name in task.versions
     ],
     "excerpts": [
       {
@@ -145,52 +140,56 @@ def describe(
         **stretches[file],
         "cells": [
           _once(
-            _cell(table, (file, version, level), rows, shown, clips)
-            for level in _levels(table)
+            _cell(task, (file, version, level), rows, scored, written)
+            for level in result.levels
           )
-          for version in table.versions
+          for version in task.versions
         ],
       }
-      for file in table.files
+      for file in task.files
     ],
   }
 
 
 def _once(cells: Iterable[dict]) -> list[dict]:
-  """The cells of all levels; one if they are alike, as the target's are."""
+  """Returns the cells of all levels; one if all are alike, as the target's."""
   cells = list(cells)
   return cells[:1] if all(cell == cells[0] for cell in cells) else cells
 
 
-def _levels(table: Table) -> tuple[float, ...]:
-  heard = {level for _, _, level in table.sounds if level is not None}
-  return tuple(sorted(heard.union(table.results.levels)))
-
-
-def _metrics(result: Results) -> dict[str, metrics.Metric]:
-  """Those that one sound has; metrics of sets are for the tables."""
-  known = {name: metrics.METRICS.get(name) for name in result.metrics}
-  return {name: m for name, m in known.items() if m and m.embed is None}
-
-
 def _cell(
-  table: Table,
+  task: PageTask,
   key: tuple[str, str, float],
   rows: Mapping[tuple, dict],
-  shown: Mapping[str, metrics.Metric],
-  clips: Mapping[Sound, dict],
+  scored: Mapping[str, metrics.Metric],
+  written: Mapping[Sound, dict],
 ) -> dict:
-  """A player with its scores, or the reason why there is none."""
+  """Returns a player with its scores, or the reason why there is none."""
   file, version, _ = key
   row = rows.get(key, {})
-  sound = table.sounds.get(key) or table.sounds.get((file, version, None))
-  if version in table.results.left_out and not sound:
-    return {"gap": table.results.left_out[version]}
-  if not sound:
-    # With a sound, what failed is a metric.
-    error = row.get("error")
-    return {"gap": f"failed: {error}" if error else "no sound was kept"}
-  if version == CLEAN or not row:
-    return clips[sound]
-  scores = [by_level.text(row.get(name), m) for name, m in shown.items()]
-  return {**clips[sound], "scores": scores}
+  sound = task.sounds.get(key) or task.sounds.get((file, version, None))
+  if sound and row:
+    scores = [m.text(row.get(name)) for name, m in scored.items()]
+    return {**written[sound], "scores": scores}
+  if sound:
+    return written[sound]
+  if version in task.results.left_out:
+    return {"gap": task.results.left_out[version]}
+  error = row.get("error")
+  return {"gap": f"failed: {error}" if error else "no sound was kept"}
+
+
+def write(folder: Path, data: dict) -> None:
+  """Writes index.html and the files it needs, once the sounds are there."""
+  own = resources.files(__package__)
+  for name in ("page.css", *_SCRIPTS):
+    (folder / name).write_bytes((own / name).read_bytes())
+  page = (own / "page.html").read_text(encoding="utf-8")
+  page = page.replace("$data", embedded(data))
+  (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def embedded(data: dict) -> str:
+  """Returns JSON that can stand in a script element, whatever it holds."""
+  text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+  return text.translate(_ESCAPES)

@@ -36,8 +36,7 @@ function start(inStep) {
     pause();
     // A file's name has the method's.
     const isHidden = state.isBlind && !state.isRevealed;
-    tell(isHidden && error.message !== NO_FLAC
-      ? "This version cannot be played." : error.message);
+    tell(isHidden ? "This version cannot be played." : error.message);
   });
   requestAnimationFrame(tick);
   show();
@@ -113,12 +112,9 @@ function onPlayer() {
 function prepareNeighbours() {
   if (IS_LOCAL || !state.active) return;
   const { excerpt, states } = state.active;
-  const { level } = excerpt.task;
-  const own = excerpt.cells.flatMap((cell) => cell.states);
-  player.sources.keepOnly(new Set(own));
-  const next = [...excerpt.cells.map(stateOf), states[level + 1],
-    states[level - 1]];
-  for (const sound of next) if (sound && sound.stem) player.sources.url(sound);
+  for (const sound of [...excerpt.cells.map(stateOf), ...states]) {
+    if (sound.stem) addressOf(sound);
+  }
 }
 
 function setLevel(task, level) {
@@ -228,11 +224,9 @@ function begin() {
   byId("tasks").append(...tasks.map((task, i) => make(
     "a", { href: `#task-${i + 1}` }, task.data.label)));
   byId("tasks").hidden = tasks.length < 2;
-  const names = [...new Set(tasks.map(({ data }) => `“${data.dataset}”`))];
-  byId("datasets").textContent = "The recordings are from "
-    + (names.length === 1 ? `the data set ${names[0]}, whose licence holds `
-      : `the data sets ${names.join(", ")}, whose licences hold `)
-    + "for these sounds, too.";
+  const names = new Set(tasks.map(({ data }) => `“${data.dataset}”`));
+  byId("datasets").textContent = "Data sets of the recordings, whose licences "
+    + `hold for these sounds, too: ${[...names].join(", ")}.`;
   wire();
   const asked = Number(QUERY.get("blind"));
   state.order = asked > 0 ? Math.round(asked)

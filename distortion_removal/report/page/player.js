@@ -1,79 +1,42 @@
 "use strict";
 
-/* Plays one sound at a time and goes over to another at the same position.
+/* Plays one sound at a time and switches to another at the same position.
 
    Two <audio> elements take turns, as a disc jockey's decks do: the spare one
    is started, muted, where the other one is; once it runs, they change roles.
-   That needs nothing but media elements, which also work on file://, where a
-   page may not read files. On http sounds are fetched whole, so that any server
-   will do: seeking in a stream needs one that knows ranges. */
+   Media elements also work on file://, where a page may not read files. From a
+   web server sounds are fetched whole, so that any server will do: seeking in a
+   stream needs one that supports ranges. */
 
 const QUERY = new URLSearchParams(location.search);
 const PLAYS_FLAC = QUERY.get("fallback") !== "wav"
   && document.createElement("audio").canPlayType("audio/flac") !== "";
 const IS_LOCAL = location.protocol === "file:";
-const NO_FLAC = "This browser cannot play FLAC, nor may a page that is opened "
-  + "from disk decode it. Use a current browser, or run “python3 -m "
-  + "http.server” in the page's folder and open http://localhost:8000.";
 // A moment of silence: a browser that wants a gesture for each element gets it.
 const SILENCE = "data:audio/wav;base64,UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA"
   + "+AAACABAAZGF0YQIAAAAAAA==";
 
-/* Addresses of sounds; those that were fetched are kept until `keepOnly`. */
-class Sources {
-  constructor() {
-    this.urls = new Map();
-  }
+/* Returns the address of a sound. On a web server it is fetched, once, and
+   kept; a page is small enough for that. */
+const addresses = new Map();
 
-  url(sound) {
-    if (!this.urls.has(sound)) {
-      const url = this.load(sound);
-      url.catch(() => this.urls.delete(sound));
-      this.urls.set(sound, url);
-    }
-    return this.urls.get(sound);
+function addressOf(sound) {
+  if (!addresses.has(sound)) {
+    const address = load(sound);
+    address.catch(() => addresses.delete(sound));
+    addresses.set(sound, address);
   }
-
-  async load(sound) {
-    const isFlac = PLAYS_FLAC || !sound.wav;
-    const file = sound.stem + (isFlac ? ".flac" : ".wav");
-    if (IS_LOCAL) {
-      if (isFlac && !PLAYS_FLAC) throw new Error(NO_FLAC);
-      return file;
-    }
-    const response = await fetch(file);
-    if (!response.ok) throw new Error(`${file}: status ${response.status}`);
-    let data = await response.arrayBuffer();
-    if (isFlac && !PLAYS_FLAC) {
-      await loadScript("flac.js");
-      data = encodeWav(decodeFlac(new Uint8Array(data)));
-    }
-    const type = isFlac && PLAYS_FLAC ? "audio/flac" : "audio/wav";
-    return URL.createObjectURL(new Blob([data], { type }));
-  }
-
-  keepOnly(sounds) {
-    for (const [sound, url] of this.urls) {
-      if (sounds.has(sound)) continue;
-      this.urls.delete(sound);
-      url.then((address) => URL.revokeObjectURL(address), () => {});
-    }
-  }
+  return addresses.get(sound);
 }
 
-const scripts = new Map();
-
-function loadScript(name) {
-  if (!scripts.has(name)) {
-    scripts.set(name, new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = name;
-      script.onload = resolve;
-      script.onerror = () => reject(new Error(`${name} is missing`));
-      document.head.append(script);
-    }));
-  }
-  return scripts.get(name);
+async function load(sound) {
+  const kind = sound.wav && !PLAYS_FLAC ? "wav" : "flac";
+  const file = `${sound.stem}.${kind}`;
+  if (IS_LOCAL) return file;
+  const response = await fetch(file);
+  if (!response.ok) throw new Error(`${file}: status ${response.status}`);
+  const data = await response.arrayBuffer();
+  return URL.createObjectURL(new Blob([data], { type: `audio/${kind}` }));
 }
 
 /* Resolves on an event of a deck, and rejects if its sound is refused. */
@@ -91,7 +54,6 @@ class Player {
   /* `onChange` is called when playing starts, stops or goes over. */
   constructor(onChange) {
     this.onChange = onChange;
-    this.sources = new Sources();
     this.sound = null; // what is heard, or was last
     this.ticket = 0; // of the latest request
     this.isPending = false; // whether that is still to be heard
@@ -166,7 +128,7 @@ class Player {
     if (!inStep) this.deck.pause();
     const deck = this.spare;
     try {
-      const url = await this.sources.url(sound);
+      const url = await addressOf(sound);
       if (ticket !== this.ticket) return;
       deck.pause();
       deck.muted = inStep; // until it runs

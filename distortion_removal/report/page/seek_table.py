@@ -1,17 +1,15 @@
-"""Makes FLAC files such that browsers can seek in all of them.
+"""Seek tables, which let browsers seek in all of a FLAC file.
 
 Chromium refuses ("demuxer seek failed") to go to the last second or so of a
-file without a seek table, and libsndfile writes none. It also takes it for
-damage if no frame follows the one that it seeks to; so the last frame had
-better be short. Format: RFC 9639.
+file without a seek table, and libsndfile writes none. It also takes a file for
+damaged if no frame follows the one it seeks to; a short last frame leaves
+little that cannot be reached. Format: RFC 9639.
 """
 
-import functools
 import struct
 from collections.abc import Iterator
 
 _SYNC = b"\xff\xf8"  # of frames that all have the same size
-_MARK = b"fLaC"
 _SEEK_TABLE = 3
 _LAST = 0x80
 # As libFLAC frames audio, unless it is told to be fast.
@@ -20,9 +18,9 @@ _LAST_FRAME_SAMPLES = 16
 
 
 def seekable_length(samples: int) -> int:
-  """The greatest length, up to `samples`, with a last frame of 16 samples.
+  """Returns the greatest length up to `samples` with a last frame of 16.
 
-  What is shorter than a frame keeps its length: it is played from the start.
+  Sounds shorter than a frame keep their length: they are played from the start.
   """
   frames = (samples - _LAST_FRAME_SAMPLES) // _FRAME_SAMPLES
   if frames < 1:
@@ -31,44 +29,37 @@ def seekable_length(samples: int) -> int:
 
 
 def with_seek_table(flac: bytes) -> bytes:
-  """The same file with a seek point for every frame but the last.
+  """Adds a seek point for every frame but the last.
 
   Args:
-    flac: a file whose frames have a fixed number of samples, as libFLAC writes
-      them, and no seek table.
+    flac: a file without a seek table, whose frames have a fixed number of
+      samples, as libFLAC writes them.
 
   Raises:
-    ValueError: it is not such a file.
+    ValueError: a frame was not found.
   """
   audio = _audio_offset(flac)
   block_size = struct.unpack_from(">H", flac, 10)[0]
   samples = int.from_bytes(flac[18:26], "big") & (1 << 36) - 1
-  points = [
-    struct.pack(
-      ">QQH",
-      i * block_size,
-      offset - audio,
-      min(block_size, samples - i * block_size),
-    )
-    for i, offset in enumerate(_frame_offsets(flac, audio))
-  ]
-  if len(points) != -(-samples // block_size):
+  offsets = list(_frame_offsets(flac, audio))
+  if len(offsets) != -(-samples // block_size):
     raise ValueError("not a FLAC file of frames of a fixed size")
-  # Not of the last one: nobody should start to read there.
-  table = b"".join(points[:-1])
+  # Not the last one: nobody should start to read there.
+  table = b"".join(
+    struct.pack(">QQH", i * block_size, offset - audio, block_size)
+    for i, offset in enumerate(offsets[:-1])
+  )
   block = bytes([_SEEK_TABLE]) + len(table).to_bytes(3, "big") + table
   # The stream's properties come first and have 34 bytes; they are no longer
   # the last of the metadata, if they were.
-  head = _MARK + bytes([flac[4] & ~_LAST]) + flac[5:42]
+  head = b"fLaC" + bytes([flac[4] & ~_LAST]) + flac[5:42]
   if flac[4] & _LAST:
     block = bytes([block[0] | _LAST]) + block[1:]
   return head + block + flac[42:]
 
 
 def _audio_offset(flac: bytes) -> int:
-  """Where the metadata end."""
-  if flac[:4] != _MARK:
-    raise ValueError("not a FLAC file")
+  """Returns where the metadata end."""
   offset, is_last = 4, False
   while not is_last:
     is_last = bool(flac[offset] & _LAST)
@@ -77,7 +68,7 @@ def _audio_offset(flac: bytes) -> int:
 
 
 def _frame_offsets(flac: bytes, offset: int) -> Iterator[int]:
-  """Where frames start: each header has its number and a checksum."""
+  """Yields where frames start: each header has its number and a checksum."""
   number = 0
   while (offset := flac.find(_SYNC, offset)) >= 0:
     if _is_header(flac, offset, number):
@@ -87,7 +78,8 @@ def _frame_offsets(flac: bytes, offset: int) -> Iterator[int]:
 
 
 def _is_header(flac: bytes, offset: int, number: int) -> bool:
-  coded = _coded_number(number)
+  # Coded as UTF-8 would code a character, surrogates included.
+  coded = chr(number).encode("utf-8", "surrogatepass")
   end = offset + 4 + len(coded)
   if flac[offset + 4 : end] != coded:
     return False
@@ -97,23 +89,10 @@ def _is_header(flac: bytes, offset: int, number: int) -> bool:
   return end < len(flac) and _crc8(flac[offset:end]) == flac[end]
 
 
-def _coded_number(number: int) -> bytes:
-  """As UTF-8 would code a character, surrogates included."""
-  return chr(number).encode("utf-8", "surrogatepass")
-
-
-@functools.cache
-def _crc8_table() -> list[int]:
-  table = []
-  for value in range(256):
+def _crc8(data: bytes) -> int:
+  value = 0
+  for byte in data:
+    value ^= byte
     for _ in range(8):
       value = (value << 1) ^ (0x107 if value & 0x80 else 0)
-    table.append(value)
-  return table
-
-
-def _crc8(data: bytes) -> int:
-  table, value = _crc8_table(), 0
-  for byte in data:
-    value = table[value ^ byte]
   return value

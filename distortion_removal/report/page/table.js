@@ -26,7 +26,6 @@ function make(tag, properties = {}, ...children) {
 const minus = (text) => String(text).replace("-", "−");
 const unbroken = (text) => text.replaceAll("-", "\u2011"); // but at spaces
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 function buildTask(data, index) {
   const task = { data, level: Math.floor(data.levels.length / 2) };
@@ -50,21 +49,9 @@ function buildTask(data, index) {
   return task;
 }
 
-function describeTask(data) {
-  const quiet = new Set(data.excerpts
-    .flatMap((excerpt) => excerpt.cells.flat())
-    .filter((state) => state.quiet).map((state) => state.stem));
-  const parts = [
-    `Data set ${data.dataset}`, plural(data.excerpts.length, "excerpt"),
-    `${minus(data.lufs)} LUFS`,
-  ];
-  if (quiet.size) {
-    const verb = quiet.size === 1 ? "is" : "are";
-    const whose = quiet.size === 1 ? "its peak is" : "their peaks are";
-    parts.push(`${plural(quiet.size, "sound")} ${verb} quieter, for ${whose} `
-      + "at full scale");
-  }
-  return parts.join(" · ");
+function describeTask({ dataset, excerpts, lufs }) {
+  const count = `${excerpts.length} excerpt${excerpts.length === 1 ? "" : "s"}`;
+  return `Data set ${dataset} · ${count} · ${minus(lufs)} LUFS`;
 }
 
 function buildLevels(task, index) {

@@ -1,8 +1,7 @@
 """Pictures of sounds, small enough to have a thousand of them on a page."""
 
-import functools
-import io
 import string
+from pathlib import Path
 
 import numpy as np
 
@@ -10,20 +9,15 @@ COLUMNS = 120
 _ROWS = 40
 _FRAME_SECONDS = 0.032
 _RANGE_DB = 70.0
-_COLOURS = 16  # four bits a pixel
 # A digit each for 64 amplitudes; none of them needs escaping in HTML or JSON.
 DIGITS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
 
 
 def waveform(audio: np.ndarray) -> str:
-  """The outline of a sound: least and greatest sample of each column.
+  """Returns the outline of `[time, channels]` audio that all channels share.
 
-  Args:
-    audio: `[time, channels]`; channels share the outline.
-
-  Returns:
-    Two `DIGITS` a column: 0 is −1 and 63 is +1. Sounds with fewer samples than
-    `COLUMNS` have a column for each; empty ones none.
+  It has two `DIGITS`, of which 0 is −1 and 63 is +1, for the least and the
+  greatest sample of each of at most `COLUMNS` columns.
   """
   columns = min(COLUMNS, len(audio))
   if not columns:
@@ -37,48 +31,33 @@ def waveform(audio: np.ndarray) -> str:
 
 
 def spectrogram(audio: np.ndarray, *, sample_rate: int) -> np.ndarray:
-  """Level over time and frequency, 70 dB below the peak and up.
+  """Returns the level of `[time, channels]` audio over frequency and time.
 
-  Args:
-    audio: `[time, channels]`; channels are averaged in power.
-    sample_rate: in Hz.
+  Channels are averaged in power.
 
   Returns:
-    `[rows, columns]` uint8, 0 … 15; the first row is the highest band below
-    half the sample rate. All 0 of silence.
+    `[rows, columns]` dB below the peak, −120 dB for silence; the first row is
+    the highest band.
   """
-  frame = round(_FRAME_SECONDS * sample_rate)
-  padded = np.pad(audio, ((0, max(0, frame - len(audio))), (0, 0)))
+  frame_samples = round(_FRAME_SECONDS * sample_rate)
+  padded = np.pad(audio, ((0, max(0, frame_samples - len(audio))), (0, 0)))
   # Twice as many frames as columns: none of the sound is left out as long as
   # it is no longer than 240 frames, and of longer sounds a fair sample is seen.
-  starts = np.linspace(0, len(padded) - frame, 2 * COLUMNS).astype(int)
-  frames = padded[starts[:, None] + np.arange(frame)]
-  spectra = np.fft.rfft(frames * np.hanning(frame)[:, None], axis=1)
-  power = np.square(np.abs(spectra)).mean(axis=2)
+  last = len(padded) - frame_samples
+  starts = np.linspace(0, last, 2 * COLUMNS).astype(int)
+  frames = padded[starts[:, None] + np.arange(frame_samples)]
+  window = np.hanning(frame_samples)[:, None]
+  power = np.square(np.abs(np.fft.rfft(frames * window, axis=1))).mean(axis=2)
   power = power.reshape(COLUMNS, 2, -1).mean(axis=1)
   edges = np.linspace(0, power.shape[1], _ROWS, endpoint=False).astype(int)
   power = np.maximum.reduceat(power, edges, axis=1).T[::-1]
-  if not power.max() > 0.0:
-    return np.zeros(power.shape, np.uint8)
-  level_db = 10.0 * np.log10(power / power.max() + 1e-12)
-  steps = (level_db / _RANGE_DB + 1.0) * (_COLOURS - 1)
-  return np.clip(np.rint(steps), 0, _COLOURS - 1).astype(np.uint8)
+  peak = power.max() or 1.0
+  return 10.0 * np.log10(power / peak + 1e-12)
 
 
-def png(steps: np.ndarray) -> bytes:
-  """A picture of `spectrogram`'s steps as a PNG file of sixteen colours."""
-  from PIL import Image  # matplotlib brings it.
+def write_spectrogram(path: Path, audio: np.ndarray, sample_rate: int) -> None:
+  """Writes a PNG picture of 70 dB below the peak."""
+  from matplotlib.image import imsave
 
-  image = Image.fromarray(steps, mode="L")
-  image.putpalette(_palette())
-  place = io.BytesIO()
-  image.save(place, "PNG", bits=4, optimize=True)
-  return place.getvalue()
-
-
-@functools.cache
-def _palette() -> list[int]:
-  from matplotlib import colormaps
-
-  colours = colormaps["magma"](np.linspace(0.0, 1.0, _COLOURS), bytes=True)
-  return colours[:, :3].ravel().tolist()
+  level_db = spectrogram(audio, sample_rate=sample_rate)
+  imsave(path, level_db, cmap="magma", vmin=-_RANGE_DB, vmax=0.0)

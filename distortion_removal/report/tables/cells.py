@@ -1,57 +1,51 @@
-"""The cells of tables: scores as text."""
+"""Scores as the text of a table's cells."""
 
 import math
 from collections.abc import Sequence
 
+from distortion_removal import metrics
 from distortion_removal.metrics import Metric
 from distortion_removal.report.statistics import Summary
-from distortion_removal.report.tables.by_level import text
+from distortion_removal.report.tables.published import Published
 
+GAP = "\N{EN DASH}"  # where a method does not apply
 UNKNOWN = "n/a"
 _STAR = "\N{ASTERISK OPERATOR}"
-_STARS = {0.001: 3, 0.01: 2, 0.05: 1}
+LEGEND = f"{_STAR} p < 0.05, {2 * _STAR} p < 0.01, {3 * _STAR} p < 0.001"
 
 
-def quartiles(summary: Summary, metric: Metric) -> str:
-  """The median with the quartiles."""
-  if not summary.count:
+def quartiles(values: Sequence[float], metric: Metric) -> str:
+  """Returns "median [q1, q3]" of a metric's (q1, median, q3)."""
+  if math.isnan(values[1]):
     return UNKNOWN
-  return bracketed((summary.q1, summary.median, summary.q3), metric)
-
-
-def bracketed(values: Sequence[float] | None, metric: Metric) -> str:
-  """Lower quartile, median and upper quartile; empty of what there is not."""
-  if values is None:
-    return ""
-  q1, median, q3 = (text(value, metric) for value in values)
+  q1, median, q3 = (metric.text(value) for value in values)
   return f"{median} [{q1}, {q3}]"
 
 
+def published_score(theirs: Published, name: str, method: str) -> str:
+  """Returns the paper's score over all levels; "" where it has none."""
+  metric = metrics.get(name)
+  if name in theirs.systems:
+    value = theirs.systems[name].get(method)
+    return "" if value is None else metric.text(value)
+  values = theirs.quartiles.get(name, {}).get(method)
+  return quartiles(values, metric) if values else ""
+
+
 def interval(summary: Summary, metric: Metric) -> str:
-  """The mean ± half of its interval, if it has one."""
-  mean = text(summary.mean, metric)
+  """Returns the mean ± half of its interval, if it has one."""
+  mean = metric.text(summary.mean)
   half = (summary.high - summary.low) / 2
-  return mean if math.isnan(half) else f"{mean} ± {text(half, metric)}"
-
-
-def number(value: float | None, metric: Metric) -> str:
-  """A number; empty of what there is not."""
-  return "" if value is None else text(value, metric)
+  return mean if math.isnan(half) else f"{mean} ± {metric.text(half)}"
 
 
 def p_value(p: float) -> str:
-  """A p-value with three digits."""
+  """Returns a p-value with three digits."""
   if math.isnan(p):
     return UNKNOWN
   return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def stars(p: float) -> str:
-  """The marks of a corrected p; none if it is not below 0.05, or NaN."""
-  return _STAR * next((n for below, n in _STARS.items() if p < below), 0)
-
-
-def legend() -> str:
-  """What the marks mean."""
-  reversed_stars = sorted(_STARS.items(), reverse=True)
-  return ", ".join(f"{_STAR * n} p < {below}" for below, n in reversed_stars)
+  """Returns the marks of `LEGEND` for a corrected p."""
+  return _STAR * sum(p < limit for limit in (0.05, 0.01, 0.001))

@@ -1,143 +1,136 @@
 """The tables of one task on one data set, as text."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 from distortion_removal import metrics
-from distortion_removal.report import methods
-from distortion_removal.report.methods import method_label
-from distortion_removal.report.result_files import has_failed
+from distortion_removal.report.analysis import Study
+from distortion_removal.report.methods import in_order, method_label
 from distortion_removal.report.tables import cells, notes
-from distortion_removal.report.tables.analysis import Study
-from distortion_removal.report.tables.by_level import GAP, heading, text
-from distortion_removal.report.tables.formats import Section, Table
+from distortion_removal.report.tables.cells import GAP
+from distortion_removal.report.tables.published import published
+from distortion_removal.report.tables.table import Section, Table
 
-# A method's cells, without its name.
-Row = Callable[[str], list[str]]
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+# Returns a method's cells, without its name.
+_Row = Callable[[str], list[str]]
 
 
 def all_tables(study: Study) -> list[Table]:
-  """All metrics in one, then each by level, then the comparisons."""
+  """Returns all metrics in one table, each by level, and the comparisons."""
   tables = [overview(study)]
   for name in study.results.metrics:
+    tables.append(level_table(study, name))
     if name in study.analyses:
-      tables += [median_table(study, name), mean_table(study, name)]
-    else:
-      tables.append(system_table(study, name))
+      tables.append(mean_table(study, name))
   if any(analysis.comparisons for analysis in study.analyses.values()):
     tables.append(comparison_table(study))
   return tables
 
 
 def overview(study: Study) -> Table:
-  """A row per method, a column per metric; all levels together."""
-  results = study.results
-  evaluated = results.where(lambda row: not has_failed(row))
+  """Makes a row per method, a column per metric; all levels together."""
+  results, theirs = study.results, published(study.results.task)
+  names = results.metrics
+  excerpts = {method: set() for method in results.methods}
+  for row in results.rows:
+    if not row.get("error"):
+      excerpts[row["method"]].add(row["file"])
 
-  def row(method: str) -> list[str]:
-    count = evaluated[method].any(axis=1).sum()
-    scores = (_over_levels(study, column, method) for column in columns)
-    return [str(count), *scores]
+  def own(method: str) -> list[str]:
+    scores = (_cells(study, name, method)[-1] for name in names)
+    return [str(len(excerpts[method])), *scores]
 
   def paper(method: str) -> list[str]:
-    return ["", *(_published(study, column, method) for column in columns)]
+    return [
+      "",
+      *(cells.published_score(theirs, name, method) for name in names),
+    ]
 
-  columns = results.metrics
-  sets = [column for column in columns if column not in study.analyses]
-  told = list(study.analyses.values())
-  return Table(
-    name=f"{study.stem}_overview",
-    caption=_caption("Scores over all levels", study),
-    header=["method", "excerpts", *(heading(metrics.get(c)) for c in columns)],
-    sections=_sections(study, columns, row, paper),
-    notes=[
-      *([notes.QUARTILES] if told else []),
-      *(note for column in sets for note in notes.windows(results, column)),
-      *notes.marks(told),
-      *notes.losses(study, told),
-      *notes.common(study, columns),
+  return _table(
+    study,
+    names,
+    kind="overview",
+    what="Scores over all levels",
+    columns=["excerpts", *(metrics.get(name).heading for name in names)],
+    own=own,
+    paper=paper if theirs else None,
+    first_notes=[
+      *([notes.QUARTILES] if study.analyses else []),
+      *(notes.windows(results, x) for x in names if x not in study.analyses),
+      *notes.best_baselines(study.analyses.values()),
     ],
+  )
+
+
+def level_table(study: Study, name: str) -> Table:
+  """Makes a table of one metric, a column per level, and one for all levels.
+
+  Medians with quartiles, or the numbers of a metric of sets.
+  """
+  if name not in study.analyses:
+    kind, first_notes = "", [notes.windows(study.results, name)]
+  else:
+    baseline = notes.best_baselines([study.analyses[name]])
+    kind, first_notes = "median", [notes.QUARTILES, *baseline]
+  return _by_level(
+    study,
+    name,
+    kind=kind,
+    own=lambda method: _cells(study, name, method),
+    first_notes=first_notes,
   )
 
 
 def median_table(study: Study, name: str) -> Table:
-  """Medians and quartiles of a metric, a column per level."""
-  analysis = study.analyses[name]
-
-  def row(method: str) -> list[str]:
-    summaries = analysis.summaries[method][:-1]
-    by_level = [cells.quartiles(x, analysis.metric) for x in summaries]
-    return [*by_level, _over_levels(study, name, method)]
-
+  """Makes the same table of a metric's medians alone."""
+  metric, summaries = metrics.get(name), study.analyses[name].summaries
   return _by_level(
     study,
     name,
     kind="median",
-    row=row,
-    told=[
-      notes.QUARTILES,
-      *notes.marks([analysis]),
-      *notes.losses(study, [analysis]),
-    ],
+    own=lambda m: [metric.text(x.median) for x in summaries[m]],
   )
 
 
 def mean_table(study: Study, name: str) -> Table:
-  """Means of a metric with their intervals, a column per level."""
-  analysis, theirs = study.analyses[name], study.published
-  means = theirs.mean_by_level.get(name) if theirs else None
-
-  def row(method: str) -> list[str]:
-    summaries = analysis.summaries[method]
-    return [cells.interval(x, analysis.metric) for x in summaries]
+  """Makes a table of a metric's means with intervals, a column per level."""
+  theirs = published(study.results.task)
+  metric, summaries = metrics.get(name), study.analyses[name].summaries
+  means = theirs.mean_by_level.get(name, {}) if theirs else {}
 
   def paper(method: str) -> list[str]:
-    levels = (*study.results.levels, None)
-    return [cells.number(means[method].get(x), analysis.metric) for x in levels]
+    known = (means[method].get(x) for x in (*study.results.levels, None))
+    return ["" if x is None else metric.text(x) for x in known]
 
   return _by_level(
     study,
     name,
     kind="mean",
-    row=row,
+    own=lambda method: [cells.interval(x, metric) for x in summaries[method]],
     paper=paper if means else None,
-    told=[notes.INTERVALS, *notes.losses(study, [analysis])],
-  )
-
-
-def system_table(study: Study, name: str) -> Table:
-  """A metric of sets: one number per method and level, and for all."""
-  results, metric = study.results, metrics.get(name)
-  scores = results.system_scores(name)
-
-  def row(method: str) -> list[str]:
-    by_level = scores.get(method, {})
-    return [text(by_level.get(x), metric) for x in (*results.levels, None)]
-
-  return _by_level(
-    study,
-    name,
-    kind="",
-    row=row,
-    told=[*notes.windows(results, name), *notes.losses(study)],
+    first_notes=[notes.INTERVALS],
   )
 
 
 def comparison_table(study: Study) -> Table:
-  """Every method against the best baseline, by every metric."""
+  """Makes a table of each method against the best baseline, by each metric."""
   analyses = {n: a for n, a in study.analyses.items() if a.comparisons}
   sections = [
     Section(
-      heading(analysis.metric),
+      analysis.metric.heading,
       [
         [
           method_label(method),
-          method_label(c.reference),
-          str(c.count),
-          text(c.difference, analysis.metric),
-          cells.p_value(c.p),
-          cells.p_value(c.p_holm) + cells.stars(c.p_holm),
+          method_label(test.reference),
+          str(test.count),
+          analysis.metric.text(test.difference),
+          cells.p_value(test.p),
+          cells.p_value(test.p_holm) + cells.stars(test.p_holm),
         ]
-        for method, c in analysis.comparisons.items()
+        for method, test in analysis.comparisons.items()
       ],
     )
     for analysis in analyses.values()
@@ -148,11 +141,32 @@ def comparison_table(study: Study) -> Table:
     header=["method", "against", "pairs", "median difference", "p", "p (Holm)"],
     sections=sections,
     notes=[
-      *notes.marks(analyses.values()),
-      *notes.losses(study, analyses.values()),
-      *notes.common(study, tuple(analyses), with_paper=False),
+      *notes.best_baselines(analyses.values()),
+      *notes.common(study, tuple(analyses)),
     ],
   )
+
+
+def numbers(study: Study) -> Iterator[dict]:
+  """Yields all numbers of the tables in full, a row of a CSV file each."""
+  levels = (*study.results.levels, "all")
+  for name, analysis in study.analyses.items():
+    for method, summaries in analysis.summaries.items():
+      for level, summary in zip(levels, summaries, strict=True):
+        place = {"metric": name, "method": method, "level": level}
+        yield place | dataclasses.asdict(summary)
+      if test := analysis.comparisons.get(method):
+        yield place | dataclasses.asdict(test)
+  for row in study.results.systems:
+    level = row[study.results.level_name]
+    place = {
+      "method": row["method"],
+      "level": "all" if level is None else level,
+    }
+    for name in study.results.metrics:
+      if name in row and name not in study.analyses:
+        windows = row[f"{name}_windows"]
+        yield {"metric": name, **place, "value": row[name], "windows": windows}
 
 
 def _by_level(
@@ -160,73 +174,81 @@ def _by_level(
   name: str,
   *,
   kind: str,
-  row: Row,
-  told: Sequence[str],
-  paper: Row | None = None,
+  own: _Row,
+  paper: _Row | None = None,
+  first_notes: Sequence[str] = (),
 ) -> Table:
-  """A table of one metric with a column per level, and one for all."""
+  """Makes a table of one metric with a column per level, and one for all."""
   results = study.results
   levels = [f"{x:g} {results.level_unit}".strip() for x in results.levels]
-  score = heading(metrics.get(name))
-  what = f"{kind.capitalize()} {score} by {results.level_label}".strip()
-  columns = (name,) if paper else ()
-  return Table(
-    name="_".join(filter(None, (study.stem, name, kind))),
-    caption=_caption(what, study),
-    header=["method", *levels, "all"],
-    sections=_sections(study, columns, row, paper),
-    notes=[*told, *notes.common(study, (name,), with_paper=bool(paper))],
+  score = metrics.get(name).heading
+  return _table(
+    study,
+    (name,),
+    kind="_".join(filter(None, (name, kind))),
+    what=f"{kind.capitalize()} {score} by {results.level_label}".strip(),
+    columns=[*levels, "all"],
+    own=own,
+    paper=paper,
+    first_notes=first_notes,
   )
 
 
-def _sections(
-  study: Study, columns: Sequence[str], row: Row, paper: Row | None
-) -> list[Section]:
-  """One's own rows, with gaps for what does not apply, and the paper's."""
-  results, theirs = study.results, study.published
-  width = len(row(results.methods[0]))
-  own = [
-    [
-      method_label(m),
-      *(row(m) if m in results.methods else width * [GAP]),
+def _table(
+  study: Study,
+  names: Sequence[str],  # of the metrics
+  *,
+  kind: str,  # the last part of the table's name
+  what: str,  # the first words of the caption
+  columns: Sequence[str],  # the header without "method"
+  own: _Row,
+  paper: _Row | None,
+  first_notes: Sequence[str],  # before those that all tables have
+) -> Table:
+  """Makes a table of one's own rows and, unless it is None, the paper's."""
+  results, theirs = study.results, published(study.results.task)
+  dashes = [GAP] * len(columns)
+  rows = [
+    [method_label(m), *(own(m) if m in results.methods else dashes)]
+    for m in in_order([*results.methods, *results.left_out])
+  ]
+  sections, last_notes = [Section("", rows)], []
+  if paper:
+    methods = in_order(itertools.chain(*map(theirs.methods, names)))
+    their_rows = [[method_label(m), *paper(m)] for m in methods]
+    sections = [
+      Section(f"your data set {results.dataset}", rows),
+      Section(f"{theirs.citation}, {theirs.dataset}", their_rows),
     ]
-    for m in methods.in_order([*results.methods, *results.left_out])
+    last_notes = notes.of_published(theirs, results)
+  return Table(
+    name=f"{study.stem}_{kind}",
+    caption=_caption(what, study),
+    header=["method", *columns],
+    sections=sections,
+    notes=[*first_notes, *notes.common(study, names), *last_notes],
+  )
+
+
+def _cells(study: Study, name: str, method: str) -> list[str]:
+  """Returns a method's scores by level and, with stars, of all levels."""
+  metric = metrics.get(name)
+  if name not in study.analyses:
+    scores = study.results.system_scores(name).get(method, {})
+    levels = (*study.results.levels, None)
+    return [metric.text(scores.get(level)) for level in levels]
+  analysis = study.analyses[name]
+  texts = [
+    cells.quartiles((summary.q1, summary.median, summary.q3), metric)
+    for summary in analysis.summaries[method]
   ]
-  known = notes.published_methods(study, columns)
-  if not known:
-    return [Section("", own)]
-  return [
-    Section(f"your data set {results.dataset}", own),
-    Section(
-      f"{theirs.citation}, {theirs.dataset}",
-      [[method_label(method), *paper(method)] for method in known],
-    ),
-  ]
-
-
-def _over_levels(study: Study, column: str, method: str) -> str:
-  """A method's score of all levels together, with its marks."""
-  metric = metrics.get(column)
-  if column not in study.analyses:
-    scores = study.results.system_scores(column).get(method, {})
-    return text(scores.get(None), metric)
-  analysis = study.analyses[column]
-  found = analysis.comparisons.get(method)
-  marks = cells.stars(found.p_holm) if found else ""
-  return cells.quartiles(analysis.summaries[method][-1], metric) + marks
-
-
-def _published(study: Study, column: str, method: str) -> str:
-  """The paper's score of all levels together."""
-  theirs, metric = study.published, metrics.get(column)
-  if column in theirs.systems:
-    return cells.number(theirs.systems[column].get(method), metric)
-  return cells.bracketed(theirs.quartiles.get(column, {}).get(method), metric)
+  test = analysis.comparisons.get(method)
+  texts[-1] += cells.stars(test.p_holm) if test else ""
+  return texts
 
 
 def _caption(what: str, study: Study) -> str:
   results = study.results
   excerpts = notes.counted(len(results.files), "excerpt")
   levels = notes.counted(len(results.levels), "level")
-  size = f"{excerpts} {notes.TIMES} {levels}"
-  return f"{what}: {results.task_label} on {results.dataset}, {size}"
+  return f"{what}: {results.title}, {excerpts} {TIMES} {levels}"

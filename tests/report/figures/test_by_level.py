@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-from synthetic_results import make_results
+from made_results import make_results
 
+from distortion_removal.report.analysis import studies
 from distortion_removal.report.figures import by_level
+from distortion_removal.report.methods import styles
 from distortion_removal.report.statistics import mean_intervals
-from distortion_removal.report.styles import style, styles
 
 
-def _draw(**options):
-  results = make_results(**options)
-  figure = by_level.draw(results, styles(results.methods))
-  if figure is not None:
-    figure.draw_without_rendering()
+def _draw(names=("si_sdr", "peaq", "r_nonlin"), **options):
+  (study,) = studies([make_results(**options)])
+  figure = by_level.draw(study, names, styles(study.results.methods))
+  figure.draw_without_rendering()
   return figure
 
 
@@ -36,17 +36,31 @@ def test_lines_are_means_and_bands_their_intervals():
     assert heights.min() < np.nanmean(column) < heights.max()
 
 
+def test_a_metric_of_sets_has_its_numbers_without_a_band():
+  scores = np.array([[3.0, 9.0], [3.0, 9.0]])
+  figure = _draw(
+    ["fad"],
+    methods=("distorted",),
+    files=2,
+    levels=(20.0, 50.0),
+    scores={"fad": {"distorted": scores}},
+  )
+  (axis,) = figure.axes
+  (line,) = axis.get_lines()
+  np.testing.assert_array_equal(line.get_xydata(), [[20, 3.0], [50, 9.0]])
+  assert not axis.collections
+
+
 def test_methods_have_their_styles_and_the_input_is_dashed():
   figure = _draw()
   (legend,) = figure.legends
   labels = [text.get_text() for text in legend.get_texts()]
-  assert labels[0] == "distorted"
-  assert labels[-1] == "ideal ratio mask"
+  assert (labels[0], labels[-1]) == ("distorted", "ideal ratio mask")
   lines = figure.axes[1].get_lines()
-  assert lines[0].get_color() == "#000000"
-  assert lines[0].get_linestyle() == "--"
-  assert lines[1].get_color() == style("demucs").colour
-  assert lines[1].get_marker() == style("demucs").marker
+  assert (lines[0].get_color(), lines[0].get_linestyle()) == ("#000000", "--")
+  demucs = styles(["demucs"])["demucs"]
+  assert lines[1].get_color() == demucs.colour
+  assert lines[1].get_marker() == demucs.marker
   for handle, line in zip(legend.get_lines(), lines, strict=True):
     assert handle.get_color() == line.get_color()
     assert handle.get_marker() == line.get_marker()
@@ -64,7 +78,7 @@ def test_axes_say_what_is_better_and_what_the_level_is():
     ticks = [label.get_text() for label in axis.get_xticklabels()]
     assert ticks == ["1", "3", "5", "7", "10", "15", "20"]
   title = "SignalTrain-HC, signaltrain (12 excerpts at 7 levels)"
-  assert figure.get_suptitle() == title
+  assert figure.get_suptitle() == f"{title}: means with 95 % intervals"
 
 
 def test_a_level_without_scores_is_a_gap_and_one_excerpt_has_no_band():
@@ -73,38 +87,25 @@ def test_a_level_without_scores_is_a_gap_and_one_excerpt_has_no_band():
     methods=("distorted",),
     files=1,
     levels=(20.0, 30.0, 40.0),
+    metric_names=("si_sdr",),
     scores={"si_sdr": {"distorted": scores}},
+    metrics_left_out={"peaq": "too short"},
   )
-  axis = figure.axes[0]
+  axis, empty, _ = figure.axes
   np.testing.assert_array_equal(axis.get_lines()[0].get_ydata(), scores[0])
   assert axis.collections[0].get_paths() == []
+  # A missing metric leaves a panel that says why.
+  assert [x.get_text() for x in empty.texts] == ["no PEAQ ODG: too short"]
+  assert not empty.get_lines()
 
 
-def test_missing_metrics_leave_a_panel_that_says_why():
+def test_many_levels_and_methods_do_not_crowd_the_figure():
+  names = [f"demucs (run_with_a_long_name_{i:02d})" for i in range(20)]
   figure = _draw(
-    metric_names=("si_sdr",), metrics_left_out={"peaq": "too short"}
+    methods=("distorted", *names), levels=np.arange(20.0, 51.0), files=2
   )
-  (words,) = figure.axes[1].texts
-  assert words.get_text() == "no PEAQ ODG: too short"
-  assert not figure.axes[1].get_lines()
-
-
-@pytest.mark.parametrize(
-  "options", [{"task": "recorded"}, {"metric_names": ("sdr", "fad")}]
-)
-def test_no_figure_without_levels_or_metrics(options):
-  assert _draw(**options) is None
-
-
-def test_many_levels_do_not_crowd_the_axis():
-  figure = _draw(levels=np.arange(20.0, 51.0), files=2)
   ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
   assert 2 <= len(ticks) <= 9
-
-
-def test_a_long_legend_has_rows_within_the_figure():
-  names = [f"demucs (run_with_a_long_name_{i:02d})" for i in range(20)]
-  figure = _draw(methods=("distorted", *names), files=2)
   box = figure.legends[0].get_window_extent()
   assert box.x0 >= 0
   assert box.x1 <= figure.bbox.x1

@@ -1,4 +1,4 @@
-"""Tables of text as Markdown and LaTeX, tables of numbers as CSV."""
+"""Tables of text as Markdown and LaTeX, rows of values as CSV."""
 
 import csv
 import dataclasses
@@ -6,47 +6,37 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """Rows that belong together.
+  """Rows that belong together."""
 
-  Attributes:
-    title: above the rows; "" for none.
-    rows: of cells, as many as the table's header has.
-  """
-
-  title: str
-  rows: Sequence[Sequence[str]]
+  title: str  # above the rows; "" for none
+  rows: Sequence[Sequence[str]]  # cells, as many as the table's header has
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """A table of text; characters need no escaping.
+  """A table of text; characters need no escaping."""
 
-  Attributes:
-    name: of its files and its LaTeX label.
-    caption: above it.
-    header: of the columns; the first has names, the others numbers.
-    sections: with the rows.
-    notes: below it, a sentence each.
-  """
-
-  name: str
+  name: str  # of its files, and its LaTeX label
   caption: str
-  header: Sequence[str]
+  header: Sequence[str]  # a column of names, then columns of numbers
   sections: Sequence[Section]
-  notes: Sequence[str] = ()
+  notes: Sequence[str] = ()  # below it, a sentence each
 
 
 def markdown(table: Table) -> str:
-  """The table in GitHub's Markdown."""
+  """Returns the table in GitHub's Markdown."""
   width = len(table.header)
-  lines = [f"**{_markdown_escape(table.caption)}**", ""]
-  lines.append(_markdown_line(table.header))
-  lines.append(f"| {' | '.join(['---', *['---:'] * (width - 1)])} |")
+  lines = [
+    f"**{_markdown_escape(table.caption)}**",
+    "",
+    _markdown_line(table.header),
+    f"| {' | '.join(['---', *['---:'] * (width - 1)])} |",
+  ]
   for section in table.sections:
     if section.title:
       title = f"*{_markdown_escape(section.title)}*"
@@ -58,13 +48,13 @@ def markdown(table: Table) -> str:
 
 
 def markdown_page(title: str, tables: Sequence[Table]) -> str:
-  """Tables below each other under a heading; what they say twice, once."""
-  told: set[str] = set()
+  """Returns tables below a heading; a note that several share comes once."""
+  seen: set[str] = set()
   parts = [f"## {_markdown_escape(title)}"]
   for table in tables:
-    new = [note for note in table.notes if note not in told]
-    told.update(new)
-    parts.append(markdown(dataclasses.replace(table, notes=new)))
+    notes = [note for note in table.notes if note not in seen]
+    seen.update(notes)
+    parts.append(markdown(dataclasses.replace(table, notes=notes)))
   return "\n\n".join(parts) + "\n"
 
 
@@ -81,18 +71,10 @@ def _markdown_escape(text: str) -> str:
 
 _LATEX = {
   "\\": r"\textbackslash{}",
-  "{": r"\{",
-  "}": r"\}",
-  "$": r"\$",
-  "&": r"\&",
-  "#": r"\#",
-  "%": r"\%",
-  "_": r"\_",
+  **{character: f"\\{character}" for character in "{}$&#%_"},
   "^": r"\textasciicircum{}",
   "~": r"\textasciitilde{}",
-  "<": "$<$",
-  ">": "$>$",
-  "|": "$|$",
+  **{character: f"${character}$" for character in "<>|"},
   '"': "''",
   "↑": r"$\uparrow$",
   "↓": r"$\downarrow$",
@@ -112,7 +94,7 @@ _LATEX = {
 
 
 def latex_escape(text: str) -> str:
-  """Text as LaTeX prints it; letters that pdfLaTeX does not have become ?."""
+  """Returns text for LaTeX; letters that pdfLaTeX does not have become ?."""
   escaped = "".join(map(_latex_character, " ".join(text.split())))
   escaped = re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
   return re.sub(r"(^|[\s(])''", r"\1``", escaped)
@@ -130,7 +112,7 @@ def _latex_character(character: str) -> str:
 
 
 def latex(table: Table) -> str:
-  """The table in LaTeX, for documents with booktabs and graphicx."""
+  """Returns the table in LaTeX, for documents with booktabs and graphicx."""
   width = len(table.header)
   lines = [
     r"% Needs \usepackage{booktabs,graphicx}.",
@@ -165,14 +147,17 @@ def _latex_line(cells: Sequence[str]) -> str:
 
 
 def csv_text(
-  columns: Sequence[str], rows: Sequence[Mapping[str, object]]
+  rows: Iterable[Mapping[str, object]], first: Sequence[str] = ()
 ) -> str:
-  """Rows as CSV; numbers in full, nothing where there is none.
+  """Returns rows as CSV; numbers in full, nothing where there is none.
 
   Args:
-    columns: in order; what a row lacks stays empty.
     rows: by column; nested values become JSON.
+    first: columns that come first if any row has them; others follow.
   """
+  rows = list(rows)
+  found = dict.fromkeys(column for row in rows for column in row)
+  columns = dict.fromkeys(column for column in first if column in found) | found
   file = io.StringIO()
   writer = csv.writer(file, lineterminator="\n")
   writer.writerow(columns)
