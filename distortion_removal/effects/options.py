@@ -50,11 +50,6 @@ class EffectOptions:
   after: tuple[Filter, ...] = ()
 
   @property
-  def settings(self) -> dict[str, Any]:
-    """Keyword arguments for the effect's function."""
-    return dict(self.values)
-
-  @property
   def suffix(self) -> str:
     """A name for these options in the names of files and folders."""
     parts = [f"{name}{_text(value, '-')}" for name, value in self.values]
@@ -76,14 +71,7 @@ NO_OPTIONS = EffectOptions()
 
 
 def parse_options(data: Any, effect_name: str) -> EffectOptions:
-  """Reads the options of a run's effect.
-
-  Args:
-    data: the run's `config.data`.
-    effect_name: the effect of the run's task.
-
-  Returns:
-    The options whose value is not the effect's default.
+  """Reads the options in a run's `config.data` that are not the defaults.
 
   Raises:
     UserError: the effect lacks an option, or a value cannot work.

@@ -14,7 +14,7 @@ import numpy as np
 from distortion_removal.effects import bit_crush, level, overdrive, waveshaping
 from distortion_removal.effects.dc_blocker import block_dc
 from distortion_removal.effects.oversampling import oversampled
-from distortion_removal.effects.tone import Section, chain
+from distortion_removal.effects.tone import Section, equalise
 
 # The probability of each kind.
 WEIGHTS = {
@@ -77,12 +77,8 @@ def random_distortion(
   `bit_crush` and `tone`; weights and ranges are this project's.
   """
   drawn = draw(seed)
-
-  def distort(audio, gain_db):
-    return _distort(audio, gain_db, drawn, oversample)
-
-  apply = chain(distort, before=drawn.before, after=drawn.after)
-  return apply(audio, gain_db)
+  toned = equalise(audio, drawn.before)
+  return equalise(_distort(toned, gain_db, drawn, oversample), drawn.after)
 
 
 def draw(seed: jax.Array | int) -> Draw:

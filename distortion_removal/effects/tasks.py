@@ -137,21 +137,25 @@ def from_config(data: Any) -> Task:
 
 
 def effect_of(task: Task) -> Effect:
-  """Returns a task's effect with its options, between its tone filters."""
+  """Returns a task's effect with its options, between its tone filters.
+
+  Source: the filter-distortion-filter model of pedals and amplifiers by Yeh,
+  Abel and Smith, DAFx 2007 (see `waveshaping.diode_clip`).
+  """
   effect, chosen = effects.get(task.effect), task.options
   if chosen == NO_OPTIONS:
     return effect
   # Importing JAX takes seconds, and most users of tasks compute nothing.
-  from distortion_removal.effects.tone import Section, chain
+  from distortion_removal.effects.tone import Section, equalise
 
   before, after = (
     [Section(f.kind, f.corner_hz / task.sample_rate, f.q, f.gain_db) for f in x]
     for x in (chosen.before, chosen.after)
   )
-  apply = chain(
-    functools.partial(effect.apply, **chosen.settings),
-    before=before,
-    after=after,
-  )
+  distort = functools.partial(effect.apply, **dict(chosen.values))
+
+  def apply(audio, *levels):
+    return equalise(distort(equalise(audio, before), *levels), after)
+
   label = f"{effect.label} ({chosen.label})"
   return dataclasses.replace(effect, function=apply, label=label)

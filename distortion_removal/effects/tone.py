@@ -1,4 +1,4 @@
-"""Tone: second-order filters, and distortion between them.
+"""Tone: second-order filters.
 
 The filters are those of Robert Bristow-Johnson's "Audio EQ Cookbook" (W3C
 Working Group Note, 2021): analogue prototypes under the bilinear transform.
@@ -47,36 +47,20 @@ class Section:
   gain_db: jax.Array | float = 0.0
 
 
-def _low_pass(q: jax.Array, _) -> tuple[_Polynomial, _Polynomial]:
-  return (0.0, 0.0, 1.0), (1.0, 1.0 / q, 1.0)
-
-
-def _high_pass(q: jax.Array, _) -> tuple[_Polynomial, _Polynomial]:
-  return (1.0, 0.0, 0.0), (1.0, 1.0 / q, 1.0)
-
-
-def _peaking(q: jax.Array, a: jax.Array) -> tuple[_Polynomial, _Polynomial]:
-  return (1.0, a / q, 1.0), (1.0, 1.0 / (a * q), 1.0)
-
-
-def _low_shelf(q: jax.Array, a: jax.Array) -> tuple[_Polynomial, _Polynomial]:
-  slope = jnp.sqrt(a) / q
-  return (a, a * slope, a * a), (a, slope, 1.0)
-
-
-def _high_shelf(q: jax.Array, a: jax.Array) -> tuple[_Polynomial, _Polynomial]:
-  slope = jnp.sqrt(a) / q
-  return (a * a, a * slope, a), (1.0, slope, a)
-
-
 # The cookbook's numerator and denominator of H(s), from Q and
 # A = 10^(gain / 40).
-_PROTOTYPES = {
-  "low_pass": _low_pass,
-  "high_pass": _high_pass,
-  "peaking": _peaking,
-  "low_shelf": _low_shelf,
-  "high_shelf": _high_shelf,
+_PROTOTYPES: dict[str, Callable[..., tuple[_Polynomial, _Polynomial]]] = {
+  "low_pass": lambda q, _: ((0.0, 0.0, 1.0), (1.0, 1.0 / q, 1.0)),
+  "high_pass": lambda q, _: ((1.0, 0.0, 0.0), (1.0, 1.0 / q, 1.0)),
+  "peaking": lambda q, a: ((1.0, a / q, 1.0), (1.0, 1.0 / (a * q), 1.0)),
+  "low_shelf": lambda q, a: (
+    (a, a * (jnp.sqrt(a) / q), a * a),
+    (a, jnp.sqrt(a) / q, 1.0),
+  ),
+  "high_shelf": lambda q, a: (
+    (a * a, a * (jnp.sqrt(a) / q), a),
+    (1.0, jnp.sqrt(a) / q, a),
+  ),
 }
 KINDS = tuple(_PROTOTYPES)
 
@@ -122,33 +106,6 @@ def response(section: Section, size: int) -> jax.Array:
     for square, linear, constant in polynomials
   )
   return above / below
-
-
-def chain(
-  distort: Callable[..., jax.Array],
-  *,
-  before: Sequence[Section] = (),
-  after: Sequence[Section] = (),
-) -> Callable[..., jax.Array]:
-  """Puts an effect between tone filters, as a pedal or an amplifier does.
-
-  For example SoX's overdrive with its default colour, tightened before and
-  darkened after:
-
-      chain(
-        functools.partial(overdrive, colour=20),
-        before=[Section("low_shelf", 200 / sample_rate, gain_db=-6)],
-        after=[Section("low_pass", 4000 / sample_rate)],
-      )
-
-  Source: the filter-distortion-filter model of Yeh, Abel and Smith, DAFx 2007
-  (see `waveshaping.diode_clip`).
-  """
-
-  def apply(audio: jax.Array, *levels: jax.Array | float) -> jax.Array:
-    return equalise(distort(equalise(audio, before), *levels), after)
-
-  return apply
 
 
 def _transform_size(least: int) -> int:

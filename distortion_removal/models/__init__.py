@@ -3,7 +3,8 @@
 Every network is a linen module that maps audio `[batch, time, channels]` to
 audio of the same shape, float32, at any length, with these beside it:
 
-* `audio_channels`, `sample_rate` in Hz and `dtype`, the type it computes in;
+* `audio_channels` (1 for mono), `sample_rate` in Hz, and `dtype`, the type it
+  computes in; parameters and audio are float32;
 * `valid_length(length)`: samples it works on inside, at least `length`;
 * `hop`: moving the input by a multiple of these samples moves the output by as
   much;
@@ -23,9 +24,8 @@ import jax.numpy as jnp
 import ml_collections
 
 from distortion_removal.common import devices, errors
-from distortion_removal.common.errors import UserError
 
-# Module and class; a module is imported when its network is needed.
+# Module and class; the module is imported when its network is needed.
 _NETWORKS = {
   "demucs": "Demucs",
   "wave_unet": "WaveUNet",
@@ -35,15 +35,12 @@ _NETWORKS = {
 
 
 def create(name: str, **fields: Any) -> nn.Module:
-  """Makes the network `name`; `fields` override its class's defaults.
-
-  Raises:
-    UserError: there is no such network, or it has no such field.
-  """
-  network = _class(name)
+  """Makes the network `name`; `fields` override its class's defaults."""
+  class_name = errors.look_up(_NETWORKS, "network", name)
+  network = getattr(importlib.import_module(f"{__name__}.{name}"), class_name)
   known = _fields(network)
   for field in fields.keys() - known:
-    raise UserError(
+    raise errors.UserError(
       f"network {name!r} has no field {field!r}; choose from {sorted(known)}"
     )
   return network(**fields)
@@ -71,11 +68,6 @@ def variable_shapes(model: nn.Module) -> dict[str, Any]:
   """Returns a network's variables as a tree of `jax.ShapeDtypeStruct`."""
   audio = jax.ShapeDtypeStruct((1, 1, model.audio_channels), jnp.float32)
   return jax.eval_shape(model.init, jax.random.key(0), audio)
-
-
-def _class(name: str) -> type[nn.Module]:
-  class_name = errors.look_up(_NETWORKS, "network", name)
-  return getattr(importlib.import_module(f"{__name__}.{name}"), class_name)
 
 
 def _fields(network: type[nn.Module]) -> set[str]:

@@ -32,7 +32,7 @@ from distortion_removal.models.saaf import SAAF
 def same_padding(taps: int) -> tuple[int, int]:
   """Returns the zeros before and after a signal that keep its length.
 
-  For an even number of taps, the larger half comes after.
+  With an even number of taps, the larger half comes after.
   """
   return (taps - 1) // 2, taps // 2
 
@@ -55,16 +55,10 @@ def smooth(bands: jax.Array, kernel: jax.Array) -> jax.Array:
 def synthesise(bands: jax.Array, kernel: jax.Array, block: int) -> jax.Array:
   """Sums the bands' transposed convolutions, one filter each.
 
-  All shifts of the filters within a block side by side make it one large matrix
-  product and an overlap-add.
-
-  Args:
-    bands: `[frames, time, channels]`.
-    kernel: the filters of the analysis, `[taps, channels]`.
-    block: samples of a block, a divisor of the time.
-
-  Returns:
-    `[frames, time]`.
+  Maps `[frames, time, channels]` with the filters of the analysis, `[taps,
+  channels]`, to `[frames, time]`. All shifts of the filters within a block,
+  whose length divides the time, make it one large matrix product and an
+  overlap-add.
   """
   frames, time, channels = bands.shape
   taps, left = kernel.shape[0], same_padding(kernel.shape[0])[0]
@@ -98,8 +92,7 @@ class CRAFx(nn.Module):
   in Keras (Glorot uniform kernels, no bias), the SAAF as the identity.
 
   Attributes:
-    audio_channels: 1 for mono.
-    sample_rate: native rate in Hz.
+    audio_channels, sample_rate, dtype: common to all networks, see `models`.
     filters: bands of the filter bank.
     taps: taps of its filters.
     smoothing_taps: taps of the filters that smooth the rectified bands.
@@ -110,10 +103,8 @@ class CRAFx(nn.Module):
     lstm_features: widths of each direction; the last is half of `filters`.
     dense_features: widths of the waveshaper; a layer of `filters` follows.
     excitation_features: width of the squeeze-and-excitation's hidden layer.
-    saaf_segments: see `SAAF`.
-    saaf_range: limit of the SAAF's segments.
+    saaf_segments, saaf_range: number and limit of the SAAF's segments.
     dropout: rate at the inputs of the recurrent layers.
-    dtype: type of the computation; parameters and audio are float32.
   """
 
   audio_channels: int = 1
@@ -163,7 +154,7 @@ class CRAFx(nn.Module):
 
   @property
   def context(self) -> tuple[int, int]:
-    """Samples before and after an output sample that it can depend on."""
+    """Samples before and after that an output sample can depend on."""
     frames = self.context_frames * self.frame_hop
     # The window's first sample is zero.
     return frames + self.frame - 1, frames + self.frame - 2
@@ -177,14 +168,15 @@ class CRAFx(nn.Module):
   def setup(self):
     """Makes the parameters, which `__call__` and `autoencode` share."""
     glorot, zeros = nn.initializers.glorot_uniform(), nn.initializers.zeros
+    filters, taps = self.filters, self.smoothing_taps
+    self.kernel = self.param("kernel", glorot, (self.taps, 1, filters))
+    self.bias = self.param("bias", zeros, (filters,))
     # Glorot's for filters that each see one band and make one.
-    separate = symmetric_uniform((3 / self.smoothing_taps) ** 0.5)
-    self.kernel = self.param("kernel", glorot, (self.taps, 1, self.filters))
-    self.bias = self.param("bias", zeros, (self.filters,))
+    separate = symmetric_uniform((3 / taps) ** 0.5)
     self.smoothing_kernel = self.param(
-      "smoothing_kernel", separate, (self.smoothing_taps, self.filters)
+      "smoothing_kernel", separate, (taps, filters)
     )
-    self.smoothing_bias = self.param("smoothing_bias", zeros, (self.filters,))
+    self.smoothing_bias = self.param("smoothing_bias", zeros, (filters,))
     self.output_bias = self.param("output_bias", zeros, (1,))
     self.lstm = [
       BiLSTM(features, recurrent_bias=False, dtype=self.dtype)
@@ -199,10 +191,7 @@ class CRAFx(nn.Module):
     self.drop = nn.Dropout(self.dropout)
 
   def __call__(self, audio: jax.Array, train: bool = False) -> jax.Array:
-    """Restores `[batch, time, audio_channels]`, float32, of any time.
-
-    `train` switches dropout on, which draws from the `dropout` stream.
-    """
+    """Restores audio; `train` switches dropout on, drawn from `dropout`."""
     bands, envelopes = self._analyse(self._frames(audio))
     gains = self._recur(envelopes, train)
     return self._synthesise(self._shape(self._modulate(bands, gains)), audio)
@@ -210,9 +199,8 @@ class CRAFx(nn.Module):
   def autoencode(self, audio: jax.Array) -> jax.Array:
     """Applies the auto-encoder of the papers' unsupervised pre-training.
 
-    The bands times their own envelopes are put together again, without
-    recurrent layers and waveshaper. Trained to reconstruct its input, clean or
-    degraded, it gives the two convolutions their first weights.
+    It puts the bands times their own envelopes together again. Trained to
+    reconstruct its input, it gives the two convolutions their first weights.
     """
     bands, envelopes = self._analyse(self._frames(audio))
     return self._synthesise(self._modulate(bands, envelopes), audio)
@@ -287,6 +275,5 @@ class CRAFx(nn.Module):
     window = stft.window(self.frame) * (2 * self.frame_hop / self.frame)
     frames = (frames + self.output_bias) * window
     restored = overlap_add(frames.reshape(bands.shape[:3]), self.frame_hop)
-    start = self.frame - self.frame_hop
-    restored = restored[:, start : start + time]
+    restored = restored[:, self.frame - self.frame_hop :][:, :time]
     return restored.reshape(batch, channels, time).swapaxes(1, 2)

@@ -44,7 +44,7 @@ class Convolution(nn.Module):
     stride: as in `convolve` and `convolve_transposed`.
     transposed: takes `convolve_transposed`.
     rescale: the paper's reference, 0.1; 0 leaves s = 1.
-    dtype: type of the computation; the parameters are float32.
+    dtype: type of the computation.
   """
 
   features: int
@@ -86,9 +86,7 @@ class Demucs(nn.Module):
   The defaults give 265,675,393 parameters.
 
   Attributes:
-    audio_channels: 1 for mono.
-    sample_rate: native rate in Hz.
-    dtype: type of the computation; parameters and audio are float32.
+    audio_channels, sample_rate, dtype: common to all networks, see `models`.
     channels: features of the first encoder layer.
     growth: ratio of the features of successive encoder layers.
     depth: number of encoder layers.
@@ -143,40 +141,31 @@ class Demucs(nn.Module):
 
   @nn.nowrap
   def valid_length(self, length: int) -> int:
-    """Returns the number of samples the network works on, at least `length`.
-
-    No stride leaves a remainder. The input is padded to it with zeros, as much
-    on the left as on the right.
-    """
+    """Returns the shortest padded length of which no stride leaves a rest."""
     rate = 2 if self.resample else 1
     length *= rate
     for _ in range(self.depth):
       length = max(1, math.ceil((length - self.kernel_size) / self.stride) + 1)
-      length += self.decoder_taps - 1 - 2 * self._margin()
+      length += self.decoder_taps - 1 - 2 * self._margin
     for _ in range(self.depth):
       length = (length - 1) * self.stride + self.kernel_size
     return math.ceil(length / rate)
 
-  @nn.nowrap
+  @property
   def _margin(self) -> int:
-    """Returns the padding of the decoder's gated convolutions on one side."""
+    """Padding of the decoder's gated convolutions on either side."""
     return self.decoder_taps // 2 if self.decoder_padding == "same" else 0
-
-  @nn.nowrap
-  def _statistics(self, audio: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns mean and deviation of the channels' mean, `[batch, 1, 1]`."""
-    mono = audio.mean(-1, keepdims=True)
-    # One sample alone has no deviation.
-    ddof = min(1, audio.shape[1] - 1)
-    return mono.mean(1, keepdims=True), mono.std(1, keepdims=True, ddof=ddof)
 
   @nn.compact
   def __call__(self, audio: jax.Array, train: bool = False) -> jax.Array:
-    """Restores `[batch, time, audio_channels]`, float32, of any time."""
-    del train  # No layer behaves differently in training.
+    """Restores audio; no layer behaves differently in training."""
+    del train
     length = audio.shape[1]
     if self.normalize:
-      mean, std = self._statistics(audio)
+      mono = audio.mean(-1, keepdims=True)
+      mean = mono.mean(1, keepdims=True)
+      # One sample alone has no deviation.
+      std = mono.std(1, keepdims=True, ddof=min(1, length - 1))
       audio = (audio - mean) / (std + _EPSILON)
     padding = self.valid_length(length) - length
     sides = (padding // 2, padding - padding // 2)
@@ -200,11 +189,14 @@ class Demucs(nn.Module):
       skips.append(x)
       features = int(self.growth * features)
     if self.lstm_layers:
-      x = self._middle(x)
-    margin = self._margin()
+      features = x.shape[-1]
+      x = BiLSTM(features, self.lstm_layers, dtype=self.dtype, name="lstm")(x)
+      init = symmetric_uniform((2 * features) ** -0.5)
+      linear = functools.partial(nn.Dense, kernel_init=init, bias_init=init)
+      x = linear(features, dtype=self.dtype, name="linear")(x)
     for i, skip in enumerate(reversed(skips)):
       x = x + centre_trim(skip, x.shape[1])
-      x = jnp.pad(x, ((0, 0), (margin, margin), (0, 0)))
+      x = jnp.pad(x, ((0, 0), (self._margin,) * 2, (0, 0)))
       features = 2 * skip.shape[-1]
       x = conv(features, self.decoder_taps, name=f"decoder_{i}_rewrite")(x)
       last = i == self.depth - 1
@@ -214,16 +206,3 @@ class Demucs(nn.Module):
       )(nn.glu(x))
       x = x if last else nn.relu(x)
     return x
-
-  def _middle(self, x: jax.Array) -> jax.Array:
-    """Applies the BiLSTM and the linear layer that halves its features."""
-    features = x.shape[-1]
-    x = BiLSTM(features, self.lstm_layers, dtype=self.dtype, name="lstm")(x)
-    init = symmetric_uniform((2 * features) ** -0.5)
-    return nn.Dense(
-      features,
-      dtype=self.dtype,
-      kernel_init=init,
-      bias_init=init,
-      name="linear",
-    )(x)

@@ -19,15 +19,10 @@ from distortion_removal import models
 # Length of the shorter recording, and how much longer the other one is: about
 # the excerpts of training, because the length decides how `convolve` computes.
 _SECONDS, _MORE_SECONDS = 2, 4
-_TABLE_COLUMNS = 120
 
 
 def describe(model: nn.Module, *, name: str) -> dict[str, Any]:
-  """Describes a network in numbers, ready for JSON.
-
-  Args:
-    model: any network with the interface that `models` describes.
-    name: the network's name.
+  """Describes a network, called `name`, in numbers, ready for JSON.
 
   Returns:
     `network`: the name;
@@ -46,9 +41,10 @@ def describe(model: nn.Module, *, name: str) -> dict[str, Any]:
       network computes in. A compiler may keep less.
   """
   rate, context = model.sample_rate, model.context
+  parameters = jax.tree.leaves(_variables(model)["params"])
   return {
     "network": name,
-    "parameters": _size(_variables(model)["params"]),
+    "parameters": sum(leaf.size for leaf in parameters),
     "sample_rate": rate,
     "hop_samples": model.hop,
     "valid_lengths": {
@@ -67,7 +63,7 @@ def layer_table(model: nn.Module) -> str:
   tabulate = nn.tabulate(
     model,
     jax.random.key(0),
-    console_kwargs={"force_terminal": False, "width": _TABLE_COLUMNS},
+    console_kwargs={"force_terminal": False, "width": 120},
     column_kwargs={"overflow": "fold"},
   )
   return tabulate(jnp.zeros((1, model.sample_rate, model.audio_channels)))
@@ -78,12 +74,8 @@ def _audio(model: nn.Module, length: int) -> jax.ShapeDtypeStruct:
 
 
 def _variables(model: nn.Module) -> dict[str, Any]:
-  """Returns the shapes of the variables; `params` is there even if empty."""
+  # `params` is there even if empty.
   return {"params": {}, **models.variable_shapes(model)}
-
-
-def _size(tree: Any) -> int:
-  return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def _per_second(cost: Callable[[nn.Module, int], int], model: nn.Module) -> int:
@@ -111,10 +103,16 @@ def _count(jaxpr: core.Jaxpr) -> int:
       case "dot_general":
         left = equation.invars[0].aval.shape
         (contracted, _), _ = params["dimension_numbers"]
-        terms = math.prod(left[axis] for axis in contracted)
-        total += math.prod(equation.outvars[0].aval.shape) * terms
+        outputs = math.prod(equation.outvars[0].aval.shape)
+        total += outputs * math.prod(left[axis] for axis in contracted)
       case "conv_general_dilated":
-        total += _count_convolution(equation)
+        # The taps of every input feature of an output's group; only one in so
+        # many samples of a dilated input is not zero.
+        kernel = equation.invars[1].aval
+        features = kernel.shape[params["dimension_numbers"].rhs_spec[0]]
+        dilation = math.prod(params["lhs_dilation"])
+        outputs = math.prod(equation.outvars[0].aval.shape)
+        total += outputs * kernel.size // (features * dilation)
       case "scan":
         total += params["length"] * sum(inner)
       case "cond":
@@ -122,17 +120,6 @@ def _count(jaxpr: core.Jaxpr) -> int:
       case _:
         total += sum(inner)
   return total
-
-
-def _count_convolution(equation: core.JaxprEqn) -> int:
-  """Counts the taps of every input feature of an output's group."""
-  params = equation.params
-  kernel = equation.invars[1].aval
-  outputs = math.prod(equation.outvars[0].aval.shape)
-  features = kernel.shape[params["dimension_numbers"].rhs_spec[0]]
-  # Only one in so many samples of a dilated input is not zero.
-  dilation = math.prod(params["lhs_dilation"])
-  return outputs * kernel.size // (features * dilation)
 
 
 def _inner(params: dict[str, Any]) -> Iterator[core.Jaxpr]:

@@ -33,14 +33,10 @@ def one_of(*choices: str) -> Rule:
 
 
 def check_fields(network: nn.Module, **rules: Rule) -> None:
-  """Refuses a network whose fields cannot work.
+  """Raises UserError for a field that cannot work, by its rule in `rules`.
 
-  Args:
-    network: the network; integers without a rule must be positive.
-    **rules: rules by field, applied in this order after the integers'.
-
-  Raises:
-    UserError: one line with the field, its value and what is allowed.
+  They are applied in order after those of integers without a rule, which must
+  be positive.
   """
   names = [field.name for field in dataclasses.fields(network)]
   fields = {name: getattr(network, name) for name in names}
@@ -75,16 +71,10 @@ def centre_trim(x: jax.Array, length: int) -> jax.Array:
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
   """Convolves (cross-correlates) over time without padding.
 
-  With a stride, that many steps are read as one step of as many times the
-  features, because the gradients of XLA's strided convolution are slow on CPUs.
-
-  Args:
-    x: `[batch, time, in]`.
-    kernel: `[taps, in, out]`; PyTorch's Conv1d weight, transposed.
-    stride: number of input samples between two outputs.
-
-  Returns:
-    `[batch, (time - taps) // stride + 1, out]`.
+  Maps `[batch, time, in]` with a kernel `[taps, in, out]`, PyTorch's Conv1d
+  weight transposed, to `[batch, (time - taps) // stride + 1, out]`. With a
+  stride, that many steps are read as one step of as many times the features,
+  because the gradients of XLA's strided convolution are slow on CPUs.
   """
   batch, time, features = x.shape
   taps, _, out = kernel.shape
@@ -119,17 +109,11 @@ def convolve_transposed(
 ) -> jax.Array:
   """Applies the adjoint of `convolve`, a transposed convolution over time.
 
-  It is computed as `stride` convolutions side by side or, where XLA's
+  Maps `[batch, time, in]` with a kernel `[taps, out, in]`, PyTorch's
+  ConvTranspose1d weight transposed, to `[batch, (time - 1) * stride + taps,
+  out]`. It is computed as `stride` convolutions side by side or, where XLA's
   convolution is slow, as a matrix product and an overlap-add of its frames:
   XLA's own transposed convolution has a slow kernel gradient on CPUs.
-
-  Args:
-    x: `[batch, time, in]`.
-    kernel: `[taps, out, in]`; PyTorch's ConvTranspose1d weight, transposed.
-    stride: number of output samples between two inputs.
-
-  Returns:
-    `[batch, (time - 1) * stride + taps, out]`.
   """
   batch, time, features = x.shape
   taps, out, _ = kernel.shape

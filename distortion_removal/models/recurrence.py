@@ -4,6 +4,7 @@ They equal PyTorch's. The parameters' axes are PyTorch's in reverse order, so
 that porting weights is `w.T`.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -52,17 +53,15 @@ def recur(gates: jax.Array, kernel: jax.Array) -> jax.Array:
   Args:
     gates: input projections with biases, `[time, batch, 4 * hidden]`, float32;
       input, forget, cell and output gate in this order.
-    kernel: `[hidden, 4 * hidden]`; its type is that of the products.
-
-  Returns:
-    The hidden states `[time, batch, hidden]` in the kernel's type.
+    kernel: `[hidden, 4 * hidden]`; the products, and the hidden states
+      `[time, batch, hidden]` that it returns, have its type.
   """
   return _recur(gates, kernel)[0]
 
 
 def _recur_forward(gates, kernel):
-  hidden, gates, cells = _recur(gates, kernel)
-  return hidden, (hidden, gates, cells, kernel)
+  computed = _recur(gates, kernel)
+  return computed[0], (*computed, kernel)
 
 
 def _recur_backward(residuals, cotangent):
@@ -135,11 +134,9 @@ class BiLSTM(nn.Module):
   `LSTM`. Dropout draws from the `dropout` stream.
 
   Attributes:
-    features: hidden size of one direction.
+    features, recurrent_bias, dtype: those of each `LSTM`.
     layers: number of layers.
     dropout: rate between layers.
-    recurrent_bias: see `LSTM`.
-    dtype: see `LSTM`.
   """
 
   features: int
@@ -151,19 +148,14 @@ class BiLSTM(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     """Maps `[batch, time, in]` to `[batch, time, 2 * features]`."""
+    lstm = functools.partial(
+      LSTM, self.features, recurrent_bias=self.recurrent_bias, dtype=self.dtype
+    )
     x = x.swapaxes(0, 1)
     for layer in range(self.layers):
       if layer:
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-      directions = [
-        LSTM(
-          self.features,
-          reverse=direction == "backward",
-          recurrent_bias=self.recurrent_bias,
-          dtype=self.dtype,
-          name=f"layer_{layer}_{direction}",
-        )(x)
-        for direction in ("forward", "backward")
-      ]
-      x = jnp.concatenate(directions, -1)
+      forward = lstm(name=f"layer_{layer}_forward")(x)
+      backward = lstm(reverse=True, name=f"layer_{layer}_backward")(x)
+      x = jnp.concatenate([forward, backward], -1)
     return x.swapaxes(0, 1)

@@ -7,8 +7,6 @@ of the lower Nyquist frequency, unit gain at 0 Hz, the signal continued by its
 first and last sample.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,43 +28,28 @@ def _low_pass(lags: np.ndarray) -> np.ndarray:
   return taps / taps.sum()
 
 
-@functools.cache
-def _up_kernel() -> np.ndarray:
-  """Returns taps `[53, 2]` for outputs at an input and half-way after it."""
-  half_width = int(np.ceil(_ZERO_CROSSINGS / _ROLLOFF))
-  lags = np.arange(-half_width, half_width + 1)
-  phases = [_low_pass(lags), _low_pass(lags - 0.5)]
-  return np.stack(phases, -1).astype(np.float32)
-
-
-@functools.cache
-def _down_kernel() -> np.ndarray:
-  """Returns centred taps `[103, 1]`."""
-  half_width = int(np.ceil(2 * _ZERO_CROSSINGS / _ROLLOFF))
-  lags = np.arange(-half_width, half_width + 1) / 2
-  return _low_pass(lags)[:, None].astype(np.float32)
+def _lags(rate: int) -> np.ndarray:
+  """Returns the lags of all taps at `rate` times the lower rate."""
+  half_width = int(np.ceil(rate * _ZERO_CROSSINGS / _ROLLOFF))
+  return np.arange(-half_width, half_width + 1) / rate
 
 
 def _filter(audio: jax.Array, kernel: np.ndarray, stride: int) -> jax.Array:
   """Filters every channel alike, edges continued.
 
-  One matrix product makes blocks of output samples: on CPUs XLA's convolution
-  of one channel takes ten times as long, and the gradient of one with a stride
-  eighty times.
-
-  Args:
-    audio: `[batch, time, channels]`.
-    kernel: `[taps, phases]`, an odd number of taps.
-    stride: number of input samples between two outputs of one phase.
-
-  Returns:
-    `[batch, ceil(time / stride) * phases, channels]`.
+  Maps `[batch, time, channels]` with a kernel `[taps, phases]` of odd length to
+  `[batch, ceil(time / stride) * phases, channels]`. One matrix product makes
+  blocks of output samples: on CPUs XLA's convolution of one channel takes ten
+  times as long, and the gradient of one with a stride eighty times.
   """
   batch, time, channels = audio.shape
-  half_width = len(kernel) // 2
+  (taps, phases), half_width = kernel.shape, len(kernel) // 2
   length = -(-time // stride)
   blocks = -(-length // _BLOCK)
-  rows = _block_matrix(kernel, stride)
+  rows = np.zeros(((_BLOCK - 1) * stride + taps, _BLOCK, phases), np.float32)
+  for i in range(_BLOCK):
+    rows[i * stride : i * stride + taps, i] = kernel
+  rows = rows.reshape(len(rows), -1)
   signals = audio.swapaxes(1, 2)
   signals = jnp.pad(signals, ((0, 0), (0, 0), (half_width,) * 2), "edge")
   missing = (blocks - 1) * _BLOCK * stride + len(rows) - signals.shape[-1]
@@ -77,24 +60,17 @@ def _filter(audio: jax.Array, kernel: np.ndarray, stride: int) -> jax.Array:
     frames, rows.astype(audio.dtype), precision=lax.Precision.HIGHEST
   )
   outputs = outputs.reshape(batch, channels, -1)
-  return outputs[..., : length * kernel.shape[1]].swapaxes(1, 2)
-
-
-def _block_matrix(kernel: np.ndarray, stride: int) -> np.ndarray:
-  """Returns a matrix `[(_BLOCK - 1) * stride + taps, _BLOCK * phases]`."""
-  taps, phases = kernel.shape
-  matrix = np.zeros(((_BLOCK - 1) * stride + taps, _BLOCK, phases), np.float32)
-  for i in range(_BLOCK):
-    matrix[i * stride : i * stride + taps, i] = kernel
-  return matrix.reshape(len(matrix), -1)
+  return outputs[..., : length * phases].swapaxes(1, 2)
 
 
 def upsample(audio: jax.Array) -> jax.Array:
   """Doubles the sampling rate: `[batch, time, channels]` -> twice the time."""
-  return _filter(audio, _up_kernel(), stride=1)
+  # Outputs at an input and half-way after it.
+  phases = [_low_pass(_lags(1)), _low_pass(_lags(1) - 0.5)]
+  return _filter(audio, np.stack(phases, -1), stride=1)
 
 
 def downsample(audio: jax.Array) -> jax.Array:
   """Halves the sampling rate: `[batch, time, channels]` -> `time // 2`."""
   time = audio.shape[1] // 2
-  return _filter(audio, _down_kernel(), stride=2)[:, :time]
+  return _filter(audio, _low_pass(_lags(2))[:, None], stride=2)[:, :time]

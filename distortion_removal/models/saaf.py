@@ -76,16 +76,13 @@ _bend.defvjp(_bend_forward, _bend_backward)
 def saaf(
   x: jax.Array, polynomial: jax.Array, curvature: jax.Array, limit: float
 ) -> jax.Array:
-  """Applies the smooth adaptive activation of order 2.
+  """Applies f to `[..., channels]`, float32; see the module.
 
   Args:
-    x: `[..., channels]` float32.
+    x: the input.
     polynomial: v_0 and v_1 of every channel, `[2, channels]`.
     curvature: w_k of every channel, `[segments, channels]`.
     limit: the segments divide [-limit, limit] evenly.
-
-  Returns:
-    f(x), of the shape of `x`.
   """
   # The same function, built from 0 outwards: the curvature at 0 everywhere,
   # and at every break point the step to that of the next segment.

@@ -73,16 +73,14 @@ class BatchNorm(nn.Module):
   def _statistics(self, x: jax.Array) -> tuple[jax.Array, ...]:
     """Returns mean, variance and unbiased variance over all devices."""
     axes = tuple(range(x.ndim - 1))
-    count = x.size // x.shape[-1]
+    count, average = x.size // x.shape[-1], lambda x: x
     if self.axis_name is not None:
       count *= lax.psum(1, self.axis_name)
-    mean = self._average(x.mean(axes))
+      average = functools.partial(lax.pmean, axis_name=self.axis_name)
+    mean = average(x.mean(axes))
     # Deviations from the common mean: no difference of large squares.
-    var = self._average(jnp.square(x - mean).mean(axes))
+    var = average(jnp.square(x - mean).mean(axes))
     return mean, var, var * (count / max(count - 1, 1))
-
-  def _average(self, x: jax.Array) -> jax.Array:
-    return x if self.axis_name is None else lax.pmean(x, self.axis_name)
 
 
 class UMX(nn.Module):
@@ -92,8 +90,8 @@ class UMX(nn.Module):
   updates the collection `batch_stats` and dropout draws from `dropout`.
 
   Attributes:
-    audio_channels: 1 for mono.
-    sample_rate: native rate in Hz.
+    audio_channels, sample_rate, dtype: common to all networks, see `models`.
+      Fourier transforms and statistics, too, are float32.
     stft_size: samples of a frame of the Fourier transform.
     stft_hop: samples between frames.
     features: width of the linear layers and of the BiLSTM, both directions.
@@ -101,8 +99,6 @@ class UMX(nn.Module):
     dropout: rate between BiLSTM layers.
     max_bin: number of bins that the network reads; None: all. It masks all.
     axis_name: see `BatchNorm`.
-    dtype: type of the computation; parameters, audio, Fourier transforms and
-      statistics are float32.
   """
 
   audio_channels: int = 1
@@ -172,8 +168,6 @@ class UMX(nn.Module):
       std: their standard deviation, `[bins]`. 0 counts as 1, and anything less
         than 1e-4 of the largest as that.
 
-    Raises:
-      UserError: the statistics belong to another transform.
     """
     shape = (self._bins,)
     if jnp.shape(mean) != shape or jnp.shape(std) != shape:
@@ -188,7 +182,7 @@ class UMX(nn.Module):
     return {**params, **scalers}
 
   def __call__(self, audio: jax.Array, train: bool = False) -> jax.Array:
-    """Restores `[batch, time, audio_channels]`, float32, of any time."""
+    """Restores audio; see the class for `train`."""
     spectrum = stft(audio, size=self.stft_size, hop=self.stft_hop)
     restored = self._mask(jnp.abs(spectrum), train) * spectrum
     return istft(restored, hop=self.stft_hop, length=audio.shape[1])

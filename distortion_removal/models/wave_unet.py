@@ -23,9 +23,6 @@ from distortion_removal.models.layers import (
   symmetric_uniform,
 )
 
-# Negative slope of the leaky rectifiers.
-_SLOPE = 0.2
-
 
 class Convolution(nn.Module):
   """Convolution over time with a bias, initialised as TensorFlow 1 does.
@@ -37,7 +34,7 @@ class Convolution(nn.Module):
     features: output channels.
     taps: kernel size, odd.
     padding: `same` keeps the time, `valid` shortens it by taps - 1.
-    dtype: type of the computation; the parameters are float32.
+    dtype: type of the computation.
   """
 
   features: int
@@ -96,8 +93,7 @@ class WaveUNet(nn.Module):
   it is a difference.
 
   Attributes:
-    audio_channels: 1 for mono.
-    sample_rate: native rate in Hz.
+    audio_channels, sample_rate, dtype: common to all networks, see `models`.
     levels: number of decimations by two.
     filters: features of the first level; level i has i times as many.
     down_taps: kernel size of the encoder and the bottleneck, odd.
@@ -107,7 +103,6 @@ class WaveUNet(nn.Module):
     upsampling: `linear` or `learned` interpolation, see `Upsampling`.
     output: `direct` estimates the clean audio, `difference` what to subtract
       from the degraded audio.
-    dtype: type of the computation; parameters and audio are float32.
   """
 
   audio_channels: int = 1
@@ -139,10 +134,10 @@ class WaveUNet(nn.Module):
 
   @property
   def context(self) -> tuple[int, int]:
-    """Samples before and after an output sample that it can depend on.
+    """Samples before and after that an output sample can depend on.
 
-    That is the reach from the grid of the deepest level, and one step more for
-    samples that are interpolated between two of that grid.
+    The reach from the grid of the deepest level, and one step more for samples
+    that are interpolated between two of that grid.
     """
     reach = self._reach + self.hop - 1
     return reach, reach
@@ -171,10 +166,7 @@ class WaveUNet(nn.Module):
 
   @nn.compact
   def __call__(self, audio: jax.Array, train: bool = False) -> jax.Array:
-    """Restores `[batch, time, audio_channels]`, float32, of any time.
-
-    `train` makes no difference.
-    """
+    """Restores audio; `train` makes no difference."""
     length = audio.shape[1]
     padded = jnp.pad(audio, ((0, 0), self._margins(length), (0, 0)))
     estimate = self._u_net(padded.astype(self.dtype))[:, :length]
@@ -188,24 +180,21 @@ class WaveUNet(nn.Module):
       return Convolution(features, taps, self.padding, self.dtype, name=name)(x)
 
     def rectified_conv(*arguments):
-      return nn.leaky_relu(conv(*arguments), _SLOPE)
+      return nn.leaky_relu(conv(*arguments), negative_slope=0.2)
 
     def merge(skip, x):
       return jnp.concatenate([centre_trim(skip, x.shape[1]), x], -1)
 
-    x, skips = audio, []
+    x, skips, filters = audio, [], self.filters
     for level in range(1, self.levels + 1):
-      features = self.filters * level
-      x = rectified_conv(f"down_{level}", features, self.down_taps, x)
+      x = rectified_conv(f"down_{level}", filters * level, self.down_taps, x)
       skips.append(x)
       x = x[:, ::2]
-    features = self.filters * (self.levels + 1)
+    features = filters * (self.levels + 1)
     x = rectified_conv("bottleneck", features, self.down_taps, x)
+    learned = self.upsampling == "learned"
     for level in range(self.levels, 0, -1):
-      learned = self.upsampling == "learned"
       name = f"interpolation_{level}"
-      x = Upsampling(learned, self.padding, name=name)(x)
-      x = merge(skips.pop(), x)
-      features = self.filters * level
-      x = rectified_conv(f"up_{level}", features, self.up_taps, x)
+      x = merge(skips.pop(), Upsampling(learned, self.padding, name=name)(x))
+      x = rectified_conv(f"up_{level}", filters * level, self.up_taps, x)
     return conv("output", self.audio_channels, 1, merge(audio, x))

@@ -10,9 +10,6 @@ import pytest
 from distortion_removal.effects import clipping
 
 TIME = 6000
-hard_clip = jax.jit(clipping.hard_clip)
-clip_to_sdr = jax.jit(clipping.clip_to_sdr)
-sdr_clip_threshold = jax.jit(clipping.sdr_clip_threshold)
 
 
 def make_signals():
@@ -32,7 +29,7 @@ def make_signals():
     "impulsive": 1e-3 * impulsive,
     "one spike": spike,
     "stereo": np.concatenate([noise, 0.05 * sine], axis=1),
-    "quiet": 1e-6 * noise,
+    "quiet": 1e-9 * noise,
   }
 
 
@@ -58,12 +55,14 @@ def exact_threshold(magnitude, sdr_db):
   return (s - np.sqrt(s**2 - n * (q - target))) / n
 
 
-def test_hard_clip_amplifies_then_cuts():
+@pytest.mark.parametrize(
+  ("options", "expected"),
+  [({}, [0.2, -0.5, 1, -1]), ({"rail": 0.4}, [0.2, -0.4, 0.4, -0.4])],
+)
+def test_hard_clip_amplifies_then_cuts(options, expected):
   audio = jnp.array([0.02, -0.05, 0.3, -0.3])[None, :, None]
-  actual = hard_clip(audio, 20.0)[0, :, 0]
-  np.testing.assert_allclose(actual, [0.2, -0.5, 1, -1], rtol=1e-6)
-  actual = hard_clip(audio, 20.0, rail=0.4)[0, :, 0]
-  np.testing.assert_allclose(actual, [0.2, -0.4, 0.4, -0.4], rtol=1e-6)
+  actual = clipping.hard_clip(audio, 20.0, **options)[0, :, 0]
+  np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
 @jax.jit
@@ -91,18 +90,10 @@ def test_clip_to_sdr_meets_every_level(name):
     assert np.abs(clipped[item]).max() == thresholds[item]
 
 
-@pytest.mark.parametrize("scale", [1e-9, 0.3, 1e4])
-def test_the_threshold_scales_with_the_audio(scale):
-  audio = jnp.float32(SIGNALS["stereo"])[None]
-  reference = sdr_clip_threshold(audio, 7.0)
-  actual = sdr_clip_threshold(scale * audio, 7.0)
-  np.testing.assert_allclose(actual, scale * reference, rtol=1e-5)
-
-
 @jax.jit
 @functools.partial(jax.grad, argnums=(0, 1))
 def threshold_gradient(audio, sdr_db):
-  return sdr_clip_threshold(audio[None], sdr_db)[0]
+  return clipping.sdr_clip_threshold(audio[None], sdr_db)[0]
 
 
 @pytest.mark.parametrize("sdr_db", [2.0, 15.0])
@@ -124,10 +115,9 @@ def test_threshold_gradient_equals_finite_differences(sdr_db):
 
 def test_silence_passes_unchanged_beside_audio():
   audio = jnp.stack([jnp.zeros((TIME, 1)), jnp.float32(SIGNALS["noise"])])
-  clipped = clip_to_sdr(audio, 5.0)
+  clipped, thresholds = clip_and_threshold(audio, 5.0)
   assert not np.any(clipped[0])
   assert abs(measured_sdr_db(audio[1], clipped[1]) - 5) < 1e-3
-  thresholds = sdr_clip_threshold(audio, 5.0)
   assert np.isinf(thresholds[0])
   assert np.isfinite(thresholds[1])
 
@@ -136,7 +126,7 @@ def test_gradient_through_silence_is_that_of_the_identity():
   weights = jnp.arange(10.0)[:, None]
 
   def loss(audio, sdr_db):
-    return jnp.sum(weights * clip_to_sdr(audio, sdr_db))
+    return jnp.sum(weights * clipping.clip_to_sdr(audio, sdr_db))
 
   gradient = jax.jit(jax.grad(loss, (0, 1)))
   by_audio, by_level = gradient(jnp.zeros((1, 10, 1)), 5.0)

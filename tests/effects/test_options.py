@@ -55,15 +55,11 @@ def test_there_is_a_field_for_every_option_of_any_effect():
   assert set(_data("overdrive").effect) == options | {"before", "after"}
 
 
-@pytest.mark.parametrize("name", tasks.TASKS)
-def test_by_default_the_task_is_as_it_is(name):
-  assert tasks.from_config(_data(name)) is tasks.get(name)
-
-
-def test_an_effects_default_is_no_option():
+def test_defaults_are_no_options():
+  for name in tasks.TASKS:
+    assert tasks.from_config(_data(name)) is tasks.get(name)
   assert _options("overdrive", colour=0.0, oversample=1) == NO_OPTIONS
-  fields = {"rails": [1, 0.5], "knees": (2.5, 2.5)}
-  assert _options("diode", **fields) == NO_OPTIONS
+  assert _options("diode", rails=[1, 0.5], knees=(2.5, 2.5)) == NO_OPTIONS
   # The default is 4.
   assert _options("random_distortion", oversample=1).suffix == "oversample1"
 
@@ -97,11 +93,10 @@ def test_a_pedal_is_filters_around_soxs_formula():
     before=(("high_pass", 200.0),),
     after=[["low_pass", 3000.0, 0.0, 0.7071]],
   )
-  for clean, gain_db, actual in zip(
-    batch["clean"], batch["level"], found, strict=True
-  ):
-    low = scipy.signal.butter(2, 3000.0, "low", fs=RATE)
-    high = scipy.signal.butter(2, 200.0, "high", fs=RATE)
+  low = scipy.signal.butter(2, 3000.0, "low", fs=RATE)
+  high = scipy.signal.butter(2, 200.0, "high", fs=RATE)
+  sides = zip(batch["clean"], batch["level"], found, strict=True)
+  for clean, gain_db, actual in sides:
     x = scipy.signal.lfilter(*high, np.float64(clean[:, 0]))
     u = np.clip(10 ** (gain_db / 20) * x + 20 / 200, -1, 1)
     v = scipy.signal.lfilter([1, -1], [1, -0.995], u - u**3 / 3)
@@ -110,14 +105,10 @@ def test_a_pedal_is_filters_around_soxs_formula():
 
 
 def test_a_task_is_named_after_its_options():
+  filters = (("low_shelf", 200.0, -6.0), ("peaking", 900, 3.5, 2.0))
+  fields = {"colour": 20.0, "oversample": 4, "before": filters}
   task = tasks.from_config(
-    _data(
-      "overdrive",
-      colour=20.0,
-      oversample=4,
-      before=(("low_shelf", 200.0, -6.0), ("peaking", 900, 3.5, 2.0)),
-      after=(("low_pass", 4000.0),),
-    )
+    _data("overdrive", **fields, after=(("low_pass", 4000.0),))
   )
   assert task.options == EffectOptions(
     (("colour", 20.0), ("oversample", 4)),
@@ -132,8 +123,7 @@ def test_a_task_is_named_after_its_options():
   assert re.fullmatch(
     r"overdrive_colour20_oversample4_tone[0-9a-f]{8}", task.name
   )
-  assert task.effect == "overdrive"
-  assert task.degraded_peak is None
+  assert (task.effect, task.degraded_peak) == ("overdrive", None)
 
 
 def test_names_differ_where_options_do():
@@ -145,10 +135,12 @@ def test_names_differ_where_options_do():
     {"before": (("low_pass", 4001.0),)},
     {"after": (("low_pass", 4000.0),)},
   ]
-  found = [tasks.from_config(_data("diode", **x)) for x in variants]
-  assert len({task.name for task in found}) == len(variants)
-  assert found[1].name == "diode_rails1-0.25"
-  assert found[1].label == "diode clip (rails 1/0.25)"
+  names = [tasks.from_config(_data("diode", **x)).name for x in variants]
+  assert len(set(names)) == len(variants)
+  assert names[1] == "diode_rails1-0.25"
+
+
+SHELF = (("low_shelf", 200.0, -6.0),)
 
 
 @pytest.mark.parametrize(
@@ -156,41 +148,29 @@ def test_names_differ_where_options_do():
   [
     ("hard_clip", "colour", 20.0, "hard_clip has no such option, only rail"),
     ("hard_clip_sdr", "oversample", 4, "no such option, none"),
-    ("overdrive", "colour", 101.0, "between 0 and 100"),
     ("overdrive", "colour", float("nan"), "between 0 and 100"),
-    ("overdrive", "oversample", 3, "3; it must be 1, 2, 4 or 8"),
-    ("hard_clip", "rail", 0.0, "0.0; it must be a number above 0"),
-    ("diode", "rails", (1.0,), "(1.0,); it must be two numbers above 0"),
-    ("diode", "rails", (1.0, -1.0), "it must be two numbers above 0"),
-    ("diode", "knees", (0.5, 1.0), "it must be two numbers from 1"),
-    ("bit_crush", "hold", 0, "0; it must be a whole number from 1"),
+    ("overdrive", "oversample", 3, "1, 2, 4 or 8"),
+    ("hard_clip", "rail", 0.0, "a number above 0"),
+    ("diode", "rails", (1.0,), "two numbers above 0"),
+    ("diode", "rails", (1.0, -1.0), "two numbers above 0"),
+    ("diode", "knees", (0.5, 1.0), "two numbers from 1"),
+    ("bit_crush", "hold", 0, "a whole number from 1"),
     ("tanh", "before", (("low_pass", 8000.0),), "half of config.data.sample"),
-    ("tanh", "after", (("low_pass", 5.0),), "give at least 5.657 Hz"),
+    ("tanh", "after", (("low_pass", 5.0),), "at least 5.657 Hz"),
     ("tanh", "after", (("peaking", 79.0, 24.0, 0.1),), "at least 159.2 Hz"),
     ("tanh", "after", (("low_pass", 900.0, -3.0),), "a low_pass has no gain"),
     ("tanh", "after", (("peak", 900.0, -3.0),), "'peak': choose from low_pass"),
-    ("tanh", "after", (("peaking", 900.0, 3.0, 0.0),), "of Q 0; it must be"),
-    ("tanh", "after", ("peaking", 900.0), "'peaking' is no tone filter; give"),
-    ("tanh", "after", (("peaking", "900"),), "is no tone filter; give (kind"),
+    ("tanh", "after", (("peaking", 900.0, 3.0, 0.0),), "must be above 0"),
+    ("tanh", "after", ("peaking", 900.0), "'peaking' is no tone filter"),
+    ("tanh", "after", (("peaking", "900"),), "is no tone filter"),
+    ("recorded", "before", SHELF, "have their degraded audio already"),
+    ("hard_clip_sdr", "before", SHELF, "would change the input SDR"),
   ],
 )
 def test_values_that_cannot_work_are_refused(task, field, value, message):
   config = shipped_config("default")
-  config.data = _data(task)
-  config.data.effect[field] = value
-  match = re.escape(f"config.data.effect.{field}: ") + f".*{re.escape(message)}"
+  config.data = _data(task, **{field: value})
+  match = rf"^config\.data\.effect(\.{field})?: .*{re.escape(message)}.*$"
   with pytest.raises(UserError, match=match) as caught:
     check_config.check(config)
   assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-  ("task", "message"),
-  [
-    ("recorded", "recorded pairs have their degraded audio already"),
-    ("hard_clip_sdr", "tone filters would change the input SDR"),
-  ],
-)
-def test_some_tasks_take_no_tone_filters(task, message):
-  with pytest.raises(UserError, match=message):
-    tasks.from_config(_data(task, before=(("low_shelf", 200.0, -6.0),)))

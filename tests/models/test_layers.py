@@ -49,10 +49,6 @@ def test_convolve_transposed_is_the_adjoint_of_convolve(taps, stride, out):
   x, kernel = normal(0, 2, time, out), normal(1, taps, out, 4)
   y = normal(2, 2, frames, 4)
   adjoint = convolve_transposed(y, kernel, stride)
-  assert adjoint.shape == x.shape
-  np.testing.assert_allclose(
-    np.vdot(convolve(x, kernel, stride), y), np.vdot(x, adjoint), rtol=1e-4
-  )
   _, pull_back = jax.vjp(lambda x: convolve(x, kernel, stride), x)
   np.testing.assert_allclose(adjoint, pull_back(y)[0], atol=1e-5)
 

@@ -41,12 +41,6 @@ def parameters(segments, channels=2):
   return polynomial, curvature.astype(np.float32)
 
 
-@jax.jit
-def slopes_of(x, polynomial, curvature):
-  """Derivative at every element of `x`."""
-  return jax.grad(lambda x: saaf(x, polynomial, curvature, LIMIT).sum())(x)
-
-
 @pytest.mark.parametrize("segments", [1, 2, 5, 24])
 def test_value_and_gradients_are_those_of_the_integrals(segments):
   polynomial, curvature = parameters(segments)
@@ -73,31 +67,6 @@ def test_value_and_gradients_are_those_of_the_integrals(segments):
   np.testing.assert_allclose(d_curvature, expected, atol=1e-6 * scale)
 
 
-def test_slope_is_continuous_and_its_steps_are_the_curvature():
-  polynomial, curvature = parameters(24)
-  edges = np.linspace(-LIMIT, LIMIT, 25)[:, None] * np.ones(2)
-  before, at, after = (
-    slopes_of((edges + shift).astype(np.float32), polynomial, curvature)
-    for shift in (-1e-5, 0, 1e-5)
-  )
-  # No more than what the curvature, at most 10, can make of 1e-5.
-  np.testing.assert_allclose(before, at, atol=2e-4)
-  np.testing.assert_allclose(after, at, atol=2e-4)
-  steps = np.diff(at, axis=0) / (2 * LIMIT / 24)
-  np.testing.assert_allclose(steps, curvature, atol=1e-4)
-
-
-def test_outside_of_the_segments_it_is_the_tangent():
-  polynomial, curvature = parameters(24)
-  for side in (-1, 1):
-    edge = np.full((1, 2), side * LIMIT, np.float32)
-    slope = slopes_of(edge, polynomial, curvature)
-    value = saaf(edge, polynomial, curvature, LIMIT)
-    far = side * np.array([[1.0], [5.0], [1000.0]], np.float32) * np.ones(2)
-    y = saaf(far, polynomial, curvature, LIMIT)
-    np.testing.assert_allclose(y, value + slope * (far - edge), rtol=1e-5)
-
-
 def test_it_begins_as_the_identity_in_the_type_of_its_input():
   layer = SAAF(segments=24, limit=0.2)
   x = jnp.linspace(-1, 1, 12).reshape(2, 3, 2)
@@ -107,17 +76,3 @@ def test_it_begins_as_the_identity_in_the_type_of_its_input():
   assert shapes == {"polynomial": (2, 2), "curvature": (24, 2)}
   half = x.astype(jnp.bfloat16)
   assert jax.eval_shape(layer.apply, variables, half).dtype == jnp.bfloat16
-
-
-def test_channels_have_their_own_function_whatever_the_other_axes():
-  polynomial, curvature = parameters(6, channels=3)
-  x = np.random.default_rng(0).uniform(-1, 1, (2, 5, 3)).astype(np.float32)
-  together = saaf(x, polynomial, curvature, LIMIT)
-  for c in range(3):
-    one = slice(c, c + 1)
-    alone = saaf(
-      x[..., one].reshape(-1, 1), polynomial[:, one], curvature[:, one], LIMIT
-    )
-    np.testing.assert_allclose(
-      together[..., c].reshape(-1), alone[:, 0], atol=1e-6
-    )

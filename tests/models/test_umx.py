@@ -1,15 +1,13 @@
 """UMX against the package openunmix, stored and live, and by hand."""
 
-import functools
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_networks import assert_near
+from random_networks import assert_near, select
 
-from distortion_removal.audio.stft import stft
 from distortion_removal.common.errors import UserError
 from distortion_removal.models.umx import UMX
 from third_party.open_unmix_weights import from_state_dict, reference
@@ -39,18 +37,6 @@ def new_reference(model, seed):
   return network
 
 
-def numpy(named):
-  """`{name: array}` of pairs of names and tensors."""
-  return {key: value.detach().numpy().copy() for key, value in named}
-
-
-def tensor(audio):
-  """`[batch, channels, time]` of `[batch, time, channels]`."""
-  import torch
-
-  return torch.from_numpy(audio).swapaxes(1, 2)
-
-
 def run_reference(network, degraded, clean):
   """Evaluates the PyTorch network and takes a training step.
 
@@ -59,26 +45,29 @@ def run_reference(network, degraded, clean):
   """
   import torch
 
-  def put(name, values):
-    arrays.update({f"{name}/{key}": value for key, value in values.items()})
+  def put(name, pairs):
+    for key, value in pairs:
+      arrays[f"{name}/{key}"] = value.detach().numpy().copy()
 
   arrays = {"degraded": degraded, "clean": clean}
-  put("weights", numpy(network.network.state_dict().items()))
+  degraded, clean = (
+    torch.from_numpy(audio).swapaxes(1, 2) for audio in (degraded, clean)
+  )
+  put("weights", network.network.state_dict().items())
   network.eval()
   with torch.no_grad():
-    restored = network(tensor(degraded)).swapaxes(1, 2)
-    magnitudes = network.magnitudes(tensor(degraded)).swapaxes(2, 3)
-  arrays["restored"] = restored.numpy()
-  arrays["magnitudes"] = magnitudes.numpy()
+    restored = network(degraded).swapaxes(1, 2)
+    magnitudes = network.magnitudes(degraded).swapaxes(2, 3)
+  arrays |= {"restored": restored.numpy(), "magnitudes": magnitudes.numpy()}
   network.train()
-  magnitudes = network.magnitudes(tensor(degraded))
-  target = network.transform(tensor(clean)).abs()
+  magnitudes = network.magnitudes(degraded)
+  target = network.transform(clean).abs()
   (magnitudes - target).square().mean().backward()
   arrays["train_magnitudes"] = magnitudes.detach().swapaxes(2, 3).numpy()
-  named = network.network.named_buffers()
-  put("updated", numpy(pair for pair in named if "running" in pair[0]))
+  buffers = network.network.named_buffers()
+  put("updated", (pair for pair in buffers if "running" in pair[0]))
   named = network.network.named_parameters()
-  put("gradient", numpy((key, value.grad) for key, value in named))
+  put("gradient", ((key, value.grad) for key, value in named))
   return arrays
 
 
@@ -90,16 +79,6 @@ def make_stored():
   """
   audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 2, 150, 2))
   return run_reference(new_reference(MODEL, 0), *audio.astype(np.float32))
-
-
-def select(arrays, name):
-  """The state dictionary stored as `name/…`."""
-  prefix = f"{name}/"
-  return {
-    key.removeprefix(prefix): value
-    for key, value in arrays.items()
-    if key.startswith(prefix)
-  }
 
 
 @pytest.fixture(scope="module")
@@ -221,10 +200,9 @@ def test_initial_parameters_are_those_of_pytorch():
     assert kernel.shape[0] == inputs
     assert np.abs(kernel).max() <= bound
     np.testing.assert_allclose(kernel.std(), bound / 3**0.5, rtol=0.02)
-  scalers = {"input_mean": 0, "input_scale": 1}
-  scalers |= {"output_mean": 1, "output_scale": 1}
-  for name, value in scalers.items():
-    np.testing.assert_array_equal(params[name], np.full(65, value))
+  for name in ("input_scale", "output_mean", "output_scale"):
+    np.testing.assert_array_equal(params[name], np.ones(65))
+  np.testing.assert_array_equal(params["input_mean"], np.zeros(65))
 
 
 def test_input_scalers_standardise_the_statistics(stored, variables):
@@ -238,9 +216,6 @@ def test_input_scalers_standardise_the_statistics(stored, variables):
   np.testing.assert_allclose(z.std(0), 1, rtol=1e-5)
   rest = params.keys() - {"input_mean", "input_scale"}
   assert all(params[key] is variables["params"][key] for key in rest)
-  assert jax.tree.map(jnp.shape, params) == jax.tree.map(
-    jnp.shape, variables["params"]
-  )
 
 
 def test_small_deviations_are_raised_to_a_floor(variables):
@@ -258,41 +233,6 @@ def test_statistics_of_another_transform_are_refused(variables):
   message = r"shapes \(9,\) and \(17,\), but stft_size 32 makes \(17,\)"
   with pytest.raises(UserError, match=message):
     MODEL.scaled(variables["params"], np.zeros(9), np.ones(17))
-
-
-@pytest.mark.e2e
-def test_a_mask_of_ones_restores_the_input(stored, variables):
-  """Scalers alone make the mask; the bins above `max_bin` have one, too."""
-  params = {**variables["params"]}
-  params["output_scale"] = np.zeros(17, np.float32)
-  params["output_mean"] = np.ones(17, np.float32)
-  apply = jax.jit(MODEL.apply)
-  for time in (1, 8, 33):
-    audio = stored["degraded"][:, :time]
-    restored = apply({**variables, "params": params}, audio)
-    np.testing.assert_allclose(restored, audio, atol=1e-6)
-
-
-@pytest.mark.e2e
-def test_the_phase_is_the_inputs_and_levels_are_the_estimate(stored, variables):
-  """By an inverse transform written out in NumPy."""
-  model = MODEL.clone(stft_size=32, stft_hop=16)
-  degraded = stored["degraded"]
-  estimate = jax.jit(functools.partial(model.apply, method="magnitudes"))
-  magnitudes = estimate(variables, degraded)
-  spectrum = stft(degraded, size=32, hop=16)
-  np.testing.assert_allclose(
-    model.transform(degraded), np.abs(spectrum), rtol=1e-6
-  )
-  expected = magnitudes * np.exp(1j * np.angle(spectrum))
-  frames = np.fft.irfft(expected, 32) * np.hanning(33)[:-1]
-  signal = np.zeros((2, 2, 9 * 16 + 32))
-  weight = np.zeros(9 * 16 + 32)
-  for i in range(frames.shape[2]):
-    signal[..., 16 * i : 16 * i + 32] += frames[:, :, i]
-    weight[16 * i : 16 * i + 32] += np.hanning(33)[:-1] ** 2
-  expected = (signal[..., 16:166] / weight[16:166]).swapaxes(1, 2)
-  assert_near(jax.jit(model.apply)(variables, degraded), expected)
 
 
 @pytest.mark.e2e
@@ -318,8 +258,6 @@ def test_frames_span_the_valid_length():
   for length in (1, 255, 256, 257, 32_000):
     last = range(0, length + 1, 256)[-1]
     assert model.valid_length(length) == last + 1024 >= length
-  assert model.hop == 256
-  assert model.context is None
 
 
 if __name__ == "__main__":

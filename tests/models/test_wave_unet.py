@@ -24,10 +24,6 @@ def convolve(x, layer, mode):
   return np.stack(outputs, 1) + bias
 
 
-def leaky(x):
-  return np.where(x > 0, x, 0.2 * x)
-
-
 def interpolate(x, weight, padding):
   """Linear where there is no weight."""
   steps = np.arange(2 * len(x) - (padding == "valid")) / 2
@@ -49,13 +45,9 @@ def crop(x, length):
 
 
 def paper_lengths(model, length):
-  """Input and output of a network that gives at least `length`, section 3.2.1.
-
-  From the output down to the deepest level, rounded up there, and back.
-  """
+  """Input and output of a network that gives `length`, see section 3.2.1."""
   if model.padding == "same":
-    steps = -(-length // 2**model.levels) * 2**model.levels
-    return steps, steps
+    return (-(-length // 2**model.levels) * 2**model.levels,) * 2
   steps = length
   for _ in range(model.levels):
     steps = (steps + model.up_taps - 1 + 1) / 2
@@ -79,16 +71,20 @@ def described(model, params, audio):
     layers[name] = convolve(x, params[name], padding)
     return layers[name]
 
+  def leaky_conv(name, x):
+    x = conv(name, x)
+    return np.where(x > 0, x, 0.2 * x)
+
   for level in range(1, model.levels + 1):
-    skips.append(leaky(conv(f"down_{level}", x)))
+    skips.append(leaky_conv(f"down_{level}", x))
     x = skips[-1][::2]
-  x = leaky(conv("bottleneck", x))
+  x = leaky_conv("bottleneck", x)
   for level in range(model.levels, 0, -1):
     name = f"interpolation_{level}"
     x = interpolate(x, params.get(name, {}).get("weight"), padding)
     layers[name] = x
     x = np.concatenate([crop(skips.pop(), len(x)), x], 1)
-    x = leaky(conv(f"up_{level}", x))
+    x = leaky_conv(f"up_{level}", x)
   x = np.tanh(conv("output", np.concatenate([crop(given, len(x)), x], 1)))
   assert len(x) == exit_
   x = x[: len(audio)]
@@ -107,12 +103,8 @@ def random_audio(*shape):
     *(
       pytest.param(time, fields, marks=pytest.mark.e2e)
       for time, fields in [
-        (40, {"audio_channels": 2}),
-        (43, {"padding": "valid"}),
-        (43, {"upsampling": "learned"}),
-        (40, {"upsampling": "learned", "padding": "valid"}),
+        (43, {"upsampling": "learned", "audio_channels": 2}),
         (40, {"output": "difference", "padding": "valid", "audio_channels": 2}),
-        (1, {"output": "difference", "upsampling": "learned"}),
         (1, {"upsampling": "learned", "padding": "valid"}),
         (8, {"down_taps": 15, "up_taps": 5}),
         (90, {"down_taps": 15, "up_taps": 5, "padding": "valid"}),
@@ -151,12 +143,15 @@ def test_lengths_of_the_paper():
     ),
     jax.ShapeDtypeStruct((1, 16389, 1), np.float32),
   )
-  layers = state["intermediates"]
-  assert layers["down_1"]["__call__"][0].shape == (1, 147443 - 14, 24)
-  assert layers["bottleneck"]["__call__"][0].shape == (1, 9, 312)
-  assert layers["output"]["__call__"][0].shape == (1, 16389, 1)
-  assert WaveUNet().valid_length(16384) == 16384
-  assert WaveUNet().valid_length(16385) == 16384 + 4096
+  for layer, shape in {
+    "down_1": (1, 147443 - 14, 24),
+    "bottleneck": (1, 9, 312),
+    "output": (1, 16389, 1),
+  }.items():
+    assert state["intermediates"][layer]["__call__"][0].shape == shape
+  # The margin of "valid" and the distance between two of the deepest steps.
+  added = (147443 - 16389) // 2
+  assert WaveUNet().context == (added + 4095, added + 4095)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -196,13 +191,6 @@ def test_context_is_tight(fields):
   reach = [np.flatnonzero(jacobian[t, 0, :, 0])[[0, -1]] - t for t in middle]
   first, last = np.min(reach, 0)[0], np.max(reach, 0)[1]
   assert (-first, last) == (before, after)
-
-
-def test_context_of_the_paper():
-  """The margin of 'valid' and the distance between two of the deepest steps."""
-  added = (147443 - 16389) // 2
-  assert WaveUNet().context == (added + 4095, added + 4095)
-  assert WaveUNet().hop == 4096
 
 
 @pytest.mark.e2e
