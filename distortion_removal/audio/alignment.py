@@ -74,20 +74,16 @@ def find_lag(estimate: np.ndarray, target: np.ndarray, *, max_lag: int) -> int:
 
   Args:
     estimate: `[time, channels]`.
-    target: `[time, channels]`, possibly of another length.
+    target: `[time, channels]`, of as many channels.
     max_lag: the largest lag to look for, in samples.
 
   Returns:
     The lag: sample n of the target is sample n + lag of the estimate. 0 where
     no peak is clear, and for silent, constant or non-finite audio.
-
-  Raises:
-    ValueError: the channel counts differ.
   """
-  if estimate.shape[1] != target.shape[1]:
-    raise ValueError(
-      f"channel counts differ: {estimate.shape[1]} and {target.shape[1]}"
-    )
+  counts = estimate.shape[1], target.shape[1]
+  if counts[0] != counts[1]:  # NumPy would spread a single channel.
+    raise ValueError(f"channel counts differ: {counts[0]} and {counts[1]}")
   max_lag = max(0, min(max_lag, max(len(estimate), len(target))))
   estimate = estimate[: len(target) + max_lag]
   target = target[: len(estimate) + max_lag]

@@ -1,4 +1,4 @@
-"""The transform against SciPy's and PyTorch's, and its inverse."""
+"""The transform against SciPy's and PyTorch's, its inverse, and frames."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from distortion_removal.audio.framing import overlap_add, split_frames
 from distortion_removal.audio.stft import frame_count, istft, stft, window
 
 RNG = np.random.default_rng(0)
@@ -96,3 +97,21 @@ def test_window_is_periodic_and_centred():
   np.testing.assert_allclose(
     window(4, 8), [0, 0, 0, 0.5, 1, 0.5, 0, 0], atol=1e-7
   )
+
+
+@pytest.mark.parametrize(
+  ("size", "hop"), [(6, 6), (8, 4), (7, 3), (3, 5), (36, 1)]
+)
+def test_frames_are_slices_and_add_up(size, hop):
+  signal = RNG.standard_normal((2, 3, 36)).astype(np.float32)
+  slices = [slice(k, k + size) for k in range(0, 36 - size + 1, hop)]
+  frames = np.stack([signal[..., part] for part in slices], -2)
+  np.testing.assert_array_equal(split_frames(signal, size, hop), frames)
+  expected = np.zeros((2, 3, slices[-1].stop))
+  for i, part in enumerate(slices):
+    expected[..., part] += frames[..., i, :]
+  added = overlap_add(frames, hop)
+  assert isinstance(added, np.ndarray)
+  np.testing.assert_allclose(added, expected, atol=1e-5)
+  added = jax.jit(overlap_add, static_argnums=1)(frames, hop)
+  np.testing.assert_allclose(added, expected, atol=1e-5)
