@@ -116,17 +116,6 @@ def test_silence_is_reported(caplog, gains, message):
   assert message in logged
 
 
-def test_means_of_channels():
-  path = _store("a.wav", AUDIO)
-  reference = aligned.load_reference(path, mono=True)
-  expected = AUDIO.mean(axis=1, keepdims=True)
-  np.testing.assert_allclose(reference.audio, expected, atol=1e-7)
-  estimate = aligned.load_estimate(
-    path, reference, max_lag_seconds=0.0, mono=True
-  )
-  np.testing.assert_array_equal(estimate.audio, reference.audio)
-
-
 def test_every_file_is_checked():
   broken = AUDIO.copy()
   broken[-1, 1] = np.nan

@@ -1,4 +1,4 @@
-"""The transform against SciPy's and PyTorch's, its inverse, and frames."""
+"""The transform against SciPy's, its inverse, and frames."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 
 from distortion_removal.audio.framing import overlap_add, split_frames
-from distortion_removal.audio.stft import frame_count, istft, stft, window
+from distortion_removal.audio.stft import frame_count, istft, stft
 
 RNG = np.random.default_rng(0)
 
@@ -44,26 +44,6 @@ def test_equals_scipy(time, size, hop, window_length):
   np.testing.assert_allclose(found, expected, atol=1e-6 * hann.sum())
 
 
-@pytest.mark.e2e  # Imports PyTorch.
-def test_equals_pytorch():
-  torch = pytest.importorskip("torch")
-  audio = RNG.standard_normal((2, 3_000, 1)).astype(np.float32)
-  options = {"hop_length": 256, "window": torch.hann_window(1024)}
-  expected = torch.stft(
-    torch.from_numpy(audio[..., 0]), 1024, return_complex=True, **options
-  )
-  found = stft(audio, size=1024, hop=256)
-  np.testing.assert_allclose(
-    found[:, 0], expected.numpy().swapaxes(1, 2), atol=1e-3
-  )
-  changed = found * (1 + RNG.standard_normal(found.shape).astype(np.float32))
-  changed_torch = torch.from_numpy(np.array(changed)[:, 0].swapaxes(1, 2))
-  expected = torch.istft(changed_torch, 1024, length=3_000, **options)
-  np.testing.assert_allclose(
-    istft(changed, hop=256, length=3_000)[..., 0], expected, atol=2e-5
-  )
-
-
 @pytest.mark.parametrize("time", [1, 255, 256, 1_024, 4_321])
 def test_inverse_undoes_the_transform(time):
   @jax.jit
@@ -90,13 +70,6 @@ def test_inverse_is_the_least_squares_one():
   gradient = jax.jit(jax.grad(distance))(nearest)
   # Samples that only those frames cover.
   np.testing.assert_allclose(gradient[:, 64:65], 0.0, atol=1e-4)
-
-
-def test_window_is_periodic_and_centred():
-  np.testing.assert_allclose(window(4), [0.0, 0.5, 1.0, 0.5], atol=1e-7)
-  np.testing.assert_allclose(
-    window(4, 8), [0, 0, 0, 0.5, 1, 0.5, 0, 0], atol=1e-7
-  )
 
 
 @pytest.mark.parametrize(
