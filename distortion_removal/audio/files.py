@@ -22,16 +22,9 @@ from distortion_removal.audio.integrity import AudioFileError
 from distortion_removal.common.files import replacing
 
 FORMATS = {
-  ".wav": "WAV",
-  ".flac": "FLAC",
-  ".aif": "AIFF",
-  ".aiff": "AIFF",
-  ".aifc": "AIFF",
-  ".ogg": "OGG",
-  ".oga": "OGG",
-  ".opus": "OGG",
-  ".mp3": "MP3",
-  ".w64": "W64",
+  **{".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3", ".w64": "W64"},
+  **dict.fromkeys((".aif", ".aiff", ".aifc"), "AIFF"),
+  **dict.fromkeys((".ogg", ".oga", ".opus"), "OGG"),
 }
 BLOCK_FRAMES = 1 << 16
 
@@ -79,11 +72,7 @@ class Reader(soundfile.SoundFile):
 
 
 def open_reader(path: str | os.PathLike) -> Reader:
-  """Opens an audio file of any format that libsndfile knows.
-
-  AudioFileErrors report at once what the header shows, and the rest while the
-  blocks are read.
-  """
+  """Opens an audio file of any format that libsndfile knows."""
   path = Path(path)
   try:
     with path.open("rb") as file:

@@ -51,9 +51,6 @@ def download(
     checksum: `ALGORITHM:DIGEST`, as Zenodo writes it: "md5:0a1b…".
     size: bytes, if known.
     spare: bytes that must be free afterwards, to unpack it.
-
-  Raises:
-    UserError: no network, no room, or not the published file.
   """
   if path.exists():
     verify(path, url, checksum)
@@ -98,10 +95,6 @@ def _digest(path: Path, checksum: str) -> str:
   algorithm = checksum.partition(":")[0]
   with path.open("rb") as file:
     return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
-
-
-def _length(path: Path) -> int:
-  return path.stat().st_size if path.exists() else 0
 
 
 def _fetch(url: str, partial: Path, size: int | None, spare: int) -> None:
@@ -158,6 +151,10 @@ def _continue(url: str, partial: Path, size: int | None, spare: int) -> None:
         shown.advance(len(block))
   if (done := _length(partial)) < total:
     raise ConnectionError(f"connection cut at {done} of {total} bytes")
+
+
+def _length(path: Path) -> int:
+  return path.stat().st_size if path.exists() else 0
 
 
 def _amount(count: float) -> str:

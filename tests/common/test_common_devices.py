@@ -1,4 +1,4 @@
-"""Devices: one here, eight in test_train.py, two processes in multihost/."""
+"""Devices: one here, eight in test_steps.py, two processes in multihost/."""
 
 import os
 import subprocess

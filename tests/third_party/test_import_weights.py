@@ -1,6 +1,7 @@
 """The command: a PyTorch network's weights restore as PyTorch does."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -112,16 +113,7 @@ def test_mistakes(tmp_path):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize(
-  ("arguments", "message"),
-  [
-    (["--config=configs/umx_signaltrain.py"], "--weights is missing"),
-    (["--wieghts=x"], "Unknown command line flag 'wieghts'"),
-  ],
-)
-def test_mistakes_on_the_command_line_are_one_line(arguments, message):
-  result = _run(*arguments)
+def test_mistakes_on_the_command_line_are_one_line():
+  result = _run("--config=configs/umx_signaltrain.py")
   assert result.returncode == 1
-  assert result.stderr.startswith("error: ")
-  assert message in result.stderr
-  assert result.stderr.count("\n") == 1
+  assert re.fullmatch("error: --weights is missing.*\n", result.stderr)

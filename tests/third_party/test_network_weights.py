@@ -77,21 +77,13 @@ def test_both_versions_of_demucs_fill_every_parameter(second):
   state = demucs_state(second)
   params = demucs_weights.from_state_dict(state, DEMUCS)
   assert jax.tree.map(np.shape, params) == shapes_of(DEMUCS, 1)["params"]
-  for found, expected in (
-    (
-      params["encoder_1_rewrite"]["kernel"][0].T,
-      state[f"encoder.1.{second}.weight"][:, :, 0],
-    ),
-    (
-      params["decoder_0_conv"]["kernel"][5].T,
-      state[f"decoder.0.{second}.weight"][:, :, 5],
-    ),
-    (
-      params["lstm"]["layer_0_backward"]["recurrent_bias"],
-      state["lstm.lstm.bias_hh_l0_reverse"],
-    ),
+  backward = params["lstm"]["layer_0_backward"]
+  for found, key in (
+    (params["encoder_1_rewrite"]["kernel"].T, f"encoder.1.{second}.weight"),
+    (params["decoder_0_conv"]["kernel"].T, f"decoder.0.{second}.weight"),
+    (backward["recurrent_bias"], "lstm.lstm.bias_hh_l0_reverse"),
   ):
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found, state[key])
 
 
 def test_every_variable_of_open_unmix_is_filled():
