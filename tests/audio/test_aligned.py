@@ -50,7 +50,7 @@ def test_files_that_fit_are_taken_as_they_are(caplog):
 
 
 @pytest.mark.parametrize(
-  ("rate", "late"), [(8_000, 0), (44_100, 0), (96_000, 0), (48_000, 150)]
+  ("rate", "late"), [(8_000, 0), (44_100, 0), (48_000, 150)]
 )
 def test_the_references_rate_holds_also_for_lags(caplog, rate, late):
   audio, lag = _smooth(), late * RATE // rate

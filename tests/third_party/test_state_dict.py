@@ -125,18 +125,3 @@ def test_conversion_reverses_the_axes_and_ignores_what_it_may():
 def test_weights_of_another_size_are_refused(changed, message):
   with pytest.raises(UserError, match=message):
     state_dict.convert(changed, SHAPES, key_of)
-
-
-def test_lstm_keys_are_those_of_torch(torch):
-  lstm = torch.nn.LSTM(1, 1, num_layers=2, bidirectional=True)
-  keys = {
-    state_dict.lstm_key(f"layer_{i}_{direction}", f"{kind}_{leaf}")
-    for i in range(2)
-    for direction in ("forward", "backward")
-    for kind in ("input", "recurrent")
-    for leaf in ("kernel", "bias")
-  }
-  assert keys == lstm.state_dict().keys()
-  assert state_dict.lstm_key("layer_1_backward", "recurrent_bias") == (
-    "bias_hh_l1_reverse"
-  )
