@@ -22,15 +22,19 @@ def initialize_distributed() -> None:
   jax.distributed.initialize()
 
 
-def batch_sharding(*axes: str | None) -> NamedSharding:
-  """Returns the sharding of `[devices, batch, …]` over the local devices."""
+def _sharding(*axes: str) -> NamedSharding:
   mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
-  return NamedSharding(mesh, PartitionSpec(*axes or (AXIS,)))
+  return NamedSharding(mesh, PartitionSpec(*axes))
+
+
+def batch_sharding() -> NamedSharding:
+  """Returns the sharding of `[devices, batch, …]` over the local devices."""
+  return _sharding(AXIS)
 
 
 def replicate(tree: Any) -> Any:
   """Copies every array of `tree` to all local devices, without a new axis."""
-  return jax.device_put(tree, batch_sharding(None))
+  return jax.device_put(tree, _sharding())
 
 
 def split_batch(tree: Any) -> Any:
