@@ -19,12 +19,7 @@ _LEAF = {"kernel": "weight", "bias": "bias"}
 
 
 def _reference_key(path: tuple[str, ...], second: int) -> str:
-  """Returns PyTorch's name of our parameter.
-
-  Args:
-    path: our parameter.
-    second: the number of a block's second layer, see the module.
-  """
+  """Returns PyTorch's name; a block's `second` layer has that number there."""
   if path[0] == "lstm":
     return f"lstm.lstm.{lstm_key(*path[1:])}"
   if path[0] == "linear":
@@ -37,18 +32,9 @@ def _reference_key(path: tuple[str, ...], second: int) -> str:
 def from_state_dict(
   state: Mapping[str, np.ndarray], model: Demucs
 ) -> dict[str, Any]:
-  """Converts PyTorch's parameters for `model`.
+  """Converts a state dictionary to the parameters of `model`, see `convert`.
 
-  Args:
-    state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
-    model: the network of the same size, with `decoder_taps` = 2 c + 1 for the
-      context c of version 4.
-
-  Returns:
-    What `model.init` returns under `params`, as NumPy arrays.
-
-  Raises:
-    UserError: an array is missing, left over or of another shape.
+  For the context c of version 4, `model.decoder_taps` is 2 c + 1.
   """
   second = 2 if "encoder.0.2.weight" in state else 3
   shapes = models.variable_shapes(model)["params"]

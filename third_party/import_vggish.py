@@ -7,15 +7,22 @@ Run once. The published PyTorch file is downloaded (288 MB) into the folder of
 the output, unless it lies there or `--weights` names it; without a network,
 put it there by hand. Only the file with the published hash is read. Converting
 takes PyTorch; afterwards neither is needed.
+
+The state dictionary is that of harritaylor/torchvggish: the layers are numbered
+as in its two `nn.Sequential`, `features` and `embeddings`. It flattens height,
+width and channels in this order, as the TensorFlow original and ours do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from distortion_removal.common import download, log
 from distortion_removal.common.errors import OneLineParser, one_line_errors
 from distortion_removal.metrics.fad import vggish
-from third_party import state_dict, vggish_weights
+from third_party import state_dict
 
 URL = (
   "https://github.com/harritaylor/torchvggish/releases/download/v0.1/"
@@ -24,6 +31,32 @@ URL = (
 CHECKSUM = (
   "sha256:10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b"
 )
+_LAYERS = {
+  "conv1": "features.0",
+  "conv2": "features.3",
+  "conv3_1": "features.6",
+  "conv3_2": "features.8",
+  "conv4_1": "features.11",
+  "conv4_2": "features.13",
+  "fc1_1": "embeddings.0",
+  "fc1_2": "embeddings.2",
+  "fc2": "embeddings.4",
+}
+
+
+def _reference_key(path: tuple[str, ...]) -> str:
+  _, layer, leaf = path
+  return f"{_LAYERS[layer]}.{'weight' if leaf == 'kernel' else leaf}"
+
+
+def from_state_dict(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """Converts a state dictionary to the variables of `vggish.VGGish`."""
+  # All axes are reversed but those of height and width.
+  state = {
+    key: value.swapaxes(2, 3) if value.ndim == 4 else value
+    for key, value in state.items()
+  }
+  return state_dict.convert(state, vggish.variable_shapes(), _reference_key)
 
 
 def import_weights(weights: Path | None, output: Path) -> None:
@@ -32,20 +65,17 @@ def import_weights(weights: Path | None, output: Path) -> None:
   Args:
     weights: the published file; None: next to `output`, downloaded if missing.
     output: file to write.
-
-  Raises:
-    UserError: the file is not available, or not the published one.
   """
   if weights is None:
     weights = output.parent / URL.rsplit("/", 1)[1]
     download.download(URL, weights, CHECKSUM)
   else:
     download.verify(weights, URL, CHECKSUM)
-  state = state_dict.load(weights)
-  vggish.save_weights(output, vggish_weights.from_state_dict(state))
+  vggish.save_weights(output, from_state_dict(state_dict.load(weights)))
 
 
-def _parser() -> OneLineParser:
+def main(argv: Sequence[str] | None = None) -> None:
+  """Runs the command line, see `--help`."""
   parser = OneLineParser(
     prog="python -m third_party.import_vggish",
     description="Gets and converts VGGish's weights for the metrics fad.",
@@ -53,14 +83,9 @@ def _parser() -> OneLineParser:
   add = parser.add_argument
   add("--weights", type=Path, help="the published file, if it is here already")
   add("--output", type=Path, help="file to write, if not the usual one")
-  return parser
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-  """The command line, see `--help`."""
   log.setup()
   with one_line_errors():
-    options = _parser().parse_args(argv)
+    options = parser.parse_args(argv)
     output = options.output or vggish.default_weights_path()
     import_weights(options.weights, output)
     print(f"written: {output}")

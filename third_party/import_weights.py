@@ -37,11 +37,7 @@ _IMPORTERS = {"demucs": _demucs, "umx": open_unmix_weights.from_state_dict}
 def import_weights(
   config: ml_collections.ConfigDict, source: Path, target: Path
 ) -> None:
-  """Writes the model file `target` with the weights of `source`.
-
-  Raises:
-    UserError: the configuration cannot work, or is not that of the weights.
-  """
+  """Writes the model file `target` with the weights of `source`."""
   check_config.check(config)
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
   variables = convert(state_dict.load(source), models.from_config(config))

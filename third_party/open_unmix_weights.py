@@ -38,19 +38,7 @@ def _reference_key(path: tuple[str, ...]) -> str:
 def from_state_dict(
   state: Mapping[str, np.ndarray], model: UMX
 ) -> dict[str, Any]:
-  """Converts PyTorch's variables for `model`.
-
-  Args:
-    state: `{name: tensor.numpy()}` of the reference's `state_dict()`.
-    model: the network of the same size.
-
-  Returns:
-    What `model.init` returns, `{"params": ..., "batch_stats": ...}`, as NumPy
-    arrays.
-
-  Raises:
-    UserError: an array is missing, left over or of another shape.
-  """
+  """Converts a state dictionary to the variables of `model`, see `convert`."""
   shapes = models.variable_shapes(model)
   return convert(state, shapes, _reference_key, ignored=_IGNORED)
 

@@ -75,10 +75,6 @@ def load(path: Path) -> dict[str, np.ndarray]:
   Args:
     path: safetensors, or a file of `torch.save` that PyTorch, which must be
       installed, accepts with `weights_only`.
-
-  Raises:
-    UserError: the file is missing or damaged, is more than a state
-      dictionary, or PyTorch is needed and missing.
   """
   if not path.is_file():
     raise UserError(f"{path}: no such file")
@@ -112,18 +108,11 @@ def _load_torch(path: Path, torch) -> dict[str, np.ndarray]:
   with path.open("rb") as file:
     try:
       state = torch.load(file, map_location="cpu", weights_only=True)
+      # NumPy has no bfloat16, and takes no part in gradients.
+      return {k: v.detach().float().numpy() for k, v in state.items()}
     except Exception:
       # Of many types, with long advice on how to run the code in the file.
       raise UserError(
         f"{path}: damaged, or not a plain state dictionary, and nothing else "
         "is unpickled here; save `model.state_dict()`"
       ) from None
-  if not isinstance(state, dict) or not all(
-    isinstance(key, str) and isinstance(value, torch.Tensor)
-    for key, value in state.items()
-  ):
-    raise UserError(
-      f"{path}: not a plain state dictionary; save `model.state_dict()`"
-    )
-  # NumPy has no bfloat16, and takes no part in gradients.
-  return {key: value.detach().float().numpy() for key, value in state.items()}

@@ -25,8 +25,6 @@ from distortion_removal.audio.resampling import resample
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 
-_MIN_SHARE = 0.95
-
 
 @dataclasses.dataclass(frozen=True)
 class Track:
@@ -48,10 +46,8 @@ class Track:
 
   def changes(self) -> dict:
     """Returns what was done to the file, for JSON."""
-    return {
-      "resampled_from": self.resampled_from,
-      "lag_samples": self.lag_samples,
-    }
+    names = "resampled_from", "lag_samples"
+    return {name: getattr(self, name) for name in names}
 
 
 def check_files(paths: Sequence[Path], mono: bool) -> int:
@@ -62,11 +58,7 @@ def check_files(paths: Sequence[Path], mono: bool) -> int:
     mono: whether to average the channels.
 
   Returns:
-    The number of channels to compare.
-
-  Raises:
-    UserError: a file cannot be used, or its channel count is not the
-      reference's.
+    The number of channels to compare, which must be the reference's.
   """
   counts = {}
   for path in dict.fromkeys(paths):
@@ -105,10 +97,8 @@ def load_estimate(
   audio = resample(own.audio, own.sample_rate, rate)
   resampled_from = None if own.sample_rate == rate else own.sample_rate
   if resampled_from:
-    logger.info(
-      f"{path}: resampled from {resampled_from} to {rate} Hz, the reference's "
-      "rate"
-    )
+    change = f"resampled from {resampled_from} to {rate} Hz"
+    logger.info(f"{path}: {change}, the reference's rate")
   lag = find_lag(audio, reference.audio, max_lag=round(max_lag_seconds * rate))
   if lag:
     side = "late" if lag > 0 else "early"
@@ -122,10 +112,7 @@ def compared_parts(
   """Cuts all tracks to their common part, without lags, and logs what is lost.
 
   Returns:
-    `[time, channels]` for each track, of one length.
-
-  Raises:
-    UserError: there is no common part.
+    `[time, channels]` for each track, of one length, at least one sample.
   """
   tracks = (reference, estimate, *others)
   parts = common_part(
@@ -144,7 +131,7 @@ def _log_losses(
   reference: Track, estimate: Track, parts: Sequence[np.ndarray]
 ) -> None:
   common, whole = len(parts[0]), len(reference.audio)
-  if common < _MIN_SHARE * whole:
+  if common < 0.95 * whole:
     share = f"{100 * common / whole:.1f} %"
     logger.warning(
       f"{estimate.path}: only {share} of the reference has a counterpart"

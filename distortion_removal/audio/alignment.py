@@ -25,8 +25,6 @@ from distortion_removal.common import cores
 # Floors of the whitening relative to the mean magnitude, for frequencies that
 # hold next to nothing: in tapered parts, and in whole recordings.
 _PART_FLOOR, _WHOLE_FLOOR = 0.01, 0.1
-_SLOPE_SECONDS = 5e-4  # a peak's slope to either side
-_WIDEST_SLOPE_RATE_HZ = 48_000
 _BLOCK_SAMPLES = 1 << 17
 _PART_SAMPLES, _MAX_PARTS = 1 << 15, 16
 # Least peak of tapered parts, in multiples of the RMS, and the largest rival
@@ -37,7 +35,6 @@ _CLEAR_IN_PARTS, _AMBIGUOUS = 8.0, 0.85
 # (6 s) and 13 (1.5 s); overdriven, clipped and filtered copies had at least 20,
 # real pedals 22.
 _CLEAR_IN_WHOLE = 14.0
-_TIE = 0.98
 # What the error must fall to for the first step away from the peak, and for
 # each later one: phase shifts of devices lower it slowly, a delayed pure tone
 # does so fast.
@@ -74,20 +71,16 @@ def find_lag(estimate: np.ndarray, target: np.ndarray, *, max_lag: int) -> int:
 
   Args:
     estimate: `[time, channels]`.
-    target: `[time, channels]`, possibly of another length.
+    target: `[time, channels]`, of as many channels.
     max_lag: the largest lag to look for, in samples.
 
   Returns:
     The lag: sample n of the target is sample n + lag of the estimate. 0 where
     no peak is clear, and for silent, constant or non-finite audio.
-
-  Raises:
-    ValueError: the channel counts differ.
   """
-  if estimate.shape[1] != target.shape[1]:
-    raise ValueError(
-      f"channel counts differ: {estimate.shape[1]} and {target.shape[1]}"
-    )
+  counts = estimate.shape[1], target.shape[1]
+  if counts[0] != counts[1]:  # NumPy would spread a single channel.
+    raise ValueError(f"channel counts differ: {counts[0]} and {counts[1]}")
   max_lag = max(0, min(max_lag, max(len(estimate), len(target))))
   estimate = estimate[: len(target) + max_lag]
   target = target[: len(estimate) + max_lag]
@@ -172,7 +165,7 @@ def find_peak(curve: np.ndarray, sample_rate: int) -> Peak:
   middle = len(curve) // 2
   place = int(curve.argmax())
   height = float(curve[place])
-  slope = max(1, round(_SLOPE_SECONDS * sample_rate))
+  slope = max(1, round(5e-4 * sample_rate))  # Half a millisecond each side.
   others = np.abs(curve)
   others[max(0, place - slope) : place + slope + 1] = 0.0
   other = int(others.argmax())
@@ -191,7 +184,7 @@ def _lag_of_parts(
   sounding = max(1, np.count_nonzero(curves.any(axis=1)))
   # In multiples of the RMS of parts that have nothing in common.
   strength = np.abs(curves.sum(axis=0)) / np.sqrt(sounding)
-  peak = find_peak(strength, _WIDEST_SLOPE_RATE_HZ)
+  peak = find_peak(strength, 48_000)  # At any rate: the widest slopes.
   is_clear = peak.height >= _CLEAR_IN_PARTS and peak.rival <= _AMBIGUOUS
   return peak.lag if is_clear else None
 
@@ -208,7 +201,7 @@ def _lag_of_whole(spectrum: np.ndarray, size: int, max_lag: int) -> int | None:
     return None
   padded = np.pad(strength, 1)
   is_peak = strength >= np.maximum(padded[:-2], padded[2:])
-  is_peak &= strength >= _TIE * strength.max()
+  is_peak &= strength >= 0.98 * strength.max()
   lags = np.flatnonzero(is_peak) - max_lag
   return int(lags[np.abs(lags).argmin()])
 

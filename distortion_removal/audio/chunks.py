@@ -44,9 +44,6 @@ def apply_to_stream(
 
   Yields:
     Blocks `[batch, time, channels]` whose lengths add up to the input's.
-
-  Raises:
-    ValueError: the overlap does not fit the chunk.
   """
   if chunk < 1 or not 0 <= overlap <= chunk // 2:
     raise ValueError(f"overlap {overlap} is not within half of chunk {chunk}")

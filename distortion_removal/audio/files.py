@@ -22,16 +22,9 @@ from distortion_removal.audio.integrity import AudioFileError
 from distortion_removal.common.files import replacing
 
 FORMATS = {
-  ".wav": "WAV",
-  ".flac": "FLAC",
-  ".aif": "AIFF",
-  ".aiff": "AIFF",
-  ".aifc": "AIFF",
-  ".ogg": "OGG",
-  ".oga": "OGG",
-  ".opus": "OGG",
-  ".mp3": "MP3",
-  ".w64": "W64",
+  **{".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3", ".w64": "W64"},
+  **dict.fromkeys((".aif", ".aiff", ".aifc"), "AIFF"),
+  **dict.fromkeys((".ogg", ".oga", ".opus"), "OGG"),
 }
 BLOCK_FRAMES = 1 << 16
 
@@ -62,9 +55,6 @@ class Reader(soundfile.SoundFile):
     """Yields the audio in blocks `[frames, channels]`, the last one shorter.
 
     A `dtype` of "float64" holds any sample format exactly.
-
-    Raises:
-      AudioFileError: the data end early, or a sample is NaN or infinite.
     """
     position = 0
     while position < self.frames:
@@ -82,12 +72,7 @@ class Reader(soundfile.SoundFile):
 
 
 def open_reader(path: str | os.PathLike) -> Reader:
-  """Opens an audio file of any format that libsndfile knows.
-
-  Raises:
-    AudioFileError: the file is missing, empty, not audio, without samples, or
-      truncated according to its header.
-  """
+  """Opens an audio file of any format that libsndfile knows."""
   path = Path(path)
   try:
     with path.open("rb") as file:
@@ -162,17 +147,15 @@ def write_blocks(
     partial.touch()  # The system says why it cannot; libsndfile does not.
     with (
       _disk_errors(path),
-      _create(path, partial, sample_rate, channels, subtype) as file,
+      # As bytes: any name is possible.
+      _create(
+        path, os.fsencode(partial), sample_rate, channels, subtype
+      ) as file,
     ):
       for block in blocks:
         if not np.isfinite(block).all():
           raise AudioFileError(path, "not written: NaN or infinite samples")
         file.write(block)
-
-
-def _check_folder(path: Path) -> None:
-  if not path.parent.is_dir():
-    raise AudioFileError(path, "the folder to write to does not exist")
 
 
 @contextlib.contextmanager
@@ -189,19 +172,16 @@ def _disk_errors(path: Path) -> Iterator[None]:
 def check_format(
   path: str | os.PathLike, sample_rate: int, channels: int, subtype: str | None
 ) -> None:
-  """Checks, before any work, that `write_blocks` could write such a file.
-
-  Raises:
-    AudioFileError: the format is unknown or cannot hold this audio, or the
-      folder is missing.
-  """
-  _check_folder(Path(path))
-  _create(Path(path), io.BytesIO(), sample_rate, channels, subtype).close()
+  """Checks, before any work, that `write_blocks` could write such a file."""
+  path = Path(path)
+  if not path.parent.is_dir():
+    raise AudioFileError(path, "the folder to write to does not exist")
+  _create(path, io.BytesIO(), sample_rate, channels, subtype).close()
 
 
 def _create(
   path: Path,
-  place: Path | io.BytesIO,
+  place: bytes | io.BytesIO,
   sample_rate: int,
   channels: int,
   subtype: str | None,
@@ -213,14 +193,8 @@ def _create(
   if subtype is None and suffix == ".opus":
     subtype = "OPUS"
   try:
-    # A path as bytes: any name is possible.
     return soundfile.SoundFile(
-      os.fsencode(place) if isinstance(place, Path) else place,
-      "w",
-      sample_rate,
-      channels,
-      subtype,
-      format=FORMATS[suffix],
+      place, "w", sample_rate, channels, subtype, format=FORMATS[suffix]
     )
   except (soundfile.LibsndfileError, ValueError):
     wanted = f"{channels} channels at {sample_rate} Hz, {subtype or 'default'}"
@@ -251,13 +225,9 @@ def scratch_file(
   dtype: str = "float32",
 ) -> Iterator[Scratch]:
   """Opens a temporary file of `dtype` in the folder of the file `target`."""
-  subtype = {"float32": "FLOAT", "float64": "DOUBLE"}[dtype]
+  kind = {"float32": "FLOAT", "float64": "DOUBLE"}[dtype]
   folder = Path(target).parent
-  _check_folder(Path(target))
-  with (
-    tempfile.NamedTemporaryFile(dir=folder, prefix=".scratch-") as file,
-    Scratch(
-      file.name, "w+", sample_rate, channels, subtype, format="W64"
-    ) as scratch,
-  ):
-    yield scratch
+  with tempfile.NamedTemporaryFile(dir=folder, prefix=".scratch-") as file:
+    layout = sample_rate, channels, kind, None, "W64"
+    with Scratch(file.name, "w+", *layout) as scratch:
+      yield scratch

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-_HEADROOM_PEAK = 0.99
 _BLOCK_SECONDS, _STEP_SECONDS = 0.4, 0.1  # gating blocks of BS.1770
-_MIN_SECONDS = 0.05  # The weighting filter takes about as long to settle.
 
 
 def integrated_loudness(audio: np.ndarray, *, sample_rate: int) -> float:
@@ -21,16 +19,11 @@ def integrated_loudness(audio: np.ndarray, *, sample_rate: int) -> float:
   Returns:
     LUFS; −inf for audio that is nowhere above the gate of −70 LUFS or shorter
     than 0.05 s; NaN where a sample is not finite.
-
-  Raises:
-    ValueError: more than five channels, for which there are no weights.
   """
-  if audio.shape[1] > 5:
-    raise ValueError(f"at most five channels, got {audio.shape[1]}")
   if not np.isfinite(audio).all():
     return np.nan
   seconds = len(audio) / sample_rate
-  if seconds < _MIN_SECONDS:
+  if seconds < 0.05:  # The weighting filter takes about as long to settle.
     return -np.inf
   import pyloudnorm  # Importing it takes three seconds.
 
@@ -65,6 +58,6 @@ def normalise_loudness(
   if not np.isfinite(loudness):
     return audio, False
   gain = 10.0 ** ((loudness_lufs - loudness) / 20.0)
-  limit = _HEADROOM_PEAK / np.abs(audio).max()
+  limit = 0.99 / np.abs(audio).max()
   scaled = audio * np.float32(min(gain, limit))
   return scaled.astype(np.float32), bool(gain > limit)

@@ -12,9 +12,8 @@ _can_spawn = False
 
 def available() -> int:
   """Returns the number of cores that the process may run on."""
-  if hasattr(os, "sched_getaffinity"):  # Linux only.
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
+  is_linux = hasattr(os, "sched_getaffinity")
+  return len(os.sched_getaffinity(0)) if is_linux else os.cpu_count() or 1
 
 
 def allow_processes() -> None:

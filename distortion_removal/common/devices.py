@@ -15,7 +15,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from distortion_removal.common.errors import UserError
 
 AXIS = "batch"
-_WAIT_MS = 7 * 24 * 3600 * 1000  # A process that dies ends the wait at once.
 
 
 def initialize_distributed() -> None:
@@ -23,9 +22,9 @@ def initialize_distributed() -> None:
   jax.distributed.initialize()
 
 
-def _sharding(*spec: str) -> NamedSharding:
+def _sharding(*axes: str) -> NamedSharding:
   mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
-  return NamedSharding(mesh, PartitionSpec(*spec))
+  return NamedSharding(mesh, PartitionSpec(*axes))
 
 
 def batch_sharding() -> NamedSharding:
@@ -58,49 +57,37 @@ def map_train(function: Callable) -> Callable:
   `AXIS` whatever has to be equal on all devices.
   """
   return jax.pmap(
-    function,
-    axis_name=AXIS,
-    in_axes=(None, 0),
-    out_axes=None,
-    donate_argnums=(0,),
+    function, AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0
   )
 
 
 def map_eval(function: Callable) -> Callable:
   """Compiles `(variables, batch) -> outputs` over all devices, stacked."""
-  return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
+  return jax.pmap(function, AXIS, in_axes=(None, 0))
 
 
 def in_batches(
   function: Callable[..., jax.Array], size: int
 ) -> Callable[..., np.ndarray]:
-  """Wraps a function to take any number of items, at least one.
+  """Wraps a jitted function of `[batch, …]` arrays to take any number of items.
 
-  Args:
-    function: jitted, maps arrays `[batch, …]` to one such array, item by item;
-      what else it needs is replicated, see `replicate`.
-    size: items in a batch, rounded up to a multiple of the local devices, over
-      which they are spread.
+  It is called with batches of `size`, rounded up to a multiple of the local
+  devices, over which they are spread; what else it needs is replicated.
   """
   sharding = batch_sharding()
   size += -size % jax.local_device_count()
 
   def call(*arrays: np.ndarray) -> np.ndarray:
-    outputs = []
-    for start in range(0, len(arrays[0]), size):
-      batch = [_filled(x[start : start + size], size) for x in arrays]
+    outputs, count = [], len(arrays[0])
+    for start in range(0, count, size):
+      # The last item fills the last batch.
+      items = np.minimum(np.arange(start, start + size), count - 1)
       # Not waited for: all batches are under way at once.
-      outputs.append(function(*jax.device_put(batch, sharding)))
-    whole = np.concatenate([np.asarray(output) for output in outputs])
-    return whole[: len(arrays[0])]
+      batch = jax.device_put([x[items] for x in arrays], sharding)
+      outputs.append(function(*batch))
+    return np.concatenate([np.asarray(output) for output in outputs])[:count]
 
   return call
-
-
-def _filled(items: np.ndarray, size: int) -> np.ndarray:
-  """Repeats the last item up to `size` items."""
-  missing = [(0, size - len(items))] + [(0, 0)] * (items.ndim - 1)
-  return np.pad(items, missing, mode="edge")
 
 
 def local_batch_size(batch_size: int) -> int:
@@ -120,15 +107,14 @@ def process() -> tuple[int, int]:
 
 
 def wait_for_all(name: str) -> None:
-  """Waits until all processes have reached the barrier `name`.
-
-  They may be hours apart, too long for collectives of devices.
-  """
+  """Waits until all processes have reached the barrier `name`."""
   if jax.process_count() > 1:
     from orbax.checkpoint import multihost
 
-    wait = multihost.get_barrier_sync_fn()
-    wait(key=name, timeout_ms=_WAIT_MS)
+    # They may be hours apart, too long for collectives of devices. A process
+    # that dies ends the wait at once.
+    week_ms = 7 * 24 * 3600 * 1000
+    multihost.get_barrier_sync_fn()(key=name, timeout_ms=week_ms)
 
 
 def is_main_process() -> bool:

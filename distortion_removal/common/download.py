@@ -21,7 +21,6 @@ from tqdm import tqdm
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import Progress, logger
 
-_BLOCK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60.0
 # Before each new try, as long as the tries bring nothing.
 _WAITS_SECONDS = (1.0, 5.0, 20.0, 60.0)
@@ -48,14 +47,10 @@ def download(
 
   Args:
     url: where it is published.
-    path: where it goes; folders are made.
+    path: file to write; its folders are made.
     checksum: `ALGORITHM:DIGEST`, as Zenodo writes it: "md5:0a1b…".
     size: bytes, if known.
     spare: bytes that must be free afterwards, to unpack it.
-
-  Raises:
-    UserError: no network, no room, or not the published file.
-    OSError: the folder cannot be written.
   """
   if path.exists():
     verify(path, url, checksum)
@@ -96,21 +91,16 @@ def read_json(url: str) -> Any:
 
 
 def _digest(path: Path, checksum: str) -> str:
-  """Computes the checksum of a file by the algorithm of another checksum."""
+  """Computes a file's checksum by the algorithm of `checksum`."""
   algorithm = checksum.partition(":")[0]
   with path.open("rb") as file:
     return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
 
-def _length(path: Path) -> int:
-  return path.stat().st_size if path.exists() else 0
-
-
 def _fetch(url: str, partial: Path, size: int | None, spare: int) -> None:
   """Connects until `partial` is complete, or nothing more comes."""
   failures = 0
-  while size is None or _length(partial) != size:
-    before = _length(partial)
+  while (before := _length(partial)) != size:
     try:
       _continue(url, partial, size, spare)
       return
@@ -156,11 +146,15 @@ def _continue(url: str, partial: Path, size: int | None, spare: int) -> None:
     with partial.open("ab") as file, shown:
       file.truncate(start)
       shown.advance(start)
-      while block := response.read(_BLOCK_BYTES):
+      while block := response.read(1 << 20):
         file.write(block)
         shown.advance(len(block))
   if (done := _length(partial)) < total:
     raise ConnectionError(f"connection cut at {done} of {total} bytes")
+
+
+def _length(path: Path) -> int:
+  return path.stat().st_size if path.exists() else 0
 
 
 def _amount(count: float) -> str:

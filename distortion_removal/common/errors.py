@@ -14,10 +14,7 @@ T = TypeVar("T")
 
 
 class UserError(Exception):
-  """Something the user can mend: bad input, a missing file, a wrong option.
-
-  The message is one line that says what is wrong, where, and what to do.
-  """
+  """One line on what the user can mend: what is wrong, where, what to do."""
 
 
 def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
@@ -40,9 +37,8 @@ class OneLineParser(argparse.ArgumentParser):
 def one_line_errors() -> Iterator[None]:
   """Turns what a user can mend into one line on stderr and exit status 1.
 
-  That is a `UserError` or a refusal of the operating system (a folder that
-  cannot be written, a full disk); any other error is our defect and keeps its
-  traceback.
+  That is a `UserError` or a refusal of the operating system; any other error is
+  our defect and keeps its traceback.
   """
   try:
     yield
@@ -64,11 +60,8 @@ def one_line_errors() -> Iterator[None]:
 def flags_parser(config: flags.FlagHolder) -> Callable[[list[str]], list[str]]:
   """Returns a `flags_parser` for `absl.app.run` that raises UserErrors.
 
-  It does so for mistakes in the flags, in the configuration file and in the
-  fields that are set.
-
-  Args:
-    config: the flag from `config_flags.DEFINE_config_file`.
+  They report mistakes in the flags, in the file that `config` names (a flag
+  from `config_flags.DEFINE_config_file`) and in the fields that are set.
   """
 
   def parse(words: list[str]) -> list[str]:
@@ -78,16 +71,15 @@ def flags_parser(config: flags.FlagHolder) -> Callable[[list[str]], list[str]]:
       hasattr(config.value, "lock")
       return rest
     except (AttributeError, KeyError) as error:
-      raise UserError(f"--config: {_missing_field(error)}") from None
+      message = f"--config: {_missing_field(error)}"
     except SyntaxError as error:
-      raise UserError(
-        f"--config={error.filename}: not Python: {error}"
-      ) from None
+      message = f"--config={error.filename}: not Python: {error}"
     except OSError as error:
-      raise UserError(f"--config: {str(error).rpartition('] ')[2]}") from None
+      message = f"--config: {str(error).rpartition('] ')[2]}"
     except flags.Error as error:
       # It may hold a traceback; the last line says what was wrong.
-      raise UserError(str(error).strip().splitlines()[-1]) from None
+      message = str(error).strip().splitlines()[-1]
+    raise UserError(message)
 
   return parse
 

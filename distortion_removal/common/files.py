@@ -11,10 +11,8 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
   """Yields a free path next to `path`, and moves what is made there to `path`.
 
-  If that fails, what was at `path` is still there, and nothing else.
-
-  Args:
-    path: file or folder to write.
+  If that fails, what was at `path`, file or folder, is still there, and nothing
+  else.
   """
   # Another process may be writing the same file.
   partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

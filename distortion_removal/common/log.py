@@ -7,7 +7,6 @@ import absl.logging
 from tqdm import tqdm
 
 logger = logging.getLogger("distortion_removal")
-_PROGRESS_LINES = 10
 
 
 class _Handler(logging.Handler):
@@ -22,10 +21,8 @@ def setup() -> None:
   """Shows our log lines from info on; commands call it once."""
   absl.logging.set_verbosity(absl.logging.WARNING)
   if not logger.handlers:
-    handler = _Handler()
-    handler.setFormatter(
-      logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
-    )
+    handler, form = _Handler(), "%(asctime)s %(message)s"
+    handler.setFormatter(logging.Formatter(form, "%H:%M:%S"))
     logger.addHandler(handler)
     logger.propagate = False
   logger.setLevel(logging.INFO)
@@ -34,11 +31,7 @@ def setup() -> None:
 class Progress:
   """Shows progress of long work: a bar on a terminal, log lines elsewhere.
 
-  Args:
-    total: amount of work.
-    message: the log line, with `%` where the percentage goes.
-    unit: what the bar counts.
-    is_shown: whether to show anything.
+  The bar counts `total` in `unit`; `message` has a `%` for the percentage.
   """
 
   def __init__(self, total: int, message: str, *, unit: str, is_shown: bool):
@@ -61,6 +54,7 @@ class Progress:
     """Adds to the work that is done."""
     before, self._done = self._done, self._done + count
     self._bar.update(count)
-    lines = [_PROGRESS_LINES * n // self._total for n in (before, self._done)]
+    # A line every tenth.
+    lines = [10 * done // self._total for done in (before, self._done)]
     if self._logs and lines[0] < lines[1]:
       logger.info(self._message, 100.0 * self._done / self._total)

@@ -28,7 +28,7 @@ from distortion_removal.metrics import fad
 from distortion_removal.metrics.fad import log_mel, vggish
 from experiments.benchmarks.networks import NETWORKS
 from experiments.benchmarks.peers import vggish as peer
-from third_party import vggish_weights
+from third_party.import_vggish import from_state_dict
 
 _MARK = "result: "
 _RATE = 16_000
@@ -127,7 +127,7 @@ def main() -> None:
   torch.manual_seed(0)
   network = peer.VGGish().eval()
   state = {key: value.numpy() for key, value in network.state_dict().items()}
-  weights = jax.device_put(vggish_weights.from_state_dict(state))
+  weights = jax.device_put(from_state_dict(state))
   sums = dict.fromkeys((1, 7), 0.0)
 
   def measure(rate: int, batch: int, runs: dict[str, Run]) -> float:

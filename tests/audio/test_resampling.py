@@ -31,24 +31,13 @@ def test_what_the_lower_rate_cannot_hold_is_gone():
 
 @pytest.mark.parametrize(("rate_in", "rate_out"), RATES)
 def test_blocks_equal_the_whole(rate_in, rate_out):
-  audio = np.random.default_rng(0).standard_normal((rate_in + 17, 2))
-  audio = audio.astype(np.float32)
+  """Of other memory layouts, too."""
+  audio = np.random.default_rng(0).standard_normal((2, rate_in + 17))
+  audio = audio.astype(np.float32).T[:, ::-1]
   blocks = np.array_split(audio, [1, 400, 5_000])
   pieces = list(resampling.resample_blocks(blocks, rate_in, rate_out))
-  whole = resampling.resample(audio, rate_in, rate_out)
+  whole = resampling.resample(audio.copy(), rate_in, rate_out)
   np.testing.assert_array_equal(np.concatenate(pieces), whole)
-
-
-def test_blocks_of_any_memory_layout():
-  audio = np.random.default_rng(0).standard_normal((4, 9_000))
-  audio = audio.astype(np.float32)
-  views = [audio[:2].T, audio[1:3].T[:, ::-1]]
-  copies = [view.copy() for view in views]
-  results = [
-    np.concatenate(list(resampling.resample_blocks(blocks, 44_100, 16_000)))
-    for blocks in (views, copies)
-  ]
-  np.testing.assert_array_equal(*results)
 
 
 def test_equal_rates_change_nothing():

@@ -1,4 +1,4 @@
-"""The transform against SciPy's and PyTorch's, and its inverse."""
+"""The transform against SciPy's, its inverse, and frames."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from distortion_removal.audio.stft import frame_count, istft, stft, window
+from distortion_removal.audio.framing import overlap_add, split_frames
+from distortion_removal.audio.stft import frame_count, istft, stft
 
 RNG = np.random.default_rng(0)
 
@@ -43,26 +44,6 @@ def test_equals_scipy(time, size, hop, window_length):
   np.testing.assert_allclose(found, expected, atol=1e-6 * hann.sum())
 
 
-@pytest.mark.e2e  # Imports PyTorch.
-def test_equals_pytorch():
-  torch = pytest.importorskip("torch")
-  audio = RNG.standard_normal((2, 3_000, 1)).astype(np.float32)
-  options = {"hop_length": 256, "window": torch.hann_window(1024)}
-  expected = torch.stft(
-    torch.from_numpy(audio[..., 0]), 1024, return_complex=True, **options
-  )
-  found = stft(audio, size=1024, hop=256)
-  np.testing.assert_allclose(
-    found[:, 0], expected.numpy().swapaxes(1, 2), atol=1e-3
-  )
-  changed = found * (1 + RNG.standard_normal(found.shape).astype(np.float32))
-  changed_torch = torch.from_numpy(np.array(changed)[:, 0].swapaxes(1, 2))
-  expected = torch.istft(changed_torch, 1024, length=3_000, **options)
-  np.testing.assert_allclose(
-    istft(changed, hop=256, length=3_000)[..., 0], expected, atol=2e-5
-  )
-
-
 @pytest.mark.parametrize("time", [1, 255, 256, 1_024, 4_321])
 def test_inverse_undoes_the_transform(time):
   @jax.jit
@@ -91,8 +72,19 @@ def test_inverse_is_the_least_squares_one():
   np.testing.assert_allclose(gradient[:, 64:65], 0.0, atol=1e-4)
 
 
-def test_window_is_periodic_and_centred():
-  np.testing.assert_allclose(window(4), [0.0, 0.5, 1.0, 0.5], atol=1e-7)
-  np.testing.assert_allclose(
-    window(4, 8), [0, 0, 0, 0.5, 1, 0.5, 0, 0], atol=1e-7
-  )
+@pytest.mark.parametrize(
+  ("size", "hop"), [(6, 6), (8, 4), (7, 3), (3, 5), (36, 1)]
+)
+def test_frames_are_slices_and_add_up(size, hop):
+  signal = RNG.standard_normal((2, 3, 36)).astype(np.float32)
+  slices = [slice(k, k + size) for k in range(0, 36 - size + 1, hop)]
+  frames = np.stack([signal[..., part] for part in slices], -2)
+  np.testing.assert_array_equal(split_frames(signal, size, hop), frames)
+  expected = np.zeros((2, 3, slices[-1].stop))
+  for i, part in enumerate(slices):
+    expected[..., part] += frames[..., i, :]
+  added = overlap_add(frames, hop)
+  assert isinstance(added, np.ndarray)
+  np.testing.assert_allclose(added, expected, atol=1e-5)
+  added = jax.jit(overlap_add, static_argnums=1)(frames, hop)
+  np.testing.assert_allclose(added, expected, atol=1e-5)

@@ -1,11 +1,10 @@
-"""Devices: one here, eight in test_train.py, two processes in multihost/."""
+"""Devices: one here, eight in test_steps.py, two processes in multihost/."""
 
 import os
 import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -19,7 +18,6 @@ def test_split_batch_keeps_the_order_and_join_batch_restores_it(monkeypatch):
   batch = {"clean": np.arange(48).reshape(8, 3, 2), "level": np.arange(8)}
   split = devices.split_batch(batch)
   assert split["clean"].shape == (4, 2, 3, 2)
-  np.testing.assert_array_equal(split["clean"].reshape(8, 3, 2), batch["clean"])
   np.testing.assert_array_equal(split["level"][1], [2, 3])
   for name, joined in devices.join_batch(split).items():
     np.testing.assert_array_equal(joined, batch[name])
@@ -31,25 +29,6 @@ def test_local_batch_size_is_the_share_of_a_process(monkeypatch):
   assert devices.local_batch_size(48) == 24
   with pytest.raises(UserError, match="batch_size 20 does not divide over 8"):
     devices.local_batch_size(20)
-
-
-def test_a_mapped_training_step_reduces_and_stays_unstacked():
-  def step(state, batch):
-    total = jax.lax.psum(batch.sum(), devices.AXIS)
-    return state + total, {"total": total}
-
-  state = devices.replicate(jnp.zeros((2,)))
-  batch = devices.split_batch(np.arange(8.0, dtype=np.float32))
-  state, metrics = devices.map_train(step)(state, batch)
-  np.testing.assert_array_equal(state, [28.0, 28.0])
-  assert float(metrics["total"]) == 28.0
-
-
-def test_a_mapped_evaluation_stacks_the_devices_outputs():
-  batch = devices.split_batch(np.arange(6.0, dtype=np.float32).reshape(6, 1))
-  output = devices.map_eval(lambda gain, x: gain * x)(jnp.float32(2), batch)
-  assert output.shape == batch.shape
-  np.testing.assert_array_equal(output, 2 * batch)
 
 
 def test_any_number_of_items_takes_one_program():

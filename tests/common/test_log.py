@@ -1,5 +1,6 @@
 """Progress: a bar on a terminal, log lines elsewhere."""
 
+import logging
 import sys
 
 import pytest
@@ -7,43 +8,34 @@ import pytest
 from distortion_removal.common import log
 
 
-@pytest.fixture
-def lines(monkeypatch):
-  logged = []
-  monkeypatch.setattr(
-    log.logger, "info", lambda text, *values: logged.append(text % values)
-  )
-  return logged
-
-
 def _work(total, steps, is_shown=True):
-  with log.Progress(
-    total, "did %.0f %%", unit="frame", is_shown=is_shown
-  ) as bar:
+  progress = log.Progress(total, "did %.0f %%", unit="x", is_shown=is_shown)
+  with progress as bar:
     for count in steps:
       bar.advance(count)
 
 
-def test_a_log_line_for_every_tenth(lines, capsys):
-  _work(1000, [1] * 1000)
-  assert lines == [f"did {10 * i} %" for i in range(1, 11)]
+@pytest.mark.parametrize(
+  ("total", "steps", "is_shown", "percentages"),
+  [
+    (1000, [1] * 1000, True, range(10, 101, 10)),
+    (10, [5, 5], True, [50, 100]),
+    (4, [4], False, []),
+    (0, [], True, []),
+  ],
+)
+def test_a_log_line_for_every_tenth(
+  caplog, capsys, total, steps, is_shown, percentages
+):
+  caplog.set_level(logging.INFO)
+  _work(total, steps, is_shown)
+  assert caplog.messages == [f"did {n} %" for n in percentages]
   assert capsys.readouterr().err == ""
 
 
-def test_large_steps_log_once_each(lines):
-  _work(10, [5, 5])
-  assert lines == ["did 50 %", "did 100 %"]
-
-
-def test_a_bar_on_a_terminal(lines, capsys, monkeypatch):
+def test_a_bar_on_a_terminal(caplog, capsys, monkeypatch):
+  caplog.set_level(logging.INFO)
   monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
   _work(4, [4])
-  assert not lines
+  assert not caplog.messages
   assert "4/4" in capsys.readouterr().err
-
-
-def test_nothing_where_it_is_not_asked_for(lines, capsys):
-  _work(4, [4], is_shown=False)
-  _work(0, [])
-  assert not lines
-  assert capsys.readouterr().err == ""

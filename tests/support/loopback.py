@@ -11,7 +11,6 @@ class Server(http.server.ThreadingHTTPServer):
 
   Attributes:
     files: content by path.
-    moved: paths that lead to others.
     knows_ranges: whether it honours `Range`.
     cuts: after how many bytes of its body each of the next answers ends.
     errors: statuses of the next answers.
@@ -19,20 +18,16 @@ class Server(http.server.ThreadingHTTPServer):
     sent: bytes of all bodies.
   """
 
-  daemon_threads = True
-
   def __init__(self):
     super().__init__(("127.0.0.1", 0), _Handler)
-    self.files, self.moved, self.knows_ranges = {}, {}, True
-    self.cuts, self.errors, self.asked, self.sent = [], [], [], 0
+    self.files, self.knows_ranges, self.sent = {}, True, 0
+    self.cuts, self.errors, self.asked = [], [], []
 
   def url(self, path):
-    """Returns the address of a path."""
     return f"http://127.0.0.1:{self.server_port}{path}"
 
   @property
   def ranges(self):
-    """The `Range` of every request."""
     return [span for _, span in self.asked]
 
 
@@ -40,26 +35,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
   def do_GET(self):
     server, span = self.server, self.headers["Range"]
     server.asked.append((self.path, span))
-    if self.path in server.moved:
-      return self._answer(302, Location=server.moved[self.path])
     if server.errors or self.path not in server.files:
       return self._answer(server.errors.pop(0) if server.errors else 404)
     body = server.files[self.path]
     if not (span and server.knows_ranges):
       return self._answer(200, body)
     start = int(re.fullmatch(r"bytes=(\d+)-", span)[1])
-    if start >= len(body):
-      return self._answer(416)
-    return self._answer(
-      206,
-      body[start:],
-      **{"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"},
-    )
+    return self._answer(206 if start < len(body) else 416, body[start:])
 
-  def _answer(self, status, body=b"", **headers):
+  def _answer(self, status, body=b""):
     self.send_response(status)
-    for name, value in (headers | {"Content-Length": len(body)}).items():
-      self.send_header(name, str(value))
+    self.send_header("Content-Length", str(len(body)))
     self.end_headers()
     cuts = self.server.cuts
     body = body[: cuts.pop(0)] if cuts and status < 300 else body
@@ -67,7 +53,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     self.wfile.write(body)
 
   def log_message(self, *_):
-    """Says nothing."""
+    pass
 
 
 @contextlib.contextmanager

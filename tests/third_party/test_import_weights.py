@@ -1,6 +1,7 @@
 """The command: a PyTorch network's weights restore as PyTorch does."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -19,23 +20,13 @@ SIZES = {
   "demucs": {"channels": 4, "depth": 2, "lstm_layers": 1},
   "umx": {"stft_size": 64, "stft_hop": 16, "features": 8, "lstm_layers": 2},
 }
-
-
-def _run(*arguments):
-  return subprocess.run(
-    [sys.executable, "-m", "third_party.import_weights", *arguments],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+CHUNKS = {"chunk_seconds": 0.1, "overlap_seconds": 0.0}
 
 
 def _config(name):
-  """A small network that works on chunks of 0.1 s."""
   config = shipped_config(f"{name}_signaltrain")
   config.model.fields.update(SIZES[name])
-  config.apply.update({"chunk_seconds": 0.1, "overlap_seconds": 0.0})
+  config.apply.update(CHUNKS)
   return config
 
 
@@ -67,16 +58,18 @@ def test_demucs_from_the_command_line(tmp_path):
   state = {key: value.numpy() for key, value in reference.state_dict().items()}
   source, target = (tmp_path / f"{x}.safetensors" for x in ("in", "out"))
   safetensors.numpy.save_file(state, source)
-  result = _run(
-    "--config=configs/demucs_signaltrain.py",
-    *(f"--config.model.fields.{k}={v}" for k, v in SIZES["demucs"].items()),
-    "--config.apply.chunk_seconds=0.1",
-    "--config.apply.overlap_seconds=0.0",
-    f"--weights={source}",
-    f"--output={target}",
-  )
-  assert (result.returncode, result.stderr) == (0, "")
-  assert result.stdout == f"written: {target}\n"
+  words = [sys.executable, "-m", "third_party.import_weights"]
+  words += ["--config=configs/demucs_signaltrain.py", f"--weights={source}"]
+  for key, value in SIZES["demucs"].items():
+    words.append(f"--config.model.fields.{key}={value}")
+  for key, value in CHUNKS.items():
+    words.append(f"--config.apply.{key}={value}")
+  incomplete = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+  assert incomplete.returncode == 1
+  assert re.fullmatch("error: --output is missing.*\n", incomplete.stderr)
+  words.append(f"--output={target}")
+  output = subprocess.check_output(words, cwd=ROOT, text=True)
+  assert output == f"written: {target}\n"
   card = json.loads(target.with_suffix(".json").read_text())
   assert card["origin"] == "imported from in.safetensors"
   assert "task" not in card
@@ -103,25 +96,7 @@ def test_mistakes(tmp_path):
   paths = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
   with pytest.raises(UserError, match=r"'crafx'; choose one of: demucs, umx"):
     import_weights(shipped_config("crafx_signaltrain"), *paths)
-  with pytest.raises(UserError, match=r"x\.safetensors: no such file"):
-    import_weights(_config("umx"), *paths)
   config = _config("umx")
   config.apply.chunk_seconds = 0.0
   with pytest.raises(UserError, match=r"config\.apply\.chunk_seconds is 0"):
     import_weights(config, *paths)
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize(
-  ("arguments", "message"),
-  [
-    (["--config=configs/umx_signaltrain.py"], "--weights is missing"),
-    (["--wieghts=x"], "Unknown command line flag 'wieghts'"),
-  ],
-)
-def test_mistakes_on_the_command_line_are_one_line(arguments, message):
-  result = _run(*arguments)
-  assert result.returncode == 1
-  assert result.stderr.startswith("error: ")
-  assert message in result.stderr
-  assert result.stderr.count("\n") == 1

@@ -1,7 +1,7 @@
 """VGGish in PyTorch, as its description is most plainly written down.
 
 The layers are numbered as in the published state dictionary, which
-`load_state_dict` therefore takes, and `third_party.vggish_weights` ours.
+`load_state_dict` therefore takes, and `third_party.import_vggish` ours.
 """
 
 import torch

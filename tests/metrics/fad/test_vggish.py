@@ -59,7 +59,7 @@ def test_fad_embeds_by_the_network(variables):
 def test_forward_pass_is_that_of_pytorch():
   torch = pytest.importorskip("torch")
   from experiments.benchmarks.peers.vggish import VGGish
-  from third_party import vggish_weights as imported
+  from third_party.import_vggish import from_state_dict
 
   torch.manual_seed(0)
   peer = VGGish()
@@ -72,7 +72,7 @@ def test_forward_pass_is_that_of_pytorch():
   patches = RNG.standard_normal((3, 96, 64), dtype=np.float32)
   with torch.inference_mode():
     expected = peer(torch.from_numpy(patches)).numpy()
-  embeddings = vggish.embed_patches(imported.from_state_dict(state), patches)
+  embeddings = vggish.embed_patches(from_state_dict(state), patches)
   assert expected.std() > 0.1
   np.testing.assert_allclose(embeddings, expected, atol=1e-4 * expected.std())
 
