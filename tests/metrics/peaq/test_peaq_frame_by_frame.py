@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from frame_by_frame import peaq as peaq_frame_by_frame
+from frame_by_frame_ear import total_loudness
 
-from distortion_removal.metrics.peaq import analyse
+from distortion_removal.metrics.peaq import analyse, patterns
 
 RATE = 48_000
 FULL_SCALE = 32_768
@@ -112,3 +113,11 @@ def test_every_variable_and_the_grade(name):
       value, expected[variable], rtol=1e-9, atol=1e-12, err_msg=variable
     )
   np.testing.assert_allclose(actual.odg, grade, rtol=1e-9)
+
+
+def test_total_loudness():
+  """It decides which frames count: few of the signals come near the limit."""
+  exponents = np.random.RandomState(2).uniform(-1, 7, (109, 5))
+  expected = [total_loudness(column) for column in 10**exponents.T]
+  actual = patterns.total_loudness(10**exponents)
+  np.testing.assert_allclose(actual, expected, rtol=1e-12)
