@@ -58,8 +58,6 @@ def test_warns_where_the_covariance_is_rank_deficient(count, warnings, caplog):
     frechet.warn_of_rank([enough, tested])
   assert len(caplog.messages) == warnings
   assert (np.linalg.matrix_rank(tested.covariance()) < 8) == bool(warnings)
-  if warnings:
-    assert "from 8 windows of 8 dimensions" in caplog.text
 
 
 @pytest.mark.parametrize("count", [0, 1])
