@@ -116,8 +116,7 @@ def test_the_table(files, capsys):
   score.main(_words("clean clean clipped --metrics=sdr,esr"))
   captured = capsys.readouterr()
   head, *rows = captured.out.splitlines()
-  assert head.startswith("estimate  ")
-  assert head.endswith("SDR / dB ↑  ESR ↓")
+  assert head.startswith("estimate  ") and head.endswith("SDR / dB ↑  ESR ↓")
   assert rows[0].split() == ["clean.wav", "100.00", "0"]
   assert {len(row) for row in rows[:2]} == {len(head)}
   assert "SDR: scale and sign count" in rows
