@@ -38,14 +38,9 @@ def score_files(
 ) -> Iterator[dict]:
   """Scores files against a reference, all of them checked before any work.
 
-  Args:
-    reference: any file that libsndfile reads.
-    estimates: files to score.
-    names: names of metrics.
-    degraded: the estimates' input, for metrics that need it.
-    max_lag_seconds: the largest lag to look for; 0 leaves the files unaligned.
-    mono: whether to compare the means of the channels.
-    details: whether to add PEAQ's variables.
+  `degraded` is the estimates' input, for metrics that need it; a
+  `max_lag_seconds` of 0 leaves the files unaligned; `mono` compares the means
+  of the channels; `details` adds PEAQ's variables.
 
   Yields:
     For every estimate, ready for JSON: the files, the rate and what was done to
@@ -172,12 +167,9 @@ def _parser() -> OneLineParser:
   add = parser.add_argument
   add("reference", type=Path, help="the clean recording")
   add("estimates", type=Path, nargs="+", metavar="estimate", help="to score")
-  add(
-    "--metrics",
-    default="si_sdr,sdr,peaq,r_nonlin",
-    metavar="NAMES",
-    help=f"among {', '.join(metrics.METRICS)}, or all (%(default)s)",
-  )
+  among = f"among {', '.join(metrics.METRICS)}, or all (%(default)s)"
+  default = "si_sdr,sdr,peaq,r_nonlin"
+  add("--metrics", default=default, metavar="NAMES", help=among)
   add("--degraded", type=Path, metavar="FILE", help="the estimates' input")
   add("--json", action="store_true", help="one JSON object a line and estimate")
   add("--details", action="store_true", help="add PEAQ's 11 output variables")
@@ -199,9 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   with one_line_errors():
     options = vars(_parser().parse_args(argv))
     as_json, no_align = options.pop("json"), options.pop("no_align")
-    names = _chosen_metrics(
-      options.pop("metrics"), options["degraded"] is not None
-    )
+    names = _chosen_metrics(options.pop("metrics"), bool(options["degraded"]))
     if options["details"] and "peaq" not in names:
       raise UserError("--details are PEAQ's; add peaq to --metrics")
     if not 0.0 <= options["max_lag_seconds"] <= 60.0:

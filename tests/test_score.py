@@ -11,8 +11,6 @@ import soundfile
 from conftest import pluck
 
 from distortion_removal import metrics, score
-from distortion_removal.common.errors import UserError
-from distortion_removal.metrics import Metric
 
 RATE = 16_000
 
@@ -21,6 +19,7 @@ RATE = 16_000
 def files(tmp_path, monkeypatch):
   """Recordings by name, in the folder where the command runs."""
   monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv("VGGISH_WEIGHTS", "none.st")
   audio = pluck(1.0, 110.0, RATE).astype(np.float32)
   hard = np.clip(audio, -0.3, 0.3)
   found = {
@@ -41,16 +40,19 @@ def files(tmp_path, monkeypatch):
   return found
 
 
-def _json(capsys, *arguments):
-  score.main([*arguments, "--json"])
+def _words(text):
+  """Arguments, the recordings by name."""
+  return [x if x.startswith("-") else f"{x}.wav" for x in text.split()]
+
+
+def _json(capsys, text):
+  score.main([*_words(text), "--json"])
   return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_an_object_for_every_estimate(files, capsys):
-  rows = _json(
-    capsys, "clean.wav", "clipped.wav", "better.wav", "--metrics=si_sdr, esr"
-  )
-  chosen = {name: metrics.get(name) for name in ("si_sdr", "esr")}
+  rows = _json(capsys, "clean clipped better --metrics=si_sdr,esr")
+  si_sdr, esr = metrics.get("si_sdr"), metrics.get("esr")
   for row, name in zip(rows, ("clipped", "better"), strict=True):
     pair = files[name][None], files["clean"][None]
     assert row == {
@@ -61,132 +63,99 @@ def test_an_object_for_every_estimate(files, capsys):
       "compared_seconds": 1.0,
       "resampled_from": None,
       "lag_samples": 0,
-      "settings": {metric: chosen[metric].settings for metric in chosen},
-    } | {x: chosen[x].function(*pair, sample_rate=RATE)[0] for x in chosen}
-  assert rows[0]["si_sdr"] < rows[1]["si_sdr"]
+      "settings": {"si_sdr": si_sdr.settings, "esr": esr.settings},
+      "si_sdr": si_sdr.function(*pair, sample_rate=RATE)[0],
+      "esr": esr.function(*pair, sample_rate=RATE)[0],
+    }
 
 
 def test_what_was_done_is_reported(files, capsys):
   audio = np.concatenate([files["clean"], files["clean"][::-1]])
   soundfile.write("long.wav", np.repeat(audio, 2, axis=0), 2 * RATE)
-  rows = _json(capsys, "clean.wav", "late.wav", "long.wav", "--metrics=si_sdr")
+  rows = _json(capsys, "clean late long --metrics=si_sdr,peaq")
   assert (rows[0]["lag_samples"], rows[0]["si_sdr"]) == (37, 100.0)
+  assert rows[0]["peaq"] > 0.1  # too late for a filter's phase
   assert rows[1]["resampled_from"] == 2 * RATE
   assert rows[1]["compared_seconds"] == 1.0
-  arguments = "clean.wav", "late.wav", "--metrics=si_sdr"
-  (row,) = _json(capsys, *arguments, "--no-align")
+  (row,) = _json(capsys, "clean late --metrics=si_sdr --no-align")
   assert row["lag_samples"] == 0 and row["si_sdr"] < 10.0
-  (row,) = _json(capsys, *arguments, "--max-lag-seconds=0.002")
+  (row,) = _json(capsys, "clean late --max-lag-seconds=0.002")
   assert abs(row["lag_samples"]) <= 32
-
-
-def test_the_default_metrics_of_the_same_file(files, capsys):
-  (row,) = _json(capsys, "clean.wav", "clean.wav")
-  expected = {"si_sdr": 100.0, "sdr": 100.0, "peaq": 0.2, "r_nonlin": 1.0}
-  assert list(row["settings"]) == list(expected)
-  for name, value in expected.items():
-    assert row[name] == pytest.approx(value, abs=0.1), name
+  (row,) = _json(capsys, "clean stereo --metrics=sdr --mono")
+  assert (row["sdr"], row["channels"]) == (100.0, 1)
 
 
 def test_metrics_that_need_the_degraded_input(files, capsys):
   """The input may be as late as the estimate, or not."""
-  arguments = "late.wav", "better.wav", "--metrics=all"
-  assert "delta_sdr" not in _json(capsys, *arguments)[0]
-  (row,) = _json(capsys, *arguments, "--degraded=clipped.wav")
+  assert "delta_sdr" not in _json(capsys, "late better --metrics=all")[0]
+  arguments = "late better --metrics=all --degraded=clipped.wav"
+  (row,) = _json(capsys, arguments)
   assert "fad" not in row and "esr" in row
   audio = {name: files[name][None] for name in ("better", "clean", "clipped")}
   for name in ("delta_sdr", "sdr_clipped", "delta_sdr_clipped"):
     expected = metrics.get(name).score(*audio.values(), sample_rate=RATE)
     assert row[name] == pytest.approx(expected[0], abs=1e-4)
-  # Halving the error, where a sample is clipped and everywhere.
-  assert row["delta_sdr"] == pytest.approx(20 * np.log10(2), abs=1e-3)
   assert row["degraded"]["file"] == "clipped.wav"
   assert row["degraded"]["lag_samples"] == row["lag_samples"] == -37
 
 
-def test_details_are_peaqs_variables(files, capsys):
-  arguments = "clean.wav", "clipped.wav", "--metrics=peaq"
-  (row,) = _json(capsys, *arguments, "--details")
-  (plain,) = _json(capsys, *arguments)
+def test_the_default_metrics_and_peaqs_variables(files, capsys):
+  (row,) = _json(capsys, "clean clipped --details")
+  (plain,) = _json(capsys, "clean clipped")
+  assert list(plain["settings"]) == ["si_sdr", "sdr", "peaq", "r_nonlin"]
   assert row["peaq"] == plain["peaq"]
   assert row.keys() - plain.keys() == {"peaq_movs"}
-  score.main([*arguments, "--details"])
-  lines = capsys.readouterr().out.splitlines()[-12:]
-  printed = dict(line.rsplit(maxsplit=1) for line in lines)
-  assert printed["PEAQ"] == "clipped.wav"
-  for name, value in row["peaq_movs"].items():
-    assert float(printed[name]) == pytest.approx(value, abs=1e-4)
+  score.main(_words("clean clipped --details"))
+  lines = capsys.readouterr().out.splitlines()[-11:]
+  printed = (line.rsplit(maxsplit=1) for line in lines)
+  printed = {name: float(value) for name, value in printed}
+  assert printed == pytest.approx(row["peaq_movs"], abs=1e-4)
 
 
 def test_the_table(files, capsys):
-  score.main(["clean.wav", "clean.wav", "clipped.wav", "--metrics=sdr,esr"])
+  score.main(_words("clean clean clipped --metrics=sdr,esr"))
   captured = capsys.readouterr()
   head, *rows = captured.out.splitlines()
-  assert head.split("  ", 1)[0] == "estimate"
-  assert head.endswith("SDR / dB ↑  ESR ↓")
+  assert head.startswith("estimate  ") and head.endswith("SDR / dB ↑  ESR ↓")
   assert rows[0].split() == ["clean.wav", "100.00", "0"]
-  assert rows[1].startswith("clipped.wav  ")
   assert {len(row) for row in rows[:2]} == {len(head)}
-  assert rows[2:] == ["", "SDR: scale and sign count", rows[4]]
+  assert "SDR: scale and sign count" in rows
   assert "scored 100 % of the estimates" in captured.err
 
 
 def test_odd_audio_has_stated_values(files, capsys):
-  for reference, estimate, expected in (
-    ("silent", "clean", None),
-    ("silent", "silent", None),
-    ("clean", "silent", 0.0),
-    ("offset", "offset", 100.0),
-    ("one", "one", 100.0),
-  ):
-    arguments = f"{reference}.wav", f"{estimate}.wav", "--metrics=sdr"
-    (row,) = _json(capsys, *arguments)
-    assert (row["sdr"], row["lag_samples"]) == (expected, 0)
-  (row,) = _json(capsys, "clean.wav", "one.wav", "--metrics=all")
-  assert row["compared_seconds"] == 1 / RATE
-  assert row["peaq"] is row["log_spectral_distance"] is None
+  expected = {"silent clean": None, "silent silent": None, "clean silent": 0.0}
+  expected |= {"offset offset": 100.0, "one one": 100.0}
+  for pair, sdr in expected.items():
+    (row,) = _json(capsys, f"{pair} --metrics=sdr,peaq")
+    assert (row["sdr"], row["lag_samples"]) == (sdr, 0)
+  assert row["peaq"] is None and row["compared_seconds"] == 1 / RATE
 
 
 @pytest.mark.parametrize(
   ("arguments", "parts"),
   [
-    (["clean"], ["required: estimate"]),
-    (["clean", "missing"], ["missing.wav: no such file"]),
-    (["text", "clean"], ["text.wav: not audio"]),
-    (["clean", "nan"], ["nan.wav", "NaN"]),
-    (["clean", "stereo"], ["stereo.wav", "2 here and 1 in", "--mono"]),
-    (["surround", "surround", "--metrics=peaq"], ["PEAQ", "got 3"]),
-    (["clean", "clean", "--metrics=pesq"], ["'pesq'", "si_sdr"]),
-    (["clean", "clean", "--metrics=,"], ["--metrics"]),
-    (["clean", "clean", "--metrics=delta_sdr"], ["--degraded=FILE"]),
-    (["clean", "clean", "--metrics=sdr", "--details"], ["add peaq"]),
-    (["clean", "clean", "--max-lag-seconds=nan"], ["--max-lag-seconds"]),
-    (["clean", "clean", "--det"], ["--det"]),
+    ("clean", ["required: estimate"]),
+    ("clean missing", ["missing.wav: no such file"]),
+    ("text clean", ["text.wav: not audio"]),
+    ("clean clean nan --json", ["nan.wav", "NaN"]),
+    ("clean stereo", ["stereo.wav", "2 here and 1 in", "--mono"]),
+    ("surround surround --metrics=peaq", ["PEAQ", "got 3"]),
+    ("clean clean --metrics=fad", ["none.st", "import_vggish"]),
+    ("clean clean --metrics=pesq", ["'pesq'", "si_sdr"]),
+    ("clean clean --metrics=,", ["--metrics"]),
+    ("clean clean --metrics=delta_sdr", ["--degraded=FILE"]),
+    ("clean clean --metrics=sdr --details", ["add peaq"]),
+    ("clean clean --max-lag-seconds=nan", ["--max-lag-seconds"]),
   ],
 )
 def test_mistakes_are_one_line(files, capsys, arguments, parts):
-  words = [x if x.startswith("-") else f"{x}.wav" for x in arguments]
   with pytest.raises(SystemExit) as caught:
-    score.main(words)
+    score.main(_words(arguments))
   message = caught.value.code
   assert message.startswith("error: ") and "\n" not in message
   assert all(part in message for part in parts)
   assert capsys.readouterr().out == ""
-
-
-def test_files_and_metrics_are_checked_before_any_work(files, monkeypatch):
-  def lacking(estimate, target, *, sample_rate):
-    assert not estimate.any()
-    raise UserError("no weights; run x")
-
-  metric = Metric(lacking, "", "lower", 0.0, 1.0, "Lacking")
-  monkeypatch.setitem(metrics.METRICS, "lacking", metric)
-  rows = score.score_files("clean.wav", ["clean.wav"], ["sdr", "lacking"])
-  with pytest.raises(UserError, match="no weights; run x"):
-    next(rows)
-  rows = score.score_files("clean.wav", ["clean.wav", "nan.wav"], ["lacking"])
-  with pytest.raises(UserError, match="NaN"):
-    next(rows)
 
 
 def test_a_filters_phase_is_no_lag_to_peaq(files, capsys):
@@ -195,19 +164,14 @@ def test_a_filters_phase_is_no_lag_to_peaq(files, capsys):
   clean = files["clean"] + 0.01 * rng.standard_normal(files["clean"].shape)
   low = scipy.signal.butter(8, 1_500, fs=RATE, output="sos")
   filtered = scipy.signal.sosfilt(low, clean, axis=0)
-  for name, audio in (("clean", clean), ("low", filtered)):
-    soundfile.write(f"{name}.wav", audio, RATE, subtype="FLOAT")
-  arguments = "clean.wav", "low.wav", "--metrics=sdr,peaq,r_nonlin"
-  (row,) = _json(capsys, *arguments)
-  (stays,) = _json(capsys, *arguments, "--no-align")
+  soundfile.write("clean.wav", clean, RATE, subtype="FLOAT")
+  soundfile.write("low.wav", filtered, RATE, subtype="FLOAT")
+  arguments = "clean low --metrics=sdr,peaq,r_nonlin"
+  (row,) = _json(capsys, arguments)
+  (stays,) = _json(capsys, f"{arguments} --no-align")
   assert 0 < row["lag_samples"] <= 1e-3 * RATE
   assert row["sdr"] > stays["sdr"] + 3.0
   assert (row["peaq"], row["r_nonlin"]) == (stays["peaq"], stays["r_nonlin"])
-  late = np.concatenate([np.zeros((37, 1)), filtered])
-  soundfile.write("low.wav", late, RATE, subtype="FLOAT")
-  (row,) = _json(capsys, "clean.wav", "low.wav", "--metrics=peaq")
-  assert row["lag_samples"] > 37
-  assert row["peaq"] == pytest.approx(stays["peaq"], abs=0.3)
 
 
 def test_a_metric_of_sets_tells_of_how_many_windows(files, caplog):
@@ -218,11 +182,6 @@ def test_a_metric_of_sets_tells_of_how_many_windows(files, caplog):
   # One warning, of these files and not of what was tried beforehand.
   (message,) = [x for x in caplog.messages if "rank-deficient" in x]
   assert "from 3 windows" in message
-
-
-def test_channels_are_averaged_on_demand(files, capsys):
-  (row,) = _json(capsys, "clean.wav", "stereo.wav", "--metrics=sdr", "--mono")
-  assert (row["sdr"], row["channels"]) == (100.0, 1)
 
 
 def test_the_module_is_a_command(files, monkeypatch):

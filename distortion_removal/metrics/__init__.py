@@ -40,34 +40,21 @@ from distortion_removal.metrics.peaq import grade
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-  """A metric of an estimate against its target.
+  """A metric of an estimate against its target."""
 
-  Attributes:
-    function: the function itself, see this module. That of a metric of sets
-      returns `[1]`.
-    unit: the unit, empty for a pure number.
-    direction: whether `higher` or `lower` values are better.
-    low: the least value the metric can take.
-    high: the greatest value the metric can take.
-    label: the metric's name in tables and figures.
-    settings: the conventions a reader must know to compare the numbers.
-    embed: for a metric of sets, `embed(audio, *, sample_rate)` from `[batch,
-      time, channels]` to `[windows, dimension]`.
-    needs_degraded: whether the function also takes `degraded=`, the input that
-      the estimate was made from.
-    tolerated_lag_seconds: the lag up to which signals are better left
-      unaligned, because the phase of a filter looks like a lag.
-  """
-
-  function: Callable[..., np.ndarray]
-  unit: str
-  direction: Literal["higher", "lower"]
-  low: float
+  function: Callable[..., np.ndarray]  # see this module; of sets: `[1]`
+  unit: str  # empty for a pure number
+  direction: Literal["higher", "lower"]  # of the better values
+  low: float  # the limits of the score
   high: float
-  label: str
-  settings: str = ""
+  label: str  # the name in tables and figures
+  settings: str = ""  # the conventions a reader must know to compare numbers
+  # For a metric of sets, `embed(audio, *, sample_rate)` from `[batch, time,
+  # channels]` to `[windows, dimension]`.
   embed: Callable[..., np.ndarray] | None = None
-  needs_degraded: bool = False
+  needs_degraded: bool = False  # `function` also takes the input, `degraded=`
+  # Up to this lag signals are better left unaligned, because the phase of a
+  # filter looks like a lag.
   tolerated_lag_seconds: float = 0.0
 
   @property
@@ -98,11 +85,7 @@ class Metric:
     return self.function(estimate, target, sample_rate=sample_rate, **options)
 
   def check(self, *, sample_rate: int, channels: int) -> None:
-    """Tries the metric on a second of silence, before any work.
-
-    Raises:
-      UserError: it does not take so many channels, or its weights are missing.
-    """
+    """Tries the metric on a second of silence; raises UserError if it fails."""
     silence = np.zeros((1, sample_rate, channels), np.float32)
     try:
       if self.embed is None:
@@ -205,11 +188,7 @@ METRICS = {
 
 
 def get(name: str) -> Metric:
-  """Returns the metric called `name`.
-
-  Raises:
-    UserError: no metric has that name; the message lists the known ones.
-  """
+  """Returns the metric called `name`; a UserError lists the known ones."""
   return look_up(METRICS, "metric", name)
 
 

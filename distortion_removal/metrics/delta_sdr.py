@@ -48,13 +48,13 @@ def sdr_clipped(
     target is silent there, or a sample is not finite.
   """
   estimate, target = check_pair(estimate, target)
-  clipped = _clipped(_like(degraded, estimate))
+  degraded = _like(degraded, estimate)
+  finite = np.isfinite(degraded).all(axis=(1, 2), keepdims=True)
+  degraded = np.where(finite, degraded, 0.0)
+  clipped = clip_signs(degraded, find_rails(degraded)) != 0
   # Zeros on both sides add to neither energy.
-  scores = sdr(
-    np.where(clipped, estimate, 0.0),
-    np.where(clipped, target, 0.0),
-    sample_rate=sample_rate,
-  )
+  pair = (np.where(clipped, x, 0.0) for x in (estimate, target))
+  scores = sdr(*pair, sample_rate=sample_rate)
   return np.where(defined(estimate, target), scores, np.nan)
 
 
@@ -82,10 +82,3 @@ def _like(degraded: np.ndarray, estimate: np.ndarray) -> np.ndarray:
       f"{np.shape(estimate)}"
     )
   return np.asarray(degraded)
-
-
-def _clipped(degraded: np.ndarray) -> np.ndarray:
-  """Marks the samples at a rail; none in an item that is not finite."""
-  finite = np.isfinite(degraded).all(axis=(1, 2), keepdims=True)
-  degraded = np.where(finite, degraded, 0.0)
-  return clip_signs(degraded, find_rails(degraded)) != 0

@@ -14,18 +14,11 @@ T = TypeVar("T")
 def check_pair(
   estimate: np.ndarray, target: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Checks that two signals can be compared sample by sample.
-
-  Args:
-    estimate: `[batch, time, channels]`, floats.
-    target: the same shape, or a batch of one for all estimates.
-
-  Returns:
-    Both as arrays, their dtypes unchanged.
+  """Returns two signals as arrays that can be compared sample by sample.
 
   Raises:
-    ValueError: the shapes do not fit, or the samples are integers, whose full
-      scale is unknown.
+    ValueError: the shapes are not those of a metric, see `metrics`, or the
+      samples are integers, whose full scale is unknown.
   """
   estimate, target = np.asarray(estimate), np.asarray(target)
   shapes = estimate.shape, target.shape
@@ -48,10 +41,9 @@ def defined(estimate: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def map_items(function: Callable[[int], T], items: Iterable[int]) -> list[T]:
-  """Runs `function(item)` for the items of a batch, with one thread per core.
+  """Runs `function(item)` with one thread per core.
 
-  For work that NumPy and SciPy do without Python's lock: long transforms,
-  filters and products.
+  For work that NumPy and SciPy do without Python's lock: long transforms.
   """
   items = list(items)
   workers = min(len(items), cores.available())

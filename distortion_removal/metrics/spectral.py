@@ -12,7 +12,7 @@ import scipy.fft
 from distortion_removal.audio import stft
 from distortion_removal.metrics.signals import check_pair, defined, map_items
 
-_POWER_FLOOR = 1e-8  # of a bin, before logarithms; as in auraloss
+_POWER_FLOOR = np.float32(1e-8)  # of a bin, before logarithms; as in auraloss
 _BLOCK_FRAMES = 64  # their spectra stay in the cache
 
 # FFT size, hop and window length of each resolution (Yamamoto et al., table 1).
@@ -104,14 +104,9 @@ def _over_frames(
 ) -> tuple[np.ndarray, int]:
   """Adds up `sums` of the power spectra of all frames, a block at a time.
 
-  Args:
-    sums: maps the powers `[batch, channels, frames, bins]` of estimate and
-      target, both at least the floor, to `[…, batch]`.
-    estimate: `[batch, time, channels]`.
-    target: the same shape, or a batch of one.
-    size: frame length in samples.
-    hop: samples between frames.
-    length: window length in samples.
+  `sums` maps the powers `[batch, channels, frames, bins]` of estimate and
+  target, both at least the floor, to `[…, batch]`. Size of a frame, hop and
+  length of the window are in samples.
 
   Returns:
     `[…, batch]`, NaN for an item without a score, and the number of frames of
@@ -128,7 +123,9 @@ def _over_frames(
   @np.errstate(all="ignore")
   def block(start: int) -> np.ndarray:
     part = np.s_[:, :, start : start + _BLOCK_FRAMES]
-    return sums(*(_powers(frames[part], hann) for frames in cut))
+    spectra = (scipy.fft.rfft(frames[part] * hann) for frames in cut)
+    powers = (x.real**2 + x.imag**2 for x in spectra)
+    return sums(*(np.maximum(x, _POWER_FLOOR) for x in powers))
 
   _, channels, count, _ = cut[0].shape
   totals = sum(map_items(block, range(0, count, _BLOCK_FRAMES)))
@@ -144,9 +141,3 @@ def _frames(audio: np.ndarray, size: int, hop: int) -> np.ndarray:
   signal = np.pad(signal, ((0, 0), (0, 0), (size // 2,) * 2), "reflect")
   frames = np.lib.stride_tricks.sliding_window_view(signal, size, axis=2)
   return frames[:, :, ::hop]
-
-
-def _powers(frames: np.ndarray, window: np.ndarray) -> np.ndarray:
-  spectrum = scipy.fft.rfft(frames * window)
-  powers = spectrum.real**2 + spectrum.imag**2
-  return np.maximum(powers, np.float32(_POWER_FLOOR))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from distortion_removal import metrics
-from distortion_removal.common.errors import UserError
 from distortion_removal.metrics import Metric
 
 RATE = 16_000
@@ -22,24 +21,9 @@ def _pair():
 
 
 def _score(name, estimate, target, degraded=None):
+  degraded = estimate if degraded is None else degraded
   metric = metrics.get(name)
-  options = {}
-  if metric.needs_degraded:
-    options["degraded"] = estimate if degraded is None else degraded
-  return metric.function(estimate, target, sample_rate=RATE, **options)
-
-
-def test_an_unknown_name_is_told_with_those_there_are():
-  with pytest.raises(UserError, match=r"'snr'.*peaq.*sdr.*si_sdr"):
-    metrics.get("snr")
-
-
-@pytest.mark.parametrize("name", metrics.METRICS)
-def test_every_metric_says_what_it_is(name):
-  metric = metrics.get(name)
-  assert metric.low < metric.high
-  assert metric.label and metric.settings
-  assert metric.unit in ("", "dB")
+  return metric.score(estimate, target, degraded, sample_rate=RATE)
 
 
 def test_scores_as_text():
@@ -62,8 +46,7 @@ def test_a_perfect_estimate_is_better_than_a_clipped_or_silent_one(name):
     _score(name, estimate, target, clipped)
     for estimate in (target, clipped, np.zeros_like(target))
   )
-  assert perfect.shape == worse.shape == (1,)
-  assert perfect.dtype == worse.dtype == np.float64
+  assert perfect.shape == (1,) and perfect.dtype == np.float64
   sign = {"higher": 1, "lower": -1}[metric.direction]
   assert sign * perfect > sign * worse
   assert sign * perfect > sign * silent + 0.5
@@ -138,18 +121,13 @@ def test_samples_beyond_all_bounds_do_no_harm(name, size):
 
 
 @pytest.mark.parametrize("name", OF_ITEMS)
-@pytest.mark.parametrize("shape", [(1, 999, 1), (1, 1000, 2), (1000, 1)])
-def test_shapes_that_differ_are_named(name, shape):
-  with pytest.raises(ValueError) as raised:
-    _score(name, np.ones(shape), np.ones((1, 1000, 1)))
-  assert str(shape) in str(raised.value)
-
-
-@pytest.mark.parametrize("name", OF_ITEMS)
-def test_integers_are_refused(name):
-  audio = np.ones((1, 1000, 1), np.int16)
+def test_pairs_that_do_not_compare_are_refused(name):
+  target = np.ones((1, 1000, 1))
+  for estimate in (target[:, 1:], np.ones((1, 1000, 2)), target[0]):
+    with pytest.raises(ValueError, match="must have one shape"):
+      _score(name, estimate, target)
   with pytest.raises(ValueError, match="int16"):
-    _score(name, audio, audio)
+    _score(name, target.astype(np.int16), target)
 
 
 @pytest.mark.parametrize(

@@ -74,17 +74,12 @@ def test_limits_and_silence():
 
 
 def test_float32_is_summed_in_float64():
-  """10 s at 16 kHz with an error near -60 dB, against NumPy's dot product."""
-  rng = np.random.default_rng(0)
-  target = rng.standard_normal((1, 160_000, 1)).astype(np.float32)
-  error = np.zeros_like(target)
-  error[0, ::2] = np.float32(1e-3)
-  estimate = target + error
-  actual_error = estimate.astype(np.float64) - target
-  energies = [np.vdot(x, x) for x in (target.astype(np.float64), actual_error)]
-  expected = 10 * np.log10(energies[0] / energies[1])
-  actual = si_sdr.sdr(estimate, target, sample_rate=RATE)
-  np.testing.assert_allclose(actual, expected, rtol=1e-12)
+  """10 s at 16 kHz with an error of -60 dB."""
+  shape = (1, 160_000, 1)
+  target = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+  estimate = target + np.float32(1e-3)
+  expected = both(np.float64(estimate), np.float64(target))
+  np.testing.assert_allclose(both(estimate, target), expected, rtol=1e-12)
 
 
 def test_esr_is_sdr_without_the_logarithm():

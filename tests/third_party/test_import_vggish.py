@@ -82,6 +82,11 @@ def test_a_published_file_becomes_the_metrics_weights(tmp_path, monkeypatch):
 
   torch.manual_seed(1)
   peer = VGGish()
+  for parameter in peer.parameters():
+    if parameter.ndim > 1:
+      torch.nn.init.kaiming_normal_(parameter)
+    else:
+      torch.nn.init.normal_(parameter, std=0.1)
   given = tmp_path / NAME
   torch.save(peer.state_dict(), given)
   publish(monkeypatch, given)

@@ -26,16 +26,10 @@ def fad(
 ) -> np.ndarray:
   """Computes FAD by Google's pipeline (lower is better).
 
-  Arguments: see `metrics.si_sdr`.
-
   Returns:
     `[1]` float64, one number of at least 0 for the whole batch; NaN if either
     side has fewer than two windows. A log warning gives N where the windows
     are too few for a covariance of full rank (128 or fewer).
-
-  Raises:
-    UserError: the weights are missing or damaged.
-    ValueError: the shapes do not fit.
   """
   return frechet.distance_of_audio(embed, estimate, target, sample_rate)
 
@@ -67,7 +61,7 @@ def embed(
     `[windows, 128]` float32.
 
   Raises:
-    UserError: the weights are missing or damaged.
+    UserError: the published weights are missing or damaged.
   """
   patches = log_mel.patches(
     audio,

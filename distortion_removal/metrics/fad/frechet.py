@@ -14,31 +14,16 @@ from distortion_removal.metrics import signals
 
 
 class Statistics(NamedTuple):
-  """Count, mean and scatter of embeddings, summed in float64.
+  """Count, mean and scatter of N embeddings, summed in float64."""
 
-  Attributes:
-    count: number of embeddings, N.
-    mean: `[dimension]`.
-    scatter: `[dimension, dimension]`, the sum of (x - mean)(x - mean)^T.
-  """
-
-  count: int
-  mean: np.ndarray
-  scatter: np.ndarray
+  count: int  # N
+  mean: np.ndarray  # [dimension]
+  scatter: np.ndarray  # sum of (x - mean)(x - mean)^T
 
   @classmethod
   def from_embeddings(cls, embeddings: np.ndarray) -> "Statistics":
-    """Computes the statistics of `[windows, dimension]`, even of no windows.
-
-    Raises:
-      ValueError: they have another shape, or hold NaN or infinity.
-    """
+    """Computes the statistics of `[windows, dimension]`, even of no windows."""
     embeddings = np.asarray(embeddings, np.float64)
-    if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
-      raise ValueError(
-        "embeddings must be finite and [windows, dimension], got the shape "
-        f"{embeddings.shape}"
-      )
     count = len(embeddings)
     mean = embeddings.sum(axis=0) / max(count, 1)
     centred = embeddings - mean
@@ -108,10 +93,7 @@ def statistics_of_audio(
   target: np.ndarray,
   sample_rate: int,
 ) -> list[Statistics]:
-  """Embeds estimate and target; logs a warning if the windows are too few.
-
-  `embed` is a `Metric`'s; other arguments and errors: see `metrics.si_sdr`.
-  """
+  """Embeds estimate and target; logs a warning if the windows are too few."""
   pair = signals.check_pair(estimate, target)
   embeddings = [embed(audio, sample_rate=sample_rate) for audio in pair]
   sets = [Statistics.from_embeddings(windows) for windows in embeddings]

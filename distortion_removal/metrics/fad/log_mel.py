@@ -22,7 +22,6 @@ PATCH_FRAMES = 96
 BANDS = 64
 _SAMPLE_RATE = 16_000
 _HOP_SAMPLES, _FRAME_SAMPLES, _FFT_SIZE = 160, 400, 512
-_EDGES_HZ = (125.0, 7_500.0)
 _LOG_OFFSET = 0.01
 _PATCH_SAMPLES = (PATCH_FRAMES - 1) * _HOP_SAMPLES + _FRAME_SAMPLES
 _LEAST_PEAK = 0.1  # a gain of at most 20 dB
@@ -37,7 +36,7 @@ def mel_filters() -> np.ndarray:
   on it. The bin at 0 Hz counts in no band.
   """
   bins_hz = np.arange(_FFT_SIZE // 2 + 1) * _SAMPLE_RATE / _FFT_SIZE
-  edges = np.linspace(*_mel(np.array(_EDGES_HZ)), BANDS + 2)
+  edges = np.linspace(*_mel(np.array([125.0, 7_500.0])), BANDS + 2)
   # The distance from each band's centre, in units of the edges' spacing.
   offset = (_mel(bins_hz)[:, None] - edges[1:-1]) / (edges[1] - edges[0])
   filters = np.maximum(0.0, 1.0 - np.abs(offset))
@@ -136,8 +135,7 @@ def frechet_logmel(
   """Computes the Fréchet distance of log-mel statistics (lower is better).
 
   This is not FAD, and no table may call it so: it has no network and compares
-  with no published numbers. It is for work without VGGish's weights. Arguments
-  and errors: see `metrics.si_sdr`.
+  with no published numbers. It is for work without VGGish's weights.
 
   Returns:
     `[1]` float64 of at least 0, one number for the whole batch, in squared

@@ -36,7 +36,6 @@ _STAGES = (
 # a CPU. With 2 to 8, jax 0.10 takes ten times as long.
 _BATCH = 16
 _COMMAND = "python -m third_party.import_vggish"
-_PATH_VARIABLE = "VGGISH_WEIGHTS"
 
 
 class VGGish(nn.Module):
@@ -62,15 +61,7 @@ _apply = jax.jit(VGGish().apply)
 
 
 def embed_patches(variables: Any, patches: np.ndarray) -> np.ndarray:
-  """Embeds any number of patches.
-
-  Args:
-    variables: the network's weights, of `variable_shapes`.
-    patches: `[windows, 96, 64]` float32, see `log_mel.patches`.
-
-  Returns:
-    `[windows, 128]` float32, before the last ReLU.
-  """
+  """Embeds `[windows, 96, 64]` float32 as `[windows, 128]`, before a ReLU."""
   count = len(patches)
   missing = -count % _BATCH
   padded = np.pad(patches, ((0, missing), (0, 0), (0, 0)))
@@ -89,13 +80,9 @@ def variable_shapes() -> dict[str, Any]:
 
 
 def default_weights_path() -> Path:
-  """Returns the file of the weights.
-
-  `$VGGISH_WEIGHTS`, or else `distortion_removal/vggish.safetensors` in the
-  user's cache: `$XDG_CACHE_HOME`, which is `~/.cache` if not set.
-  """
-  if os.environ.get(_PATH_VARIABLE):
-    return Path(os.environ[_PATH_VARIABLE])
+  """Returns `$VGGISH_WEIGHTS`, or else a file in the user's cache."""
+  if os.environ.get("VGGISH_WEIGHTS"):
+    return Path(os.environ["VGGISH_WEIGHTS"])
   cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
   return Path(cache) / "distortion_removal" / "vggish.safetensors"
 

@@ -21,15 +21,10 @@ SETTINGS = (
 
 
 class PeaqScores(NamedTuple):
-  """PEAQ's scores of a batch, NaN where undefined.
+  """PEAQ's scores of a batch, `[batch]` float64, NaN where undefined."""
 
-  Attributes:
-    odg: objective difference grade, `[batch]` float64.
-    movs: the eleven model output variables by name, `[batch]` each.
-  """
-
-  odg: np.ndarray
-  movs: dict[str, np.ndarray]
+  odg: np.ndarray  # objective difference grade
+  movs: dict[str, np.ndarray]  # the eleven model output variables by name
 
 
 def peaq(

@@ -13,64 +13,39 @@ from distortion_removal.metrics.peaq import ear_model, measures
 from distortion_removal.metrics.peaq.ear_model import FRAME, HOP
 from distortion_removal.metrics.peaq.patterns import Patterns, adapt, patterns
 
-_LEAST_LOUDNESS_SONE = 0.1
 _LOUD_SAMPLES = 5  # samples whose magnitudes must sum to more than ...
 _LOUD_SUM = 200.0  # ... this
 _SEARCH_STEP = 2044  # PQevalAudio searches file buffers of 2048 samples
 
 
 class Span(NamedTuple):
-  """The frames of a file that are compared.
+  """The frames of a file that are compared; the first warm the filters up."""
 
-  Attributes:
-    first: the first frame that counts; those before it warm the filters up.
-    count: frames from the start of the file to the last one that counts.
-  """
-
-  first: int
-  count: int
+  first: int  # frame that counts
+  count: int  # frames from the start of the file to the last one that counts
 
 
 class Reference(NamedTuple):
-  """Everything that depends on a channel of the target alone.
-
-  Attributes:
-    span: the frames to compare.
-    magnitudes: their spectra, `[frames, bins]`: 0.4 MB a second.
-    audible: whether a frame has energy, `[frames]`.
-    patterns: its patterns.
-  """
+  """Everything that depends on a channel of the target alone."""
 
   span: Span
-  magnitudes: np.ndarray
-  audible: np.ndarray
+  magnitudes: np.ndarray  # [frames, bins]: 0.4 MB a second
+  audible: np.ndarray  # whether a frame has energy
   patterns: Patterns
 
 
 class Measures(NamedTuple):
-  """Measures of one channel in the frames that count, `[frames]` each.
+  """Measures of one channel in the frames that count, `[frames]` each."""
 
-  Attributes:
-    bandwidth: bandwidths of target and estimate, `[2, frames]`; -1 for none.
-    noise_to_mask: mean noise-to-mask ratio of the bands.
-    worst_noise_to_mask: largest noise-to-mask ratio of the bands.
-    modulation: the two modulation differences, `[2, frames]`.
-    modulation_weight: weight of the frame in their averages.
-    noise_loudness: partial loudness of the error.
-    harmonics: harmonic structure of the error; -1 in frames without energy.
-    detection: exponent of the probability and steps, `[2, bands, frames]`.
-    loud: whether both signals are louder than 0.1 sone.
-  """
-
-  bandwidth: np.ndarray
-  noise_to_mask: np.ndarray
-  worst_noise_to_mask: np.ndarray
-  modulation: np.ndarray
-  modulation_weight: np.ndarray
-  noise_loudness: np.ndarray
-  harmonics: np.ndarray
-  detection: np.ndarray
-  loud: np.ndarray
+  bandwidth: np.ndarray  # of target and estimate, [2, frames]; -1 for none
+  noise_to_mask: np.ndarray  # mean ratio of the bands
+  worst_noise_to_mask: np.ndarray  # largest ratio of the bands
+  modulation: np.ndarray  # the two differences, [2, frames]
+  modulation_weight: np.ndarray  # weight of the frame in their averages
+  noise_loudness: np.ndarray  # partial loudness of the error
+  harmonics: np.ndarray  # of the error; -1 in frames without energy
+  detection: np.ndarray  # exponent of probability, steps, [2, bands, frames]
+  loud: np.ndarray  # whether both signals are louder than 0.1 sone
 
 
 def find_span(target: np.ndarray) -> Span:
@@ -128,14 +103,14 @@ def compare(channel: np.ndarray, reference: Reference) -> Measures:
   frames = frames_of(channel, span)
   audible = reference.audible | measures.audible(frames)
   excitation, noise = np.empty((2, ear_model.BANDS, span.count))
-  target_band, estimate_band, harmonics = np.empty((3, span.count))
+  bandwidth, harmonics = np.empty((2, span.count)), np.empty(span.count)
   for block in _blocks(span):
     magnitudes = ear_model.magnitudes(frames[block])
     wanted = reference.magnitudes[block]
     powers = wanted**2, magnitudes**2
     excitation[:, block] = ear_model.excitation(powers[1])
     noise[:, block] = ear_model.band_energy((wanted - magnitudes) ** 2)
-    target_band[block], estimate_band[block] = measures.bandwidth(*powers)
+    bandwidth[:, block] = measures.bandwidth(*powers)
     harmonics[block] = measures.error_harmonics(*powers)
   harmonics[~audible] = -1.0
   target, estimate = reference.patterns, patterns(excitation)
@@ -143,19 +118,17 @@ def compare(channel: np.ndarray, reference: Reference) -> Measures:
   ratio = measures.noise_to_mask(noise, target)
   loudness = np.minimum(target.loudness, estimate.loudness)
   every_frame = Measures(
-    bandwidth=np.stack([target_band, estimate_band]),
+    bandwidth=bandwidth,
     noise_to_mask=ratio.mean(axis=0),
     worst_noise_to_mask=ratio.max(axis=0),
-    modulation=np.stack(measures.modulation_difference(*modulations)),
+    modulation=measures.modulation_difference(*modulations),
     modulation_weight=measures.modulation_weight(target.envelope),
     noise_loudness=measures.noise_loudness(
       *adapt(target, estimate), *modulations
     ),
     harmonics=harmonics,
-    detection=np.stack(
-      measures.detection(target.excitation, estimate.excitation)
-    ),
-    loud=loudness > _LEAST_LOUDNESS_SONE,
+    detection=measures.detection(target.excitation, estimate.excitation),
+    loud=loudness > 0.1,
   )
   return Measures(*(values[..., span.first :] for values in every_frame))
 

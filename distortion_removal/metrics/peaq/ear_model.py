@@ -17,7 +17,6 @@ BLOCK_FRAMES = 128  # their spectra stay in the cache
 _CALIBRATION_HZ = 1019.5
 _CALIBRATION_DB_SPL = 92.0  # of a sine at full scale
 
-_LOWEST_HZ, _HIGHEST_HZ = 80.0, 18_000.0
 _BARK_STEP = 0.25
 # Misprints in the standard's table of bands, which implementations share: band,
 # edge and Hz. All other values are within 3 mHz of the formula.
@@ -42,7 +41,7 @@ def critical_bands() -> dict[str, np.ndarray]:
 
   The 109 bands are a quarter of a Bark wide, from 80 Hz to 18 kHz.
   """
-  start, stop = bark(_LOWEST_HZ), bark(_HIGHEST_HZ)
+  start, stop = bark(80.0), bark(18_000.0)
   lower = np.arange(start, stop, _BARK_STEP)
   upper = np.minimum(lower + _BARK_STEP, stop)
   edges = {"lower": lower, "centre": (lower + upper) / 2, "upper": upper}
@@ -114,21 +113,16 @@ def band_energy(power: np.ndarray) -> np.ndarray:
 
 
 def excitation(power: np.ndarray) -> np.ndarray:
-  """Computes the unsmeared excitation: noisy band energies, spread."""
-  return spread(band_energy(power) + _INTERNAL_NOISE)
-
-
-def spread(energy: np.ndarray) -> np.ndarray:
-  """Spreads the energy of each band, which is positive, over all bands.
+  """Computes the unsmeared excitation: noisy band energies, spread.
 
   A band of level L dB at f Hz falls by 27 dB per Bark downwards and by
   24 + 230 / f - 0.2 L upwards, and keeps its energy in all. The contributions
   add as powers of 0.4, relative to what bands of energy 1 would give.
   """
-  return _unnormalised_spread(energy) / _FLAT_SPREAD
+  return _spread(band_energy(power) + _INTERNAL_NOISE) / _FLAT_SPREAD
 
 
-def _unnormalised_spread(energy: np.ndarray) -> np.ndarray:
+def _spread(energy: np.ndarray) -> np.ndarray:
   upward = _UPWARD * energy ** (0.2 * _BARK_STEP)
   above = (1.0 - upward**_BANDS_FROM_HERE) / (1.0 - upward)
   own = (energy / (_BELOW + above - 1.0)) ** _SPREAD_EXPONENT
@@ -149,4 +143,4 @@ _DOWNWARD = 10.0 ** (-2.7 * _BARK_STEP)
 _UPWARD = 10.0 ** ((-2.4 - 23.0 / CENTRES_HZ[:, None]) * _BARK_STEP)
 _BANDS_TO_HERE = BANDS + 1.0 - _BANDS_FROM_HERE
 _BELOW = (1.0 - _DOWNWARD**_BANDS_TO_HERE) / (1.0 - _DOWNWARD)
-_FLAT_SPREAD = _unnormalised_spread(np.ones((BANDS, 1)))
+_FLAT_SPREAD = _spread(np.ones((BANDS, 1)))

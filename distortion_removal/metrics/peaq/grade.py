@@ -113,16 +113,12 @@ def _windowed_mean(values: np.ndarray) -> float:
   return np.sqrt(np.mean(windows.mean(axis=1) ** 4))
 
 
-def distortion_index(movs: np.ndarray) -> np.ndarray:
-  """Computes the network's output for `[..., 11]`, in the order of `MOVS`."""
+def objective_difference_grade(movs: np.ndarray) -> np.ndarray:
+  """Computes the grade of `[..., 11]` in the order of `MOVS`: (-3.98, 0.22)."""
   inputs = np.array(list(_INPUTS.values()))
   low, high, weights = inputs[:, 0], inputs[:, 1], inputs[:, 2:]
   scaled = (movs - low) / (high - low)
   # Sums, as a product of matrices depends on the batch in its last bits.
   hidden = expit((scaled[..., None] * weights).sum(axis=-2) + _HIDDEN_BIAS)
-  return (hidden * _OUTPUT_WEIGHTS).sum(axis=-1) + _OUTPUT_BIAS
-
-
-def objective_difference_grade(movs: np.ndarray) -> np.ndarray:
-  """Computes the grade of `[..., 11]` variables, in (-3.98, 0.22)."""
-  return WORST + (BEST - WORST) * expit(distortion_index(movs))
+  distortion_index = (hidden * _OUTPUT_WEIGHTS).sum(axis=-1) + _OUTPUT_BIAS
+  return WORST + (BEST - WORST) * expit(distortion_index)

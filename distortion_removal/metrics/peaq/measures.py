@@ -24,9 +24,7 @@ _BAND_BARK = np.arange(ear_model.BANDS)[:, None] / 4
 _MASK_OFFSET_DB = np.where(_BAND_BARK <= 12.0, 3.0, 0.25 * _BAND_BARK)
 
 
-def bandwidth(
-  target: np.ndarray, estimate: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def bandwidth(target: np.ndarray, estimate: np.ndarray) -> np.ndarray:
   """Finds the highest bins above the estimate's noise floor, plus one.
 
   The floor is the estimate's largest bin above 21.6 kHz. The target's
@@ -34,7 +32,7 @@ def bandwidth(
   estimate's, no higher, where it is 5 dB above it.
 
   Returns:
-    Two arrays `[frames]` from two power spectra; -1 where there is none.
+    `[2, frames]` from two power spectra; -1 where there is none.
   """
   floor = estimate[:, _FLOOR_BINS].max(axis=1, keepdims=True)
   bins = np.arange(1, _FLOOR_BINS.start + 1)
@@ -43,10 +41,8 @@ def bandwidth(
   of_target = np.max(bins * above, axis=1)
   above = estimate[:, : _FLOOR_BINS.start] >= np.sqrt(10.0) * floor
   of_estimate = np.max(bins * (above & (bins <= of_target[:, None])), axis=1)
-  return (
-    np.where(of_target > 0, of_target, -1),
-    np.where(of_estimate > 0, of_estimate, -1),
-  )
+  found = np.stack([of_target, of_estimate])
+  return np.where(found > 0, found, -1)
 
 
 def audible(frames: np.ndarray) -> np.ndarray:
@@ -91,17 +87,17 @@ def noise_to_mask(noise: np.ndarray, target: Patterns) -> np.ndarray:
 
 def modulation_difference(
   target: np.ndarray, estimate: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
   """Computes two differences of modulation patterns in percent.
 
   Returns:
-    Two arrays `[frames]`. The first is relative to 1 + target; the second to
-    0.01 + target, and a tenth as large where the estimate has less modulation.
+    `[2, frames]`. The first is relative to 1 + target; the second to 0.01 +
+    target, and a tenth as large where the estimate has less modulation.
   """
   difference = np.abs(estimate - target)
   second = np.where(target > estimate, 0.1, 1.0) * difference / (0.01 + target)
   first = difference / (1.0 + target)
-  return 100.0 * first.mean(axis=0), 100.0 * second.mean(axis=0)
+  return 100.0 * np.stack([first.mean(axis=0), second.mean(axis=0)])
 
 
 def modulation_weight(envelope: np.ndarray) -> np.ndarray:
@@ -130,13 +126,11 @@ def noise_loudness(
   return np.maximum(24.0 * loudness.mean(axis=0), 0.0)
 
 
-def detection(
-  target: np.ndarray, estimate: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def detection(target: np.ndarray, estimate: np.ndarray) -> np.ndarray:
   """Estimates how easily the difference of two excitations is heard.
 
   Returns:
-    Two arrays `[bands, frames]`: the exponent x of the probability 1 - 2^-x of
+    `[2, bands, frames]`: the exponent x of the probability 1 - 2^-x of
     detection, and the whole decibels in just noticeable steps.
   """
   target_db, estimate_db = 10.0 * np.log10(target), 10.0 * np.log10(estimate)
@@ -150,4 +144,4 @@ def detection(
   step_db = np.where(level_db > 0.0, step_db, 1e30)
   exponent = (difference_db / step_db) ** 2
   exponent = exponent**2 * np.where(softer, 1.0, exponent)
-  return exponent, np.abs(np.trunc(difference_db)) / step_db
+  return np.stack([exponent, np.abs(np.trunc(difference_db)) / step_db])

@@ -12,10 +12,6 @@ from distortion_removal.metrics.peaq import ear_model
 
 FRAMES_PER_SECOND = ear_model.RATE / ear_model.HOP
 
-_LOUDNESS_EXPONENT = 0.23
-_MODULATION_EXPONENT = 0.3
-_NEIGHBOURS_BELOW, _NEIGHBOURS_ABOVE = 3, 4
-
 
 def decays(at_100_hz_s: float) -> np.ndarray:
   """Computes the part a smoothing filter keeps from frame to frame: `[bands]`.
@@ -44,21 +40,13 @@ def smooth(signals: np.ndarray, decay: np.ndarray) -> np.ndarray:
 
 
 class Patterns(NamedTuple):
-  """Patterns of one signal, for the later stages.
+  """Patterns of one signal, `[bands, frames]`, for the later stages."""
 
-  Attributes:
-    excitation: the excitation, smeared in time, `[bands, frames]`.
-    level: the excitation, smoothed.
-    modulation: modulation of the loudness envelope.
-    envelope: the loudness envelope, smoothed.
-    loudness: total loudness in sone, `[frames]`.
-  """
-
-  excitation: np.ndarray
-  level: np.ndarray
-  modulation: np.ndarray
-  envelope: np.ndarray
-  loudness: np.ndarray
+  excitation: np.ndarray  # smeared in time
+  level: np.ndarray  # the excitation, smoothed
+  modulation: np.ndarray  # of the loudness envelope
+  envelope: np.ndarray  # of loudness, smoothed
+  loudness: np.ndarray  # in total, in sone, [frames]
 
 
 def patterns(unsmeared: np.ndarray) -> Patterns:
@@ -67,7 +55,7 @@ def patterns(unsmeared: np.ndarray) -> Patterns:
   Smeared in time it is the larger of that and its own smoothed past.
   """
   excitation = np.maximum(unsmeared, smooth(unsmeared, _SMEARING))
-  loudness = unsmeared**_MODULATION_EXPONENT
+  loudness = unsmeared**0.3
   change = np.abs(np.diff(loudness, axis=1, prepend=0.0)) * FRAMES_PER_SECOND
   level, change, envelope = smooth(
     np.stack([excitation, change, loudness]), _SMOOTHING
@@ -87,15 +75,13 @@ def total_loudness(excitation: np.ndarray) -> np.ndarray:
   threshold = 10.0 ** (0.364 * khz**-0.8)
   bend = 2.05 * np.arctan(khz / 4.0) + 0.75 * np.arctan((khz / 1.6) ** 2)
   index = 10.0 ** (-(2.0 + bend) / 10.0)
-  scale = 1.07664 * (threshold / (index * 1e4)) ** _LOUDNESS_EXPONENT
+  scale = 1.07664 * (threshold / (index * 1e4)) ** 0.23
   ratio = 1.0 - index + index * excitation / threshold
-  specific = scale * (ratio**_LOUDNESS_EXPONENT - 1.0)
+  specific = scale * (ratio**0.23 - 1.0)
   return 24.0 / ear_model.BANDS * np.maximum(specific, 0.0).sum(axis=0)
 
 
-def adapt(
-  target: Patterns, estimate: Patterns
-) -> tuple[np.ndarray, np.ndarray]:
+def adapt(target: Patterns, estimate: Patterns) -> np.ndarray:
   """Removes differences of level and linear filtering from two excitations.
 
   The louder side is brought to the level of the other; then the bands where one
@@ -103,7 +89,7 @@ def adapt(
   averaged over neighbouring bands.
 
   Returns:
-    Target and estimate, each `[bands, frames]`.
+    Target and estimate, `[2, bands, frames]`.
   """
   common = np.sqrt(target.level * estimate.level).sum(axis=0)
   ratio = (common / estimate.level.sum(axis=0)) ** 2
@@ -111,15 +97,14 @@ def adapt(
   levelled = np.stack([masker, estimate.excitation * np.minimum(ratio, 1.0)])
   own, cross = recursion(levelled * masker, _SMOOTHING)
   correction = np.minimum(np.stack([cross / own, own / cross]), 1.0)
-  adapted = levelled * smooth(_neighbourhood_mean(correction), _SMOOTHING)
-  return adapted[0], adapted[1]
+  return levelled * smooth(_neighbourhood_mean(correction), _SMOOTHING)
 
 
 def _neighbourhood_mean(signals: np.ndarray) -> np.ndarray:
   """Averages over three bands below to four above, as far as there are any."""
   total = np.zeros_like(signals)
   count = np.zeros((ear_model.BANDS, 1))
-  for shift in range(-_NEIGHBOURS_BELOW, _NEIGHBOURS_ABOVE + 1):
+  for shift in range(-3, 5):
     here = slice(max(-shift, 0), ear_model.BANDS - max(shift, 0))
     there = slice(max(shift, 0), ear_model.BANDS - max(-shift, 0))
     total[:, here] += signals[:, there]

@@ -67,21 +67,14 @@ _BLOCK_FRAMES = 32
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-  """The weights, which the paper leaves to choose; the defaults are fitted.
+  """The weights, which the paper leaves to choose; the defaults are fitted."""
 
-  Attributes:
-    outer_ear: weight of the gain of the outer ear.
-    middle_ear: weight of the gain of the middle ear, which is negative.
-    span_db: how far below the frame's loudest band the weight reaches 0.
-    clipped: whether weights beyond that are 0 rather than negative.
-    frame_range_db: frames whose loudest band, in the target, is more than this
-      below that of the loudest frame are dropped.
-  """
-
-  outer_ear: float = 1.1
-  middle_ear: float = -0.15
-  span_db: float = 77.4
-  clipped: bool = False
+  outer_ear: float = 1.1  # weight of its gain
+  middle_ear: float = -0.15  # weight of its gain, which is negative
+  span_db: float = 77.4  # below the frame's loudest band, where weights reach 0
+  clipped: bool = False  # whether weights beyond that are 0, not negative
+  # Frames whose loudest band, in the target, is more than this below that of
+  # the loudest frame are dropped.
   frame_range_db: float = math.inf
 
 

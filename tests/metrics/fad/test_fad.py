@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from distortion_removal.common.errors import UserError
 from distortion_removal.metrics import fad
 from distortion_removal.metrics.fad import frechet, log_mel, vggish
 
@@ -65,14 +64,10 @@ def test_distance_is_that_of_the_embeddings(score, embed, network, caplog):
   with caplog.at_level(logging.WARNING):
     distance = score(estimate, target, sample_rate=RATE)
   windows = [embed(audio, sample_rate=RATE) for audio in (estimate, target)]
-  count = len(windows[0])
-  assert f"from {count} windows of 128 dimensions" in caplog.text
-  means = [w.astype(np.float64).mean(axis=0) for w in windows]
-  assert distance.shape == (1,)
-  assert distance[0] > np.sum((means[0] - means[1]) ** 2) > 0
-  assert distance[0] == frechet.distance(
-    *map(frechet.Statistics.from_embeddings, windows)
-  )
+  assert f"from {len(windows[0])} windows of 128 dimensions" in caplog.text
+  sets = map(frechet.Statistics.from_embeddings, windows)
+  np.testing.assert_array_equal(distance, [frechet.distance(*sets)])
+  assert distance > 0.0
   same = score(target, target, sample_rate=RATE)
   assert same == pytest.approx(0.0, abs=1e-9)
 
@@ -90,14 +85,6 @@ def test_too_few_windows_and_odd_audio(network):
   assert silent == score(target, np.zeros_like(target)) > 0
   with pytest.raises(ValueError, match="must have one shape"):
     score(target, target[:, 1:])
-
-
-def test_without_weights_one_line_tells_what_to_do(monkeypatch, tmp_path):
-  path = tmp_path / "none.safetensors"
-  monkeypatch.setenv("VGGISH_WEIGHTS", str(path))
-  for score, _ in PIPELINES:
-    with pytest.raises(UserError, match="import_vggish"):
-      score(noise(16_000), noise(16_000), sample_rate=RATE)
 
 
 @pytest.mark.e2e

@@ -12,16 +12,6 @@ from distortion_removal.metrics.fad.frechet import Statistics
 RNG = np.random.default_rng(0)
 
 
-def test_covariance_is_that_of_numpy():
-  embeddings = RNG.standard_normal((50, 4)) @ RNG.standard_normal((4, 4)) + 5
-  statistics = Statistics.from_embeddings(embeddings)
-  assert statistics.count == 50
-  np.testing.assert_allclose(statistics.mean, embeddings.mean(0), rtol=1e-12)
-  np.testing.assert_allclose(
-    statistics.covariance(), np.cov(embeddings, rowvar=False), rtol=1e-12
-  )
-
-
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 def test_merged_statistics_are_those_at_once(offset):
   embeddings = RNG.standard_normal((100, 3)) + offset
@@ -36,17 +26,6 @@ def test_merged_statistics_are_those_at_once(offset):
   np.testing.assert_allclose(
     merged.covariance(), np.cov(embeddings, rowvar=False), rtol=1e-6, atol=1e-8
   )
-
-
-def test_two_dimensions_that_do_not_commute():
-  # In two dimensions tr sqrt(M) = sqrt(tr M + 2 sqrt(det M)).
-  first, second = np.array([[[2.0, 1.0], [1.0, 3.0]], [[5.0, -2.0], [-2.0, 1]]])
-  product = first @ second
-  assert not np.allclose(product, product.T)
-  root = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
-  expected = np.trace(first) + np.trace(second) - 2 * root
-  sets = [Statistics(2, np.zeros(2), scatter) for scatter in (first, second)]
-  assert frechet.distance(*sets) == pytest.approx(expected, rel=1e-12)
 
 
 def test_against_the_matrix_square_root():
@@ -79,8 +58,6 @@ def test_warns_where_the_covariance_is_rank_deficient(count, warnings, caplog):
     frechet.warn_of_rank([enough, tested])
   assert len(caplog.messages) == warnings
   assert (np.linalg.matrix_rank(tested.covariance()) < 8) == bool(warnings)
-  if warnings:
-    assert "from 8 windows of 8 dimensions" in caplog.text
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -89,11 +66,3 @@ def test_fewer_than_two_embeddings_have_no_distance(count):
   many = Statistics.from_embeddings(RNG.standard_normal((10, 3)))
   assert np.isnan(frechet.distance(few, many))
   assert np.isnan(frechet.distance(many, few))
-
-
-@pytest.mark.parametrize(
-  "embeddings", [np.ones(3), np.full((2, 3), np.nan), np.full((2, 3), np.inf)]
-)
-def test_what_is_no_set_of_embeddings_is_refused(embeddings):
-  with pytest.raises(ValueError, match="embeddings must be finite"):
-    Statistics.from_embeddings(embeddings)

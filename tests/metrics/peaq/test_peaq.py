@@ -1,4 +1,4 @@
-"""PEAQ against PQevalAudio, pinned signals, and its stated rules."""
+"""PEAQ against PQevalAudio and published values, and its stated rules."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from distortion_removal.audio import resampling
-from distortion_removal.metrics.peaq import analyse, peaq
+from distortion_removal.metrics.peaq import analyse, ear_model, peaq
 from distortion_removal.metrics.peaq.grade import MOVS
 
 RATE = 48_000
@@ -141,7 +141,30 @@ def test_half_a_frame_is_the_least(length, scored):
   assert np.isnan(peaq(target, 1e-4 * target, sample_rate=RATE))
 
 
-def test_three_channels_are_refused():
-  target = chord(0.1).repeat(3, 2)
-  with pytest.raises(ValueError, match="1 or 2 channels, got 3"):
-    peaq(target, target, sample_rate=RATE)
+@pytest.mark.parametrize(("peak", "level_db"), [(1.0, 92.0), (0.1, 72.0)])
+def test_full_scale_is_92_db(peak, level_db):
+  phase = 2 * np.pi * 1019.5 * np.arange(2048) / RATE
+  frame = peak * 32_768 * np.sin(phase)
+  spectrum_db = 20 * np.log10(ear_model.magnitudes(frame[None])[0])
+  assert abs(spectrum_db.max() - level_db) < 1e-3
+  assert np.argmax(spectrum_db) == round(1019.5 * 2048 / 48_000)
+
+
+def test_critical_bands_are_those_of_the_standard():
+  """Rows of its table, to the mHz it prints, its misprints included."""
+  bands = ear_model.critical_bands()
+  table = {
+    0: (80.0, 91.708, 103.445),
+    1: (103.445, 115.216, 127.023),
+    28: (893.091, 912.959, 933.113),
+    29: (933.119, 953.576, 974.336),
+    66: (3853.817, 3923.748, 3995.399),
+    70: (4452.890, 4533.963, 4643.482),
+    71: (4616.482, 4700.473, 4785.962),
+    100: (13_061.229, 13_294.850, 13_536.710),
+    108: (17_385.420, 17_690.045, 18_000.0),
+  }
+  assert ear_model.BANDS == 109
+  for band, row in table.items():
+    actual = [bands[edge][band] for edge in ("lower", "centre", "upper")]
+    np.testing.assert_allclose(actual, row, atol=0.003)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from frame_by_frame import peaq as peaq_frame_by_frame
+from frame_by_frame_ear import total_loudness
 
-from distortion_removal.metrics.peaq import analyse
+from distortion_removal.metrics.peaq import analyse, measures, patterns
 
 RATE = 48_000
 FULL_SCALE = 32_768
@@ -59,9 +60,10 @@ def pairs():
   """Reference and test, `[time, channels]`, of every case by name."""
   R, left_right = notes(), notes(2)
   T = clipped(R)
-  late = delayed(R, 11_000)
+  late, later = delayed(R, 11_000), delayed(R, 25_000)
   ends = R * (np.arange(LENGTH) < 31_000)[:, None]
   sooner = np.concatenate([R, ends], axis=1)
+  barely = np.round(0.98 * R)  # heard in about half of the frames
   faint = noise(R, 1.5)  # not silent, yet too soft to have error harmonics
   left = left_right * [1, 0]
   found = {
@@ -69,6 +71,8 @@ def pairs():
     "noisy": (R, R + noise(R, 60)),
     "low-passed": (R, low_passed(R)),
     "softer": (R, np.round(0.8 * R)),
+    "barely softer": (R, barely),
+    "barely softer, then more": (R, with_gap(barely, np.round(0.8 * R))),
     "louder": (R, np.round(1.5 * R)),
     "identical": (R, R),
     "a few steps of noise": (R, R + noise(R, 3)),
@@ -76,6 +80,7 @@ def pairs():
     "1500 samples": (R[2000:3500], T[2000:3500]),
     "silence before": (late, clipped(late)),
     "silence before, noise": (late, clipped(late) + noise(R, 2)),
+    "more than 0.5 s of silence before": (later, clipped(later)),
     "silence after": (ends, clipped(ends)),
     "fade-in": (faded_in(R), clipped(faded_in(R))),
     "gap in both": (with_gap(R), with_gap(T)),
@@ -91,8 +96,8 @@ def pairs():
   }
   # Within the buffer of 2044 samples in which the other channel starts; later.
   for count in (1900, 9000):
-    later = np.concatenate([R, delayed(R, count)], axis=1)
-    found[f"one channel {count} samples later"] = (later, clipped(later))
+    two = np.concatenate([R, delayed(R, count)], axis=1)
+    found[f"one channel {count} samples later"] = (two, clipped(two))
   return found
 
 
@@ -112,3 +117,25 @@ def test_every_variable_and_the_grade(name):
       value, expected[variable], rtol=1e-9, atol=1e-12, err_msg=variable
     )
   np.testing.assert_allclose(actual.odg, grade, rtol=1e-9)
+
+
+def test_total_loudness():
+  """It decides which frames count: few of the signals come near the limit."""
+  exponents = np.random.RandomState(2).uniform(-1, 7, (109, 5))
+  expected = [total_loudness(column) for column in 10**exponents.T]
+  actual = patterns.total_loudness(10**exponents)
+  np.testing.assert_allclose(actual, expected, rtol=1e-12)
+
+
+def test_bandwidth():
+  target, estimate = np.full((2, 5, 1025), 1e-3)
+  estimate[:, 1000] = 1.0  # the floor
+  target[0, [500, 800]] = 10.0, 9.9
+  target[1, 900] = estimate[1, 920] = estimate[1, 700] = 20.0
+  target[2, 347] = 10.0  # the lowest that counts
+  estimate[2, 20] = 3.2
+  target[3, 346] = 1e6
+  estimate[4] = 0.0  # digital silence: everything stands out
+  of_target, of_estimate = measures.bandwidth(target, estimate)
+  np.testing.assert_array_equal(of_target, [501, 901, 348, -1, 921])
+  np.testing.assert_array_equal(of_estimate, [-1, 701, 21, -1, 921])

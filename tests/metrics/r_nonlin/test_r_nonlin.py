@@ -66,35 +66,38 @@ def _oracle(estimate, target, rate, reading=FITTED):
   return np.mean(np.array(scores)[kept])
 
 
+def _score(estimate, target, reading=FITTED, rate=RATE):
+  return r_nonlin(estimate, target, sample_rate=rate, reading=reading)
+
+
 @pytest.mark.parametrize("rate", [8000, 16_000, 22_050])
 @pytest.mark.parametrize("reading", [FITTED, PAPER])
 def test_agrees_with_the_definition(rate, reading):
   target = _music(1.3, rate=rate)
   for estimate in (_clipped(target, 0.2), target + _music(1.3, 9, rate)):
     expected = _oracle(estimate[0, :, 0], target[0, :, 0], rate, reading)
-    actual = r_nonlin(estimate, target, sample_rate=rate, reading=reading)
+    actual = _score(estimate, target, reading, rate)
     np.testing.assert_allclose(actual, expected, atol=2e-5)
 
 
-def _tones_in_noise():
+def test_weights_beyond_the_span_are_negative():
   """A tone twice, 75 dB above noise of its own that fills the other bands."""
   noise = 1e-4 * np.random.default_rng(0).standard_normal((2, 1, RATE, 1))
   tone = np.sin(2 * np.pi * 300 * np.arange(RATE) / RATE)
-  return noise + tone[:, None]
-
-
-NARROW = dataclasses.replace(FITTED, span_db=40.0)
-
-
-def test_weights_beyond_the_span_are_negative():
-  target, estimate = _tones_in_noise()
+  target, estimate = noise + tone[:, None]
+  narrow = dataclasses.replace(FITTED, span_db=40.0)
   scores = []
-  for reading in (NARROW, dataclasses.replace(NARROW, clipped=True)):
+  for reading in (narrow, dataclasses.replace(narrow, clipped=True)):
     expected = _oracle(estimate[0, :, 0], target[0, :, 0], RATE, reading)
-    actual = r_nonlin(estimate, target, sample_rate=RATE, reading=reading)
-    np.testing.assert_allclose(actual, expected, atol=1e-4)
-    scores.append(actual[0])
+    scores.append(_score(estimate, target, reading)[0])
+    np.testing.assert_allclose(scores[-1], expected, atol=1e-4)
   assert scores[0] < scores[1] - 0.1
+  # A copy has weights that do not sum to 1, and yet scores 1.
+  assert _oracle(target[0, :, 0], target[0, :, 0], RATE, narrow) < 0.9
+  copy = 0.5 * target
+  assert _score(copy, target, narrow) == 1.0
+  copy[0, :, 0] += 1e-4 * np.sin(np.arange(RATE))
+  assert _score(copy, target, narrow) < 0.9
 
 
 @pytest.mark.parametrize("reading", [FITTED, PAPER])
@@ -102,71 +105,52 @@ def test_gain_and_lag_do_not_count(reading):
   target = np.pad(_music(), ((0, 0), (400, 400), (0, 0)))
   copies = [target, 0.01 * target, 7e5 * target]
   copies += [np.roll(target, lag, axis=1) for lag in (-80, -7, 1, 80)]
+  for estimate in copies:
+    assert _score(estimate, target, reading) == 1.0
   # Cut off rather than rolled: the samples at the ends are lost.
   whole = _music()
   late = np.concatenate([np.zeros_like(whole[:, :33]), whole[:, :-33]], axis=1)
-  for estimate, reference in [*((c, target) for c in copies), (late, whole)]:
-    score = r_nonlin(estimate, reference, sample_rate=RATE, reading=reading)
-    np.testing.assert_array_equal(score, 1.0)
-
-
-def test_a_copy_scores_1_where_its_weights_do_not_sum_to_1():
-  target = _tones_in_noise()[0]
-  assert _oracle(target[0, :, 0], target[0, :, 0], RATE, NARROW) < 0.9
-  copy = 0.5 * target
-  score = r_nonlin(copy, target, sample_rate=RATE, reading=NARROW)
-  assert score == 1.0
-  copy[0, :, 0] += 1e-4 * np.sin(np.arange(RATE))
-  score = r_nonlin(copy, target, sample_rate=RATE, reading=NARROW)
-  assert score < 0.9
+  assert _score(late, whole, reading) == 1.0
 
 
 def test_a_lag_is_removed_before_the_frames():
   target = np.pad(_music(), ((0, 0), (400, 400), (0, 0)))
   estimate = _clipped(target, 0.2)
-  expected = r_nonlin(estimate, target, sample_rate=RATE)
-  late = np.roll(estimate, 60, axis=1)
-  actual = r_nonlin(late, target, sample_rate=RATE)
-  np.testing.assert_allclose(actual, expected, atol=1e-6)
+  actual = _score(np.roll(estimate, 60, axis=1), target)
+  np.testing.assert_allclose(actual, _score(estimate, target), atol=1e-6)
 
 
 def test_polarity_counts():
   noise = np.random.default_rng(0).standard_normal((1, RATE, 1))
-  inverted = r_nonlin(-noise, noise, sample_rate=RATE)
-  assert 0.3 < inverted[0] < 0.95
+  assert 0.3 < _score(-noise, noise) < 0.95
 
 
 def test_channels_are_scored_apart_and_averaged():
   target = _music(1.0, channels=2)
-  estimate = np.concatenate(
-    [_clipped(target[..., :1], 0.1), 5 * target[..., 1:]], axis=2
-  )
-  left = r_nonlin(estimate[..., :1], target[..., :1], sample_rate=RATE)
-  both = r_nonlin(estimate, target, sample_rate=RATE)
-  np.testing.assert_allclose(both, (left + 1.0) / 2)
+  clipped = _clipped(target[..., :1], 0.1)
+  estimate = np.concatenate([clipped, 5 * target[..., 1:]], axis=2)
+  left = _score(clipped, target[..., :1])
+  np.testing.assert_allclose(_score(estimate, target), (left + 1.0) / 2)
   # A channel whose target is silent has no score of its own.
   target[..., 1] = 0.0
-  one = r_nonlin(estimate, target, sample_rate=RATE)
-  np.testing.assert_array_equal(one, left)
+  np.testing.assert_array_equal(_score(estimate, target), left)
 
 
 def test_silent_frames_of_both_are_left_out_and_of_one_score_0():
   target = _music()
-  assert r_nonlin(0 * target, target, sample_rate=RATE) == 0.0
+  assert _score(0 * target, target) == 0.0
   estimate = _clipped(target, 0.1)
-  score = r_nonlin(estimate, target, sample_rate=RATE)
+  score = _score(estimate, target)
   gap = ((0, 0), (60 * 240, 0), (0, 0))
   target, estimate = (np.pad(x, gap) for x in (target, estimate))
-  after_silence = r_nonlin(estimate, target, sample_rate=RATE)
-  np.testing.assert_allclose(after_silence, score, atol=1e-5)
+  np.testing.assert_allclose(_score(estimate, target), score, atol=1e-5)
 
   noise = np.random.default_rng(0).standard_normal((30 * 240, 1))
   estimate[:, : 30 * 240] = 0.01 * noise
-  actual = r_nonlin(estimate, target, sample_rate=RATE)
   # Beyond the 30 frames of noise, the filters ring on for a few.
   sounding = RATE // 240
   bounds = score * sounding / (sounding + np.array([37, 30]))
-  assert bounds[0] < actual < bounds[1]
+  assert bounds[0] < _score(estimate, target) < bounds[1]
 
 
 def test_quiet_frames_are_dropped_where_a_reading_says_so():
@@ -175,38 +159,35 @@ def test_quiet_frames_are_dropped_where_a_reading_says_so():
   estimate = target.copy()
   estimate[:, RATE:] = 0.0
   reading = dataclasses.replace(FITTED, frame_range_db=30.0)
-  kept = r_nonlin(estimate, target, sample_rate=RATE)
-  dropped = r_nonlin(estimate, target, sample_rate=RATE, reading=reading)
-  assert kept < 0.6 and dropped > 0.95
+  assert _score(estimate, target) < 0.6
+  assert _score(estimate, target, reading) > 0.95
 
 
-def test_a_frame_is_the_least():
-  for time, scored in ((1, False), (239, False), (240, True)):
-    target = _music()[:, :time]
-    score = r_nonlin(_clipped(target, 0.2), target, sample_rate=RATE)
-    assert np.isfinite(score[0]) == scored
+@pytest.mark.parametrize(("time", "scored"), [(239, False), (240, True)])
+def test_a_frame_is_the_least(time, scored):
+  target = _music()[:, :time]
+  assert np.isfinite(_score(_clipped(target, 0.2), target)[0]) == scored
 
 
 @pytest.mark.filterwarnings("error")
 def test_extremes_of_scale_and_offset():
   target = _music().astype(np.float64)
   estimate = _clipped(target, 0.2)
-  expected = r_nonlin(estimate, target, sample_rate=RATE)
+  expected = _score(estimate, target)
   for scale in (1e-300, 1e-30, 1e30, 1e300):
-    actual = r_nonlin(scale * estimate, target, sample_rate=RATE)
-    np.testing.assert_allclose(actual, expected, atol=1e-5)
-    actual = r_nonlin(estimate, scale * target, sample_rate=RATE)
-    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    for pair in ((scale * estimate, target), (estimate, scale * target)):
+      np.testing.assert_allclose(_score(*pair), expected, atol=1e-5)
   offset = np.full_like(target, 0.3)
-  assert r_nonlin(offset, 2 * offset, sample_rate=RATE) == 1.0
-  assert 0.0 <= r_nonlin(offset, target, sample_rate=RATE)[0] < 0.9
-  assert expected < r_nonlin(target + 0.01, target, sample_rate=RATE) < 1.0
+  assert _score(offset, 2 * offset) == 1.0
+  assert 0.0 <= _score(offset, target)[0] < 0.9
+  assert expected < _score(target + 0.01, target) < 1.0
 
 
 def test_pinned_values():
+  """They hold the table of the ear's gains, which the oracle shares."""
   target = _music(1.5, rate=16_000)
   estimates = np.concatenate([_clipped(target, f) for f in (0.05, 0.2, 0.5)])
-  fitted = r_nonlin(estimates, target, sample_rate=16_000)
+  fitted = _score(estimates, target, rate=16_000)
   paper = r_nonlin_paper(estimates, target, sample_rate=16_000)
   np.testing.assert_allclose(fitted, [0.52218, 0.63498, 0.91684], atol=1e-4)
   np.testing.assert_allclose(paper, [0.56633, 0.74674, 0.96022], atol=1e-4)
