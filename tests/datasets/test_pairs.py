@@ -19,16 +19,18 @@ RECORDED = tasks.get("recorded")
 CHANGES = augmentation.Augmentation(
   polarity=True, speeds=(0.9, 1.0, 1.1), sums=0.5
 )
-ORIGINAL_SCALE = tasks.get("hard_clip_sdr")
-
-GOLDEN_CLEAN = [0.48985577, 0.34721002, 0.4320747, 0.41812867]
-GOLDEN_LEVELS = [47.246418, 37.314365, 42.651432, 49.340561]
-GOLDEN_SEEDS = [817705422, 1461257110, 4206816206, 692372941]
-# Of the stream that mixes and changes takes.
-GOLDEN_MIXED = {
-  "clean": [0.40355927, 0.43554261, -0.40215817, 0.45071891],
-  "level": [48.485245, 24.687916, 34.074604, 47.373142],
-  "seed": [3255434277, 1412433537, 1642368999, 3546270270],
+# Crops' first samples, levels and seeds of the streams of `_kinds`.
+GOLDEN = {
+  "plain": (
+    [0.48985577, 0.34721002, 0.4320747, 0.41812867],
+    [47.246418, 37.314365, 42.651432, 49.340561],
+    [817705422, 1461257110, 4206816206, 692372941],
+  ),
+  "mixed": (
+    [0.40355927, 0.43554261, -0.40215817, 0.45071891],
+    [48.485245, 24.687916, 34.074604, 47.373142],
+    [3255434277, 1412433537, 1642368999, 3546270270],
+  ),
 }
 
 
@@ -76,26 +78,19 @@ def _recorded(records):
 def test_scale_is_the_whole_excerpts_or_the_recordings_own():
   record = _records(3)[2]
   assert pairs.sides(record, HARD_CLIP)["clean"].max() == np.float32(0.5)
-  own = pairs.sides(record, ORIGINAL_SCALE)["clean"]
+  own = pairs.sides(record, tasks.get("hard_clip_sdr"))["clean"]
   np.testing.assert_allclose(own.max(), 0.3, rtol=1e-6)
-  # A crop is not brought to that peak again.
-  rng = np.random.default_rng(0)
-  scaled = pairs.sides(_records(1)[0], HARD_CLIP)["clean"]
-  crops = [pairs.crop(scaled, SEGMENT, rng) for _ in range(20)]
-  for piece in crops:
-    # Part of the excerpt's ramp: where it begins tells where it must end.
-    start = np.argmin(np.abs(scaled - piece[0]))
-    np.testing.assert_array_equal(piece, scaled[start : start + SEGMENT])
-  assert min(piece.max() for piece in crops) < 0.25
 
 
 def test_training_crops_come_from_scaled_excerpts():
+  """They are not brought to the excerpt's peak again."""
   source = _records(3)
-  excerpts = [pairs.sides(record, HARD_CLIP)["clean"] for record in source]
   windows = np.concatenate(
     [
-      np.lib.stride_tricks.sliding_window_view(excerpt[:, 0], SEGMENT)
-      for excerpt in excerpts
+      np.lib.stride_tricks.sliding_window_view(
+        pairs.sides(record, HARD_CLIP)["clean"][:, 0], SEGMENT
+      )
+      for record in source
     ]
   )
   for batch in _take(_batches(source), 5):
@@ -110,7 +105,7 @@ def test_crops_start_anywhere_and_reach_both_ends():
   assert set(starts) == {1.0, 2.0}
 
 
-@pytest.mark.parametrize("length", [1, 40, SEGMENT])
+@pytest.mark.parametrize("length", [1, SEGMENT])
 def test_a_short_excerpt_is_padded_at_its_end(length):
   audio = np.full((length, 2), 0.5, np.float32)
   piece = pairs.crop(audio, SEGMENT, np.random.default_rng(0))
@@ -127,12 +122,6 @@ def test_a_nearly_silent_crop_is_drawn_again():
   once = (1_000 + 200) / (10_000 - 200)
   expected = 1 - (1 - once) ** 4
   assert abs(np.mean(found) - expected) < 4 * np.sqrt(0.24 / 1_000)
-
-
-def test_a_silent_excerpt_ends_the_search():
-  audio = np.zeros((1_000, 1), np.float32)
-  piece = pairs.crop(audio, SEGMENT, np.random.default_rng(0))
-  np.testing.assert_array_equal(piece, np.zeros((SEGMENT, 1)))
 
 
 @pytest.mark.e2e
@@ -152,16 +141,6 @@ def test_batches_have_an_axis_of_devices():
   assert batch["clean"].shape == (devices, 4 // devices, SEGMENT, 1)
   assert batch["level"].shape == (devices, 4 // devices)
   assert isinstance(batch["clean"], jax.Array)
-
-
-def test_an_epoch_shows_every_record_once():
-  source = _records(8)
-  batches = _take(_batches(source, segment=400), 4)
-  peaks = [record["clean"][0, 0] * 0.5 for record in source]
-  first = np.concatenate([batch["clean"][:, 0, 0] for batch in batches])
-  for epoch in (first[:8], first[8:]):
-    np.testing.assert_allclose(np.sort(epoch), np.sort(peaks), rtol=1e-6)
-  assert not np.array_equal(first[:8], first[8:])
 
 
 def _kinds(seed=1, **options):
@@ -217,37 +196,22 @@ def test_processes_see_together_what_one_sees(kind, count, monkeypatch):
     parts.append(_take(_kinds()[kind](), 3))
   together = [
     {
-      key: np.stack([b[key] for b in batches], 1).reshape(4, *shape[1:])
-      for key, shape in ((k, v.shape) for k, v in alone[0].items())
+      key: np.stack([b[key] for b in batches], 1).reshape(value.shape)
+      for key, value in alone[0].items()
     }
     for batches in zip(*parts, strict=True)
   ]
   _assert_same(together, alone)
 
 
-def test_the_draws_are_the_same_on_every_version():
-  """Crop, level and seed of a run, as they were when this was written."""
-  (batch,) = _take(_batches(_records(8)), 1)
-  steps = np.diff(batch["clean"][:, :2, 0], axis=1)
-  assert np.all(steps > 0)
-  np.testing.assert_allclose(batch["clean"][:, 0, 0], GOLDEN_CLEAN, rtol=1e-6)
-  np.testing.assert_allclose(batch["level"], GOLDEN_LEVELS, rtol=1e-6)
-  np.testing.assert_array_equal(batch["seed"], GOLDEN_SEEDS)
-
-
-def test_mixed_draws_are_the_same_on_every_version():
-  """With sums, speeds and signs; resampling rounds as it likes."""
-  (batch,) = _take(_kinds()["mixed"](), 1)
-  for key, found in (batch | {"clean": batch["clean"][:, 0, 0]}).items():
-    np.testing.assert_allclose(found, GOLDEN_MIXED[key], rtol=1e-5)
-  np.testing.assert_array_equal(batch["seed"], GOLDEN_MIXED["seed"])
-
-
-def test_crops_are_the_same_on_every_version():
-  audio = np.arange(1.0, 401.0, dtype=np.float32)[:, None]
-  rng = np.random.default_rng(0)
-  starts = [pairs.crop(audio, SEGMENT, rng)[0, 0] for _ in range(5)]
-  assert starts == [287.0, 215.0, 173.0, 91.0, 104.0]
+@pytest.mark.parametrize("kind", ["plain", "mixed"])
+def test_the_draws_are_the_same_on_every_version(kind):
+  """As they were when this was written; resampling rounds as it likes."""
+  (batch,) = _take(_kinds()[kind](), 1)
+  clean, levels, seeds = GOLDEN[kind]
+  np.testing.assert_allclose(batch["clean"][:, 0, 0], clean, rtol=1e-5)
+  np.testing.assert_allclose(batch["level"], levels, rtol=1e-6)
+  np.testing.assert_array_equal(batch["seed"], seeds)
 
 
 def test_both_sides_of_a_recorded_pair_are_cut_alike():
@@ -287,6 +251,7 @@ def test_a_recorded_task_needs_recorded_pairs():
 def test_the_validation_set_is_middles_at_levels_in_turn():
   source = [*_records(3, length=400), *_records(1, length=40)]
   batch = pairs.validation_batch(source, HARD_CLIP, segment=SEGMENT, pairs=8)
+  assert batch.keys() == {"clean", "level", "seed"}
   assert batch["clean"].shape == (8, SEGMENT, 1)
   np.testing.assert_array_equal(
     batch["level"], [20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0, 20.0]
@@ -299,14 +264,11 @@ def test_the_validation_set_is_middles_at_levels_in_turn():
   assert not np.any(batch["clean"][6:, 40:])
   expected = [pairs.fixed_seed(source[i // 2], i % 7) for i in range(8)]
   np.testing.assert_array_equal(batch["seed"], expected)
-  assert batch["seed"].dtype == np.uint32
   assert len(set(expected[:6])) == 6
 
 
 def test_the_validation_set_has_recorded_sides():
   source = list(_recorded(_records(3)))
-  batch = pairs.validation_batch(source, HARD_CLIP, segment=SEGMENT, pairs=6)
-  assert "degraded" not in batch
   batch = pairs.validation_batch(source, RECORDED, segment=SEGMENT, pairs=3)
   np.testing.assert_array_equal(batch["level"], 0.0)
   np.testing.assert_allclose(
@@ -316,6 +278,6 @@ def test_the_validation_set_has_recorded_sides():
 
 def test_a_fixed_seed_is_that_of_the_name_and_the_level():
   """CRC-32 from the level's index on; of b"123456789" its check value."""
-  assert pairs.fixed_seed({"id": b"123456789"}, 0) == 0xCBF43926
-  assert pairs.fixed_seed({"id": "123456789"}, 0) == 0xCBF43926
+  for name in (b"123456789", "123456789"):
+    assert pairs.fixed_seed({"id": name}, 0) == 0xCBF43926
   assert pairs.fixed_seed({"id": b"123456789"}, 1) != 0xCBF43926

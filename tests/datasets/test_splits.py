@@ -20,20 +20,16 @@ def test_hash_splits_follow_the_documented_rule():
       expected = "train" if tenth < 0.8 else "valid" if tenth < 0.9 else "test"
       assert split == expected
   assert 210 < len(sides["train"]) < 270
-  fewer = splits.assign(names[:200])
-  for split in sides:
-    assert set(fewer[split]) <= set(sides[split])
 
 
-@pytest.mark.parametrize("count", range(1, 20))
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 19])
 def test_few_files_fill_every_split_they_can(count):
   for start in range(20):
     names = [f"{start + i}.wav" for i in range(count)]
     sides = splits.assign(names)
-    filled = [split for split, members in sides.items() if members]
     assert sorted(itertools.chain(*sides.values())) == sorted(names)
     assert sides["train"]
-    assert len(filled) == min(count, 3)
+    assert sum(map(bool, sides.values())) == min(count, 3)
 
 
 def test_missing_split_is_taken_from_train_only():
@@ -77,8 +73,9 @@ def test_top_folder(name, group):
 
 
 def pins(tmp_path, text, names):
-  (tmp_path / "splits.csv").write_text(text)
-  return splits.read_pins(tmp_path / "splits.csv", names, splits.top_folder)
+  path = tmp_path / "splits.csv"
+  path.write_text(text, encoding="utf-8", errors="surrogateescape")
+  return splits.read_pins(path, names, splits.top_folder)
 
 
 NAMES = ["anna/1.wav", "anna/2.wav", "bob/1.wav", "carl/1.wav", "duo/1.wav"]
@@ -110,12 +107,6 @@ def test_a_pin_beats_a_folder(tmp_path):
   assert "test/anna/1.wav" in sides["train"]
 
 
-def test_without_a_csv_the_places_are_the_groups(tmp_path):
-  found = splits.read_pins(tmp_path / "splits.csv", NAMES, splits.top_folder)
-  assert found.groups == {name: name.split("/")[0] for name in NAMES}
-  assert found.sides == {}
-
-
 @pytest.mark.parametrize(
   ("text", "message"),
   [
@@ -126,6 +117,7 @@ def test_without_a_csv_the_places_are_the_groups(tmp_path):
     ("file,split\n*,test\nanna/1.wav,train", "left for 'anna/1.wav'"),
     ("group,split\neve,test", "no recording has the group 'eve'"),
     ("file,split\nanna/1.wav,test\nanna/2.wav,train", "'anna' is pinned to t"),
+    ("file,split\nJ\udce4ger.wav,test", r"splits\.csv: not in UTF-8"),
   ],
 )
 def test_mistakes_in_the_csv(tmp_path, text, message):
@@ -140,13 +132,6 @@ def test_a_group_in_two_folders_is_refused():
     splits.assign(names, splits.Pins(groups))
 
 
-def test_a_csv_of_another_encoding_is_told(tmp_path):
-  path = tmp_path / "splits.csv"
-  path.write_bytes("file,split\nJäger.wav,test\n".encode("latin-1"))
-  with pytest.raises(UserError, match=r"splits\.csv: not in UTF-8"):
-    splits.read_pins(path, ["Jäger.wav"], splits.top_folder)
-
-
 def test_the_first_row_that_fits_counts_however_it_is_written(tmp_path):
   """As trying every row on every recording, literally or as a glob, would."""
   names = ["a/b/1.wav", "b/1.wav", "c/1.wav", "d/1.wav"]
@@ -155,19 +140,19 @@ def test_the_first_row_that_fits_counts_however_it_is_written(tmp_path):
   tried = 0
   for order in itertools.permutations(files):
     rows = "".join(f"{file},g{i}\n" for i, file in enumerate(order))
-    expected = {}
-    for name in names:
-      fits = (f"g{i}" for i, file in enumerate(order) if fits_alone(name, file))
-      expected[name] = next(fits)
+    expected = {
+      name: next(
+        f"g{i}"
+        for i, file in enumerate(order)
+        if name == file or pathlib.PurePosixPath(name).match(file)
+      )
+      for name in names
+    }
     if len(set(expected.values())) < len(order):
       continue  # A row that is left without a recording is a mistake.
     assert pins(tmp_path, f"file,group\n{rows}", names).groups == expected
     tried += 1
   assert tried > 10
-
-
-def fits_alone(name, file):
-  return name == file or pathlib.PurePosixPath(name).match(file)
 
 
 def test_a_table_may_name_ten_thousand_recordings(tmp_path):

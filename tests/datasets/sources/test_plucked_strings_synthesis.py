@@ -9,10 +9,9 @@ from distortion_removal.datasets.sources.plucked_strings import synthesis
 RATE = 16000
 
 
-def render(index, seed=0, seconds=2.0, sample_rate=RATE):
-  return synthesis.render(
-    index, seed=seed, sample_rate=sample_rate, seconds=seconds
-  )
+def render(index, **options):
+  options = {"seed": 0, "seconds": 2.0, "sample_rate": RATE} | options
+  return synthesis.render(index, **options)
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +22,9 @@ def fifty():
 def test_an_excerpt_depends_on_seed_and_index_alone(fifty):
   for index in (31, 4, 17):  # in another order than the fixture's
     assert render(index).tobytes() == fifty[index].tobytes()
-  assert not np.allclose(fifty[0], fifty[1])
-  assert not np.allclose(fifty[0], render(0, seed=1))
-  assert not np.allclose(fifty[1], render(0, seed=1))
+  other = render(0, seed=1)
+  for one, two in ((fifty[0], fifty[1]), (fifty[0], other), (fifty[1], other)):
+    assert not np.allclose(one, two)
 
 
 def test_the_numbers_have_not_changed():
@@ -35,27 +34,8 @@ def test_the_numbers_have_not_changed():
   np.testing.assert_allclose(render(0)[::3200, 0], expected, atol=1e-4)
 
 
-def test_nothing_clips_and_nothing_is_silent(fifty):
-  peaks_db = [20.0 * np.log10(np.abs(audio).max()) for audio in fifty]
-  assert max(peaks_db) < -0.9
-  assert min(peaks_db) > -20.5
-  assert np.isfinite(fifty).all()
-
-
-def test_the_excerpts_spread_over_many_levels(fifty):
-  loudness_db = [10.0 * np.log10(np.mean(audio**2)) for audio in fifty]
-  assert np.ptp(loudness_db) > 15.0
-
-
-def test_no_samples_stand_still(fifty):
-  """A clipped waveform rests on its maximum; a string does not."""
-  for audio in fifty:
-    at_the_top = np.abs(audio) > 0.999 * np.abs(audio).max()
-    assert at_the_top.sum() <= 3
-
-
 @pytest.mark.parametrize(
-  ("sample_rate", "seconds"), [(16000, 1.0), (44100, 1.5), (16000, 2.345)]
+  ("sample_rate", "seconds"), [(44100, 1.5), (16000, 2.345)]
 )
 def test_any_length_at_any_rate(sample_rate, seconds):
   audio = render(3, sample_rate=sample_rate, seconds=seconds)
@@ -63,7 +43,7 @@ def test_any_length_at_any_rate(sample_rate, seconds):
   assert audio.dtype == np.float32
 
 
-@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("index", range(2))
 def test_the_same_excerpt_is_played_at_every_rate(index):
   """All but its noise, which is drawn sample by sample."""
   high = render(index, sample_rate=48000)[:, 0]
@@ -90,3 +70,15 @@ def test_the_pickup_has_its_analogue_response():
   denominator = np.polymul(denominator, [1.0, rumble])
   _, expected = signal.freqs(numerator, denominator, 2.0 * np.pi * hz)
   np.testing.assert_allclose(measured, np.abs(expected), rtol=0.01)
+
+
+def test_nothing_clips_and_levels_spread(fifty):
+  assert np.isfinite(fifty).all()
+  peaks_db = [20.0 * np.log10(np.abs(audio).max()) for audio in fifty]
+  assert max(peaks_db) < -0.9
+  assert min(peaks_db) > -20.5
+  loudness_db = [10.0 * np.log10(np.mean(audio**2)) for audio in fifty]
+  assert np.ptp(loudness_db) > 15.0
+  # A clipped waveform rests on its maximum; a string does not.
+  for audio in fifty:
+    assert (np.abs(audio) > 0.999 * np.abs(audio).max()).sum() <= 3
