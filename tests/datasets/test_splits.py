@@ -33,29 +33,21 @@ def test_few_files_fill_every_split_they_can(count):
 
 
 def test_missing_split_is_taken_from_train_only():
-  names = [f"train/{i}.wav" for i in range(100)]
-  names += [f"test/{i}.wav" for i in range(10)]
+  names = [f"{side}/{i}.wav" for side in ("train", "test") for i in range(100)]
   sides = splits.assign(names)
   assert sides["test"] == sorted(names[100:])
   assert 0 < len(sides["valid"]) < 25
-  assert all(name.startswith("train/") for name in sides["valid"])
+  assert sorted(sides["train"] + sides["valid"]) == sorted(names[:100])
 
 
 def test_groups_move_as_one():
   """The hash is the group's, so a split is that of the groups' names."""
-  names = [
-    f"player {i}/{kind}/{j}.wav"
-    for i in range(40)
-    for j in "ab"
-    for kind in ("clean", "lead")
-  ]
-  groups = {name: splits.top_folder(name) for name in names}
-  sides = splits.assign(names, splits.Pins(groups))
-  expected = splits.assign([f"player {i}" for i in range(40)])
-  for split, members in sides.items():
-    assert {groups[name] for name in members} == set(expected[split])
-    assert len(members) == 4 * len(expected[split])
-  assert all(sides.values())
+  players = [f"player {i}" for i in range(40)]
+  groups = {f"{p}/{x}.wav": p for p in players for x in ("1", "lead/2", "a/b")}
+  sides = splits.assign(groups, splits.Pins(groups))
+  for split, members in splits.assign(players).items():
+    assert {groups[name] for name in sides[split]} == set(members)
+    assert len(sides[split]) == 3 * len(members) > 0
 
 
 @pytest.mark.parametrize(
@@ -91,20 +83,6 @@ def test_csv_pins_files_and_groups(tmp_path):
     "valid": ["carl/1.wav"],
     "test": ["anna/1.wav", "anna/2.wav", "duo/1.wav"],
   }
-
-
-def test_a_pin_to_train_holds(tmp_path):
-  """The splits without a pin are filled from the others only."""
-  text = "group,split\nanna,train\nbob,train\ncarl,train\n"
-  sides = splits.assign(NAMES, pins(tmp_path, text, NAMES))
-  assert sides["train"] == NAMES[:4]
-  assert sorted(sides["valid"] + sides["test"]) == NAMES[4:]
-
-
-def test_a_pin_beats_a_folder(tmp_path):
-  names = ["test/anna/1.wav", "train/bob/1.wav", "train/carl/1.wav"]
-  sides = splits.assign(names, pins(tmp_path, "group,split\nanna,train", names))
-  assert "test/anna/1.wav" in sides["train"]
 
 
 @pytest.mark.parametrize(
@@ -161,3 +139,12 @@ def test_a_table_may_name_ten_thousand_recordings(tmp_path):
   rows = "".join(f"{i}.wav,g{i % 7}\n" for i in range(10_000))
   found = pins(tmp_path, f"file,group\n{rows}", names)
   assert found.groups == {name: f"g{i % 7}" for i, name in enumerate(names)}
+
+
+def test_pins_to_train_hold_and_beat_folders(tmp_path):
+  """The splits without a pin are filled from the others only."""
+  text = "group,split\nanna,train\nbob,train\ncarl,train\n"
+  for names in (NAMES, [f"test/{name}" for name in NAMES]):
+    sides = splits.assign(names, pins(tmp_path, text, names))
+    assert sides["train"] == names[:4]
+    assert sorted(sides["valid"] + sides["test"]) == names[4:]

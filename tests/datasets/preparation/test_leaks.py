@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from prepared import splits_of
+from prepared import report, splits_of
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import opening
@@ -22,29 +22,19 @@ def excerpt(name, group, digest):
 
 
 def test_a_double_stays_where_it_is_tested_on():
-  members = {
-    "train": [excerpt("a", "1", "x"), excerpt("b", "1", "y")],
-    "valid": [excerpt("c", "2", "x"), excerpt("d", "2", "z")],
-    "test": [excerpt("e", "3", "z"), excerpt("f", "3", "z")],
-  }
-  kept, doubles = without_leaks(members)
-  assert {k: [e.id for e in v] for k, v in kept.items()} == {
-    "train": ["b"],
-    "valid": ["c"],
-    "test": ["e", "f"],
-  }
+  kept, doubles = without_leaks(
+    {
+      "train": [excerpt("a", "1", "x"), excerpt("b", "1", "y")],
+      "valid": [excerpt("c", "2", "x"), excerpt("d", "2", "z")],
+      "test": [excerpt("e", "3", "z"), excerpt("f", "3", "z")],
+    }
+  )
+  names = {split: [e.id for e in each] for split, each in kept.items()}
+  assert names == {"train": ["b"], "valid": ["c"], "test": ["e", "f"]}
   assert doubles == [
     {"excerpt": "d", "split": "valid", "same_as": "e", "in": "test"},
     {"excerpt": "a", "split": "train", "same_as": "c", "in": "valid"},
   ]
-
-
-def test_names_and_groups_on_two_sides_are_refused():
-  one, same_name = excerpt("a", "1", "x"), excerpt("a", "2", "y")
-  with pytest.raises(UserError, match="id 'a' is in train and in test"):
-    without_leaks({"train": [one], "test": [same_name]})
-  with pytest.raises(UserError, match="group '1' is in train and in valid"):
-    without_leaks({"train": [one], "valid": [excerpt("b", "1", "x")]})
 
 
 def examples(names, features):
@@ -64,30 +54,35 @@ def test_every_builder_is_checked(tmp_path, monkeypatch, dataset):
   members = {"train": ["a1", "b1", "a2"], "valid": ["c1"], "test": ["a3"]}
 
   def deliver(builder):
+    features = builder.info.features
     return [
       Recording(
-        split,
-        split,
-        functools.partial(examples, names, builder.info.features),
-        version="",
-        split=split,
+        split, split, functools.partial(examples, names, features), "", 0, split
       )
       for split, names in members.items()
     ]
 
-  def opened(folder):
+  def prepared(folder):
     builder = opening.open_builder(
       dataset, task="overdrive", data_dir=str(tmp_path / folder)
     )
     monkeypatch.setattr(type(builder), "recordings", deliver)
     monkeypatch.setattr(type(builder), "source", lambda _: {})
-    return builder
+    return prepare(builder)
 
-  assert splits_of(prepare(opened("one"))) == {
-    "b1#000": "train",
-    "c1#000": "valid",
-    "a3#000": "test",
-  }
+  builder = prepared("one")
+  expected = {"b1#000": "train", "c1#000": "valid", "a3#000": "test"}
+  assert splits_of(builder) == expected
+  assert [leak["excerpt"] for leak in report(builder)["leaks"]] == [
+    "a1#000",
+    "a2#000",
+  ]
   members["train"][1] = "c1"
   with pytest.raises(UserError, match="id 'c1#000' is in train and in valid"):
-    prepare(opened("two"))
+    prepared("two")
+
+
+def test_a_group_on_two_sides_is_refused():
+  one, other = excerpt("a", "1", "x"), excerpt("b", "1", "y")
+  with pytest.raises(UserError, match="group '1' is in train and in valid"):
+    without_leaks({"train": [one], "valid": [other]})

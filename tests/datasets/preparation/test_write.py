@@ -13,26 +13,23 @@ RATE = 16_000
 
 def test_records_in_order_in_as_many_files_as_they_need(tmp_path, monkeypatch):
   rng = np.random.default_rng(0)
-  for name, excerpts in (("train/a", 5), ("train/b", 4), ("test/c", 4)):
+  lengths = {"train/a": 5, "train/b": 4, "valid/d": 1, "test/c": 4}
+  for name, excerpts in lengths.items():
     audio = rng.uniform(-0.5, 0.5, (excerpts * RATE, 1))
     put(tmp_path / "in" / f"{name}.wav", audio)
-  put(tmp_path / "in/valid/d.wav", rng.uniform(-0.5, 0.5, (RATE, 1)))
   monkeypatch.setattr(write, "_SHARD_BYTES", 4 * 2 * RATE)
   form = {"path": str(tmp_path / "in"), "excerpt_seconds": 1.0}
   builder = build("audio_folder", tmp_path / "out", **form)
   assert sorted(record_files(builder)) == [
-    "audio_folder-test.array_record-00000-of-00001",
-    "audio_folder-train.array_record-00000-of-00003",
-    "audio_folder-train.array_record-00001-of-00003",
-    "audio_folder-train.array_record-00002-of-00003",
-    "audio_folder-valid.array_record-00000-of-00001",
+    f"audio_folder-{split}.array_record-0000{i}-of-0000{count}"
+    for split, count in (("test", 1), ("train", 3), ("valid", 1))
+    for i in range(count)
   ]
   assert builder.info.splits["train"].shard_lengths == [4, 4, 1]
   assert list(records(builder)) == [
-    *(f"train/a.wav#00{i}" for i in range(5)),
-    *(f"train/b.wav#00{i}" for i in range(4)),
-    "valid/d.wav#000",
-    *(f"test/c.wav#00{i}" for i in range(4)),
+    f"{name}.wav#00{i}"
+    for name, excerpts in lengths.items()
+    for i in range(excerpts)
   ]
 
 

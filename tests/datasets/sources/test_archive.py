@@ -41,22 +41,16 @@ def unpack(path, folder):
 def good(tmp_path):
   return pack(
     tmp_path / "good.tgz",
-    {"a/want1": CONTENT, "a/other": CONTENT, "./b/c/want2": b"x", "d": b""},
+    {"/a/want1": CONTENT, "a/other": CONTENT, "./b/want2": b"x", "d": b""},
   )
 
 
 def refused(path, match):
   """Checks that unpacking is refused and leaves nothing behind."""
-  folder = path.parent / "out"
   with pytest.raises(UserError, match=match) as caught:
-    unpack(path, folder)
+    unpack(path, path.parent / "out")
   assert str(caught.value).startswith(f"{path}: ")
   assert not [p for p in path.parent.iterdir() if p.is_dir()]
-
-
-def test_a_leading_slash_is_ignored(tmp_path):
-  unpack(pack(tmp_path / "a.tgz", {"/want": b"x"}), tmp_path / "out")
-  assert (tmp_path / "out" / "want").read_bytes() == b"x"
 
 
 def test_takes_what_is_wanted(good, tmp_path):
@@ -69,7 +63,7 @@ def test_takes_what_is_wanted(good, tmp_path):
   assert not (tmp_path / "out.partial").exists()
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.999999])
+@pytest.mark.parametrize("share", [0.3, 0.999999])
 def test_truncated(good, share):
   whole = good.read_bytes()
   good.write_bytes(whole[: int(share * len(whole))])
@@ -104,18 +98,17 @@ def test_no_archive(tmp_path, content):
   refused(path, "truncated|altered, or no .tgz")
 
 
-@pytest.mark.parametrize("name", ["../want", "a/../../want", "../any"])
-def test_a_path_that_leads_outside(tmp_path, name):
-  refused(pack(tmp_path / "a.tgz", {name: b"x"}), "outside the destination")
-
-
 @pytest.mark.parametrize(
-  "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+  ("members", "match"),
+  [
+    ({"../want": b"x"}, "outside the destination"),
+    ({"a/../../want": b"x"}, "outside the destination"),
+    ({"../any": b"x"}, "outside the destination"),
+    ({"want1": b"x", "want2": (tarfile.SYMTYPE, "/etc/motd")}, "'want2'"),
+    ({"want1": b"x", "want2": (tarfile.LNKTYPE, "/etc/motd")}, "'want2'"),
+    ({"want1": b"x", "want2": (tarfile.FIFOTYPE, "")}, "'want2'"),
+    ({"other": b"x"}, "none of the files"),
+  ],
 )
-def test_links_and_devices(tmp_path, kind):
-  path = pack(tmp_path / "a.tgz", {"want1": b"x", "want2": (kind, "/etc/motd")})
-  refused(path, "altered, .*'want2'")
-
-
-def test_nothing_wanted(tmp_path):
-  refused(pack(tmp_path / "a.tgz", {"other": b"x"}), "none of the files")
+def test_members_that_are_unsafe_or_not_wanted(tmp_path, members, match):
+  refused(pack(tmp_path / "a.tgz", members), match)

@@ -9,7 +9,6 @@ from prepared import put as put_any
 from prepared import records, skipped, splits_of
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import opening
 
 RATE = 8_000
 
@@ -71,12 +70,6 @@ def test_pairs_are_stored_aligned_upright_and_as_loud(tmp_path):
   assert amp["residual_db"] < -60
   assert amp["clarity"] > 30
   assert amp["rival"] < 0.5
-
-
-def test_without_a_task_nothing_is_applied_on_the_fly(tmp_path):
-  builder = opening.open_builder("paired_folder", data_dir=str(tmp_path))
-  assert builder.builder_config.task.effect == "recorded"
-  assert "--task=recorded" in opening.prepare_command(builder)
 
 
 def test_a_folder_without_pairs_tells_how_names_pair(tmp_path):

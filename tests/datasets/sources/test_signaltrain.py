@@ -18,7 +18,6 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.sources import signaltrain
 
 RATE = 44_100
-SECONDS = {"Train": (2.5, 1.5), "Val": (1.25,), "Test": (2.0,)}
 SPLIT = {"Train": "train", "Val": "valid", "Test": "test"}
 
 
@@ -26,16 +25,13 @@ def recordings():
   """All files of the data set by their path in the archive."""
   rng = np.random.default_rng(0)
   files = {"effect_info.ini": b"[effect]\n", "._Train": b"of a Mac"}
-  number = 137
-  for folder, lengths in SECONDS.items():
-    for seconds in lengths:
-      audio = rng.uniform(-0.5, 0.5, (round(seconds * RATE), 1))
-      for kind, scale in (("input_{}_", 1.0), ("target_{}_LA2A_3c__0__5", 0.2)):
-        name = f"{folder}/{kind.format(number)}.wav"
-        file = io.BytesIO()
-        soundfile.write(file, scale * audio, RATE, "FLOAT", format="WAV")
-        files[name] = file.getvalue()
-      number += 1
+  lengths = [("Train", 2.5), ("Train", 1.5), ("Val", 1.25), ("Test", 2.0)]
+  for number, (folder, seconds) in enumerate(lengths, 137):
+    audio = rng.uniform(-0.5, 0.5, (round(seconds * RATE), 1))
+    for kind, scale in (("input_{}_", 1.0), ("target_{}_LA2A_3c__0__5", 0.2)):
+      file = io.BytesIO()
+      soundfile.write(file, scale * audio, RATE, "FLOAT", format="WAV")
+      files[f"{folder}/{kind.format(number)}.wav"] = file.getvalue()
   return files
 
 
@@ -145,13 +141,13 @@ def test_offline_from_an_archive(server, packed, tmp_path, place):
 @pytest.mark.parametrize("inner", ["", signaltrain.NAME])
 def test_from_an_unpacked_folder(server, tmp_path, inner):
   """Half a copy is told, by its splits, or as another source."""
-  unpack(tmp_path / "here" / inner, INPUTS[:3])
-  path = str(tmp_path / "here")
+  path, folder = str(tmp_path / "here"), tmp_path / "here" / inner
+  unpack(folder, INPUTS[:3])
   with pytest.raises(UserError, match=r"no input_\*\.wav in Val"):
     build(tmp_path, path=path)
-  unpack(tmp_path / "here" / inner)
+  unpack(folder)
   check(build(tmp_path, path=path))
-  (tmp_path / "here" / inner / INPUTS[1]).unlink()
+  (folder / INPUTS[1]).unlink()
   with pytest.raises(UserError, match="different files, content"):
     build(tmp_path, path=path)
   assert not server.asked
