@@ -56,10 +56,7 @@ class Pins:
 
 
 def top_folder(name: str) -> str:
-  """Returns the first folder of a path that is not named as a split.
-
-  A file that lies in no such folder is a group of its own.
-  """
+  """Returns a path's first folder that is not named as a split, or the path."""
   folders = PurePosixPath(name).parts[:-1]
   return next((f for f in folders if f.lower() not in _FOLDERS), name)
 
@@ -70,9 +67,6 @@ def read_csv(path: Path) -> tuple[set[str], list[tuple[str, dict[str, str]]]]:
   Returns:
     The columns that its first line names, and the rows: where each stands
     (`FILE: line N`), and its cells by column, without blanks around them.
-
-  Raises:
-    UserError: it is not in UTF-8, or no CSV.
   """
   try:
     text = path.read_text(encoding="utf-8-sig")
@@ -102,10 +96,6 @@ def read_pins(
     path: the file.
     names: relative paths of all recordings.
     group: gives the group of a recording that no row gives one.
-
-  Raises:
-    UserError: a row is not understood, fits no file, or pins a group to two
-      sides.
   """
   rows = list(_pin_rows(path)) if path.is_file() else []
   find, no_row = _finder(rows), {"file": "", "group": "", "split": ""}
@@ -193,9 +183,6 @@ def assign(
 
   Returns:
     Split to its recordings, sorted; a split may be empty.
-
-  Raises:
-    UserError: the folders put one group on two sides.
   """
   pins = pins or Pins()
   members = collections.defaultdict(list)

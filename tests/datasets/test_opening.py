@@ -125,9 +125,7 @@ def test_only_a_command_renders_in_several_processes(
 
 def test_a_run_that_lacks_recordings_says_how_to_get_them(tmp_path):
   data = _run_data(tmp_path, "audio_folder", hint="download the music")
-  with pytest.raises(
-    UserError, match="music; run: python -m"
-  ) as caught:
+  with pytest.raises(UserError, match="music; run: python -m") as caught:
     opening.open_dataset(data)
   assert "--dataset=audio_folder --task=overdrive" in str(caught.value)
   assert f"--data-dir={tmp_path} " in str(caught.value)

@@ -35,18 +35,13 @@ def prepare(
 
   Returns:
     The builder, ready to read.
-
-  Raises:
-    UserError: there is nothing to store, or the data set that lies there came
-      from another source.
-    OSError: the disk is full, or the folder cannot be written.
   """
   folder = Path(builder.data_dir)
   if builder.is_stored and not overwrite:
     _check_same_source(builder)
     return builder
   # Here, for TFDS takes seconds to import.
-  from distortion_removal.datasets.preparation import write
+  from distortion_removal.datasets.preparation.write import PARTS_FOLDER
 
   with _set_aside(folder):
     builder = _reopen(builder)
@@ -57,7 +52,7 @@ def prepare(
       # Another process of the same run may have been faster.
       if not builder.is_stored:
         raise
-  shutil.rmtree(folder.with_name(write.PARTS_FOLDER), ignore_errors=True)
+  shutil.rmtree(folder.with_name(PARTS_FOLDER), ignore_errors=True)
   return _reopen(builder)
 
 

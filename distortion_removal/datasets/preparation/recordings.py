@@ -53,7 +53,7 @@ class Recording:
 
   @property
   def file_name(self) -> str:
-    """The name of its stored files, without a suffix."""
+    """The stored files' name, without a suffix."""
     key = os.fsencode(f"{self.name}\0{self.version}")
     return hashlib.sha256(key).hexdigest()[:32]
 
@@ -84,15 +84,9 @@ class StoredRecording:
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-  """A folder of stored recordings, and the form of their records.
+  """A folder of stored recordings, and the form of their records."""
 
-  Attributes:
-    folder: seen by every process, and machine, that stores recordings.
-    features: a record's.
-    sample_rate: in Hz.
-  """
-
-  folder: Path
+  folder: Path  # seen by every process, and machine, that stores recordings
   features: tfds.features.FeaturesDict
   sample_rate: int
 
@@ -182,16 +176,10 @@ def _named_errors(path: Path) -> Iterator[None]:
 def store_all(
   recordings: Sequence[Recording], store: Store, jobs: int
 ) -> Iterator[int]:
-  """Stores recordings, in `jobs` processes.
+  """Stores recordings, in `jobs` processes, and yields each one's size.
 
   Processes are spawned, for JAX's threads do not survive a fork: a script that
   gets here needs its `if __name__ == "__main__"`.
-
-  Yields:
-    The size of each recording, as soon as it is stored, in any order.
-
-  Raises:
-    UserError: a process was killed; what is stored so far stays.
   """
   if jobs == 1:
     yield from map(store.add, recordings)
@@ -234,8 +222,7 @@ def store_with_beam(
 ) -> None:
   """Stores recordings with Apache Beam, on any number of machines, and waits.
 
-  Beam only hands out the work. The recordings and `--data-dir` must lie where
-  every machine sees them.
+  The recordings and `--data-dir` must lie where every machine sees them.
   """
   import apache_beam as beam
 

@@ -55,9 +55,6 @@ def write(
 
   Returns:
     TFDS's facts of each split that is not empty.
-
-  Raises:
-    UserError: there is nothing to train on, or a mistake in the splits.
   """
   builder.info.metadata["source"] = builder.source()  # as it is read from here
   recordings = builder.recordings()
@@ -123,9 +120,6 @@ def without_leaks(
   Returns:
     The excerpts that stay, by split, and for each that does not its `excerpt`
     and `split`, and those of its double (`same_as`, `in`).
-
-  Raises:
-    UserError: a name or a group is on two sides.
   """
   for kind in ("id", "group"):
     _check_disjoint(members, kind)

@@ -28,10 +28,6 @@ def unpack(
     folder: where they go; it must not exist.
     place: maps a member's name to its path below `folder`, or to None to leave
       it out.
-
-  Raises:
-    UserError: the archive is truncated, altered, unsafe or none, or holds
-      nothing that is wanted.
   """
   # A fixed name, unlike that of `files.replacing`: a killed process leaves
   # gigabytes, which the next one removes.

@@ -132,10 +132,7 @@ class AudioFolder(CleanAudioBuilder):
 
 
 def list_files(root: Path, include: str) -> list[str]:
-  """Lists the files below `root` that match `include`, as relative paths.
-
-  Hidden files and folders are passed over, and so is `splits.csv`.
-  """
+  """Lists the files below `root` that match, but for hidden ones and pins."""
   names = [
     PurePosixPath(path.relative_to(root).as_posix())
     for path in root.rglob("*")
@@ -152,8 +149,7 @@ def list_files(root: Path, include: str) -> list[str]:
 
 def file_version(path: Path) -> str:
   """Returns what changes with a file: its size, its time, and its content."""
-  # Recordings of several folders may be stored together, and times have whole
-  # seconds on some disks.
+  # Times have whole seconds on some disks.
   status = path.stat()
   content = content_digest(path).hex()
   return f"{status.st_size} {status.st_mtime_ns} {content}"
@@ -208,12 +204,7 @@ def fate(audio: np.ndarray, sample_rate: int) -> str:
 
 
 def _cut(path: Path, config: TaskConfig) -> Iterator[np.ndarray]:
-  """Cuts a recording into consecutive excerpts of the wanted form.
-
-  Yields:
-    `[time, channels]` float32 on the recording's own scale; the last one may
-    be shorter than the others.
-  """
+  """Cuts a recording into excerpts `[time, channels]`; the last is the rest."""
   with files.open_reader(path) as reader:
     blocks = (remix(block, config.channels) for block in reader.blocks())
     pending = np.zeros((0, config.channels), np.float32)

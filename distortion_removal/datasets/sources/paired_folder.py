@@ -69,7 +69,7 @@ class PairedFolder(audio_folder.AudioFolder):
   builder_config: PairedFolderConfig
 
   def source(self) -> dict:
-    """Adds a digest of which file belongs to which to `audio_folder`'s."""
+    """Adds a digest of the pairs to what `audio_folder` returns."""
     pairs = dataclasses.astuple(self._pairs)
     digest = hashlib.sha256(json.dumps(pairs, sort_keys=True).encode())
     return super().source() | {"pairs": digest.hexdigest()}
@@ -135,10 +135,7 @@ def _refuse(path: Path) -> Iterator[dict | str]:
 
 
 def _read_examples(
-  clean_path: Path,
-  output_path: Path,
-  name: str,
-  config: PairedFolderConfig,
+  clean_path: Path, output_path: Path, name: str, config: PairedFolderConfig
 ) -> Iterator[dict | str]:
   """Yields the examples of a pair, or why an excerpt is left out."""
   sides = [_load(path, config) for path in (clean_path, output_path)]

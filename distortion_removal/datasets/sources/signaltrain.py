@@ -39,10 +39,8 @@ _FOLDERS = ("Train", "Val", "Test")
 class SignalTrainConfig(AudioFolderConfig):
   """The place that the data set is taken from.
 
-  Attributes:
-    path: the unpacked folder, or the archive; '' downloads it into `downloads`
-      below the folder of all data sets, unless it lies there.
-    offline: never use the network.
+  `path` is the unpacked folder, or the archive; '' downloads it into
+  `downloads` below the folder of all data sets, unless it lies there.
   """
 
   task: Task = TASKS["hard_clip_sdr"]

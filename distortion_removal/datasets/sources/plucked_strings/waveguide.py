@@ -137,12 +137,8 @@ def _polar(log_magnitude, phase) -> np.ndarray:
 def warp(audio: np.ndarray, semitones: np.ndarray) -> np.ndarray:
   """Reads `audio` at a speed that follows a pitch curve, by cubic splines.
 
-  Args:
-    audio: Float64 [time].
-    semitones: Pitch change at every output sample, [length].
-
-  Returns:
-    Float64 [length]; zero where `audio` has ended.
+  `semitones` is the pitch change at every output sample; the result is zero
+  where `audio` has ended.
   """
   speed = np.exp2(semitones / 12.0)
   place = np.cumsum(speed) - speed[0]
