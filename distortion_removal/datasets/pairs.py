@@ -11,6 +11,7 @@ it was, and all processes together see what a single one would.
 """
 
 import dataclasses
+import operator
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
   have their `degraded`.
   """
   if task.effect == RECORDED:
-    return lambda batch: batch["degraded"]
+    return operator.itemgetter("degraded")
   effect = tasks.effect_of(task)
   return lambda batch: effects.apply(
     effect, batch["clean"], batch["level"], batch["seed"]
@@ -49,13 +50,8 @@ def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
 def sides(record: dict, task: Task) -> dict[str, np.ndarray]:
   """Returns the sides of a pair that are stored, scaled by one factor.
 
-  Excerpts are stored at a peak of 1 beside their original peak. The scale is
-  that of the whole excerpt: a crop of the result may peak lower.
-
-  Args:
-    record: `clean` and `peak`; a recorded pair's also `degraded` and
-      `degraded_peak`.
-    task: its `clean_peak` is the wanted peak; None keeps the original scale.
+  Excerpts are stored at a peak of 1 beside their original peak. The whole one's
+  peak becomes the task's `clean_peak`, and its original one if that is None.
 
   Returns:
     `clean` `[time, channels]` float32; for a task of recorded pairs `degraded`

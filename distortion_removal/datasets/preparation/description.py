@@ -27,13 +27,10 @@ EDGES_DB = tuple(range(-72, 14, 2))
 def describe(
   excerpts: Sequence["StoredExcerpt"], sample_rate: int, silent: int
 ) -> dict:
-  """Describes the excerpts of one split.
+  """Describes the excerpts of one split, at least one.
 
-  Args:
-    excerpts: what is known of each, at least one.
-    sample_rate: in Hz.
-    silent: number of excerpts left out because they are silent; recordings
-      that are silent throughout belong to no split and do not count.
+  `silent` more were left out because they are silent; recordings that are
+  silent throughout belong to no split and do not count.
 
   Returns:
     Numbers, `silence` (the share of silent excerpts), and `loudness_lufs`

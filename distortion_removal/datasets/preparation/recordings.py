@@ -201,18 +201,6 @@ def store_all(
       pool.shutdown(wait=False, cancel_futures=True)
 
 
-def parse_beam_options(words: Sequence[str]) -> Any:
-  """Parses `--runner=DirectRunner` and the like to Beam's `PipelineOptions`."""
-  try:
-    from apache_beam.options.pipeline_options import PipelineOptions
-  except ImportError:
-    raise UserError(
-      "Apache Beam is not installed; run: "
-      "pip install 'distortion_removal[beam]'"
-    ) from None
-  return PipelineOptions(list(words))
-
-
 def store_with_beam(
   recordings: Sequence[Recording],
   store: Store,

@@ -47,15 +47,7 @@ _SHARD_BYTES = 256 << 20
 def write(
   builder: "CleanAudioBuilder", download_config: tfds.download.DownloadConfig
 ) -> list[tfds.core.SplitInfo]:
-  """Writes all files of a data set into `builder.data_dir`.
-
-  Args:
-    builder: delivers recordings, see `builder.CleanAudioBuilder`.
-    download_config: with `beam_options` or `beam_runner`, Beam is used.
-
-  Returns:
-    TFDS's facts of each split that is not empty.
-  """
+  """Writes all files of a data set; returns TFDS's facts of its splits."""
   builder.info.metadata["source"] = builder.source()  # as it is read from here
   recordings = builder.recordings()
   _assign(recordings)  # mistakes show early
@@ -118,8 +110,7 @@ def without_leaks(
   noticed: not a copy that is shifted or was compressed with loss.
 
   Returns:
-    The excerpts that stay, by split, and for each that does not its `excerpt`
-    and `split`, and those of its double (`same_as`, `in`).
+    The excerpts that stay, by split, and the report's rows of the others.
   """
   for kind in ("id", "group"):
     _check_disjoint(members, kind)

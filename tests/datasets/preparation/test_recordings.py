@@ -13,10 +13,10 @@ import tensorflow_datasets as tfds
 from distortion_removal.audio.integrity import AudioFileError
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.features import excerpt_features, to_example
+from distortion_removal.datasets.preparation import prepare
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
   Store,
-  parse_beam_options,
   store_all,
 )
 
@@ -86,7 +86,7 @@ def test_without_apache_beam_it_says_what_to_install(monkeypatch):
   for name in ("apache_beam", "apache_beam.options.pipeline_options"):
     monkeypatch.setitem(sys.modules, name, None)
   with pytest.raises(UserError, match=r"pip install 'distortion_removal\[beam"):
-    parse_beam_options([])
+    prepare._beam(["--runner=DirectRunner"])
 
 
 def test_a_damaged_recording_is_left_out_and_tried_again(store):

@@ -1,5 +1,6 @@
 """The data set's layout in small, from a loopback server and from the disk."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -39,16 +40,25 @@ FILES = recordings()
 INPUTS = sorted(name for name in FILES if "input_" in name)
 
 
+def pack(members):
+  """Makes a .tgz of names to contents, or to a kind and target of a link."""
+  out = io.BytesIO()
+  with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
+    for name, content in members.items():
+      entry = tarfile.TarInfo(name)
+      if isinstance(content, bytes):
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+      else:
+        entry.type, entry.linkname = content
+        tar.addfile(entry)
+  return out.getvalue()
+
+
 @pytest.fixture(scope="module")
 def packed():
   """The archive's bytes."""
-  out = io.BytesIO()
-  with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
-    for name, content in FILES.items():
-      entry = tarfile.TarInfo(f"{signaltrain.NAME}/{name}")
-      entry.size = len(content)
-      tar.addfile(entry, io.BytesIO(content))
-  return out.getvalue()
+  return pack({f"{signaltrain.NAME}/{name}": FILES[name] for name in FILES})
 
 
 @pytest.fixture
@@ -208,3 +218,74 @@ def test_zenodo_out_of_reach_or_of_another_checksum(
     monkeypatch.setattr(signaltrain, "RECORD_API", gone.url("/record"))
   with pytest.raises(UserError, match=r"refused.* or get .* put it"):
     build(tmp_path)
+
+
+CONTENT = np.random.default_rng(0).bytes(5_000_000)
+WANTED = "Train/input_1_.wav"
+GOOD = {f"/a/{WANTED}": CONTENT, "a/other": CONTENT, "./Val/input_2_.wav": b"x"}
+
+
+def refused(folder, packed, match):
+  """Checks that unpacking is refused and leaves nothing behind."""
+  path = folder / "a.tgz"
+  path.write_bytes(packed)
+  with pytest.raises(UserError, match=match) as caught:
+    signaltrain.unpack(path, folder / "out")
+  assert str(caught.value).startswith(f"{path}: ")
+  assert list(folder.iterdir()) == [path]
+
+
+def test_unpacks_what_is_wanted(tmp_path):
+  # Left behind by a process that was killed.
+  (tmp_path / "out.partial").mkdir()
+  (tmp_path / "out.partial" / "input_0_.wav").touch()
+  (tmp_path / "a.tgz").write_bytes(pack(GOOD))
+  signaltrain.unpack(tmp_path / "a.tgz", tmp_path / "out")
+  out = tmp_path / "out"
+  found = {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*.*")}
+  assert found == {WANTED: CONTENT, "Val/input_2_.wav": b"x"}
+  assert not (tmp_path / "out.partial").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999999])
+def test_truncated(tmp_path, share):
+  packed = pack(GOOD)
+  packed = packed[: int(share * len(packed))]
+  refused(tmp_path, packed, "truncated" if share else "truncated|no .tgz")
+
+
+@pytest.mark.parametrize("place", [0, 2_000_000, 8_000_000, -6, -2])
+def test_altered(tmp_path, place):
+  """In the header, in what is taken, in what is not, in CRC and length."""
+  altered = bytearray(pack(GOOD))
+  altered[place] ^= 4
+  refused(tmp_path, altered, "altered, or no .tgz")
+
+
+def test_altered_long_after_the_last_member(tmp_path):
+  """Where tarfile no longer reads, the checksum still counts."""
+  whole = gzip.decompress(pack(GOOD)) + bytes(3_000_000)
+  altered = bytearray(gzip.compress(whole, compresslevel=1))
+  altered[-5] ^= 1
+  refused(tmp_path, altered, "CRC check failed")
+
+
+@pytest.mark.parametrize(
+  ("members", "match"),
+  [
+    ({f"../{WANTED}": b"x"}, "outside the destination"),
+    ({f"a/../../{WANTED}": b"x"}, "outside the destination"),
+    ({"../any": b"x"}, "outside the destination"),
+    ({WANTED: (tarfile.SYMTYPE, "/etc/motd")}, f"'{WANTED}'"),
+    ({WANTED: (tarfile.LNKTYPE, "/etc/motd")}, f"'{WANTED}'"),
+    ({WANTED: (tarfile.FIFOTYPE, "")}, f"'{WANTED}'"),
+    ({"other": b"x"}, "none of the files"),
+  ],
+)
+def test_members_that_are_unsafe_or_not_wanted(tmp_path, members, match):
+  refused(tmp_path, pack(members), match)
+
+
+def test_no_archive(tmp_path):
+  refused(tmp_path, b"not an archive", "altered, or no .tgz")
+  refused(tmp_path, gzip.compress(b"not a tar" * 1000), "altered, or no .tgz")
