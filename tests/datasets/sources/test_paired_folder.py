@@ -42,34 +42,36 @@ def test_pairs_are_stored_aligned_upright_and_as_loud(tmp_path):
   put(tmp_path / "in", "train/riff_fuzz box.wav", pedal(clean))
   put(tmp_path / "in", "train/riff_amp.wav", 0.5 * clean[100:])
   found = records(build(tmp_path / "in", tmp_path / "out"))
-  names = ["train/riff_amp.wav", "train/riff_fuzz box.wav"]
-  assert sorted(found) == [f"{name}#00{i}" for name in names for i in range(2)]
+  amp, fuzz = "train/riff_amp.wav", "train/riff_fuzz box.wav"
+  assert sorted(found) == [f"{x}#00{i}" for x in (amp, fuzz) for i in range(2)]
+  for record in found.values():
+    assert (
+      np.abs(record["clean"]).max() == np.abs(record["degraded"]).max() == 1
+    )
 
-  def joined(name, side, peak):
-    parts = [found[f"{name}#00{i}"] for i in range(2)]
-    return np.concatenate([part[side][:, 0] * part[peak] for part in parts])
-
-  # The amplifier's recording began 100 samples late and only was quieter.
-  for side in (("clean", "peak"), ("degraded", "degraded_peak")):
-    np.testing.assert_allclose(joined(names[0], *side), clean[100:], atol=2e-4)
-  stored = joined(names[1], "clean", "peak")
-  np.testing.assert_allclose(stored, clean, atol=1e-4)
   clipped = np.clip(6 * clean, -1, 1)
   gain = np.sqrt(np.sum(clean**2) / np.sum(clipped**2))
-  fuzz = joined(names[1], "degraded", "degraded_peak")
-  np.testing.assert_allclose(fuzz, gain * clipped, atol=2e-4)
-  for record in found.values():
-    assert np.abs(record["clean"]).max() == 1
-    assert np.abs(record["degraded"]).max() == 1
-  fuzz = found[f"{names[1]}#000"]
-  assert (fuzz["lag_samples"], fuzz["polarity"]) == (25, -1)
-  assert fuzz["gain_db"] == pytest.approx(20 * np.log10(gain / 0.3), abs=0.01)
-  amp = found[f"{names[0]}#001"]
-  assert (amp["lag_samples"], amp["polarity"]) == (-100, 1)
-  assert amp["gain_db"] == pytest.approx(20 * np.log10(2), abs=0.01)
-  assert amp["residual_db"] < -60
-  assert amp["clarity"] > 30
-  assert amp["rival"] < 0.5
+  for name, side, peak, expected, atol in (
+    # The amplifier's recording began 100 samples late and only was quieter.
+    (amp, "clean", "peak", clean[100:], 2e-4),
+    (amp, "degraded", "degraded_peak", clean[100:], 2e-4),
+    (fuzz, "clean", "peak", clean, 1e-4),
+    (fuzz, "degraded", "degraded_peak", gain * clipped, 2e-4),
+  ):
+    parts = [found[f"{name}#00{i}"] for i in range(2)]
+    joined = np.concatenate([part[side][:, 0] * part[peak] for part in parts])
+    np.testing.assert_allclose(joined, expected, atol=atol)
+  for name, lag, polarity, undone in (
+    (amp, -100, 1, 2),
+    (fuzz, 25, -1, gain / 0.3),
+  ):
+    facts = found[f"{name}#001"]
+    assert (facts["lag_samples"], facts["polarity"]) == (lag, polarity)
+    assert facts["gain_db"] == pytest.approx(20 * np.log10(undone), abs=0.01)
+  facts = found[f"{amp}#001"]
+  assert facts["residual_db"] < -60
+  assert facts["clarity"] > 30
+  assert facts["rival"] < 0.5
 
 
 def test_a_folder_without_pairs_tells_how_names_pair(tmp_path):

@@ -1,7 +1,5 @@
 """The synthetic set: disjoint splits, stable, and rendered only once."""
 
-import re
-
 import numpy as np
 import pytest
 from prepared import build as build_any
@@ -113,16 +111,3 @@ def test_another_seed_is_not_taken_for_the_same(tmp_path):
     for seed in (2, 3)
   )
   assert not {each.file_name for each in one} & {each.file_name for each in two}
-
-
-@pytest.mark.parametrize(
-  ("field", "value", "message"),
-  [
-    ("valid_minutes", float("nan"), "valid_minutes nan: choose more than 0"),
-    ("test_minutes", 2e6, "test_minutes 2e+06: choose"),
-    ("seed", -1, "seed -1: choose 0 or more"),
-  ],
-)
-def test_mistakes(tmp_path, field, value, message):
-  with pytest.raises(UserError, match=re.escape(message)):
-    build(tmp_path, **{field: value})
