@@ -1,6 +1,5 @@
 """The command: what it says, where it writes, and how it fails."""
 
-import os
 import resource
 import shlex
 import subprocess
@@ -9,15 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from conftest import files_of
+from prepared import put
 
 from distortion_removal import prepare
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import opening, splits
-from distortion_removal.datasets.preparation.prepare import (
-  prepare as prepare_set,
-)
 from distortion_removal.datasets.sources.signaltrain_sounds import (
   SignalTrainSounds,
 )
@@ -32,20 +28,13 @@ def folder(tmp_path_factory):
   path = tmp_path_factory.mktemp("music")
   rng = np.random.default_rng(0)
   for i in range(4):
-    audio = 0.1 * rng.standard_normal((12 * RATE, 1))
-    soundfile.write(path / f"{i}.wav", audio, RATE)
+    put(path / f"{i}.wav", 0.1 * rng.standard_normal((12 * RATE, 1)))
   (path / "notes.wav").write_text("buy strings")
   return path
 
 
 def run(*arguments, **kwargs):
-  return subprocess.run(
-    [sys.executable, "-m", "distortion_removal.prepare", *arguments],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    **kwargs,
-  )
+  return python("-m", "distortion_removal.prepare", *arguments, **kwargs)
 
 
 def test_what_the_command_says(folder, tmp_path, capsys):
@@ -57,6 +46,7 @@ def test_what_the_command_says(folder, tmp_path, capsys):
   *lines, command = printed.out.splitlines()
   where = out / "audio_folder/hard_clip_sdr_6s/1.0.0"
   assert (where / "report.json").is_file()
+  assert (where / "spectrum_1024_256.json").is_file()
   assert [line.split()[:4] for line in lines[1:4]] == [
     ["train", "4", "excerpts", "0.4"],
     ["valid", "2", "excerpts", "0.2"],
@@ -64,17 +54,13 @@ def test_what_the_command_says(folder, tmp_path, capsys):
   ]
   assert "skipped 1 file: see report.json" in lines[4]
   assert lines[5] == f"in {where}"
+  fields = f"dataset=audio_folder task=hard_clip_sdr data_dir={out}"
+  fields += " sample_rate=16000 channels=1 excerpt_seconds=6.0"
   assert shlex.split(command) == [
     *("python", "-m", "distortion_removal.main"),
     "--config=configs/demucs_guitar_overdrive.py",
-    "--config.data.dataset=audio_folder",
-    "--config.data.task=hard_clip_sdr",
-    f"--config.data.data_dir={out}",
-    "--config.data.sample_rate=16000",
-    "--config.data.channels=1",
-    "--config.data.excerpt_seconds=6.0",
+    *(f"--config.data.{field}" for field in fields.split()),
   ]
-  assert list(out.rglob("spectrum_1024_256.json"))
 
 
 @pytest.mark.e2e
@@ -146,14 +132,6 @@ def test_how_much_to_make_of_a_synthetic_set(tmp_path, capsys):
   np.testing.assert_allclose(audio, expected, rtol=0, atol=1 / 32767)
 
 
-@pytest.mark.e2e
-def test_default_folder_is_the_one_of_tfds(folder, tmp_path):
-  environment = {"TFDS_DATA_DIR": str(tmp_path / "own"), "PATH": "/usr/bin"}
-  result = run(f"--path={folder}", env=environment)
-  assert result.returncode == 0
-  assert f"in {tmp_path / 'own'}/audio_folder/overdrive/1.0.0" in result.stdout
-
-
 def open_folder(folder, tmp_path):
   out = str(tmp_path / "out")
   return opening.open_builder("audio_folder", data_dir=out, path=str(folder))
@@ -179,11 +157,11 @@ def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
 
   def overtaken(*arguments):
     monkeypatch.undo()
-    prepare_set(open_folder(folder, tmp_path))
+    prepare.prepare(open_folder(folder, tmp_path))
     return assign(*arguments)
 
   monkeypatch.setattr(splits, "assign", overtaken)
-  builder = prepare_set(builder)
+  builder = prepare.prepare(builder)
   assert len(opening.read_split(builder, "train")) == 4
   version = Path(builder.data_dir)
   assert [path.name for path in version.parent.iterdir()] == [version.name]
@@ -239,7 +217,7 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
     "prepare.main(sys.argv[1:])"
   )
   arguments = [f"--path={folder}", f"--data-dir={tmp_path / 'out'}", "--jobs=1"]
-  killed = subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT)
+  killed = python("-c", program, *arguments)
   assert killed.returncode == -9
   assert not open_folder(folder, tmp_path).is_stored
   assert len(list((tmp_path / "out").rglob("parts/*.json"))) == 2
@@ -251,9 +229,8 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
 
 def put_noise(path, minutes, seed):
   """A recording at 8 kHz; ten seconds of noise, again and again."""
-  path.parent.mkdir(parents=True, exist_ok=True)
   block = np.random.default_rng(seed).integers(-9_000, 9_000, 80_000, np.int16)
-  soundfile.write(path, np.tile(block, 6 * minutes), 8_000)
+  put(path, np.tile(block, 6 * minutes), 8_000)
 
 
 @pytest.mark.e2e
@@ -270,14 +247,8 @@ def test_memory_grows_neither_with_a_recording_nor_with_their_number(tmp_path):
     "    '--sample-rate=8000', '--jobs=1'])\n"
     "  print('KiB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
   )
-  result = subprocess.run(
-    [sys.executable, "-c", program, "few", "many", "long"],
-    cwd=tmp_path,
-    env=os.environ | {"PYTHONPATH": str(ROOT)},
-    capture_output=True,
-    text=True,
-    check=True,
-  )
+  folders = [str(tmp_path / name) for name in ("few", "many", "long")]
+  result = python("-c", program, *folders)
   lines = [line.split() for line in result.stdout.splitlines()]
   counts = [int(words[1]) for words in lines if words[2:3] == ["excerpts"]]
   assert sum(counts) == 120 + 480 + 480
@@ -290,3 +261,13 @@ def test_home_is_expanded(monkeypatch):
   monkeypatch.setenv("HOME", "/home/someone")
   builder = opening.open_builder("audio_folder", data_dir="~/sets")
   assert builder.data_dir == "/home/someone/sets/audio_folder/overdrive/1.0.0"
+
+
+def python(*arguments, **kwargs):
+  return subprocess.run(
+    [sys.executable, *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    **kwargs,
+  )

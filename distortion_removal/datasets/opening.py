@@ -146,12 +146,7 @@ def check_apart(
 def open_sources(
   data: Any, builder: "CleanAudioBuilder"
 ) -> list[tuple["CleanAudioBuilder", float]]:
-  """Opens the data sets that a run is trained on, with their weights.
-
-  Args:
-    data: `config.data` of the run.
-    builder: the run's data set, which is the only one without `data.sources`.
-  """
+  """Opens a run's training sets, with weights: `data.sources`, or its own."""
   opened = []
   for name, folder, weight in data.sources or ():
     own = data.copy_and_resolve_references()

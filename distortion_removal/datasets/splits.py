@@ -37,13 +37,8 @@ from distortion_removal.common.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 SPLITS_CSV = "splits.csv"
-_FOLDERS = {
-  "train": "train",
-  "valid": "valid",
-  "val": "valid",
-  "validation": "valid",
-  "test": "test",
-}
+_FOLDERS = {split: split for split in SPLITS}
+_FOLDERS |= {"val": "valid", "validation": "valid"}
 _HASH_RANGES = {"valid": (0.8, 0.9), "test": (0.9, 1.0)}
 
 
@@ -141,9 +136,9 @@ def _finder(
 ) -> Callable[[str], dict[str, str] | None]:
   """Makes a function that finds the first row that fits a recording.
 
-  A row fits if its `file` is the path, or matches the path's end as a glob. A
-  table may name every recording: what is no glob is looked up, not searched.
+  A row fits if its `file` is the path, or matches the path's end as a glob.
   """
+  # A table may name every recording: what is no glob is not searched for.
   paths, ends, globs = {}, {}, []
   for i, row in enumerate(rows):
     if row["file"]:

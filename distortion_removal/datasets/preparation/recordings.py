@@ -7,7 +7,6 @@ that has its JSON file is complete, and a preparation that was interrupted
 takes it as it is.
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -99,12 +98,8 @@ class Store:
     excerpts, left_out = [], {"silent": 0, "short": 0}
     reason = None
     records = self._file(recording.file_name, "records")
-    with (
-      replacing(records) as partial,
-      _named_errors(partial),
-      partial.open("wb") as file,
-    ):
-      try:
+    try:
+      with replacing(records) as partial, partial.open("wb") as file:
         for example in recording.read():
           if isinstance(example, str):
             left_out[example] += 1
@@ -112,8 +107,12 @@ class Store:
           record = self.encode(example)
           excerpts.append(self._measure(example, file.tell(), len(record)))
           file.write(record)
-      except AudioFileError as error:
-        excerpts, reason = [], error.reason
+    except AudioFileError as error:
+      excerpts, reason = [], error.reason
+    except OSError as error:
+      # A file's own writes do not name it.
+      error.filename = error.filename or str(records)
+      raise
     content = StoredRecording(excerpts, left_out, reason)
     write_whole(facts, json.dumps(dataclasses.asdict(content)))
     return recording.size
@@ -162,17 +161,6 @@ class Store:
     return self.folder / f"{name}.{suffix}"
 
 
-@contextlib.contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-  """Names the file in an error of the disk; a file's own writes do not."""
-  try:
-    yield
-  except OSError as error:
-    if error.filename is None:
-      error.filename = str(path)
-    raise
-
-
 def store_all(
   recordings: Sequence[Recording], store: Store, jobs: int
 ) -> Iterator[int]:
@@ -202,11 +190,7 @@ def store_all(
 
 
 def store_with_beam(
-  recordings: Sequence[Recording],
-  store: Store,
-  *,
-  runner: Any = None,
-  options: Any = None,
+  recordings: Sequence[Recording], store: Store, options: Any
 ) -> None:
   """Stores recordings with Apache Beam, on any number of machines, and waits.
 
@@ -214,7 +198,7 @@ def store_with_beam(
   """
   import apache_beam as beam
 
-  with beam.Pipeline(runner=runner, options=options) as pipeline:
+  with beam.Pipeline(options=options) as pipeline:
     _ = (
       pipeline
       | "recordings" >> beam.Create(recordings)

@@ -151,12 +151,8 @@ def _store(
   folder.mkdir(exist_ok=True)
   sample_rate = builder.builder_config.sample_rate
   store = Store(folder, builder.info.features, sample_rate)
-  beam = {
-    "runner": download_config.beam_runner,
-    "options": download_config.beam_options,
-  }
-  if any(beam.values()):
-    store_with_beam(recordings, store, **beam)
+  if download_config.beam_options:
+    store_with_beam(recordings, store, download_config.beam_options)
     return store
   size = sum(each.size for each in recordings)
   enough = builder.BYTES_PER_PROCESS

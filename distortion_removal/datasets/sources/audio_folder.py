@@ -73,11 +73,7 @@ class AudioFolder(CleanAudioBuilder):
     return name
 
   def source(self) -> dict:
-    """Returns the folder, the pattern, and digests of what lies there.
-
-    `files` is one of the files' names and sizes, `content` of what
-    `content_digest` looks at, `splits` of `splits.csv`.
-    """
+    """Returns the folder, the pattern, and digests of what lies there."""
     root = self.root
     sizes, content = hashlib.sha256(), hashlib.sha256()
     for name in self._names:
@@ -159,8 +155,7 @@ def content_digest(path: Path) -> bytes:
   """Digests the first, the middle and the last 64 KiB of a file.
 
   It tells another take of the same length, or another header, without reading
-  all of a long recording. When the file was written is left out: a copy is the
-  same recording. A file that cannot be read has no content.
+  all of a long recording. A file that cannot be read has no content.
   """
   digest = hashlib.sha256()
   with contextlib.suppress(OSError), path.open("rb") as file:

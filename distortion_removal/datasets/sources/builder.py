@@ -167,8 +167,7 @@ class RenderedBuilder(CleanAudioBuilder):
   """Excerpts that are a function of their index and a seed.
 
   Each split is made in recordings of two minutes, so that several processes
-  can share the work and an interrupted one loses little. What an index sounds
-  like depends on neither.
+  can share the work and an interrupted one loses little.
   """
 
   CONFIG = RenderedConfig

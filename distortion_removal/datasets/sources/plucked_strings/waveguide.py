@@ -6,8 +6,6 @@ it is plucked and heard through one that depends on where the pickup is
 (Karjalainen, Välimäki and Tolonen 1998). The loop's transfer function has a
 closed form, so one inverse FFT gives a whole note: fractional delay,
 frequency-dependent loss and dispersion cost nothing and are exact.
-
-There is no nonlinear step anywhere: what comes out is clean.
 """
 
 import math
