@@ -25,29 +25,19 @@ _GUARD_S = 0.02
 class Pluck(NamedTuple):
   """The physics of one note.
 
-  Positions are fractions of the sounding length, from the bridge.
-
-  Attributes:
-    frequency_hz: Fundamental of the string, before `inharmonicity`.
-    t60_low_s: Time to fall by 60 dB, as the frequency tends to 0.
-    t60_high_s: What a partial at 2 kHz would take were `t60_low_s` infinite.
-    pick_position: Where it is plucked; partials with a node there are missing.
-    pick_hz: Second-order cutoff of the pluck: low for a thumb, high for a pick.
-    pickup_positions: Where it is heard; several pickups are averaged.
-    inharmonicity: B in f_k = k f0 sqrt(1 + B k²).
-    beating_hz: Distance of the second polarisation from the first.
-    second_share: Amplitude of the second polarisation, 0 for a single one.
+  Positions are fractions of the sounding length, from the bridge. Partials with
+  a node where the string is plucked are missing.
   """
 
-  frequency_hz: float
-  t60_low_s: float
-  t60_high_s: float
+  frequency_hz: float  # fundamental of the string, before `inharmonicity`
+  t60_low_s: float  # time to fall by 60 dB, as the frequency tends to 0
+  t60_high_s: float  # of a partial at 2 kHz, were `t60_low_s` infinite
   pick_position: float
-  pick_hz: float
-  pickup_positions: tuple[float, ...]
-  inharmonicity: float = 0.0
-  beating_hz: float = 0.0
-  second_share: float = 0.0
+  pick_hz: float  # second-order cutoff: low for a thumb, high for a pick
+  pickup_positions: tuple[float, ...]  # several pickups are averaged
+  inharmonicity: float = 0.0  # B in f_k = k f0 sqrt(1 + B k²)
+  beating_hz: float = 0.0  # distance of the second polarisation from the first
+  second_share: float = 0.0  # its amplitude, 0 for a single polarisation
 
 
 def decay_rate(pluck: Pluck, frequency_hz: np.ndarray) -> np.ndarray:
