@@ -91,12 +91,9 @@ def check(options: Augmentation, task: Task, channels: int) -> None:
 
 
 def add_take(record: dict, other: dict, rng: np.random.Generator) -> dict:
-  """Adds another take to a record, again at a peak of 1.
+  """Adds another take to a record, which keeps its length and `peak`.
 
-  Args:
-    record: decides the length and the original `peak`.
-    other: shorter, it is set in somewhere; longer, a part of it is used.
-    rng: the record's own generator.
+  A shorter take is set in somewhere; of a longer one a part is used.
   """
   clean = np.asarray(record["clean"], np.float32)
   second = np.asarray(other["clean"], np.float32)

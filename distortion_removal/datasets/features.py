@@ -52,12 +52,6 @@ class Int16Audio(tfds.features.Tensor):
     return cls(tuple(None if size == -1 else size for size in value["shape"]))
 
 
-def excerpt_features(channels: int) -> dict:
-  """Returns the features of a clean excerpt."""
-  audio = Int16Audio((None, channels))
-  return {"clean": audio, "peak": np.float32, "id": tfds.features.Text()}
-
-
 def to_example(identity: str, audio: np.ndarray) -> dict:
   """Makes an example of an excerpt `[time, channels]` that is not all zero."""
   peak = np.abs(audio).max()

@@ -66,10 +66,7 @@ def mixture_statistics(
   hop: int,
   task: Task | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Computes `spectrum_statistics` of several data sets together.
-
-  Each counts by its weight, whatever its size is, as in training.
-  """
+  """Computes `spectrum_statistics` of several data sets by their weights."""
   means, deviations = np.float64(
     [
       spectrum_statistics(builder, size=size, hop=hop, task=task)

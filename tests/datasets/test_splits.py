@@ -50,20 +50,6 @@ def test_groups_move_as_one():
     assert len(sides[split]) == 3 * len(members) > 0
 
 
-@pytest.mark.parametrize(
-  ("name", "group"),
-  [
-    ("anna/take.wav", "anna"),
-    ("anna/song/take.wav", "anna"),
-    ("Test/anna/take.wav", "anna"),
-    ("test/take.wav", "test/take.wav"),
-    ("take.wav", "take.wav"),
-  ],
-)
-def test_top_folder(name, group):
-  assert splits.top_folder(name) == group
-
-
 def pins(tmp_path, text, names):
   path = tmp_path / "splits.csv"
   path.write_text(text, encoding="utf-8", errors="surrogateescape")
@@ -101,13 +87,6 @@ def test_csv_pins_files_and_groups(tmp_path):
 def test_mistakes_in_the_csv(tmp_path, text, message):
   with pytest.raises(UserError, match=message):
     pins(tmp_path, text, NAMES)
-
-
-def test_a_group_in_two_folders_is_refused():
-  names = ["train/anna/1.wav", "test/anna/2.wav"]
-  groups = {name: splits.top_folder(name) for name in names}
-  with pytest.raises(UserError, match="group 'anna': train/anna"):
-    splits.assign(names, splits.Pins(groups))
 
 
 def test_the_first_row_that_fits_counts_however_it_is_written(tmp_path):
@@ -148,3 +127,16 @@ def test_pins_to_train_hold_and_beat_folders(tmp_path):
     sides = splits.assign(names, pins(tmp_path, text, names))
     assert sides["train"] == names[:4]
     assert sorted(sides["valid"] + sides["test"]) == names[4:]
+
+
+def test_a_group_is_the_top_folder_and_in_one_split():
+  for name, group in {
+    "anna/song/take.wav": "anna",
+    "Test/anna/take.wav": "anna",
+    "test/take.wav": "test/take.wav",
+    "take.wav": "take.wav",
+  }.items():
+    assert splits.top_folder(name) == group
+  groups = {"train/anna/1.wav": "anna", "test/anna/2.wav": "anna"}
+  with pytest.raises(UserError, match="group 'anna': train/anna"):
+    splits.assign(groups, splits.Pins(groups))

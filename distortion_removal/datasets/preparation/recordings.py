@@ -3,8 +3,7 @@
 In any process, and on any machine that sees the folder, a recording is read,
 encoded and measured: its records lie in `NAME.records`, one after the other,
 and what is known of them in `NAME.json`, which is written last. A recording
-that has its JSON file is complete, and a preparation that was interrupted
-takes it as it is.
+that has its JSON file is complete.
 """
 
 import dataclasses

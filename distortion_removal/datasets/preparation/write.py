@@ -4,8 +4,8 @@
 Beam; then they are sorted into splits, what leaks is left out, and the records
 are copied, in order, into array_record files. So the files' bytes do not
 depend on who stored the recordings. What is stored stays in the folder `parts`
-beside the data set until it is complete: the next preparation takes it from
-one that was interrupted. Meanwhile the disk holds the audio twice.
+beside the data set until it is complete, for the next preparation if this one
+is interrupted. Meanwhile the disk holds the audio twice.
 """
 
 import contextlib

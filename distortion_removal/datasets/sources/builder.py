@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets.features import excerpt_features, to_example
+from distortion_removal.datasets.features import Int16Audio, to_example
 from distortion_removal.datasets.preparation.recordings import Recording
 from distortion_removal.datasets.preparation.write import write
 from distortion_removal.datasets.splits import SPLITS
@@ -103,7 +103,8 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
 
   def features(self) -> dict:
     """Returns the features of a record."""
-    return excerpt_features(self.builder_config.channels)
+    audio = Int16Audio((None, self.builder_config.channels))
+    return {"clean": audio, "peak": np.float32, "id": tfds.features.Text()}
 
   @property
   def is_stored(self) -> bool:

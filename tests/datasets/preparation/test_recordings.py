@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from distortion_removal.audio.integrity import AudioFileError
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets.features import excerpt_features, to_example
+from distortion_removal.datasets.features import Int16Audio, to_example
 from distortion_removal.datasets.preparation import prepare
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
@@ -25,8 +25,9 @@ RATE = 8_000
 
 @pytest.fixture
 def store(tmp_path):
-  features = tfds.features.FeaturesDict(excerpt_features(channels=1))
-  return Store(tmp_path, features, RATE)
+  features = {"clean": Int16Audio(), "peak": np.float32}
+  features["id"] = tfds.features.Text()
+  return Store(tmp_path, tfds.features.FeaturesDict(features), RATE)
 
 
 def audio(seed):
