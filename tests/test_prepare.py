@@ -98,7 +98,6 @@ def test_a_write_that_fails_leaves_nothing_and_one_line(folder, tmp_path):
     ("--sample-rate=16", "excerpts of 10 s at 16 Hz"),
     ("--seed=1", "audio_folder takes no seed"),
     ("--dataset=plucked_strings --path=/tmp", "plucked_strings takes no"),
-    ("--dataset=plucked_strings --seed=x", "--seed: invalid int value"),
     ("--dataset=plucked_strings --seed=-1", "seed -1: choose 0 or more"),
     ("--dataset=plucked_strings --train-minutes=-1", "minutes -1: choose"),
     (
@@ -122,9 +121,8 @@ def test_how_much_to_make_of_a_synthetic_set(tmp_path, capsys):
   prepare.main(["--dataset=signaltrain_sounds", *minutes, *form])
   lines = capsys.readouterr().out.splitlines()[1:4]
   assert [int(line.split()[1]) for line in lines] == [6, 3, 12]
-  builder = opening.open_builder(
-    "signaltrain_sounds", data_dir=str(tmp_path), excerpt_seconds=5.0
-  )
+  place = {"data_dir": str(tmp_path), "excerpt_seconds": 5.0}
+  builder = opening.open_builder("signaltrain_sounds", **place)
   record = opening.read_split(builder, "test")[11]
   audio = record["clean"] * record["peak"]
   form = {"seed": 7, "sample_rate": RATE, "seconds": 5.0}
@@ -153,18 +151,18 @@ def test_reading_before_preparing_says_how_to_prepare(folder, tmp_path):
 def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
   """Two processes of one run prepare the same data set at the same time."""
   assign = splits.assign
-  builder = open_folder(folder, tmp_path)
 
   def overtaken(*arguments):
     monkeypatch.undo()
     prepare.prepare(open_folder(folder, tmp_path))
     return assign(*arguments)
 
+  builder = open_folder(folder, tmp_path)
   monkeypatch.setattr(splits, "assign", overtaken)
   builder = prepare.prepare(builder)
   assert len(opening.read_split(builder, "train")) == 4
   version = Path(builder.data_dir)
-  assert [path.name for path in version.parent.iterdir()] == [version.name]
+  assert list(version.parent.iterdir()) == [version]
 
 
 def test_a_failed_overwrite_keeps_what_was_there(folder, tmp_path):
@@ -217,8 +215,7 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
     "prepare.main(sys.argv[1:])"
   )
   arguments = [f"--path={folder}", f"--data-dir={tmp_path / 'out'}", "--jobs=1"]
-  killed = python("-c", program, *arguments)
-  assert killed.returncode == -9
+  assert python("-c", program, *arguments).returncode == -9
   assert not open_folder(folder, tmp_path).is_stored
   assert len(list((tmp_path / "out").rglob("parts/*.json"))) == 2
   prepare.main(arguments)
@@ -264,10 +261,7 @@ def test_home_is_expanded(monkeypatch):
 
 
 def python(*arguments, **kwargs):
+  command = [sys.executable, *arguments]
   return subprocess.run(
-    [sys.executable, *arguments],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    **kwargs,
+    command, cwd=ROOT, capture_output=True, text=True, **kwargs
   )

@@ -22,15 +22,19 @@ def render(index, **options):
 
 
 @pytest.fixture(scope="module")
-def fifty():
-  return [render(index) for index in range(50)]
+def twenty():
+  return [render(index) for index in range(20)]
 
 
-def test_an_excerpt_depends_on_seed_and_index_alone(fifty):
-  for index in (31, 4, 17):  # in another order than the fixture's
-    assert render(index).tobytes() == fifty[index].tobytes()
+def test_an_excerpt_depends_on_seed_and_index_alone(twenty):
+  for index in (11, 4, 17):  # in another order than the fixture's
+    assert render(index).tobytes() == twenty[index].tobytes()
   other = render(0, seed=1)
-  for one, two in ((fifty[0], fifty[1]), (fifty[0], other), (fifty[1], other)):
+  for one, two in (
+    (twenty[0], twenty[1]),
+    (twenty[0], other),
+    (twenty[1], other),
+  ):
     assert not np.allclose(one, two)
 
 
@@ -74,15 +78,15 @@ def test_the_pickup_has_its_analogue_response():
   np.testing.assert_allclose(measured, np.abs(expected), rtol=0.01)
 
 
-def test_nothing_clips_and_levels_spread(fifty):
-  assert np.isfinite(fifty).all()
-  peaks_db = [20.0 * np.log10(np.abs(audio).max()) for audio in fifty]
+def test_nothing_clips_and_levels_spread(twenty):
+  assert np.isfinite(twenty).all()
+  peaks_db = [20.0 * np.log10(np.abs(audio).max()) for audio in twenty]
   assert max(peaks_db) < -0.9
   assert min(peaks_db) > -20.5
-  loudness_db = [10.0 * np.log10(np.mean(audio**2)) for audio in fifty]
+  loudness_db = [10.0 * np.log10(np.mean(audio**2)) for audio in twenty]
   assert np.ptp(loudness_db) > 15.0
   # A clipped waveform rests on its maximum; a string does not.
-  for audio in fifty:
+  for audio in twenty:
     assert (np.abs(audio) > 0.999 * np.abs(audio).max()).sum() <= 3
 
 
