@@ -1,6 +1,5 @@
 """The command: what it says, where it writes, and how it fails."""
 
-import os
 import resource
 import shlex
 import subprocess
@@ -9,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
+from conftest import files_of
+from prepared import put
 
 from distortion_removal import prepare
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import opening, splits
-from distortion_removal.datasets.preparation.prepare import (
-  prepare as prepare_set,
-)
 from distortion_removal.datasets.sources.signaltrain_sounds import (
   SignalTrainSounds,
 )
@@ -31,20 +28,13 @@ def folder(tmp_path_factory):
   path = tmp_path_factory.mktemp("music")
   rng = np.random.default_rng(0)
   for i in range(4):
-    audio = 0.1 * rng.standard_normal((12 * RATE, 1))
-    soundfile.write(path / f"{i}.wav", audio, RATE)
+    put(path / f"{i}.wav", 0.1 * rng.standard_normal((12 * RATE, 1)))
   (path / "notes.wav").write_text("buy strings")
   return path
 
 
 def run(*arguments, **kwargs):
-  return subprocess.run(
-    [sys.executable, "-m", "distortion_removal.prepare", *arguments],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    **kwargs,
-  )
+  return python("-m", "distortion_removal.prepare", *arguments, **kwargs)
 
 
 def test_what_the_command_says(folder, tmp_path, capsys):
@@ -56,6 +46,7 @@ def test_what_the_command_says(folder, tmp_path, capsys):
   *lines, command = printed.out.splitlines()
   where = out / "audio_folder/hard_clip_sdr_6s/1.0.0"
   assert (where / "report.json").is_file()
+  assert (where / "spectrum_1024_256.json").is_file()
   assert [line.split()[:4] for line in lines[1:4]] == [
     ["train", "4", "excerpts", "0.4"],
     ["valid", "2", "excerpts", "0.2"],
@@ -63,17 +54,13 @@ def test_what_the_command_says(folder, tmp_path, capsys):
   ]
   assert "skipped 1 file: see report.json" in lines[4]
   assert lines[5] == f"in {where}"
+  fields = f"dataset=audio_folder task=hard_clip_sdr data_dir={out}"
+  fields += " sample_rate=16000 channels=1 excerpt_seconds=6.0"
   assert shlex.split(command) == [
     *("python", "-m", "distortion_removal.main"),
     "--config=configs/demucs_guitar_overdrive.py",
-    "--config.data.dataset=audio_folder",
-    "--config.data.task=hard_clip_sdr",
-    f"--config.data.data_dir={out}",
-    "--config.data.sample_rate=16000",
-    "--config.data.channels=1",
-    "--config.data.excerpt_seconds=6.0",
+    *(f"--config.data.{field}" for field in fields.split()),
   ]
-  assert list(out.rglob("spectrum_1024_256.json"))
 
 
 @pytest.mark.e2e
@@ -85,12 +72,11 @@ def test_a_write_that_fails_leaves_nothing_and_one_line(folder, tmp_path):
   assert result.stderr.count("\n") == 1
   assert result.stderr.startswith(f"error: {tmp_path / 'file'}")
   assert "Not a directory" in result.stderr
+  limit = (resource.RLIMIT_FSIZE, (200_000, 200_000))
   result = run(
     f"--path={folder}",
     f"--data-dir={tmp_path / 'out'}",
-    preexec_fn=lambda: resource.setrlimit(
-      resource.RLIMIT_FSIZE, (200_000, 200_000)
-    ),
+    preexec_fn=lambda: resource.setrlimit(*limit),
   )
   assert result.returncode == 1
   last = result.stderr.splitlines()[-1]
@@ -102,27 +88,28 @@ def test_a_write_that_fails_leaves_nothing_and_one_line(folder, tmp_path):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ([], "--path: not a folder of recordings"),
-    (["--path=/no/such"], "/no/such: not a folder of recordings"),
-    (["--dataset=mnist"], "unknown data set 'mnist'; choose one of"),
-    (["--task=fuzz"], "unknown task 'fuzz'"),
-    (["--channels=3"], "3 channels: choose 1 or 2"),
-    (["--excerpt-seconds=0.1"], "choose 1 to 3600 s"),
-    (["--excerpt-seconds=nan"], "excerpts of nan s"),
-    (["--sample-rate=16"], "excerpts of 10 s at 16 Hz"),
-    (["--dataset=plucked_strings", "--path=/tmp"], "plucked_strings takes no"),
-    (["--seed=1"], "audio_folder takes no seed"),
-    (["--dataset=plucked_strings", "--seed=x"], "--seed: invalid int value"),
+    ("", "--path: not a folder of recordings"),
+    ("--path=/no/such", "/no/such: not a folder of recordings"),
+    ("--dataset=mnist", "unknown data set 'mnist'; choose one of"),
+    ("--task=fuzz", "unknown task 'fuzz'"),
+    ("--channels=3", "3 channels: choose 1 or 2"),
+    ("--excerpt-seconds=0.1", "choose 1 to 3600 s"),
+    ("--excerpt-seconds=nan", "excerpts of nan s"),
+    ("--sample-rate=16", "excerpts of 10 s at 16 Hz"),
+    ("--seed=1", "audio_folder takes no seed"),
+    ("--dataset=plucked_strings --path=/tmp", "plucked_strings takes no"),
+    ("--dataset=plucked_strings --seed=-1", "seed -1: choose 0 or more"),
+    ("--dataset=plucked_strings --train-minutes=-1", "minutes -1: choose"),
     (
-      ["--dataset=plucked_strings", "--train-minutes=-1"],
-      "train_minutes -1: choose more than 0",
+      "--dataset=plucked_strings --test-minutes=nan",
+      "minutes nan: choose more",
     ),
-    (["--jobs=-1"], "'-1' is no number of processes"),
+    ("--jobs=-1", "'-1' is no number of processes"),
   ],
 )
 def test_mistakes(tmp_path, arguments, message):
   with pytest.raises(SystemExit) as caught:
-    prepare.main([f"--data-dir={tmp_path}", *arguments])
+    prepare.main([f"--data-dir={tmp_path}", *arguments.split()])
   assert caught.value.code.startswith("error: ")
   assert message in caught.value.code
   assert "\n" not in caught.value.code
@@ -134,38 +121,18 @@ def test_how_much_to_make_of_a_synthetic_set(tmp_path, capsys):
   prepare.main(["--dataset=signaltrain_sounds", *minutes, *form])
   lines = capsys.readouterr().out.splitlines()[1:4]
   assert [int(line.split()[1]) for line in lines] == [6, 3, 12]
-  builder = opening.open_builder(
-    "signaltrain_sounds", data_dir=str(tmp_path), excerpt_seconds=5.0
-  )
+  place = {"data_dir": str(tmp_path), "excerpt_seconds": 5.0}
+  builder = opening.open_builder("signaltrain_sounds", **place)
   record = opening.read_split(builder, "test")[11]
-  expected = SignalTrainSounds.render(
-    2_000_000_011, seed=7, sample_rate=RATE, seconds=5.0
-  )
-  np.testing.assert_allclose(
-    record["clean"] * record["peak"], expected, rtol=0, atol=1 / 32767
-  )
-
-
-@pytest.mark.e2e
-def test_default_folder_is_the_one_of_tfds(folder, tmp_path):
-  result = run(
-    f"--path={folder}",
-    env={"TFDS_DATA_DIR": str(tmp_path / "own"), "PATH": "/usr/bin"},
-  )
-  assert result.returncode == 0
-  assert f"in {tmp_path / 'own'}/audio_folder/overdrive/1.0.0" in result.stdout
-
-
-def test_home_is_expanded(monkeypatch):
-  monkeypatch.setenv("HOME", "/home/someone")
-  builder = opening.open_builder("audio_folder", data_dir="~/sets")
-  assert builder.data_dir == "/home/someone/sets/audio_folder/overdrive/1.0.0"
+  audio = record["clean"] * record["peak"]
+  form = {"seed": 7, "sample_rate": RATE, "seconds": 5.0}
+  expected = SignalTrainSounds.render(2_000_000_011, **form)
+  np.testing.assert_allclose(audio, expected, rtol=0, atol=1 / 32767)
 
 
 def open_folder(folder, tmp_path):
-  return opening.open_builder(
-    "audio_folder", data_dir=str(tmp_path / "out"), path=str(folder)
-  )
+  out = str(tmp_path / "out")
+  return opening.open_builder("audio_folder", data_dir=out, path=str(folder))
 
 
 def test_reading_before_preparing_says_how_to_prepare(folder, tmp_path):
@@ -184,29 +151,29 @@ def test_reading_before_preparing_says_how_to_prepare(folder, tmp_path):
 def test_a_faster_process_wins(folder, tmp_path, monkeypatch):
   """Two processes of one run prepare the same data set at the same time."""
   assign = splits.assign
-  builder = open_folder(folder, tmp_path)
 
   def overtaken(*arguments):
     monkeypatch.undo()
-    prepare_set(open_folder(folder, tmp_path))
+    prepare.prepare(open_folder(folder, tmp_path))
     return assign(*arguments)
 
+  builder = open_folder(folder, tmp_path)
   monkeypatch.setattr(splits, "assign", overtaken)
-  builder = prepare_set(builder)
+  builder = prepare.prepare(builder)
   assert len(opening.read_split(builder, "train")) == 4
   version = Path(builder.data_dir)
-  assert [path.name for path in version.parent.iterdir()] == [version.name]
+  assert list(version.parent.iterdir()) == [version]
 
 
 def test_a_failed_overwrite_keeps_what_was_there(folder, tmp_path):
   out = tmp_path / "out"
   prepare.main([f"--path={folder}", f"--data-dir={out}", "--jobs=1"])
-  before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+  before = files_of(out)
   (tmp_path / "empty").mkdir()
   empty = [f"--path={tmp_path / 'empty'}", f"--data-dir={out}", "--overwrite"]
   with pytest.raises(SystemExit, match="no file matches"):
     prepare.main(empty)
-  assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+  assert files_of(out) == before
 
 
 def data_files(folder):
@@ -248,8 +215,7 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
     "prepare.main(sys.argv[1:])"
   )
   arguments = [f"--path={folder}", f"--data-dir={tmp_path / 'out'}", "--jobs=1"]
-  killed = subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT)
-  assert killed.returncode == -9
+  assert python("-c", program, *arguments).returncode == -9
   assert not open_folder(folder, tmp_path).is_stored
   assert len(list((tmp_path / "out").rglob("parts/*.json"))) == 2
   prepare.main(arguments)
@@ -260,12 +226,8 @@ def test_a_killed_preparation_leaves_no_data_set_and_loses_nothing(
 
 def put_noise(path, minutes, seed):
   """A recording at 8 kHz; ten seconds of noise, again and again."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  rng = np.random.default_rng(seed)
-  block = rng.integers(-9_000, 9_000, 80_000, np.int16)
-  with soundfile.SoundFile(path, "w", 8_000, 1, "PCM_16") as file:
-    for _ in range(6 * minutes):
-      file.write(block)
+  block = np.random.default_rng(seed).integers(-9_000, 9_000, 80_000, np.int16)
+  put(path, np.tile(block, 6 * minutes), 8_000)
 
 
 @pytest.mark.e2e
@@ -282,18 +244,24 @@ def test_memory_grows_neither_with_a_recording_nor_with_their_number(tmp_path):
     "    '--sample-rate=8000', '--jobs=1'])\n"
     "  print('KiB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
   )
-  result = subprocess.run(
-    [sys.executable, "-c", program, "few", "many", "long"],
-    cwd=tmp_path,
-    env=os.environ | {"PYTHONPATH": str(ROOT)},
-    capture_output=True,
-    text=True,
-    check=True,
-  )
+  folders = [str(tmp_path / name) for name in ("few", "many", "long")]
+  result = python("-c", program, *folders)
   lines = [line.split() for line in result.stdout.splitlines()]
   counts = [int(words[1]) for words in lines if words[2:3] == ["excerpts"]]
   assert sum(counts) == 120 + 480 + 480
   peaks = [int(words[1]) for words in lines if words[0] == "KiB"]
-  assert len(peaks) == 3
   # Where a whole recording is held it is 146 MiB, a whole split 88 MiB.
   assert (peaks[2] - peaks[0]) / 1024 < 45
+
+
+def test_home_is_expanded(monkeypatch):
+  monkeypatch.setenv("HOME", "/home/someone")
+  builder = opening.open_builder("audio_folder", data_dir="~/sets")
+  assert builder.data_dir == "/home/someone/sets/audio_folder/overdrive/1.0.0"
+
+
+def python(*arguments, **kwargs):
+  command = [sys.executable, *arguments]
+  return subprocess.run(
+    command, cwd=ROOT, capture_output=True, text=True, **kwargs
+  )

@@ -30,11 +30,9 @@ class Augmentation:
     gain_db: both sides' gain, uniform within plus and minus. Only for tasks on
       the recording's own scale: where the task fixes the clean peak, the gain
       before the effect is the level, which is drawn anyway.
-    polarity: half the examples are inverted; where the effect is not
-      symmetric, its input is.
+    polarity: half the examples are inverted, before the effect.
     swap_channels: half the examples swap left and right.
     speeds: each as likely; speed and pitch change together, as of a tape.
-      Resampling is of linear phase and delays nothing.
     sums: share of examples that are sums of two takes: a second one, from any
       place of it, up to 12 dB below the first.
   """
@@ -47,11 +45,7 @@ class Augmentation:
 
 
 def from_config(data: Any) -> Augmentation:
-  """Reads the augmentation of `config.data`.
-
-  Raises:
-    UserError: there is no such change, or a value is of another kind.
-  """
+  """Reads the augmentation of `config.data`."""
   fields = dict(data.augment)
   known = [field.name for field in dataclasses.fields(Augmentation)]
   for name in fields:
@@ -70,11 +64,7 @@ def from_config(data: Any) -> Augmentation:
 
 
 def check(options: Augmentation, task: Task, channels: int) -> None:
-  """Checks that a run's task and channels allow an augmentation.
-
-  Raises:
-    UserError: a number cannot work, or the pairs would not be the task's.
-  """
+  """Checks that a run's task and channels allow an augmentation."""
   field = "config.data.augment"
   if not 0 <= options.gain_db < math.inf:
     raise UserError(f"{field}.gain_db is {options.gain_db}; it must be >= 0")
@@ -101,12 +91,9 @@ def check(options: Augmentation, task: Task, channels: int) -> None:
 
 
 def add_take(record: dict, other: dict, rng: np.random.Generator) -> dict:
-  """Adds another take to a record, again at a peak of 1.
+  """Adds another take to a record, which keeps its length and `peak`.
 
-  Args:
-    record: decides the length and the original `peak`.
-    other: shorter, it is set in somewhere; longer, a part of it is used.
-    rng: the record's own generator.
+  A shorter take is set in somewhere; of a longer one a part is used.
   """
   clean = np.asarray(record["clean"], np.float32)
   second = np.asarray(other["clean"], np.float32)
@@ -149,16 +136,11 @@ def source_length(length: int, speed: float) -> int:
 
 
 def play(audio: np.ndarray, speed: float, length: int) -> np.ndarray:
-  """Plays at another speed, pitch along with it.
+  """Plays `[source_length(length, speed), channels]` at another speed.
 
-  Args:
-    audio: `[source_length(length, speed), channels]`.
-    speed: 2 plays an octave higher.
-    length: samples wanted.
-
-  Returns:
-    `[length, channels]`, from 128 samples after the beginning, which the
-    resampler has no past for; its delay is compensated.
+  Pitch goes along: at 2 it is an octave higher. The result,
+  `[length, channels]`, begins 128 samples late, which the resampler has no past
+  for; it is of linear phase, and its delay is compensated.
   """
   if speed == 1.0:
     return audio

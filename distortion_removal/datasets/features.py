@@ -20,28 +20,17 @@ class Int16Audio(tfds.features.Tensor):
   `tfds.features.Audio` imports TensorFlow. This one is a `Tensor` stored as
   raw bytes, which writes seven times faster than TFDS's default encoding and
   takes half the space. ±1 is stored as ±32767, so a peak of 1 stays exact and
-  rounding errs by at most 1/65534.
+  rounding errs by at most 1/65534. Its shape is `(time, channels)`, None for a
+  length that varies.
 
   Prepared data sets name this class by its module.
-
-  Args:
-    shape: `(time, channels)`; None for a length that varies.
-    doc: the feature's documentation.
   """
 
-  def __init__(
-    self,
-    shape: tuple[int | None, ...] = (None, 1),
-    doc: tfds.features.DocArg = None,
-  ):
-    super().__init__(shape=shape, dtype=np.int16, encoding="bytes", doc=doc)
+  def __init__(self, shape: tuple[int | None, ...] = (None, 1)):
+    super().__init__(shape=shape, dtype=np.int16, encoding="bytes")
 
   def encode_example(self, audio: np.ndarray) -> bytes:
-    """Encodes `[time, channels]` float audio.
-
-    Raises:
-      ValueError: a sample lies outside [-1, 1] or is not finite.
-    """
+    """Encodes `[time, channels]` float audio within [-1, 1]."""
     audio = np.asarray(audio, np.float32)
     if not np.all(np.abs(audio) <= 1):
       raise ValueError("audio outside [-1, 1]")
@@ -61,12 +50,6 @@ class Int16Audio(tfds.features.Tensor):
   def from_json_content(cls, value: dict) -> "Int16Audio":
     """Makes the feature that `features.json` describes."""
     return cls(tuple(None if size == -1 else size for size in value["shape"]))
-
-
-def excerpt_features(channels: int) -> dict:
-  """Returns the features of a clean excerpt."""
-  audio = Int16Audio((None, channels))
-  return {"clean": audio, "peak": np.float32, "id": tfds.features.Text()}
 
 
 def to_example(identity: str, audio: np.ndarray) -> dict:

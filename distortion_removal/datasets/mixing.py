@@ -22,13 +22,11 @@ class Mixture:
   weights: tuple[float, ...]
 
   def __post_init__(self):
-    for source, weight in zip(self.sources, self.weights, strict=True):
+    for weight in self.weights:
       if not 0 < weight < np.inf:
         raise UserError(
           f"config.data.sources: a weight is {weight}; it must be above 0"
         )
-      if not len(source):
-        raise UserError("a data set to train on is empty; prepare it again")
 
   def draw(self, rng: np.random.Generator) -> dict:
     """Draws a record: a data set by its weight, then one of its own."""
@@ -42,9 +40,7 @@ class Mixture:
     Each data set is shuffled, anew in every epoch of its own, so that none of
     its records comes twice before all have come once. Which data set is next
     is not left to chance: any stretch has the mixture's ratios, to a record.
-
-    Args:
-      seed: decides the shuffling, and what is drawn for the records downstream.
+    The seed also decides what is drawn for the records downstream.
     """
     # One for each data set, or equal ones would be shuffled alike.
     others = np.random.SeedSequence(seed).generate_state(len(self.sources))

@@ -40,10 +40,7 @@ def open_builder(
   *,
   task: str | None = None,
   data_dir: str | None = None,
-  sample_rate: int = 16_000,
-  channels: int = 1,
-  excerpt_seconds: float = 10.0,
-  **source: object,
+  **options: object,
 ) -> "CleanAudioBuilder":
   """Opens a data set, prepared or not.
 
@@ -52,15 +49,9 @@ def open_builder(
     task: one of `tasks.TASKS`; None: the data set's own.
     data_dir: where data sets lie; None or '' for TFDS's own folder
       (`TFDS_DATA_DIR`, else `~/tensorflow_datasets`).
-    sample_rate: the stored audio's, in Hz.
-    channels: the stored audio's.
-    excerpt_seconds: length of a stored excerpt.
-    **source: what else preparing needs: the other fields of the builder's
-      `CONFIG`, such as `path` and `include` of `audio_folder`.
-
-  Raises:
-    UserError: an unknown data set or task, two that do not go together, or a
-      form that cannot be stored.
+    **options: fields of the builder's `CONFIG`: the form of the stored audio
+      (`sample_rate`, `channels`, `excerpt_seconds`), and what preparing needs,
+      such as `path` and `include` of `audio_folder`.
   """
   module_name, class_name = look_up(DATASETS, "data set", dataset).split(".")
   module = importlib.import_module(
@@ -68,16 +59,11 @@ def open_builder(
   )
   builder = getattr(module, class_name)
   fields = {field.name for field in dataclasses.fields(builder.CONFIG)}
-  if unknown := source.keys() - fields:
+  if unknown := options.keys() - fields:
     raise UserError(f"{dataset} takes no {', '.join(sorted(unknown))}")
   if task:
-    source["task"] = tasks.get(task)
-  config = builder.CONFIG(
-    sample_rate=sample_rate,
-    channels=channels,
-    excerpt_seconds=excerpt_seconds,
-    **source,
-  )
+    options["task"] = tasks.get(task)
+  config = builder.CONFIG(**options)
   folder = Path(data_dir).expanduser() if data_dir else None
   opened = builder(config=config, data_dir=folder)
   if (
@@ -91,22 +77,10 @@ def open_builder(
 
 
 def open_dataset(data: Any) -> "CleanAudioBuilder":
-  """Opens the data set of a run, and renders it first if it is synthetic.
-
-  Args:
-    data: `config.data` of a run.
-
-  Raises:
-    UserError: recordings are needed and not prepared yet.
-  """
-  builder = open_builder(
-    data.dataset,
-    task=data.task,
-    data_dir=data.data_dir,
-    sample_rate=data.sample_rate,
-    channels=data.channels,
-    excerpt_seconds=data.excerpt_seconds,
-  )
+  """Opens the data set of `config.data`; a synthetic one is rendered first."""
+  fields = ("task", "data_dir", "sample_rate", "channels", "excerpt_seconds")
+  options = {field: data[field] for field in fields}
+  builder = open_builder(data.dataset, **options)
   if builder.is_stored:
     return builder
   if builder.NEEDS_RECORDINGS:
@@ -127,9 +101,6 @@ def read_split(builder: "CleanAudioBuilder", split: str) -> Source:
   Returns:
     Records of `clean` `[time, channels]` float32 with a peak of 1, `peak`, the
     original one, and `id` as bytes.
-
-  Raises:
-    UserError: the data set is not prepared, or has no such split.
   """
   if not builder.is_stored:
     raise UserError(
@@ -145,12 +116,7 @@ def read_split(builder: "CleanAudioBuilder", split: str) -> Source:
 
 
 def training_source(data: Any, builder: "CleanAudioBuilder") -> Mixture:
-  """Reads what a run is trained on, see `open_sources`.
-
-  Raises:
-    UserError: one of the data sets is missing or empty, or has in training
-      what the run's own has in validation or test; or a weight is wrong.
-  """
+  """Reads what a run is trained on, which it must not hold out as well."""
   opened = open_sources(data, builder)
   if data.sources:
     for source, _ in opened:
@@ -162,11 +128,7 @@ def training_source(data: Any, builder: "CleanAudioBuilder") -> Mixture:
 def check_apart(
   source: "CleanAudioBuilder", held_out: "CleanAudioBuilder"
 ) -> None:
-  """Checks that one data set's training is not another's validation or test.
-
-  Raises:
-    UserError: they share excerpts, to the sample.
-  """
+  """Checks that one data set does not train on what another holds out."""
   trained, held = (
     json.loads((Path(builder.data_dir) / description.DIGESTS_FILE).read_text())
     for builder in (source, held_out)
@@ -184,12 +146,7 @@ def check_apart(
 def open_sources(
   data: Any, builder: "CleanAudioBuilder"
 ) -> list[tuple["CleanAudioBuilder", float]]:
-  """Opens the data sets that a run is trained on, with their weights.
-
-  Args:
-    data: `config.data` of the run.
-    builder: the run's data set, which is the only one without `data.sources`.
-  """
+  """Opens a run's training sets, with weights: `data.sources`, or its own."""
   opened = []
   for name, folder, weight in data.sources or ():
     own = data.copy_and_resolve_references()

@@ -11,6 +11,7 @@ it was, and all processes together see what a single one would.
 """
 
 import dataclasses
+import operator
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -21,7 +22,6 @@ import numpy as np
 
 from distortion_removal import effects
 from distortion_removal.common import devices
-from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import augmentation
 from distortion_removal.datasets.augmentation import Augmentation
 from distortion_removal.datasets.mixing import Mixture
@@ -36,12 +36,11 @@ _SILENCE_RMS = 1e-3  # relative to the excerpt's peak: −60 dB
 def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
   """Makes the function of a batch to its degraded side.
 
-  Args:
-    task: its effect, set as its options say, is applied to `clean` at `level`
-      with `seed`; recorded pairs have their `degraded`.
+  The task's effect is applied to `clean` at `level` with `seed`; recorded pairs
+  have their `degraded`.
   """
   if task.effect == RECORDED:
-    return lambda batch: batch["degraded"]
+    return operator.itemgetter("degraded")
   effect = tasks.effect_of(task)
   return lambda batch: effects.apply(
     effect, batch["clean"], batch["level"], batch["seed"]
@@ -51,29 +50,16 @@ def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
 def sides(record: dict, task: Task) -> dict[str, np.ndarray]:
   """Returns the sides of a pair that are stored, scaled by one factor.
 
-  Excerpts are stored at a peak of 1 beside their original peak. The scale is
-  that of the whole excerpt: a crop of the result may peak lower.
-
-  Args:
-    record: `clean` and `peak`; a recorded pair's also `degraded` and
-      `degraded_peak`.
-    task: its `clean_peak` is the wanted peak; None keeps the original scale.
+  Excerpts are stored at a peak of 1 beside their original peak. The whole one's
+  peak becomes the task's `clean_peak`, and its original one if that is None.
 
   Returns:
     `clean` `[time, channels]` float32; for a task of recorded pairs `degraded`
     alike.
-
-  Raises:
-    UserError: the task is one of recorded pairs, and the record none.
   """
   peak = record["peak"] if task.clean_peak is None else task.clean_peak
   pair = {"clean": np.asarray(record["clean"], np.float32) * np.float32(peak)}
   if task.effect == RECORDED:
-    if "degraded" not in record:
-      raise UserError(
-        f"{record_name(record)}: not a recorded pair, which the task "
-        f"{task.name} needs; prepare paired_folder, or choose another task"
-      )
     scale = record["degraded_peak"]
     if task.clean_peak is not None:
       scale = scale * (task.clean_peak / record["peak"])
@@ -88,12 +74,7 @@ def crop(
   """Takes a random crop, zero-padded at its end where the audio is shorter.
 
   A nearly silent crop teaches nothing, so a few more are drawn before one is
-  accepted as it is.
-
-  Args:
-    audio: `[time, channels]`; the crop is `[length, channels]`.
-    length: the crop's, in samples.
-    rng: the record's own generator.
+  accepted as it is. Of `[time, channels]` it is `[length, channels]`.
   """
   if len(audio) <= length:
     return np.pad(audio, ((0, length - len(audio)), (0, 0)))
@@ -160,9 +141,6 @@ def training_batches(
     `[devices, batch]` float32, `seed` `[devices, batch]` uint32; for recorded
     pairs also `degraded`, shaped as `clean`. Its state can be saved and
     restored. The batches of all processes are, together, those of one.
-
-  Raises:
-    UserError: a data set is empty, or the task does not allow the options.
   """
   if not isinstance(source, Mixture):
     source = Mixture((source,), (1.0,))
@@ -195,14 +173,8 @@ def validation_batch(
 ) -> dict[str, np.ndarray]:
   """Cuts a fixed set of validation crops, evenly over excerpts and levels.
 
-  Pair `i` is an excerpt's middle at level `i mod levels`, so the set is the
-  same for every run and every method.
-
-  Args:
-    source: random-access records with `clean` and `peak`.
-    task: its `evaluation_levels` are used.
-    segment: samples of a crop; shorter excerpts are zero-padded.
-    pairs: number of crops.
+  Pair `i` is an excerpt's middle at evaluation level `i mod levels`, so the set
+  is the same for every run and every method. Shorter excerpts are zero-padded.
 
   Returns:
     `clean` `[pairs, segment, channels]` and `level` `[pairs]` float32, `seed`

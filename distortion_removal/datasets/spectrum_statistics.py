@@ -33,11 +33,7 @@ def open_unmix_transform(sample_rate: int) -> dict[str, int]:
 
 
 def spectrum_statistics(
-  builder: "CleanAudioBuilder",
-  *,
-  size: int,
-  hop: int,
-  task: Task | None = None,
+  builder: "CleanAudioBuilder", *, size: int, hop: int, task: Task | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
   """Computes mean and deviation of the training split's degraded magnitudes.
 
@@ -45,7 +41,7 @@ def spectrum_statistics(
     builder: a prepared data set's.
     size: the transform's size in samples.
     hop: the transform's hop in samples.
-    task: the data set's own, with options of its effect; None: without.
+    task: the data set's own with options of its effect; None for no options.
 
   Returns:
     Two arrays `[size // 2 + 1]`, float32: over all frames of every excerpt,
@@ -70,16 +66,7 @@ def mixture_statistics(
   hop: int,
   task: Task | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Computes `spectrum_statistics` of several data sets together.
-
-  Each counts by its weight, whatever its size is, as in training.
-
-  Args:
-    sources: data sets and weights, see `opening.open_sources`.
-    size: the transform's size in samples.
-    hop: the transform's hop in samples.
-    task: with options of its effect; None: without.
-  """
+  """Computes `spectrum_statistics` of several data sets by their weights."""
   means, deviations = np.float64(
     [
       spectrum_statistics(builder, size=size, hop=hop, task=task)

@@ -37,13 +37,8 @@ from distortion_removal.common.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 SPLITS_CSV = "splits.csv"
-_FOLDERS = {
-  "train": "train",
-  "valid": "valid",
-  "val": "valid",
-  "validation": "valid",
-  "test": "test",
-}
+_FOLDERS = {split: split for split in SPLITS}
+_FOLDERS |= {"val": "valid", "validation": "valid"}
 _HASH_RANGES = {"valid": (0.8, 0.9), "test": (0.9, 1.0)}
 
 
@@ -56,10 +51,7 @@ class Pins:
 
 
 def top_folder(name: str) -> str:
-  """Returns the first folder of a path that is not named as a split.
-
-  A file that lies in no such folder is a group of its own.
-  """
+  """Returns a path's first folder that is not named as a split, or the path."""
   folders = PurePosixPath(name).parts[:-1]
   return next((f for f in folders if f.lower() not in _FOLDERS), name)
 
@@ -70,9 +62,6 @@ def read_csv(path: Path) -> tuple[set[str], list[tuple[str, dict[str, str]]]]:
   Returns:
     The columns that its first line names, and the rows: where each stands
     (`FILE: line N`), and its cells by column, without blanks around them.
-
-  Raises:
-    UserError: it is not in UTF-8, or no CSV.
   """
   try:
     text = path.read_text(encoding="utf-8-sig")
@@ -102,10 +91,6 @@ def read_pins(
     path: the file.
     names: relative paths of all recordings.
     group: gives the group of a recording that no row gives one.
-
-  Raises:
-    UserError: a row is not understood, fits no file, or pins a group to two
-      sides.
   """
   rows = list(_pin_rows(path)) if path.is_file() else []
   find, no_row = _finder(rows), {"file": "", "group": "", "split": ""}
@@ -151,9 +136,9 @@ def _finder(
 ) -> Callable[[str], dict[str, str] | None]:
   """Makes a function that finds the first row that fits a recording.
 
-  A row fits if its `file` is the path, or matches the path's end as a glob. A
-  table may name every recording: what is no glob is looked up, not searched.
+  A row fits if its `file` is the path, or matches the path's end as a glob.
   """
+  # A table may name every recording: what is no glob is not searched for.
   paths, ends, globs = {}, {}, []
   for i, row in enumerate(rows):
     if row["file"]:
@@ -193,9 +178,6 @@ def assign(
 
   Returns:
     Split to its recordings, sorted; a split may be empty.
-
-  Raises:
-    UserError: the folders put one group on two sides.
   """
   pins = pins or Pins()
   members = collections.defaultdict(list)

@@ -13,7 +13,6 @@ from distortion_removal.datasets.augmentation import Augmentation
 from distortion_removal.effects import tasks
 
 OVERDRIVE = tasks.get("overdrive")
-OWN_SCALE = tasks.get("hard_clip_sdr")
 RECORDED = tasks.get("recorded")
 
 
@@ -21,69 +20,25 @@ def _rng(seed=0):
   return np.random.default_rng(seed)
 
 
-def test_what_is_off_draws_nothing():
-  rng = _rng()
-  before = rng.bit_generator.state
-  gain, order = augmentation.factors(Augmentation(), rng)
-  assert augmentation.speed_of(Augmentation(), rng) == 1.0
-  assert gain == 1.0
-  audio = np.arange(6.0).reshape(3, 2)
-  np.testing.assert_array_equal(audio[:, order], audio)
-  assert augmentation.source_length(5, 1.0) == 5
-  assert augmentation.play(audio, 1.0, 3) is audio
-  assert rng.bit_generator.state == before
-
-
-def test_gains_are_uniform_in_db_and_half_are_inverted():
-  options = Augmentation(gain_db=6.0, polarity=True)
-  rng = _rng()
-  gains = np.array([augmentation.factors(options, rng)[0] for _ in range(1000)])
-  gains_db = 20 * np.log10(np.abs(gains))
-  assert -6.0 <= gains_db.min() < -5.9
-  assert 5.9 < gains_db.max() <= 6.0
-  counts, _ = np.histogram(gains_db, 6, (-6.0, 6.0))
-  assert np.all(np.abs(counts - 1000 / 6) < 4 * np.sqrt(1000 / 6))
-  assert abs(np.mean(gains < 0) - 0.5) < 4 * 0.5 / np.sqrt(1000)
-
-
-def test_half_of_the_examples_swap_their_channels():
-  options = Augmentation(swap_channels=True)
-  rng = _rng()
-  audio = np.array([[1.0, 2.0], [3.0, 4.0]])
-  swapped = []
-  for _ in range(400):
-    gain, order = augmentation.factors(options, rng)
-    assert gain == 1.0
-    swapped.append(audio[:, order].tolist() == [[2.0, 1.0], [4.0, 3.0]])
-  assert abs(np.mean(swapped) - 0.5) < 4 * 0.5 / np.sqrt(400)
-
-
-@pytest.mark.parametrize("speed", [0.5, 0.9, 1.125, 2.0])
+@pytest.mark.parametrize("speed", [0.5, 1.125, 2.0])
 def test_a_sine_at_another_speed_is_a_sine_of_another_pitch(speed):
   """Of linear phase: the sine is where it must be, edges included."""
   length, edge = 1_000, 128
-  count = augmentation.source_length(length, speed)
-  phase = 2 * np.pi * 0.02 * np.arange(count)
-  audio = np.float32(np.stack([np.sin(phase), np.cos(phase)], axis=1))
+
+  def sines(times):
+    phase = 2 * np.pi * 0.02 * times
+    return np.float32(np.stack([np.sin(phase), np.cos(phase)], axis=1))
+
+  audio = sines(np.arange(augmentation.source_length(length, speed)))
   found = augmentation.play(audio, speed, length)
-  phase = 2 * np.pi * 0.02 * speed * (np.arange(length) + edge)
-  expected = np.stack([np.sin(phase), np.cos(phase)], axis=1)
+  expected = sines(speed * (np.arange(length) + edge))
   assert found.shape == (length, 2)
   np.testing.assert_allclose(found, expected, atol=1e-3)
   np.testing.assert_allclose(found[200:-200], expected[200:-200], atol=1e-4)
 
 
-def test_speeds_are_drawn_alike():
-  options = Augmentation(speeds=(0.9, 1.0, 1.1))
-  rng = _rng()
-  drawn = [augmentation.speed_of(options, rng) for _ in range(900)]
-  for speed in options.speeds:
-    assert abs(drawn.count(speed) - 300) < 4 * np.sqrt(900 * 2 / 9)
-
-
 @pytest.mark.parametrize("length", [4, 10, 25])
 def test_a_sum_is_of_two_takes_at_a_peak_of_one(length):
-  """The sum of ramps tells the second take's gain and place."""
   clean = np.float32(np.linspace(-1, 1, 10))[:, None]
   other = np.float32(np.linspace(1, 0.5, length))[:, None]
   record = {"clean": clean, "peak": np.float32(0.3), "id": b"a"}
@@ -94,7 +49,7 @@ def test_a_sum_is_of_two_takes_at_a_peak_of_one(length):
     assert (total["peak"], total["id"]) == (np.float32(0.3), b"a")
     rng = _rng(seed)
     gain = 10 ** (rng.uniform(-12.0, 0.0) / 20)
-    start = rng.integers(abs(length - 10) + 1)
+    start = int(rng.integers(abs(length - 10) + 1))
     if length < 10:
       second = np.zeros((10, 1))
       second[start : start + length] = other
@@ -103,32 +58,15 @@ def test_a_sum_is_of_two_takes_at_a_peak_of_one(length):
     expected = clean + gain * second
     expected /= np.abs(expected).max()
     np.testing.assert_allclose(total["clean"], expected, atol=1e-6)
-    starts.add(int(start))
+    starts.add(start)
     gains.append(gain)
   assert starts == set(range(abs(length - 10) + 1))
   assert 0.25 < min(gains) < 0.3
   assert 0.9 < max(gains) < 1.0
 
 
-def test_takes_that_cancel_are_silence():
-  clean = np.ones((3, 1), np.float32)
-  record = {"clean": clean, "peak": np.float32(1)}
-
-  class Unity:
-    """Draws a second take as loud as the first."""
-
-    def uniform(self, low, high):
-      return high
-
-    def integers(self, _):
-      return 0
-
-  total = augmentation.add_take(record, {"clean": -clean}, Unity())
-  np.testing.assert_array_equal(total["clean"], 0.0)
-
-
 def test_the_draws_are_the_same_on_every_version():
-  """Speed, gain with its sign, and order, as when this was written; sums."""
+  """Speed, gain with its sign, and order, as when this was written."""
   options = Augmentation(6.0, True, True, (0.9, 1.0, 1.1))
   rng = _rng()
   for speed, gain, step in (
@@ -141,18 +79,13 @@ def test_the_draws_are_the_same_on_every_version():
     found, order = augmentation.factors(options, rng)
     assert found == pytest.approx(gain, rel=1e-6)
     assert order.step == step
-  ramp = np.linspace(0.1, 1, 10, dtype=np.float32)[:, None]
-  other = {"clean": np.linspace(1, 0.5, 25, dtype=np.float32)[:, None]}
-  for seed, first in ((0, 0.4346579), (1, 0.3747046)):
-    total = augmentation.add_take({"clean": ramp}, other, _rng(seed))["clean"]
-    np.testing.assert_allclose(total[[0, -1], 0], [first, 1.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
   ("options", "task", "message"),
   [
     ({"gain_db": 3.0}, OVERDRIVE, "overdrive fixes the clean peak at 0.5"),
-    ({"gain_db": -1.0}, OWN_SCALE, "gain_db is -1.0"),
+    ({"gain_db": -1.0}, RECORDED, "gain_db is -1.0"),
     ({"swap_channels": True}, OVERDRIVE, "the audio is mono"),
     ({"speeds": (1.0, 4.0)}, OVERDRIVE, "speeds: 4.0; choose from 0.5 to 2"),
     ({"sums": 1.5}, OVERDRIVE, "sums is 1.5"),
@@ -160,24 +93,39 @@ def test_the_draws_are_the_same_on_every_version():
   ],
 )
 def test_what_would_not_keep_the_pairs_is_refused(options, task, message):
-  options = Augmentation(**options)
   with pytest.raises(UserError, match=f"config.data.augment.*{message}"):
-    augmentation.check(options, task, 1)
+    augmentation.check(Augmentation(**options), task, 1)
 
 
 def test_what_keeps_the_pairs_is_allowed():
   everything = Augmentation(6.0, True, True, (0.9, 1.1), 0.5)
-  augmentation.check(everything, OWN_SCALE, 2)
-  augmentation.check(dataclasses.replace(everything, sums=0.0), RECORDED, 2)
-  augmentation.check(dataclasses.replace(everything, gain_db=0.0), OVERDRIVE, 2)
+  augmentation.check(everything, tasks.get("hard_clip_sdr"), 2)
+  for task, off in ((RECORDED, "sums"), (OVERDRIVE, "gain_db")):
+    allowed = dataclasses.replace(everything, **{off: 0.0})
+    augmentation.check(allowed, task, 2)
 
 
 def test_the_configuration_has_every_field_and_all_are_off():
   data = shipped_config("default").data
   assert augmentation.from_config(data) == Augmentation()
-  assert set(data.augment) == {
-    field.name for field in dataclasses.fields(Augmentation)
-  }
+  assert set(data.augment) == set(dataclasses.asdict(Augmentation()))
   # As JSON stores it.
   stored = ml_collections.ConfigDict({"augment": {"speeds": [0.9, 1.1]}})
   assert augmentation.from_config(stored).speeds == (0.9, 1.1)
+
+
+def test_gains_signs_orders_and_speeds_are_drawn_alike():
+  options = Augmentation(6.0, True, True, (0.9, 1.0, 1.1))
+  rng, count = _rng(), 1000
+  drawn = [augmentation.factors(options, rng) for _ in range(count)]
+  gains = np.array([gain for gain, _ in drawn])
+  gains_db = 20 * np.log10(np.abs(gains))
+  assert -6.0 <= gains_db.min() < -5.9
+  assert 5.9 < gains_db.max() <= 6.0
+  counts, _ = np.histogram(gains_db, 6, (-6.0, 6.0))
+  assert np.all(np.abs(counts - count / 6) < 4 * np.sqrt(count / 6))
+  for chosen in (gains < 0, [order.step == -1 for _, order in drawn]):
+    assert abs(np.mean(chosen) - 0.5) < 4 * 0.5 / np.sqrt(count)
+  speeds = [augmentation.speed_of(options, rng) for _ in range(count)]
+  for speed in options.speeds:
+    assert abs(speeds.count(speed) - count / 3) < 4 * np.sqrt(count * 2 / 9)

@@ -85,25 +85,18 @@ def test_what_is_stored_is_not_computed_again(builder):
 def test_those_of_a_mixture_weigh_data_sets_not_frames(monkeypatch):
   """As of all frames together, each weighing its set's share of one."""
   rng = np.random.default_rng(0)
-  sets = {
-    "short": rng.uniform(0, 2, (9, 3)),
-    "long": rng.uniform(1, 8, (5_000, 3)),
-  }
-  weights = {"short": 3.0, "long": 0.5}
+  short, long = rng.uniform(0, 2, (9, 3)), rng.uniform(1, 8, (5_000, 3))
   monkeypatch.setattr(
     spectrum_statistics,
     "spectrum_statistics",
-    lambda name, **_: (sets[name].mean(0), sets[name].std(0)),
+    lambda frames, **_: (frames.mean(0), frames.std(0)),
   )
-  mean, deviation = spectrum_statistics.mixture_statistics(
-    list(weights.items()), size=4, hop=2
+  found = spectrum_statistics.mixture_statistics(
+    [(short, 3.0), (long, 0.5)], size=4, hop=2
   )
-  frames = np.concatenate(list(sets.values()))
-  shares = np.concatenate(
-    [np.full(len(x), weights[name] / len(x)) for name, x in sets.items()]
-  )
-  expected = np.average(frames, axis=0, weights=shares)
-  variance = np.average((frames - expected) ** 2, axis=0, weights=shares)
-  np.testing.assert_allclose(mean, expected, rtol=1e-6)
-  np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-6)
-  assert mean.dtype == deviation.dtype == np.float32
+  frames = np.concatenate([short, long])
+  weights = np.repeat([3.0 / 9, 0.5 / 5_000], [9, 5_000])
+  mean = np.average(frames, axis=0, weights=weights)
+  variance = np.average((frames - mean) ** 2, axis=0, weights=weights)
+  np.testing.assert_allclose(found, [mean, np.sqrt(variance)], rtol=1e-6)
+  assert {each.dtype for each in found} == {np.dtype("float32")}

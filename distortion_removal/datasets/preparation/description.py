@@ -27,19 +27,15 @@ EDGES_DB = tuple(range(-72, 14, 2))
 def describe(
   excerpts: Sequence["StoredExcerpt"], sample_rate: int, silent: int
 ) -> dict:
-  """Describes the excerpts of one split.
+  """Describes the excerpts of one split, at least one.
 
-  Args:
-    excerpts: what is known of each, at least one.
-    sample_rate: in Hz.
-    silent: number of excerpts left out because they are silent; recordings
-      that are silent throughout belong to no split and do not count.
+  `silent` more were left out because they are silent; recordings that are
+  silent throughout belong to no split and do not count.
 
   Returns:
-    `hours`, `excerpts`, `silent_excerpts`, `silence` (their share of both), and
-    `loudness_lufs` (BS.1770-4) and `peak_dbfs`, each with `percentiles` and a
-    `histogram`: counts between `EDGES_DB`. Both are on the recording's own
-    scale; an excerpt without a loudness is not in the former.
+    Numbers, `silence` (the share of silent excerpts), and `loudness_lufs`
+    (BS.1770-4) and `peak_dbfs` on the recording's own scale, each with
+    `percentiles` and a `histogram`: counts between `EDGES_DB`.
   """
   loudness = [e.loudness_lufs for e in excerpts if e.loudness_lufs is not None]
   peaks = 20.0 * np.log10([excerpt.peak for excerpt in excerpts])

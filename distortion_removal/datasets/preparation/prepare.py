@@ -26,27 +26,19 @@ def prepare(
   stay in a folder `parts` beside it, and the next preparation goes on there.
 
   Args:
-    builder: from `opening.open_builder`.
+    builder: from `opening.open_builder`; another, ready to read, is returned.
     overwrite: replace what lies there, once the new one is complete.
     jobs: processes that read recordings; 0 chooses from the size of the data.
       What is stored does not depend on it.
-    beam_options: Apache Beam's, `--runner=DirectRunner` and the like; with any,
-      Beam's workers read the recordings.
-
-  Returns:
-    The builder, ready to read.
-
-  Raises:
-    UserError: there is nothing to store, or the data set that lies there came
-      from another source.
-    OSError: the disk is full, or the folder cannot be written.
+    beam_options: `--runner=DirectRunner` and the like; with any, Apache Beam's
+      workers read the recordings.
   """
   folder = Path(builder.data_dir)
   if builder.is_stored and not overwrite:
     _check_same_source(builder)
     return builder
   # Here, for TFDS takes seconds to import.
-  from distortion_removal.datasets.preparation import write
+  from distortion_removal.datasets.preparation.write import PARTS_FOLDER
 
   with _set_aside(folder):
     builder = _reopen(builder)
@@ -57,7 +49,7 @@ def prepare(
       # Another process of the same run may have been faster.
       if not builder.is_stored:
         raise
-  shutil.rmtree(folder.with_name(write.PARTS_FOLDER), ignore_errors=True)
+  shutil.rmtree(folder.with_name(PARTS_FOLDER), ignore_errors=True)
   return _reopen(builder)
 
 
@@ -67,9 +59,14 @@ def _beam(options: Sequence[str]) -> dict:
     return {}
   import tensorflow_datasets as tfds
 
-  from distortion_removal.datasets.preparation import recordings
-
-  parsed = recordings.parse_beam_options(options)
+  try:
+    from apache_beam.options.pipeline_options import PipelineOptions
+  except ImportError:
+    raise UserError(
+      "Apache Beam is not installed; run: "
+      "pip install 'distortion_removal[beam]'"
+    ) from None
+  parsed = PipelineOptions(list(options))
   return {"download_config": tfds.download.DownloadConfig(beam_options=parsed)}
 
 

@@ -3,11 +3,9 @@
 In any process, and on any machine that sees the folder, a recording is read,
 encoded and measured: its records lie in `NAME.records`, one after the other,
 and what is known of them in `NAME.json`, which is written last. A recording
-that has its JSON file is complete, and a preparation that was interrupted
-takes it as it is.
+that has its JSON file is complete.
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -53,7 +51,7 @@ class Recording:
 
   @property
   def file_name(self) -> str:
-    """The name of its stored files, without a suffix."""
+    """The stored files' name, without a suffix."""
     key = os.fsencode(f"{self.name}\0{self.version}")
     return hashlib.sha256(key).hexdigest()[:32]
 
@@ -84,15 +82,9 @@ class StoredRecording:
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-  """A folder of stored recordings, and the form of their records.
+  """A folder of stored recordings, and the form of their records."""
 
-  Attributes:
-    folder: seen by every process, and machine, that stores recordings.
-    features: a record's.
-    sample_rate: in Hz.
-  """
-
-  folder: Path
+  folder: Path  # seen by every process, and machine, that stores recordings
   features: tfds.features.FeaturesDict
   sample_rate: int
 
@@ -105,12 +97,8 @@ class Store:
     excerpts, left_out = [], {"silent": 0, "short": 0}
     reason = None
     records = self._file(recording.file_name, "records")
-    with (
-      replacing(records) as partial,
-      _named_errors(partial),
-      partial.open("wb") as file,
-    ):
-      try:
+    try:
+      with replacing(records) as partial, partial.open("wb") as file:
         for example in recording.read():
           if isinstance(example, str):
             left_out[example] += 1
@@ -118,8 +106,12 @@ class Store:
           record = self.encode(example)
           excerpts.append(self._measure(example, file.tell(), len(record)))
           file.write(record)
-      except AudioFileError as error:
-        excerpts, reason = [], error.reason
+    except AudioFileError as error:
+      excerpts, reason = [], error.reason
+    except OSError as error:
+      # A file's own writes do not name it.
+      error.filename = error.filename or str(records)
+      raise
     content = StoredRecording(excerpts, left_out, reason)
     write_whole(facts, json.dumps(dataclasses.asdict(content)))
     return recording.size
@@ -168,30 +160,13 @@ class Store:
     return self.folder / f"{name}.{suffix}"
 
 
-@contextlib.contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-  """Names the file in an error of the disk; a file's own writes do not."""
-  try:
-    yield
-  except OSError as error:
-    if error.filename is None:
-      error.filename = str(path)
-    raise
-
-
 def store_all(
   recordings: Sequence[Recording], store: Store, jobs: int
 ) -> Iterator[int]:
-  """Stores recordings, in `jobs` processes.
+  """Stores recordings, in `jobs` processes, and yields each one's size.
 
   Processes are spawned, for JAX's threads do not survive a fork: a script that
   gets here needs its `if __name__ == "__main__"`.
-
-  Yields:
-    The size of each recording, as soon as it is stored, in any order.
-
-  Raises:
-    UserError: a process was killed; what is stored so far stays.
   """
   if jobs == 1:
     yield from map(store.add, recordings)
@@ -213,33 +188,16 @@ def store_all(
       pool.shutdown(wait=False, cancel_futures=True)
 
 
-def parse_beam_options(words: Sequence[str]) -> Any:
-  """Parses `--runner=DirectRunner` and the like to Beam's `PipelineOptions`."""
-  try:
-    from apache_beam.options.pipeline_options import PipelineOptions
-  except ImportError:
-    raise UserError(
-      "Apache Beam is not installed; run: "
-      "pip install 'distortion_removal[beam]'"
-    ) from None
-  return PipelineOptions(list(words))
-
-
 def store_with_beam(
-  recordings: Sequence[Recording],
-  store: Store,
-  *,
-  runner: Any = None,
-  options: Any = None,
+  recordings: Sequence[Recording], store: Store, options: Any
 ) -> None:
   """Stores recordings with Apache Beam, on any number of machines, and waits.
 
-  Beam only hands out the work. The recordings and `--data-dir` must lie where
-  every machine sees them.
+  The recordings and `--data-dir` must lie where every machine sees them.
   """
   import apache_beam as beam
 
-  with beam.Pipeline(runner=runner, options=options) as pipeline:
+  with beam.Pipeline(options=options) as pipeline:
     _ = (
       pipeline
       | "recordings" >> beam.Create(recordings)

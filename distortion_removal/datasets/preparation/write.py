@@ -4,8 +4,8 @@
 Beam; then they are sorted into splits, what leaks is left out, and the records
 are copied, in order, into array_record files. So the files' bytes do not
 depend on who stored the recordings. What is stored stays in the folder `parts`
-beside the data set until it is complete: the next preparation takes it from
-one that was interrupted. Meanwhile the disk holds the audio twice.
+beside the data set until it is complete, for the next preparation if this one
+is interrupted. Meanwhile the disk holds the audio twice.
 """
 
 import contextlib
@@ -47,18 +47,7 @@ _SHARD_BYTES = 256 << 20
 def write(
   builder: "CleanAudioBuilder", download_config: tfds.download.DownloadConfig
 ) -> list[tfds.core.SplitInfo]:
-  """Writes all files of a data set into `builder.data_dir`.
-
-  Args:
-    builder: delivers recordings, see `builder.CleanAudioBuilder`.
-    download_config: with `beam_options` or `beam_runner`, Beam is used.
-
-  Returns:
-    TFDS's facts of each split that is not empty.
-
-  Raises:
-    UserError: there is nothing to train on, or a mistake in the splits.
-  """
+  """Writes all files of a data set; returns TFDS's facts of its splits."""
   builder.info.metadata["source"] = builder.source()  # as it is read from here
   recordings = builder.recordings()
   _assign(recordings)  # mistakes show early
@@ -121,11 +110,7 @@ def without_leaks(
   noticed: not a copy that is shifted or was compressed with loss.
 
   Returns:
-    The excerpts that stay, by split, and for each that does not its `excerpt`
-    and `split`, and those of its double (`same_as`, `in`).
-
-  Raises:
-    UserError: a name or a group is on two sides.
+    The excerpts that stay, by split, and the report's rows of the others.
   """
   for kind in ("id", "group"):
     _check_disjoint(members, kind)
@@ -166,12 +151,8 @@ def _store(
   folder.mkdir(exist_ok=True)
   sample_rate = builder.builder_config.sample_rate
   store = Store(folder, builder.info.features, sample_rate)
-  beam = {
-    "runner": download_config.beam_runner,
-    "options": download_config.beam_options,
-  }
-  if any(beam.values()):
-    store_with_beam(recordings, store, **beam)
+  if download_config.beam_options:
+    store_with_beam(recordings, store, download_config.beam_options)
     return store
   size = sum(each.size for each in recordings)
   enough = builder.BYTES_PER_PROCESS

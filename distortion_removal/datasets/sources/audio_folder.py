@@ -73,11 +73,7 @@ class AudioFolder(CleanAudioBuilder):
     return name
 
   def source(self) -> dict:
-    """Returns the folder, the pattern, and digests of what lies there.
-
-    `files` is one of the files' names and sizes, `content` of what
-    `content_digest` looks at, `splits` of `splits.csv`.
-    """
+    """Returns the folder, the pattern, and digests of what lies there."""
     root = self.root
     sizes, content = hashlib.sha256(), hashlib.sha256()
     for name in self._names:
@@ -132,10 +128,7 @@ class AudioFolder(CleanAudioBuilder):
 
 
 def list_files(root: Path, include: str) -> list[str]:
-  """Lists the files below `root` that match `include`, as relative paths.
-
-  Hidden files and folders are passed over, and so is `splits.csv`.
-  """
+  """Lists the files below `root` that match, but for hidden ones and pins."""
   names = [
     PurePosixPath(path.relative_to(root).as_posix())
     for path in root.rglob("*")
@@ -152,8 +145,7 @@ def list_files(root: Path, include: str) -> list[str]:
 
 def file_version(path: Path) -> str:
   """Returns what changes with a file: its size, its time, and its content."""
-  # Recordings of several folders may be stored together, and times have whole
-  # seconds on some disks.
+  # Times have whole seconds on some disks.
   status = path.stat()
   content = content_digest(path).hex()
   return f"{status.st_size} {status.st_mtime_ns} {content}"
@@ -163,8 +155,7 @@ def content_digest(path: Path) -> bytes:
   """Digests the first, the middle and the last 64 KiB of a file.
 
   It tells another take of the same length, or another header, without reading
-  all of a long recording. When the file was written is left out: a copy is the
-  same recording. A file that cannot be read has no content.
+  all of a long recording. A file that cannot be read has no content.
   """
   digest = hashlib.sha256()
   with contextlib.suppress(OSError), path.open("rb") as file:
@@ -208,12 +199,7 @@ def fate(audio: np.ndarray, sample_rate: int) -> str:
 
 
 def _cut(path: Path, config: TaskConfig) -> Iterator[np.ndarray]:
-  """Cuts a recording into consecutive excerpts of the wanted form.
-
-  Yields:
-    `[time, channels]` float32 on the recording's own scale; the last one may
-    be shorter than the others.
-  """
+  """Cuts a recording into excerpts `[time, channels]`; the last is the rest."""
   with files.open_reader(path) as reader:
     blocks = (remix(block, config.channels) for block in reader.blocks())
     pending = np.zeros((0, config.channels), np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets.features import excerpt_features, to_example
+from distortion_removal.datasets.features import Int16Audio, to_example
 from distortion_removal.datasets.preparation.recordings import Recording
 from distortion_removal.datasets.preparation.write import write
 from distortion_removal.datasets.splits import SPLITS
@@ -74,16 +74,12 @@ class TaskConfig(tfds.core.BuilderConfig):
 
 
 def task_configs(config: type[TaskConfig]) -> list[TaskConfig]:
-  """Makes a config for each task, with the defaults of the class `config`."""
+  """Makes a config for each task."""
   return [config(task=task) for task in TASKS.values()]
 
 
 class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
-  """Base of the builders: a subclass says where the audio comes from.
-
-  It delivers `recordings`, which several processes or machines can read, each
-  with the group that stays on one side of the splits.
-  """
+  """Base of the builders: a subclass says where the audio comes from."""
 
   VERSION = tfds.core.Version("1.0.0")
   CONFIG: ClassVar[type[TaskConfig]] = TaskConfig
@@ -107,7 +103,8 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
 
   def features(self) -> dict:
     """Returns the features of a record."""
-    return excerpt_features(self.builder_config.channels)
+    audio = Int16Audio((None, self.builder_config.channels))
+    return {"clean": audio, "peak": np.float32, "id": tfds.features.Text()}
 
   @property
   def is_stored(self) -> bool:
@@ -118,8 +115,7 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
   def _log_download_bytes(self) -> None:
     """Says nothing: TFDS would print that it downloads."""
 
-  def _log_download_done(self) -> None:
-    """Says nothing, as above."""
+  _log_download_done = _log_download_bytes
 
   def _create_builder_config(self, builder_config, version):
     # TFDS only takes configs from a list; this one is defined by its fields.
@@ -148,11 +144,7 @@ class CleanAudioBuilder(tfds.core.GeneratorBasedBuilder):
 
 @dataclasses.dataclass(eq=False)
 class RenderedConfig(TaskConfig):
-  """Minutes of each split to render, and the seed.
-
-  Raises:
-    UserError: a length is not above 0, or the seed is below 0.
-  """
+  """Minutes of each split to render, and the seed."""
 
   train_minutes: float = 40.0
   valid_minutes: float = 2.0
@@ -162,7 +154,7 @@ class RenderedConfig(TaskConfig):
   def __post_init__(self):
     super().__post_init__()
     for split in SPLITS:
-      minutes = self.minutes(split)
+      minutes = getattr(self, f"{split}_minutes")
       if not 0 < minutes <= _MAX_MINUTES:
         raise UserError(
           f"{split}_minutes {minutes:g}: choose more than 0 and at most "
@@ -171,17 +163,12 @@ class RenderedConfig(TaskConfig):
     if self.seed < 0:
       raise UserError(f"seed {self.seed}: choose 0 or more")
 
-  def minutes(self, split: str) -> float:
-    """Returns how much of a split to render."""
-    return getattr(self, f"{split}_minutes")
-
 
 class RenderedBuilder(CleanAudioBuilder):
   """Excerpts that are a function of their index and a seed.
 
   Each split is made in recordings of two minutes, so that several processes
-  can share the work and an interrupted one loses little. What an index sounds
-  like depends on neither.
+  can share the work and an interrupted one loses little.
   """
 
   CONFIG = RenderedConfig
@@ -198,9 +185,8 @@ class RenderedBuilder(CleanAudioBuilder):
 
   def source(self) -> dict:
     """Returns the sizes of the splits and the seed."""
-    config = self.builder_config
-    fields = [*(f"{split}_minutes" for split in SPLITS), "seed"]
-    return {field: getattr(config, field) for field in fields}
+    fields = ("train_minutes", "valid_minutes", "test_minutes", "seed")
+    return {field: getattr(self.builder_config, field) for field in fields}
 
   def recordings(self) -> list[Recording]:
     """Lists two minutes each of the splits, the last ones shorter."""
@@ -208,7 +194,8 @@ class RenderedBuilder(CleanAudioBuilder):
     form = (config.sample_rate, config.channels, config.excerpt_seconds)
     step = max(1, round(_RENDERED_SECONDS / config.excerpt_seconds))
     for split in SPLITS:
-      count = max(1, round(60 * config.minutes(split) / config.excerpt_seconds))
+      seconds = 60 * getattr(config, f"{split}_minutes")
+      count = max(1, round(seconds / config.excerpt_seconds))
       for start in range(0, count, step):
         positions = range(start, min(start + step, count))
         version = (self.VERSION, config.seed, positions.stop, *form)

@@ -22,13 +22,6 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.splits import read_csv
 
 PAIRS_CSV = "pairs.csv"
-ALONE = (
-  f"no partner: names must differ in the word 'input' alone, or use {PAIRS_CSV}"
-)
-NO_PAIR = (
-  "no two names pair; they must differ in the word 'input' alone, as "
-  f"riff_input.wav and riff_amp.wav do, or stand in {PAIRS_CSV}"
-)
 _INPUT = re.compile(r"(?<![^\W_])input(?![^\W_])", re.IGNORECASE)
 
 
@@ -44,9 +37,8 @@ class PairNames:
 def find_pairs(names: Sequence[str]) -> PairNames:
   """Pairs files by their names, see the module's text.
 
-  Args:
-    names: relative paths. An output that fits several inputs belongs to the
-      one whose name has the most in common with it.
+  An output that fits several inputs belongs to the one whose name has the most
+  in common with it.
   """
   outputs = {}  # of each input, the pattern of their names
   for name in names:

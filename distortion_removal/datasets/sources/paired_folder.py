@@ -35,6 +35,7 @@ from distortion_removal.datasets.sources import (
 )
 from distortion_removal.effects.tasks import TASKS, Task
 
+_TABLE = pair_names.PAIRS_CSV
 # The record's fields of a pair, besides its audio.
 _FACTS = {
   "lag_samples": np.int32,
@@ -69,7 +70,7 @@ class PairedFolder(audio_folder.AudioFolder):
   builder_config: PairedFolderConfig
 
   def source(self) -> dict:
-    """Adds a digest of which file belongs to which to `audio_folder`'s."""
+    """Adds a digest of the pairs to what `audio_folder` returns."""
     pairs = dataclasses.astuple(self._pairs)
     digest = hashlib.sha256(json.dumps(pairs, sort_keys=True).encode())
     return super().source() | {"pairs": digest.hexdigest()}
@@ -77,7 +78,10 @@ class PairedFolder(audio_folder.AudioFolder):
   def recordings(self) -> list[Recording]:
     """Lists outputs, good or bad, and files without partner."""
     if not self._pairs.inputs:
-      raise UserError(f"{self.root}: {pair_names.NO_PAIR}")
+      raise UserError(
+        f"{self.root}: no two names pair; they must differ in the word 'input' "
+        f"alone, as riff_input.wav and riff_amp.wav do, or stand in {_TABLE}"
+      )
     pairs = [
       self.recording(
         output, _read_examples, [self.root / name, self.root / output], name
@@ -97,7 +101,7 @@ class PairedFolder(audio_folder.AudioFolder):
 
   @functools.cached_property
   def _pairs(self) -> pair_names.PairNames:
-    path = self.root / pair_names.PAIRS_CSV
+    path = self.root / _TABLE
     if path.is_file():
       return pair_names.read_pairs(path)
     return pair_names.find_pairs(self._names)
@@ -131,14 +135,12 @@ class PairedFolder(audio_folder.AudioFolder):
 
 
 def _refuse(path: Path) -> Iterator[dict | str]:
-  raise files.AudioFileError(path, pair_names.ALONE)
+  reason = "no partner: names must differ in the word 'input' alone, or use"
+  raise files.AudioFileError(path, f"{reason} {_TABLE}")
 
 
 def _read_examples(
-  clean_path: Path,
-  output_path: Path,
-  name: str,
-  config: PairedFolderConfig,
+  clean_path: Path, output_path: Path, name: str, config: PairedFolderConfig
 ) -> Iterator[dict | str]:
   """Yields the examples of a pair, or why an excerpt is left out."""
   sides = [_load(path, config) for path in (clean_path, output_path)]

@@ -81,10 +81,7 @@ def analyse(
 ) -> Pairing | None:
   """Finds how an output fits its input, at most `MAX_LAG_SECONDS` off.
 
-  Args:
-    clean: the device's input, `[time, channels]` float32.
-    output: `[time, channels]`, of any length.
-    sample_rate: both recordings' rate, in Hz.
+  Both are `[time, channels]` float32, of any lengths.
 
   Returns:
     The measurements, which may have a `fault`; None if the common part is
@@ -155,12 +152,7 @@ def fault(pairing: Pairing | None, sample_rate: int) -> str | None:
 def align(
   clean: np.ndarray, output: np.ndarray, pairing: Pairing
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Cuts both to their common part; the output gets the input's energy.
-
-  Returns:
-    Input and output, `[time, channels]` of one length, without lag, of one
-    polarity.
-  """
+  """Cuts both to their common part; the output gets the input's energy."""
   sides = alignment.common_part([clean, output], [0, pairing.lag_samples])
   gain = pairing.polarity * 10 ** (pairing.gain_db / 20)
   return sides[0], sides[1] * np.float32(gain)

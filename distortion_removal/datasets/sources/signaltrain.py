@@ -14,11 +14,15 @@ truncated or altered archive is then the checksum that gzip stores in it.
 
 import dataclasses
 import functools
+import gzip
+import shutil
+import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from distortion_removal.common import download
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets.sources import archive
+from distortion_removal.common.log import Progress
 from distortion_removal.datasets.sources.audio_folder import (
   AudioFolder,
   AudioFolderConfig,
@@ -33,16 +37,15 @@ ARCHIVE = f"{NAME}.tgz"
 URL = f"{RECORD}/files/{ARCHIVE}"
 INCLUDE = "input_*.wav"
 _FOLDERS = ("Train", "Val", "Test")
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(eq=False)
 class SignalTrainConfig(AudioFolderConfig):
   """The place that the data set is taken from.
 
-  Attributes:
-    path: the unpacked folder, or the archive; '' downloads it into `downloads`
-      below the folder of all data sets, unless it lies there.
-    offline: never use the network.
+  `path` is the unpacked folder, or the archive; '' downloads it into
+  `downloads` below the folder of all data sets, unless it lies there.
   """
 
   task: Task = TASKS["hard_clip_sdr"]
@@ -99,7 +102,7 @@ class SignalTrain(AudioFolder):
     if not unpacked.is_dir():
       if not packed.is_file():
         _download(packed, offline=config.offline)
-      archive.unpack(packed, unpacked, _place)
+      unpack(packed, unpacked)
     return _check_layout(unpacked)
 
 
@@ -129,6 +132,58 @@ def _download(packed: Path, *, offline: bool) -> None:
   size = files[ARCHIVE]["size"]
   # What is unpacked, half of what the archive holds, is smaller than it.
   download.download(URL, packed, checksum, size=size, spare=size)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+  """Unpacks the clean recordings of the .tgz into a new folder, in one pass.
+
+  The folder appears once the archive was read to its end and gzip's checksum
+  was right.
+  """
+  # A fixed name, unlike that of `files.replacing`: a killed process leaves
+  # gigabytes, which the next one removes.
+  partial = folder.with_name(f"{folder.name}.partial")
+  shutil.rmtree(partial, ignore_errors=True)
+  partial.mkdir(parents=True)
+  try:
+    if not _extract(archive, partial):
+      raise UserError(f"{archive}: holds none of the files looked for")
+    partial.rename(folder)
+  except EOFError:
+    raise UserError(
+      f"{archive}: truncated; delete it and get it again"
+    ) from None
+  except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+    raise UserError(
+      f"{archive}: altered, or no .tgz ({error}); delete it and get it again"
+    ) from None
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _extract(archive: Path, folder: Path) -> int:
+  """Reads the archive to its end, and counts the members it extracts."""
+  count = done = 0
+  size = archive.stat().st_size
+  with (
+    archive.open("rb") as file,
+    gzip.GzipFile(fileobj=file) as stream,
+    tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK_BYTES) as tar,
+    Progress(size, "unpacked %.0f %%", unit="B", is_shown=True) as shown,
+  ):
+    for member in tar:
+      # Refuses devices, and links and paths that lead outside.
+      safe = tarfile.data_filter(member, str(folder))
+      target = _place(PurePosixPath(safe.name))
+      if target is not None and not safe.isdir():
+        tar.extract(safe.replace(name=str(target)), folder, filter="data")
+        count += 1
+      shown.advance(file.tell() - done)
+      done = file.tell()
+    # tarfile stops before the end, where the checksum is.
+    while stream.read(_BLOCK_BYTES):
+      pass
+  return count
 
 
 def _place(name: PurePosixPath) -> PurePosixPath | None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import os
 import signal
 import sys
@@ -13,13 +12,12 @@ import tensorflow_datasets as tfds
 
 from distortion_removal.audio.integrity import AudioFileError
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets.features import excerpt_features, to_example
+from distortion_removal.datasets.features import Int16Audio, to_example
+from distortion_removal.datasets.preparation import prepare
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
   Store,
-  parse_beam_options,
   store_all,
-  store_with_beam,
 )
 
 RATE = 8_000
@@ -27,13 +25,9 @@ RATE = 8_000
 
 @pytest.fixture
 def store(tmp_path):
-  return make_store(tmp_path, "here")
-
-
-def make_store(tmp_path, name):
-  (tmp_path / name).mkdir()
-  features = tfds.features.FeaturesDict(excerpt_features(channels=1))
-  return Store(tmp_path / name, features, RATE)
+  features = {"clean": Int16Audio(), "peak": np.float32}
+  features["id"] = tfds.features.Text()
+  return Store(tmp_path, tfds.features.FeaturesDict(features), RATE)
 
 
 def audio(seed):
@@ -42,7 +36,6 @@ def audio(seed):
 
 
 def read(seed):
-  """Of a module, so that other processes find it."""
   for index in range(3):
     if index == 1:
       yield "silent"
@@ -55,9 +48,9 @@ def damaged(path):
   raise AudioFileError(path, "no more")
 
 
-def make(seed, name="0", version="1"):
+def make(seed, version="1"):
   source = functools.partial(read, seed)
-  return Recording(name, "group", source, version=version, size=10 + seed)
+  return Recording("0", "group", source, version=version, size=10 + seed)
 
 
 def files(store):
@@ -70,25 +63,12 @@ def test_what_is_stored(store):
   content = store.load(recording)
   assert content.left_out == {"silent": 1, "short": 0}
   assert content.reason is None
-  assert [e.id for e in content.excerpts] == ["0#0", "0#2"]
-  assert {e.group for e in content.excerpts} == {"group"}
-  for excerpt, seed in zip(content.excerpts, (0, 2), strict=True):
-    assert excerpt.frames == RATE
-    assert excerpt.peak == np.abs(audio(seed)).max()
+  assert [(e.id, e.group, e.frames, e.peak) for e in content.excerpts] == [
+    (f"0#{i}", "group", RATE, np.abs(audio(i)).max()) for i in (0, 2)
+  ]
   stored = list(store.records(content.excerpts[::-1]))
   expected = [example for example in read(0) if example != "silent"]
   assert stored == [store.encode(example) for example in expected[::-1]]
-
-
-@pytest.mark.e2e
-def test_processes_store_what_one_stores(store, tmp_path):
-  there = make_store(tmp_path, "there")
-  work = [make(i, name=str(i)) for i in range(5)]
-  sizes = list(store_all(work, store, jobs=1))
-  spread = list(store_all(work, there, jobs=2))
-  assert sizes == sorted(spread) == [10, 11, 12, 13, 14]
-  assert files(store) == files(there)
-  assert len(files(store)) == 10
 
 
 def _die():
@@ -103,21 +83,11 @@ def test_a_killed_process_is_told_in_one_line(store):
   assert not any(path.suffix == ".json" for path in store.folder.iterdir())
 
 
-def test_apache_beam_stores_the_same(store, tmp_path):
-  pytest.importorskip("apache_beam")
-  there = make_store(tmp_path, "there")
-  work = [make(i, name=str(i)) for i in range(3)]
-  list(store_all(work, store, jobs=1))
-  options = parse_beam_options(["--runner=DirectRunner"])
-  store_with_beam(work, there, options=options)
-  assert files(store) == files(there)
-
-
 def test_without_apache_beam_it_says_what_to_install(monkeypatch):
   for name in ("apache_beam", "apache_beam.options.pipeline_options"):
     monkeypatch.setitem(sys.modules, name, None)
   with pytest.raises(UserError, match=r"pip install 'distortion_removal\[beam"):
-    parse_beam_options([])
+    prepare._beam(["--runner=DirectRunner"])
 
 
 def test_a_damaged_recording_is_left_out_and_tried_again(store):
@@ -127,7 +97,6 @@ def test_a_damaged_recording_is_left_out_and_tried_again(store):
   store.add(bad)
   content = store.load(good)
   assert (content.excerpts, content.reason) == ([], "no more")
-  assert len(files(store)) == 2
   store.add(good)
   content = store.load(good)
   assert content.reason is None
@@ -152,4 +121,3 @@ def test_half_a_recording_is_none(store):
   (store.folder / f"{name}.records").write_bytes(b"half")
   store.add(recording)
   assert files(store) == whole
-  assert json.loads(whole[f"{name}.json"])["reason"] is None

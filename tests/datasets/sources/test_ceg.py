@@ -13,7 +13,6 @@ PLAYERS = [f"player {i}" for i in range(12)]
 
 
 def guitar(folder):
-  """Two takes of each of twelve players."""
   rng = np.random.default_rng(0)
   for player in PLAYERS:
     for take in ("1.wav", "2.flac"):
@@ -22,7 +21,6 @@ def guitar(folder):
 
 
 def players(builder):
-  """The players of each split."""
   found = {}
   for name, split in splits_of(builder).items():
     found.setdefault(split, set()).add(name.split("/")[0])
@@ -30,13 +28,12 @@ def players(builder):
 
 
 def test_the_papers_tasks_are_the_configs():
-  configs = {config.name: config for config in ceg.Ceg.BUILDER_CONFIGS}
-  assert list(configs) == ["overdrive", "hard_clip"]
-  for config in configs.values():
-    assert config.task.train_levels == (20, 50)
-    assert config.task.evaluation_levels == (20, 25, 30, 35, 40, 45, 50)
-    assert config.task.clean_peak == 0.5
-    assert (config.sample_rate, config.channels) == (16_000, 1)
+  tasks = [config.task for config in ceg.Ceg.BUILDER_CONFIGS]
+  assert [task.name for task in tasks] == ["overdrive", "hard_clip"]
+  for task in tasks:
+    assert task.train_levels == (20, 50)
+    assert task.evaluation_levels == (20, 25, 30, 35, 40, 45, 50)
+    assert task.clean_peak == 0.5
 
 
 def test_a_player_is_in_one_split_where_the_pins_say(tmp_path):

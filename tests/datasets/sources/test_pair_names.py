@@ -6,37 +6,26 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.sources import pair_names
 
 
-@pytest.mark.parametrize(
-  ("clean", "output"),
-  [
-    ("clip1_input.wav", "clip1_Blues Driver.flac"),
-    ("clip1_input.wav", "clip1_my_own_pedal.wav"),
+def test_names_differ_in_one_word():
+  for clean, output in (
+    ("clip1_input.wav", "clip1_my_own pedal.flac"),
     ("a/Input 3.wav", "a/Output 3.wav"),
     ("input/a/1.wav", "tape/a/1.wav"),
     ("train/x-input.wav", "train/x-loud.wav"),
-  ],
-)
-def test_names_differ_in_one_word(clean, output):
-  found = pair_names.find_pairs([clean, output])
-  assert found.inputs == found.groups == {output: clean}
-  assert found.alone == []
-
-
-@pytest.mark.parametrize(
-  ("one", "two"),
-  [
+  ):
+    found = pair_names.find_pairs([clean, output])
+    assert found.inputs == found.groups == {output: clean}
+    assert found.alone == []
+  for one, two in (
     ("clip1_input.wav", "clip2_amp.wav"),
     ("clip1_inputs.wav", "clip1_amp.wav"),
-    ("input/a.wav", "deep/down/a.wav"),
+    ("deep/down/a.wav", "input/a.wav"),
     ("a/input.wav", "b/output.wav"),
-    ("a_input.wav", "a_input.flac"),
+    ("a_input.flac", "a_input.wav"),
     ("x_input_y.wav", "x_y.wav"),
-  ],
-)
-def test_other_names_are_alone(one, two):
-  found = pair_names.find_pairs([two, one])
-  assert found.inputs == {}
-  assert found.alone == sorted([one, two])
+  ):
+    found = pair_names.find_pairs([two, one])
+    assert (found.inputs, found.alone) == ({}, sorted([one, two]))
 
 
 def test_one_input_has_many_outputs_and_the_closest_name_wins():
@@ -59,52 +48,43 @@ def _table(folder, *lines):
 
 
 def test_a_table_names_pairs_and_groups(tmp_path):
-  path = _table(
-    tmp_path, "input,output,group", "a.wav,b.wav,anna", "a.wav,c.wav,"
-  )
-  found = pair_names.read_pairs(path)
+  """Groups go through a chain of devices, and however a path is written."""
+  named = ["input,output,group", "a.wav,b.wav,anna", "a.wav,c.wav,"]
+  found = pair_names.read_pairs(_table(tmp_path, *named))
   assert found.inputs == {"b.wav": "a.wav", "c.wav": "a.wav"}
   assert found.groups == {"b.wav": "anna", "c.wav": "a.wav"}
-  without = _table(tmp_path, "output, input", " b.wav, a.wav ")
-  found = pair_names.read_pairs(without)
-  assert found.inputs == found.groups == {"b.wav": "a.wav"}
-
-
-def test_what_comes_of_one_recording_is_one_group(tmp_path):
-  """Through a chain of devices, and however its path is written."""
-  path = _table(
-    tmp_path, "input,output", "a.wav,b.wav", "b.wav,c.wav", "./a.wav,d/../e.wav"
-  )
   (tmp_path / "d").mkdir()
   (tmp_path / "e.wav").touch()
-  found = pair_names.read_pairs(path)
+  chain = [
+    " b.wav, a.wav ",
+    "c.wav,b.wav",
+    "d/../e.wav,./a.wav",
+  ]
+  found = pair_names.read_pairs(_table(tmp_path, "output, input", *chain))
   assert found.inputs == {"b.wav": "a.wav", "c.wav": "b.wav", "e.wav": "a.wav"}
   assert set(found.groups.values()) == {"a.wav"}
 
 
 @pytest.mark.parametrize(
-  ("lines", "message"),
+  ("text", "message"),
   [
-    (["clean,wet", "a.wav,b.wav"], "the first line must be input,output"),
-    ([], "the first line must be input,output"),
-    (["input,output"], "names no pair"),
-    (["input,output", "a.wav,d.wav"], "line 2 names 'd.wav', which is not"),
-    (["input,output", "a.wav"], "line 2 names '', which is not there"),
-    (["input,output", "a.wav,a.wav"], "line 2 names 'a.wav' as its own output"),
+    ("clean,wet;a.wav,b.wav", "the first line must be input,output"),
+    ("", "the first line must be input,output"),
+    ("input,output", "names no pair"),
+    ("input,output;a.wav,d.wav", "line 2 names 'd.wav', which is not"),
+    ("input,output;a.wav", "line 2 names '', which is not there"),
+    ("input,output;a.wav,a.wav", "line 2 names 'a.wav' as its own output"),
+    ("input,output;a.wav,b.wav;c.wav,./b.wav", "line 3 .* 'b.wav' again"),
+    ("input,output;a.wav,b.wav;b.wav,a.wav", "is an input of itself"),
     (
-      ["input,output", "a.wav,b.wav", "c.wav,./b.wav"],
-      "line 3 names the output 'b.wav' again",
-    ),
-    (["input,output", "a.wav,b.wav", "b.wav,a.wav"], "is an input of itself"),
-    (
-      ["input,output,group", "a.wav,b.wav,anna", "b.wav,c.wav,ben"],
+      "input,output,group;a.wav,b.wav,anna;b.wav,c.wav,ben",
       "c.wav is made of b.wav, but in another group",
     ),
-    (["input,output", 'a.wav,"b.wav' + 200_000 * "x"], "line .* a quotation"),
+    ('input,output;a.wav,"b.wav' + 200_000 * "x", "line .* a quotation"),
   ],
 )
-def test_mistakes_in_a_table_are_told(tmp_path, lines, message):
-  path = _table(tmp_path, *lines)
+def test_mistakes_in_a_table_are_told(tmp_path, text, message):
+  path = _table(tmp_path, *text.split(";"))
   with pytest.raises(UserError, match=message) as caught:
     pair_names.read_pairs(path)
   assert str(caught.value).startswith(str(path))

@@ -9,7 +9,6 @@ from prepared import put as put_any
 from prepared import records, skipped, splits_of
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.datasets import opening
 
 RATE = 8_000
 
@@ -43,45 +42,40 @@ def test_pairs_are_stored_aligned_upright_and_as_loud(tmp_path):
   put(tmp_path / "in", "train/riff_fuzz box.wav", pedal(clean))
   put(tmp_path / "in", "train/riff_amp.wav", 0.5 * clean[100:])
   found = records(build(tmp_path / "in", tmp_path / "out"))
-  names = ["train/riff_amp.wav", "train/riff_fuzz box.wav"]
-  assert sorted(found) == [f"{name}#00{i}" for name in names for i in range(2)]
+  amp, fuzz = "train/riff_amp.wav", "train/riff_fuzz box.wav"
+  assert sorted(found) == [f"{x}#00{i}" for x in (amp, fuzz) for i in range(2)]
+  for record in found.values():
+    assert (
+      np.abs(record["clean"]).max() == np.abs(record["degraded"]).max() == 1
+    )
 
-  def joined(name, side, peak):
-    parts = [found[f"{name}#00{i}"] for i in range(2)]
-    return np.concatenate([part[side][:, 0] * part[peak] for part in parts])
-
-  # The amplifier's recording began 100 samples late and only was quieter.
-  for side in (("clean", "peak"), ("degraded", "degraded_peak")):
-    np.testing.assert_allclose(joined(names[0], *side), clean[100:], atol=2e-4)
-  stored = joined(names[1], "clean", "peak")
-  np.testing.assert_allclose(stored, clean, atol=1e-4)
   clipped = np.clip(6 * clean, -1, 1)
   gain = np.sqrt(np.sum(clean**2) / np.sum(clipped**2))
-  fuzz = joined(names[1], "degraded", "degraded_peak")
-  np.testing.assert_allclose(fuzz, gain * clipped, atol=2e-4)
-  for record in found.values():
-    assert np.abs(record["clean"]).max() == 1
-    assert np.abs(record["degraded"]).max() == 1
-  fuzz = found[f"{names[1]}#000"]
-  assert (fuzz["lag_samples"], fuzz["polarity"]) == (25, -1)
-  assert fuzz["gain_db"] == pytest.approx(20 * np.log10(gain / 0.3), abs=0.01)
-  amp = found[f"{names[0]}#001"]
-  assert (amp["lag_samples"], amp["polarity"]) == (-100, 1)
-  assert amp["gain_db"] == pytest.approx(20 * np.log10(2), abs=0.01)
-  assert amp["residual_db"] < -60
-  assert amp["clarity"] > 30
-  assert amp["rival"] < 0.5
-
-
-def test_without_a_task_nothing_is_applied_on_the_fly(tmp_path):
-  builder = opening.open_builder("paired_folder", data_dir=str(tmp_path))
-  assert builder.builder_config.task.effect == "recorded"
-  assert "--task=recorded" in opening.prepare_command(builder)
+  for name, side, peak, expected, atol in (
+    # The amplifier's recording began 100 samples late and only was quieter.
+    (amp, "clean", "peak", clean[100:], 2e-4),
+    (amp, "degraded", "degraded_peak", clean[100:], 2e-4),
+    (fuzz, "clean", "peak", clean, 1e-4),
+    (fuzz, "degraded", "degraded_peak", gain * clipped, 2e-4),
+  ):
+    parts = [found[f"{name}#00{i}"] for i in range(2)]
+    joined = np.concatenate([part[side][:, 0] * part[peak] for part in parts])
+    np.testing.assert_allclose(joined, expected, atol=atol)
+  for name, lag, polarity, undone in (
+    (amp, -100, 1, 2),
+    (fuzz, 25, -1, gain / 0.3),
+  ):
+    facts = found[f"{name}#001"]
+    assert (facts["lag_samples"], facts["polarity"]) == (lag, polarity)
+    assert facts["gain_db"] == pytest.approx(20 * np.log10(undone), abs=0.01)
+  facts = found[f"{amp}#001"]
+  assert facts["residual_db"] < -60
+  assert facts["clarity"] > 30
+  assert facts["rival"] < 0.5
 
 
 def test_a_folder_without_pairs_tells_how_names_pair(tmp_path):
-  for name in ("dry.wav", "wet.wav"):
-    put(tmp_path / "in", name, take(0))
+  put(tmp_path / "in", "dry.wav", take(0))
   with pytest.raises(UserError, match=r"no two names pair; .*riff_input\.wav"):
     build(tmp_path / "in", tmp_path / "out")
 
@@ -121,18 +115,14 @@ def test_what_cannot_be_mended_is_listed_and_not_stored(tmp_path, capsys):
   assert "skipped bad_drift.wav" in capsys.readouterr().err
 
 
-def _many(folder, count):
-  for i in range(count):
+def test_all_outputs_of_an_input_are_on_one_side(tmp_path):
+  folder = tmp_path / "in"
+  for i in range(10):
     clean = take(i, seconds=2.2)
     put(folder, f"{i:02d}_input.wav", clean)
     # One is a sample early: its excerpts of the input are other ones.
     for k, device in enumerate(("a", "b")):
       put(folder, f"{i:02d}_{device}.wav", np.tanh(3 * clean)[k:])
-
-
-def test_all_outputs_of_an_input_are_on_one_side(tmp_path):
-  folder = tmp_path / "in"
-  _many(folder, count=10)
   sides = {}
   for name, split in splits_of(build(folder, tmp_path / "out")).items():
     sides.setdefault(name.partition("_")[0], set()).add(split)
@@ -163,14 +153,10 @@ def test_a_table_and_pins_decide(tmp_path):
   pins = "file,group,split\n,anna,test\n,ben,valid\n"
   (folder / "splits.csv").write_text(pins)
   builder = build(folder, tmp_path / "out")
-  found = {
-    n.partition("#")[0]: split for n, split in splits_of(builder).items()
-  }
-  assert found == {
-    "amp/0.wav": "test",
-    "amp/1.wav": "test",
-    "amp/2.wav": "valid",
-    "amp/3.wav": "train",
+  assert splits_of(builder) == {
+    f"amp/{i}.wav#00{k}": split
+    for i, split in enumerate(("test", "test", "valid", "train"))
+    for k in (0, 1)
   }
   assert skipped(builder) == {}
   # The table belongs to the source: a group of another name is another set.
@@ -184,12 +170,9 @@ def test_sides_of_other_rates_and_channels_become_one_form(tmp_path):
   put(tmp_path / "in", "a_input.wav", np.stack([left, right], 1), rate)
   mixed = soxr.resample((left + right) / 2, rate, 22_050, quality="VHQ")
   put(tmp_path / "in", "a_amp.wav", mixed, 22_050)
-  (first, second) = records(build(tmp_path / "in", tmp_path / "out")).values()
-  assert first["clean"].shape == first["degraded"].shape == (2 * RATE, 1)
-  assert second["clean"].shape == second["degraded"].shape == (RATE, 1)
-  inner = slice(50, -50)
-  np.testing.assert_allclose(
-    (first["clean"] * first["peak"])[inner],
-    (first["degraded"] * first["degraded_peak"])[inner],
-    atol=2e-3,
-  )
+  found = records(build(tmp_path / "in", tmp_path / "out")).values()
+  for record, length in zip(found, (2 * RATE, RATE), strict=True):
+    assert record["clean"].shape == record["degraded"].shape == (length, 1)
+    degraded = record["degraded"] * record["degraded_peak"]
+    clean = record["clean"] * record["peak"]
+    np.testing.assert_allclose(clean[50:-50], degraded[50:-50], atol=2e-3)

@@ -47,32 +47,18 @@ class Slot(NamedTuple):
 
 
 class Note(NamedTuple):
-  """One pluck of one string.
+  """One pluck of one string."""
 
-  Attributes:
-    string: Index of the string, 0 the lowest.
-    start_s: When it is plucked; below 0 if it sounds as the excerpt begins.
-    duration_s: Until the finger stops it.
-    midi: Pitch at the pluck, in semitones (69 is 440 Hz).
-    level_db: Peak of the note, 0 for an ordinary one.
-    mute: How much the palm damps the string, 0 (none) to 1.
-    bend_semitones: Where a bend or a slide ends, relative to `midi`.
-    bend_start_s: When it begins, after the pluck.
-    bend_s: How long it takes.
-    vibrato_semitones: Height of a vibrato that builds up on a held note.
-    vibrato_hz: Its rate.
-  """
-
-  string: int
-  start_s: float
-  duration_s: float
-  midi: float
-  level_db: float
-  mute: float = 0.0
-  bend_semitones: float = 0.0
-  bend_start_s: float = 0.0
-  bend_s: float = 0.1
-  vibrato_semitones: float = 0.0
+  string: int  # index of the string, 0 the lowest
+  start_s: float  # the pluck; below 0 if it sounds as the excerpt begins
+  duration_s: float  # until the finger stops it
+  midi: float  # pitch at the pluck, in semitones (69 is 440 Hz)
+  level_db: float  # peak of the note, 0 for an ordinary one
+  mute: float = 0.0  # how much the palm damps the string, 0 (none) to 1
+  bend_semitones: float = 0.0  # end of a bend or a slide, relative to `midi`
+  bend_start_s: float = 0.0  # after the pluck
+  bend_s: float = 0.1  # the bend's duration
+  vibrato_semitones: float = 0.0  # height; it builds up on a held note
   vibrato_hz: float = 5.5
 
 

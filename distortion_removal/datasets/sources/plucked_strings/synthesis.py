@@ -25,32 +25,19 @@ class Instrument(NamedTuple):
   """An instrument and its setting up, the same through an excerpt.
 
   Positions are fractions of the open string, from the bridge.
-
-  Attributes:
-    open_midi: Pitches of the open strings, lowest first.
-    sustain_s: T60 of the fundamental of a 110 Hz string.
-    t60_high_s: As in `waveguide.Pluck`, for an unmuted string.
-    pick_position: Where the hand plucks, on average.
-    pick_hz: As in `waveguide.Pluck`, for a note of 0 dB.
-    pickup_positions: One pickup, or two that are averaged.
-    resonance_hz: Resonance of the pickup's coil with the cable.
-    resonance_q: Its quality.
-    tone_hz: First-order cutoff of the tone knob.
-    stop_t60_s: T60 of a string that the finger stops.
-    scratch_db: Noise of the pick on the string, relative to the note.
   """
 
-  open_midi: tuple[float, ...]
-  sustain_s: float
-  t60_high_s: float
-  pick_position: float
-  pick_hz: float
-  pickup_positions: tuple[float, ...]
-  resonance_hz: float
+  open_midi: tuple[float, ...]  # pitches of the open strings, lowest first
+  sustain_s: float  # T60 of the fundamental of a 110 Hz string
+  t60_high_s: float  # as in `waveguide.Pluck`, for an unmuted string
+  pick_position: float  # of the hand's plucks, on average
+  pick_hz: float  # as in `waveguide.Pluck`, for a note of 0 dB
+  pickup_positions: tuple[float, ...]  # one pickup, or two that are averaged
+  resonance_hz: float  # resonance of the pickup's coil with the cable
   resonance_q: float
-  tone_hz: float
-  stop_t60_s: float
-  scratch_db: float
+  tone_hz: float  # first-order cutoff of the tone knob
+  stop_t60_s: float  # T60 of a string that the finger stops
+  scratch_db: float  # noise of the pick on the string, relative to the note
 
 
 def render(

@@ -6,8 +6,6 @@ it is plucked and heard through one that depends on where the pickup is
 (Karjalainen, Välimäki and Tolonen 1998). The loop's transfer function has a
 closed form, so one inverse FFT gives a whole note: fractional delay,
 frequency-dependent loss and dispersion cost nothing and are exact.
-
-There is no nonlinear step anywhere: what comes out is clean.
 """
 
 import math
@@ -27,29 +25,19 @@ _GUARD_S = 0.02
 class Pluck(NamedTuple):
   """The physics of one note.
 
-  Positions are fractions of the sounding length, from the bridge.
-
-  Attributes:
-    frequency_hz: Fundamental of the string, before `inharmonicity`.
-    t60_low_s: Time to fall by 60 dB, as the frequency tends to 0.
-    t60_high_s: What a partial at 2 kHz would take were `t60_low_s` infinite.
-    pick_position: Where it is plucked; partials with a node there are missing.
-    pick_hz: Second-order cutoff of the pluck: low for a thumb, high for a pick.
-    pickup_positions: Where it is heard; several pickups are averaged.
-    inharmonicity: B in f_k = k f0 sqrt(1 + B k²).
-    beating_hz: Distance of the second polarisation from the first.
-    second_share: Amplitude of the second polarisation, 0 for a single one.
+  Positions are fractions of the sounding length, from the bridge. Partials with
+  a node where the string is plucked are missing.
   """
 
-  frequency_hz: float
-  t60_low_s: float
-  t60_high_s: float
+  frequency_hz: float  # fundamental of the string, before `inharmonicity`
+  t60_low_s: float  # time to fall by 60 dB, as the frequency tends to 0
+  t60_high_s: float  # of a partial at 2 kHz, were `t60_low_s` infinite
   pick_position: float
-  pick_hz: float
-  pickup_positions: tuple[float, ...]
-  inharmonicity: float = 0.0
-  beating_hz: float = 0.0
-  second_share: float = 0.0
+  pick_hz: float  # second-order cutoff: low for a thumb, high for a pick
+  pickup_positions: tuple[float, ...]  # several pickups are averaged
+  inharmonicity: float = 0.0  # B in f_k = k f0 sqrt(1 + B k²)
+  beating_hz: float = 0.0  # distance of the second polarisation from the first
+  second_share: float = 0.0  # its amplitude, 0 for a single polarisation
 
 
 def decay_rate(pluck: Pluck, frequency_hz: np.ndarray) -> np.ndarray:
@@ -137,12 +125,8 @@ def _polar(log_magnitude, phase) -> np.ndarray:
 def warp(audio: np.ndarray, semitones: np.ndarray) -> np.ndarray:
   """Reads `audio` at a speed that follows a pitch curve, by cubic splines.
 
-  Args:
-    audio: Float64 [time].
-    semitones: Pitch change at every output sample, [length].
-
-  Returns:
-    Float64 [length]; zero where `audio` has ended.
+  `semitones` is the pitch change at every output sample; the result is zero
+  where `audio` has ended.
   """
   speed = np.exp2(semitones / 12.0)
   place = np.cumsum(speed) - speed[0]
