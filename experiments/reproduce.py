@@ -50,7 +50,7 @@ def _parser() -> OneLineParser:
 
 
 def _options(argv: Sequence[str] | None) -> tuple[chain.Options, bool]:
-  """The options, and whether only to print the commands."""
+  """Reads the options, and whether only to print the commands."""
   given = vars(_parser().parse_args(argv))
   is_dry = given.pop("dry_run")
   if given["smoke"] and (given["path"] or given["dataset"]):
@@ -64,7 +64,7 @@ def _options(argv: Sequence[str] | None) -> tuple[chain.Options, bool]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-  """The command line, see `--help`."""
+  """Runs the command line, see `--help`."""
   with one_line_errors():
     options, is_dry = _options(argv)
     stages = chain.stages(options)

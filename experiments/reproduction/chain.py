@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distortion_removal import config as run_config
-from distortion_removal.common.errors import UserError
+from distortion_removal.common.errors import UserError, look_up
 from distortion_removal.datasets import opening
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -24,61 +24,39 @@ NETWORKS = ("demucs", "wave_unet", "crafx", "umx")
 _LEFT_OUT = {"signaltrain": ("crafx",)}
 # All are asked for, so that the results tell which one a task leaves out.
 _ASKED = '--config.baselines=("ideal_ratio_mask","aspade")'
+_DATA_FIELDS = (
+  *("dataset", "task", "data_dir", "sample_rate", "channels"),
+  "excerpt_seconds",
+)
 _NONE = "--config.baselines=()"  # Beside networks: scored and timed once.
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What is reproduced, and from what.
+  """The options of the command line."""
 
-  Attributes:
-    task: a key of `BASELINES`.
-    networks: of `NETWORKS`; () for those that the paper has on the task.
-    workdir: gets a folder for the task, and the report.
-    path: the recordings; "" where the data set is prepared, or needs none.
-    dataset: to take in place of the task's own; "" for that.
-    data_dir: where data sets lie; "" for the configuration's place.
-    smoke: whether all is shrunk to seconds, on synthetic data.
-    overrides: fields of the configurations, `--config.steps=500` and the like.
-  """
-
-  task: str
-  workdir: Path
-  networks: tuple[str, ...] = ()
-  path: str = ""
-  dataset: str = ""
-  data_dir: str = ""
-  smoke: bool = False
-  overrides: tuple[str, ...] = ()
+  task: str  # a key of `BASELINES`
+  workdir: Path  # gets a folder for the task, and the report
+  networks: tuple[str, ...] = ()  # (): those that the paper has on the task
+  path: str = ""  # the recordings; "": prepared before, or none are needed
+  dataset: str = ""  # in place of the task's own
+  data_dir: str = ""  # "": the configuration's
+  smoke: bool = False  # seconds of training on synthetic data
+  overrides: tuple[str, ...] = ()  # `--config.steps=500` and the like
 
 
 class Stage(NamedTuple):
-  """A command of the chain.
-
-  Attributes:
-    title: what it does.
-    command: what follows `python -m`.
-    result: a file or folder that is there once it has been done.
-    subject: whose later stages it concerns; "" for those of all.
-    is_told: whether only the record of what was done tells that it is; else
-      the result alone does.
-  """
+  """A command of the chain."""
 
   title: str
-  command: tuple[str, ...]
-  result: Path
-  subject: str = ""
-  is_told: bool = True
-
-
-def networks(task: str) -> tuple[str, ...]:
-  """The networks that the paper has on a task."""
-  left_out = _LEFT_OUT.get(task, ())
-  return tuple(name for name in NETWORKS if name not in left_out)
+  command: tuple[str, ...]  # what follows `python -m`
+  result: Path  # exists once the command has ended
+  subject: str = ""  # whose later stages depend on it; "": all
+  is_recorded: bool = True  # else the result alone shows that it is finished
 
 
 def stages(options: Options) -> list[Stage]:
-  """The stages of a task in order; the last one makes the report.
+  """Returns the stages of a task in order; the last one makes the report.
 
   Raises:
     UserError: an override is none, a name is unknown, or the folder's name has
@@ -96,11 +74,9 @@ def stages(options: Options) -> list[Stage]:
         "--config.steps=500"
       )
   for name in options.networks:
-    if name not in NETWORKS:
-      raise UserError(
-        f"unknown network {name!r}: choose from {', '.join(NETWORKS)}"
-      )
-  names = options.networks or networks(options.task)
+    look_up(dict.fromkeys(NETWORKS), "network", name)
+  left_out = _LEFT_OUT.get(options.task, ())
+  names = options.networks or tuple(x for x in NETWORKS if x not in left_out)
   return [
     _prepare(options),
     *(_train(options, name) for name in names),
@@ -115,42 +91,22 @@ def stages(options: Options) -> list[Stage]:
 def _prepare(options: Options) -> Stage:
   fields = _data(options)
   builder = opening.open_builder(**fields)
-  words = {
-    "dataset": fields["dataset"],
-    "task": fields["task"],
-    "data-dir": fields["data_dir"],
-    "sample-rate": fields["sample_rate"],
-    "channels": fields["channels"],
-    "excerpt-seconds": fields["excerpt_seconds"],
-  }
-  if options.path:
-    words["path"] = options.path
+  given = fields | ({"path": options.path} if options.path else {})
+  words = [f"--{k.replace('_', '-')}={value}" for k, value in given.items()]
   return Stage(
     f"prepare {fields['dataset']}",
-    (
-      "distortion_removal.prepare",
-      *(f"--{name}={value}" for name, value in words.items()),
-    ),
+    ("distortion_removal.prepare", *words),
     Path(builder.data_dir) / "dataset_info.json",
-    # Of other recordings than those that lie there `prepare` tells.
-    is_told=bool(options.path),
+    # `prepare` refuses other recordings than those that are prepared already.
+    is_recorded=bool(options.path),
   )
 
 
 def _data(options: Options) -> dict[str, Any]:
-  """The fields of `config.data` that say which data set is read."""
-  config = run_config.sibling(
-    str(CONFIGS / "any"), BASELINES[options.task]
-  ).get_config("smoke" if options.smoke else "")
-  names = (
-    "dataset",
-    "task",
-    "data_dir",
-    "sample_rate",
-    "channels",
-    "excerpt_seconds",
-  )
-  fields = {name: config.data[name] for name in names}
+  """Returns the fields of `config.data` that `prepare` has as flags."""
+  module = run_config.sibling(str(CONFIGS / "any"), BASELINES[options.task])
+  data = module.get_config("smoke" if options.smoke else "").data
+  fields = {name: data[name] for name in _DATA_FIELDS}
   for word in _overrides(options):
     name, _, value = word.removeprefix("--config.data.").partition("=")
     if name in fields:
@@ -162,35 +118,25 @@ def _data(options: Options) -> dict[str, Any]:
 
 
 def _train(options: Options, name: str) -> Stage:
-  folder = _folder(options, name)
-  return Stage(
-    f"train {name}",
-    (MAIN, *_config(options, name), *_overrides(options)),
-    folder / "checkpoints",
-    name,
-  )
+  command = (MAIN, *_config(options, name), *_overrides(options))
+  result = _folder(options, name) / "checkpoints"
+  return Stage(f"train {name}", command, result, name)
 
 
 def _evaluate(options: Options, name: str) -> Stage:
-  return Stage(
-    f"evaluate {name}",
-    (MAIN, "--mode=evaluate", *_methods(options, name)),
-    _folder(options, name) / "evaluation",
-    name,
-  )
+  command = (MAIN, "--mode=evaluate", *_methods(options, name))
+  result = _folder(options, name) / "evaluation"
+  return Stage(f"evaluate {name}", command, result, name)
 
 
 def _time(options: Options, name: str) -> Stage:
-  return Stage(
-    f"time {name}",
-    (MAIN, "--mode=time", *_methods(options, name)),
-    _folder(options, name) / "timing.jsonl",
-    name,
-  )
+  command = (MAIN, "--mode=time", *_methods(options, name))
+  result = _folder(options, name) / "timing.jsonl"
+  return Stage(f"time {name}", command, result, name)
 
 
 def _methods(options: Options, name: str) -> tuple[str, ...]:
-  """The words for one network, or for all methods without one."""
+  """Returns the words for one network, or for all methods without one."""
   overrides = _overrides(options)
   if name != "baselines":
     return (*_config(options, name), *overrides, _NONE)
@@ -199,7 +145,7 @@ def _methods(options: Options, name: str) -> tuple[str, ...]:
 
 
 def _config(options: Options, name: str) -> tuple[str, str]:
-  """The words that name the configuration and the run's folder."""
+  """Returns the words that name the configuration and the run's folder."""
   is_network = name != "baselines"
   stem = f"{name}_{options.task}" if is_network else BASELINES[options.task]
   file = os.path.relpath(CONFIGS / f"{stem}.py")
@@ -208,7 +154,7 @@ def _config(options: Options, name: str) -> tuple[str, str]:
 
 
 def _overrides(options: Options) -> tuple[str, ...]:
-  """The user's, behind those that stand for the other options."""
+  """Returns the user's overrides after those that other options stand for."""
   words = []
   if options.dataset:
     words.append(f"--config.data.dataset={options.dataset}")
@@ -223,7 +169,7 @@ def _folder(options: Options, name: str) -> Path:
 
 
 def _report(options: Options, names: tuple[str, ...]) -> Stage:
-  """Of the runs that are asked for, and of all that have been evaluated."""
+  """Reports on the runs asked for, and on all that have been evaluated."""
   mine = [_folder(options, name) for name in (*names, "baselines")]
   places = (
     options.workdir / task / name
@@ -236,14 +182,6 @@ def _report(options: Options, names: tuple[str, ...]) -> Stage:
     if folder in mine or (folder / "evaluation").is_dir()
   ]
   output = options.workdir / "report"
-  return Stage(
-    "report",
-    (
-      MAIN,
-      "--mode=report",
-      f"--workdirs={','.join(map(str, found))}",
-      f"--output={output}",
-    ),
-    output / "report.md",
-    "report",
-  )
+  words = f"--workdirs={','.join(map(str, found))}", f"--output={output}"
+  command = (MAIN, "--mode=report", *words)
+  return Stage("report", command, output / "report.md", "report")

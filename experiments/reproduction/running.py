@@ -15,9 +15,6 @@ from experiments.reproduction.chain import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The commands of finished stages, by title.
-Record = dict[str, list[str]]
-
 
 def run(stages: Sequence[Stage], record_file: Path) -> None:
   """Runs the stages that are not finished; the last one always.
@@ -27,12 +24,14 @@ def run(stages: Sequence[Stage], record_file: Path) -> None:
 
   Args:
     stages: in order.
-    record_file: remembers what was done; made with its folder.
+    record_file: the commands of finished stages by title; made with its folder.
 
   Raises:
     UserError: a command failed; the message has it.
   """
-  record = _read(record_file)
+  record = {}
+  if record_file.exists():
+    record = json.loads(record_file.read_text())
   record_file.parent.mkdir(parents=True, exist_ok=True)
   for k, stage in enumerate(stages):
     head = f"[{k + 1}/{len(stages)}] {stage.title}"
@@ -54,18 +53,18 @@ def run(stages: Sequence[Stage], record_file: Path) -> None:
 
 
 def is_finished(stage: Stage, record: Mapping[str, list[str]]) -> bool:
-  """Whether the stage's result is there, made by its command."""
-  told = record.get(stage.title) == list(stage.command)
-  return stage.result.exists() and (told or not stage.is_told)
+  """Checks whether the stage's result is there, made by its command."""
+  is_recorded = record.get(stage.title) == list(stage.command)
+  return stage.result.exists() and (is_recorded or not stage.is_recorded)
 
 
 def to_text(stage: Stage) -> str:
-  """The command line of a stage, for people and their shells."""
+  """Returns the command line of a stage, for people and their shells."""
   return f"python -m {shlex.join(stage.command)}"
 
 
 def _call(command: Sequence[str]) -> int:
-  """The exit status of a command that may end in its own way when asked to."""
+  """Runs a command, which may end in its own way when it is interrupted."""
   path = os.pathsep.join(filter(None, (str(ROOT), os.getenv("PYTHONPATH"))))
   with subprocess.Popen(
     command, env=os.environ | {"PYTHONPATH": path}
@@ -84,14 +83,5 @@ def _call(command: Sequence[str]) -> int:
         signal.signal(kind, handler)
 
 
-def _read(file: Path) -> Record:
-  if not file.exists():
-    return {}
-  try:
-    return dict(json.loads(file.read_text()))
-  except (TypeError, ValueError) as error:
-    raise UserError(f"{file}: damaged ({error}); remove it") from None
-
-
-def _write(file: Path, record: Record) -> None:
+def _write(file: Path, record: Mapping[str, list[str]]) -> None:
   write_whole(file, json.dumps(record, indent=2) + "\n")

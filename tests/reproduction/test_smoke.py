@@ -7,9 +7,8 @@ import pytest
 from conftest import ROOT
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_smoke_from_end_to_end_and_again(tmp_path):
-  """Two networks: everything is there, and nothing is made twice."""
   command = [
     sys.executable,
     "experiments/reproduce.py",
@@ -19,15 +18,9 @@ def test_smoke_from_end_to_end_and_again(tmp_path):
     f"--workdir={tmp_path / 'reproduced'}",
     f"--data-dir={tmp_path / 'data'}",
   ]
-  outputs = []
-  for _ in range(2):
-    result = subprocess.run(
-      command, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    outputs.append(result.stdout)
-  assert "finished before" not in outputs[0]
-  assert outputs[1].count("finished before") == 9
+  for finished in (0, 9):
+    output = subprocess.check_output(command, cwd=ROOT, text=True)
+    assert output.count("finished before") == finished
   report = tmp_path / "reproduced" / "report"
   text = (report / "report.md").read_text()
   for label in ("UMX", "Wave-U-Net", "A-SPADE", "ideal ratio mask"):
