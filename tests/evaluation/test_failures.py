@@ -55,7 +55,8 @@ def test_one_of_many_is_found_out(case):
   case.network.fail = fail
   case.evaluate()
   failed = [row for row in case.rows() if "error" in row]
-  assert {(row["method"], row["file"]) for row in failed} == {("demucs", "c")}
+  found = {(row["method"], row["file"], row["error"]) for row in failed}
+  assert found == {("demucs", "c", "ValueError()")}
 
 
 def test_a_method_that_always_fails_is_an_error_at_the_end(case):

@@ -1,5 +1,6 @@
 """Stored scores come back, and what is not valid does not."""
 
+import functools
 import os
 
 import jax
@@ -38,9 +39,8 @@ def test_what_is_saved_comes_back(store):
   assert store.is_scored(EXCERPT)
   found = store.load(EXCERPT)
   assert found._replace(embeddings={}) == saved._replace(embeddings={})
-  jax.tree.map(
-    np.testing.assert_array_equal, found.embeddings, saved.embeddings
-  )
+  equal = functools.partial(np.testing.assert_array_equal, strict=True)
+  jax.tree.map(equal, found.embeddings, saved.embeddings)
   assert [path.name for path in store.folder.iterdir()] == ["000003.npz"]
   store.save(EXCERPT, saved._replace(error="no", embeddings={}))
   assert store.load(EXCERPT).error == "no"
