@@ -1,8 +1,7 @@
 """What goes wrong with one excerpt is told, and counted, and no more."""
 
-import errno
 import json
-import os
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -60,13 +59,9 @@ def test_one_of_many_is_found_out(case):
 
 
 def test_a_method_that_always_fails_is_an_error_at_the_end(case):
-  def fail(degraded):
-    raise MemoryError("too much")
-
-  case.network.fail = fail
+  case.network.fail = mock.Mock(side_effect=MemoryError("too much"))
   with pytest.raises(UserError, match=r"every excerpt \(MemoryError: too much"):
     case.evaluate()
-  assert sum("error" in row for row in case.rows()) == 3 * 7
   assert "3 of 3 excerpts failed" in (case.folder / "table.md").read_text()
   systems = case.rows("systems.jsonl")
   assert {row["method"] for row in systems} == {"distorted", "ideal_ratio_mask"}
@@ -89,8 +84,8 @@ def test_a_metric_that_fails_is_recorded_beside_the_others(case, monkeypatch):
     assert row["broken"] == (None if is_short else 1.0)
     assert row["si_sdr"] is not None
     assert "error" not in row  # The methods have done their work.
-  table = (folder / "table.md").read_text()
-  assert "Metrics failed on 1 of 3 excerpts" in table
+  note = "Metrics failed on 1 of 3 excerpts"
+  assert note in (folder / "table.md").read_text()
   case.evaluate()
   assert case.calls == (1, 1)  # It is tried again, the methods with it.
 
@@ -105,12 +100,11 @@ class _Damaged(list):
 def test_a_record_that_cannot_be_read(case, caplog):
   case.source = _Damaged(case.source)
   folder = case.evaluate()
-  failed = [row for row in case.rows() if "error" in row]
+  failed = [row for row in case.rows() if row["file"] == "record 1"]
   assert len(failed) == 3 * 7
-  fields = ("file", "error", "audio_seconds")
-  assert {tuple(map(row.get, fields)) for row in failed} == {
-    ("record 1", "RuntimeError: crc mismatch", None)
-  }
+  for row in failed:
+    assert row["error"] == "RuntimeError: crc mismatch"
+    assert row["audio_seconds"] is None
   assert any("record 1 cannot be read" in x for x in caplog.messages)
   table = (folder / "table.md").read_text()
   assert table.count("1 of 3 excerpts failed for") == 3
@@ -118,11 +112,7 @@ def test_a_record_that_cannot_be_read(case, caplog):
 
 def test_a_broken_estimate_is_scored_but_not_heard(case, caplog):
   """What is not finite has no score, which is no failure."""
-
-  def fail(degraded):
-    degraded[:, 5] = np.nan
-
-  case.network.fail = fail
+  case.network.fail = lambda degraded: degraded.fill(np.nan)
   folder = case.evaluate()
   rows = [row for row in case.rows() if row["method"] == "demucs"]
   assert {row["si_sdr"] for row in rows} == {None}
@@ -137,11 +127,9 @@ def test_a_full_disk_ends_the_evaluation(case, monkeypatch):
   before = files_of(case.folder)
   case.source[0]["id"] = b"other"
 
-  def full(path, content):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
+  full = OSError(28, "No space left on device")
   with monkeypatch.context() as patched:
-    patched.setattr(store, "write_whole", full)
+    patched.setattr(store, "write_whole", mock.Mock(side_effect=full))
     with pytest.raises(OSError, match="No space left"):
       case.evaluate()
   assert files_of(case.folder) == before

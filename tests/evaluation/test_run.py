@@ -19,24 +19,12 @@ from distortion_removal.training import check_config
 
 def test_few_calls_wait_and_results_come_in_order(monkeypatch):
   monkeypatch.setattr(cores, "available", lambda: 4)
-  begin, made, results = threading.Event(), [], []
-
-  def square(x):
-    begin.wait()
-    return x * x
-
-  def work():
-    results.extend(
-      run.in_threads(square, (made.append(i) or i for i in range(10)))
-    )
-
-  caller = threading.Thread(target=work)
-  caller.start()
-  time.sleep(0.2)
-  assert len(made) == 3  # One is under way, one waits, one is to be submitted.
-  begin.set()
-  caller.join()
-  assert results == [x * x for x in range(10)]
+  made = []
+  arguments = (made.append(x) or x for x in range(10))
+  results = run.in_threads(lambda x: x * x, arguments)
+  assert next(results) == 0
+  assert made == [0, 1, 2]  # One at work, one waiting, one to be submitted.
+  assert list(results) == [x * x for x in range(1, 10)]
 
 
 def test_after_an_error_of_the_caller_nothing_new_begins(monkeypatch):

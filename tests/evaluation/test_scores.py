@@ -1,6 +1,7 @@
 """Scores of an evaluation against the metrics themselves."""
 
 import itertools
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -23,14 +24,11 @@ def _windows(audio, *, sample_rate):
   return np.stack([cut.mean(axis=1), cut.max(axis=1, initial=-9.0)], axis=1)
 
 
-def _without_weights(audio, *, sample_rate):
-  raise UserError("no weights; run x")
-
-
 @pytest.fixture(autouse=True)
 def of_sets(monkeypatch):
   """Two metrics of sets, of which one cannot be used."""
-  for name, embed in (("toy", _windows), ("lacking", _without_weights)):
+  lacking = mock.Mock(side_effect=UserError("no weights; run x"))
+  for name, embed in (("toy", _windows), ("lacking", lacking)):
     metric = Metric(None, "", "lower", 0.0, np.inf, name, embed=embed)
     monkeypatch.setitem(metrics.METRICS, name, metric)
 

@@ -157,23 +157,17 @@ def test_a_run_is_timed_with_its_baselines(tiny_run, tiny_data, tmp_path):
     assert row.keys() >= {"best", "repeats", "load_average", "jax"}
 
 
-@pytest.fixture
-def processes(case, monkeypatch):
-  """What each process answers: stdout, stderr and its code, by method."""
-  answers = {}
+def test_what_fails_is_told_and_the_rest_is_timed(case, monkeypatch, caplog):
+  """And the fastest batch size of a method is its best."""
+  processes = {}  # the answers: stdout, stderr and the exit status
 
   def answer(arguments, environment, text=""):
     if arguments[0] == "-c":
       return subprocess.CompletedProcess(arguments, 0, "cpu\n", "")
-    out, err, code = answers[json.loads(text)["method"]]
+    out, err, code = processes[json.loads(text)["method"]]
     return subprocess.CompletedProcess(arguments, code, out, err)
 
   monkeypatch.setattr(timing, "_python", answer)
-  return answers
-
-
-def test_what_fails_is_told_and_the_rest_is_timed(case, processes, caplog):
-  """And the fastest batch size of a method is its best."""
   lines = [
     json.dumps({"batch": batch, "seconds_per_item": seconds, "device": "cpu"})
     for batch, seconds in ((1, 1.0), (2, 0.25), (4, 0.5))

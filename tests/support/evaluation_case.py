@@ -29,8 +29,8 @@ class Counted:
 def _embed(audio, *, sample_rate):
   """The mean and the peak of every second."""
   audio = audio[np.isfinite(audio).all(axis=(1, 2))]
-  seconds = audio.shape[1] // sample_rate
-  cut = audio[:, : seconds * sample_rate].reshape(-1, sample_rate)
+  whole = audio.shape[1] // sample_rate * sample_rate
+  cut = audio[:, :whole].reshape(-1, sample_rate)
   return np.stack([cut.mean(axis=1), cut.max(axis=1)], axis=1)
 
 
@@ -49,14 +49,10 @@ class Case:
     workdir.mkdir()
     save(self.config, workdir)
     self.network, self.mask = Counted(0.5), Counted(0.25)
-    self.source = [
-      make_record("a", 2.0, 110.0),
-      make_record("b", 1.25, 196.0),
-      make_record("c", 2.0, 147.0),
-    ]
+    recordings = ("a", 2.0, 110.0), ("b", 1.25, 196.0), ("c", 2.0, 147.0)
+    self.source = [make_record(*x) for x in recordings]
 
   def evaluate(self):
-    """Evaluates, with calls counted from 0; returns the folder."""
     self.network.calls = self.mask.calls = 0
     return evaluate(self.workdir, self.config)
 
