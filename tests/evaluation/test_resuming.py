@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -15,8 +14,9 @@ from evaluation_case import METHODS, make_case
 
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
-from distortion_removal.evaluation import plan, run
+from distortion_removal.evaluation import plan, run, store
 from distortion_removal.evaluation.evaluate import evaluate
+from distortion_removal.report import overview
 from distortion_removal.training import checkpoint
 
 
@@ -121,19 +121,14 @@ def test_a_trained_on_network_alone_is_scored_anew(case, monkeypatch):
   before, files = case.rows(), files_of(case.folder)
   monkeypatch.setattr(checkpoint, "digest", lambda workdir: "other weights")
   case.network.share = 0.1
-  write = Path.write_text
-
-  def write_some(path, content):
-    if path.name == "evaluation.json":  # the last one
-      raise OSError(28, "No space left on device", str(path))
-    return write(path, content)
-
-  with monkeypatch.context() as full:
-    full.setattr(Path, "write_text", write_some)
-    with pytest.raises(OSError, match="No space left"):
-      case.evaluate()
+  full = mock.Mock(side_effect=OSError(28, "No space left on device"))
+  for module, name in ((store, "write_whole"), (overview, "write_overview")):
+    with monkeypatch.context() as patched:
+      patched.setattr(module, name, full)
+      with pytest.raises(OSError, match="No space left"):
+        case.evaluate()
+    assert files_of(case.folder) == files
   assert case.calls == (2, 0)  # There are two lengths.
-  assert files_of(case.folder) == files
   case.evaluate()
   assert case.calls == (0, 0)
   for old, new in zip(before, case.rows(), strict=True):
@@ -144,21 +139,18 @@ def test_a_trained_on_network_alone_is_scored_anew(case, monkeypatch):
   assert all((case.folder / e["path"]).is_file() for e in entries)
 
 
-def _as_process(monkeypatch, rank, count):
-  monkeypatch.setattr(devices, "process", lambda: (rank, count))
-  monkeypatch.setattr(devices, "is_main_process", lambda: rank == 0)
-
-
 def test_processes_share_the_excerpts(case, whole, one_by_one, monkeypatch):
-  _as_process(monkeypatch, 0, 2)
+  rank = 0
+  monkeypatch.setattr(devices, "process", lambda: (rank, 2))
+  monkeypatch.setattr(devices, "is_main_process", lambda: rank == 0)
   with pytest.raises(UserError, match="no scores of b; all processes"):
     case.evaluate()  # The other's scores are not on this disk.
   assert case.calls == (2, 2)
-  _as_process(monkeypatch, 1, 2)
+  rank = 1
   case.evaluate()
   assert case.calls == (1, 1)
   assert not list(case.workdir.rglob("*.jsonl"))
-  _as_process(monkeypatch, 0, 2)
+  rank = 0
   case.evaluate()
   assert case.calls == (0, 0)
   assert _content(case) == _content(whole)

@@ -57,7 +57,7 @@ def test_batches_grow_while_that_makes_it_faster(clock):
   rows = clock.measure(lambda batch: 1.0, largest=4)
   assert [row["batch"] for row in rows] == [1, 2, 4]
   row, _ = clock.measure(lambda batch: 4.0 * batch, repeats=9, largest=2)
-  assert row["repeats"] == 2  # Those of 24 s are fewer.
+  assert row["repeats"] == 2  # of 24 s each
 
 
 def test_all_items_come_in_turn_after_a_warm_up(clock):
