@@ -62,8 +62,7 @@ def test_a_row_per_excerpt_level_and_method(evaluated):
   settings = {x: metrics.get(x).settings for x in ("si_sdr", "sdr")}
   sources = {x["id"].decode(): x["clean"] for x in evaluated.source}
   for row in rows:
-    assert (row["dataset"], row["task"]) == ("data", "hard_clip")
-    assert row["settings"] == settings
+    assert (row["task"], row["settings"]) == ("hard_clip", settings)
     assert 0 <= row["compute_seconds"] < 10
     assert 0 < row["metric_seconds"] < 10
     clean = 0.5 * sources[row["file"]].astype(float)
@@ -154,7 +153,7 @@ def test_metrics_of_sets_and_of_the_degraded_input(case, caplog, capsys):
   assert not names & {"systems.jsonl", "frechet_logmel.png"}
 
 
-def test_a_run_is_scored_beside_the_baselines_of_another_configuration(case):
+def test_a_run_is_scored_with_baselines_of_another_configuration(case):
   case.config.model = {"name": "", "fields": {}}
   case.evaluate()
   assert {row["method"] for row in case.rows()} == set(METHODS)

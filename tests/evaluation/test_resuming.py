@@ -178,17 +178,15 @@ evaluate(pathlib.Path(sys.argv[1]))
 def test_a_real_run_goes_on_where_its_evaluation_was_killed(
   tiny_run, tmp_path, monkeypatch, one_by_one
 ):
-  workdir = tmp_path / "run"
-  workdir.mkdir()
   for name in ("config.json", "checkpoints"):
-    (workdir / name).symlink_to(tiny_run / name)
-  command = [sys.executable, "-c", _KILLED, str(workdir)]
+    (tmp_path / name).symlink_to(tiny_run / name)
+  command = [sys.executable, "-c", _KILLED, str(tmp_path)]
   environment = os.environ | {"JAX_PLATFORMS": "cpu"}
   killed = subprocess.run(command, cwd=ROOT, env=environment, check=False)
   assert killed.returncode == -signal.SIGKILL
   together = mock.Mock(wraps=run._call_together)
   monkeypatch.setattr(run, "_call_together", together)
-  lines = (evaluate(workdir) / "results.jsonl").read_text().splitlines()
+  lines = (evaluate(tmp_path) / "results.jsonl").read_text().splitlines()
   # The third excerpt by all methods, and the second by the last of them.
   assert together.call_count == 3 + 1
   files = ["test/00.wav#000", "test/01.wav#000", "test/01.wav#001"]

@@ -99,11 +99,10 @@ def test_many_lengths_take_no_more_programs(tiny_run, tmp_path, monkeypatch):
 
   # The listener stays, which costs nothing.
   jax.monitoring.register_event_duration_secs_listener(note)
-  (tmp_path / "checkpoints").symlink_to(tiny_run / "checkpoints")
-  (tmp_path / "config.json").symlink_to(tiny_run / "config.json")
+  for name in ("config.json", "checkpoints"):
+    (tmp_path / name).symlink_to(tiny_run / name)
   config = check_config.load(tiny_run)
-  config.listen_excerpts = 0
-  config.metrics = ("sdr",)
+  config.update({"listen_excerpts": 0, "metrics": ("sdr",)})
   lengths = range(8_200, 16_000, 400)
   records = [make_record(str(x), x / 8000) for x in lengths]
   monkeypatch.setattr(opening, "read_split", lambda *_: records)

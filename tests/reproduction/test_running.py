@@ -1,4 +1,4 @@
-"""How stages are run, skipped, told and resumed."""
+"""How stages are run, skipped, reported and resumed."""
 
 import json
 import os

@@ -9,15 +9,10 @@ from conftest import ROOT
 
 @pytest.mark.e2e
 def test_smoke_from_end_to_end_and_again(tmp_path):
-  command = [
-    sys.executable,
-    "experiments/reproduce.py",
-    "--task=ceg_hard_clip",
-    "--smoke",
-    "--networks=umx,wave_unet",
-    f"--workdir={tmp_path / 'reproduced'}",
-    f"--data-dir={tmp_path / 'data'}",
-  ]
+  words = "--task=ceg_hard_clip --smoke --networks=umx,wave_unet"
+  folders = f"--workdir={tmp_path}/reproduced", f"--data-dir={tmp_path}/data"
+  program = [sys.executable, "experiments/reproduce.py"]
+  command = [*program, *words.split(), *folders]
   for finished in (0, 9):
     output = subprocess.check_output(command, cwd=ROOT, text=True)
     assert output.count("finished before") == finished
