@@ -97,22 +97,15 @@ def test_an_accelerator_tells_its_own_peak(monkeypatch, stats, peak):
   assert timing._hardware("gpu:NVIDIA H100").startswith(f"NVIDIA H100; {host}")
 
 
-@pytest.mark.parametrize(
-  "error",
-  [
-    MemoryError(),
-    RuntimeError("RESOURCE_EXHAUSTED: 8"),
-    RuntimeError("defect"),
-  ],
-)
+@pytest.mark.parametrize("message", ["", "RESOURCE_EXHAUSTED", "defect"])
 def test_a_batch_that_does_not_fit_is_the_last(
-  clock, monkeypatch, capsys, tmp_path, error
+  clock, monkeypatch, capsys, tmp_path, message
 ):
   """Other errors are not hidden."""
 
   def method(degraded, clean):
     if len(degraded) > 2:
-      raise error
+      raise RuntimeError(message) if message else MemoryError
     clock.now += 1.0
 
   np.savez(tmp_path / "audio.npz", degraded=ITEMS, clean=ITEMS)
@@ -120,9 +113,8 @@ def test_a_batch_that_does_not_fit_is_the_last(
   request |= {"repeats": 1, "largest": 64, "audio": f"{tmp_path}/audio.npz"}
   monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
   monkeypatch.setattr(timing_process.methods, "baseline", lambda *_: method)
-  is_defect = str(error) == "defect"
   raised = pytest.raises(RuntimeError, match="defect")
-  with raised if is_defect else contextlib.nullcontext():
+  with raised if message == "defect" else contextlib.nullcontext():
     timing_process.main()
   rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
   assert [row["batch"] for row in rows] == [1, 2]

@@ -16,7 +16,6 @@ from experiments import reproduce
 from experiments.reproduction import chain
 from experiments.reproduction.chain import Options
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("dry_run.txt")
 CASES = (
   "--task=ceg_overdrive --path=MY_GUITAR",
@@ -77,7 +76,7 @@ def test_a_folder_elsewhere_finds_the_configurations(monkeypatch, tmp_path):
   monkeypatch.chdir(tmp_path)
   word = _words(task="ceg_overdrive")["train umx"][0]
   file = word.removeprefix("--config=")
-  assert (tmp_path / file).samefile(ROOT / "configs" / "umx_ceg_overdrive.py")
+  assert (tmp_path / file).samefile(chain.CONFIGS / "umx_ceg_overdrive.py")
 
 
 def test_the_report_is_also_about_the_other_tasks(tmp_path):

@@ -105,6 +105,7 @@ running.run([stage], folder / "finished.json")
 """
 
 
+@pytest.mark.e2e
 def test_a_stage_may_store_where_it_is_before_it_ends(tmp_path):
   (tmp_path / "patient.py").write_text(PATIENT)
   process = subprocess.Popen(
