@@ -1,4 +1,4 @@
-"""Makes the paper's figures and tables of a task from recordings.
+"""Makes the paper's figures and tables of a task, from recordings on.
 
   python experiments/reproduce.py --task=ceg_overdrive --path=MY_GUITAR
   python experiments/reproduce.py --task=signaltrain
@@ -6,15 +6,15 @@
 
 Prepares the recordings, trains the networks, scores them, the ideal ratio mask
 and A-SPADE at every level, times them all and writes a report. Each stage is a
-separate command, which is printed; finished stages are skipped, interrupted
-ones resume. `--smoke` does the same in minutes, on synthetic data.
+command of its own, which is printed; what is finished is skipped, and what was
+interrupted resumes. `--smoke` is the same in minutes, on synthetic data.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# As a script, too, it uses the checkout that contains it.
+# Also as a script, it is about the checkout that it lies in.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from distortion_removal.common.errors import (
@@ -28,16 +28,16 @@ from experiments.reproduction import chain, running
 def _parser() -> OneLineParser:
   parser = OneLineParser(
     prog="python experiments/reproduce.py",
-    description="Makes the paper's figures and tables from recordings.",
+    description="Makes the paper's figures and tables, from recordings on.",
     allow_abbrev=False,
   )
   add = parser.add_argument
   add("--task", required=True, choices=chain.BASELINES)
   add("--path", default="", help="the recordings: a folder, or an archive")
-  add("--dataset", default="", help="instead of the task's own: audio_folder")
-  add("--data-dir", default="", help="folder of data sets (data/DATASET)")
+  add("--dataset", default="", help="in place of the task's own: audio_folder")
+  add("--data-dir", default="", help="where data sets lie (data/DATASET)")
   add("--networks", default="", help="demucs,wave_unet,crafx,umx (the paper's)")
-  add("--workdir", help="folder for all results (runs/reproduce)")
+  add("--workdir", help="gets all results (runs/reproduce)")
   add("--smoke", action="store_true", help="minutes, on synthetic data")
   add("--dry-run", action="store_true", help="only print the commands")
   add(
@@ -50,7 +50,7 @@ def _parser() -> OneLineParser:
 
 
 def _options(argv: Sequence[str] | None) -> tuple[chain.Options, bool]:
-  """Parses the options, and whether only to print the commands."""
+  """Reads the options, and whether only to print the commands."""
   given = vars(_parser().parse_args(argv))
   is_dry = given.pop("dry_run")
   if given["smoke"] and (given["path"] or given["dataset"]):

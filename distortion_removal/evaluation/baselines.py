@@ -42,14 +42,6 @@ class Baseline(NamedTuple):
     )
 
 
-def _ideal_ratio_mask(
-  degraded: np.ndarray, clean: np.ndarray, *, task: Task, sample_rate: int
-) -> np.ndarray:
-  """Applies the paper's mask, whose frames are 1024 samples at any rate."""
-  del task, sample_rate
-  return ideal_ratio_mask(degraded, clean)
-
-
 def _declip(name: str) -> Baseline:
   """Makes a baseline of a declipper, which is given the task's clip level.
 
@@ -61,15 +53,14 @@ def _declip(name: str) -> Baseline:
   """
 
   def function(
-    degraded: np.ndarray,
-    clean: np.ndarray,
+    audio: np.ndarray,
+    _: np.ndarray,
     *,
     task: Task,
     sample_rate: int,
     **options: Any,
   ) -> np.ndarray:
-    del clean, sample_rate
-    audio = np.asarray(degraded)
+    del sample_rate
     # For `hard_clip`, which may let everything pass.
     clip_level = np.full(len(audio), task.options.settings.get("rail", 1.0))
     if task.effect == "hard_clip_sdr":
@@ -86,7 +77,9 @@ def _declip(name: str) -> Baseline:
 
 
 BASELINES: dict[str, Baseline] = {
-  "ideal_ratio_mask": Baseline(_ideal_ratio_mask)
+  "ideal_ratio_mask": Baseline(
+    lambda degraded, clean, **_: ideal_ratio_mask(degraded, clean)
+  )
 } | {name: _declip(name) for name in declipping.DECLIPPERS}
 
 

@@ -29,8 +29,7 @@ def evaluate(
 
   Writes results.jsonl, a table and a plot for each metric and sounds to listen
   to, and prints the tables. Metrics of sets go to systems.jsonl, a line for
-  each method and level; evaluation.json describes what was evaluated and
-  sounds.json lists the sounds.
+  each method and level.
 
   Scores are stored as they come: the same command goes on where another was
   stopped, and computes nothing again that has not changed. A method that fails
@@ -43,7 +42,7 @@ def evaluate(
       run's own. If it has no network, there need not be a run.
 
   Returns:
-    The folder with the results, below `workdir`.
+    The results' folder.
 
   Raises:
     UserError: no run, no data set, or the data set has another sample rate or

@@ -1,4 +1,4 @@
-"""The excerpts of a test split: surveyed, read and degraded."""
+"""The excerpts of a test split: identified, read and degraded."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,19 +16,12 @@ from distortion_removal.report.failures import reason
 
 
 class Excerpt(NamedTuple):
-  """One record of a split.
+  """One record of a split."""
 
-  Attributes:
-    index: the record's position in the split.
-    file: the record's name.
-    digest: a digest of all that the record holds.
-    error: one line if the record cannot be read, or None.
-  """
-
-  index: int
-  file: str
-  digest: str
-  error: str | None = None
+  index: int  # in the split
+  file: str  # the record's name
+  digest: str  # of all that the record holds
+  error: str | None = None  # one line if it cannot be read
 
 
 class Audio(NamedTuple):
@@ -38,12 +31,8 @@ class Audio(NamedTuple):
   degraded: np.ndarray
 
 
-def survey(source: Source) -> list[Excerpt]:
-  """Reads every record once to identify it."""
-  return [_survey(source, index) for index in range(len(source))]
-
-
-def _survey(source: Source, index: int) -> Excerpt:
+def identify(source: Source, index: int) -> Excerpt:
+  """Reads a record to identify it."""
   try:
     record = source[index]
     digest = hashlib.blake2b(digest_size=16)
@@ -81,13 +70,9 @@ def at_all_levels(
 
 
 class Degrader:
-  """Degrades excerpts at every level, in calls of one static shape.
+  """Degrades at most `size` excerpts of at most `length` samples a call.
 
-  Args:
-    source: the records.
-    task: has the effect and the levels.
-    length: the longest excerpt's samples.
-    size: the most excerpts of a call.
+  Every call has the same static shape.
   """
 
   def __init__(self, source: Source, task: Task, length: int, size: int):
@@ -96,13 +81,10 @@ class Degrader:
     self._degrade = jax.jit(pairs.degrader(task))
 
   def __call__(self, excerpts: Iterable[Excerpt]) -> dict[int, Audio | str]:
-    """Degrades excerpts.
+    """Degrades excerpts at every level; returns their audio by index.
 
-    Returns:
-      The audio by index; one line instead where a record cannot be used.
-
-    Raises:
-      UserError: the records are not what the task takes.
+    A record that cannot be used has one line instead; one that the task does
+    not take raises UserError.
     """
     audio: dict[int, Audio | str] = {}
     lengths, batches = {}, []

@@ -36,9 +36,6 @@ def ideal_ratio_mask(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
 
   Returns:
     The estimate, in the same shape, float32.
-
-  Raises:
-    ValueError: the shapes differ.
   """
   if degraded.shape != clean.shape:
     raise ValueError(

@@ -19,24 +19,19 @@ from distortion_removal.inference.network import chunking, load_network
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def distorted(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
+def distorted(degraded: np.ndarray, _: np.ndarray) -> np.ndarray:
   """Returns the untouched input: the row every table starts with."""
-  del clean
   return degraded
 
 
 def network(
   workdir: Path, config: ml_collections.ConfigDict, batch: int | None = None
 ) -> Method:
-  """Loads a run's network as a method for audio of any length.
-
-  Arguments and errors are those of `load_network`.
-  """
+  """Makes a method of a run's network; arguments: see `load_network`."""
   function = load_network(workdir, config, batch)
   options = chunking(config)
 
-  def method(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    del clean
+  def method(degraded: np.ndarray, _: np.ndarray) -> np.ndarray:
     return chunks.apply_chunked(function, degraded, **options)
 
   return method

@@ -18,8 +18,8 @@ from distortion_removal.datasets import opening
 from distortion_removal.datasets.opening import Source
 from distortion_removal.effects import tasks
 from distortion_removal.effects.tasks import Task
-from distortion_removal.evaluation import baselines, excerpts, methods, scores
-from distortion_removal.evaluation.excerpts import Excerpt
+from distortion_removal.evaluation import baselines, methods, scores
+from distortion_removal.evaluation.excerpts import Excerpt, identify
 from distortion_removal.evaluation.methods import Method
 from distortion_removal.evaluation.store import Store, digest
 from distortion_removal.report.methods import CLEAN, DISTORTED
@@ -154,24 +154,24 @@ def make_plan(
   Raises:
     UserError: there are no excerpts, or no weights.
   """
-  surveyed = excerpts.survey(source)
+  surveyed = [identify(source, index) for index in range(len(source))]
   if not surveyed:
     raise UserError(f"the test split of {config.data.dataset} is empty")
   task = tasks.from_config(config.data)
   chosen = {DISTORTED: methods.distorted}
-  if network := run.model.name:
-    batch = config.evaluation_batch
-    chosen[network] = methods.network(workdir, run, batch)
+  if name := run.model.name:
+    chosen[name] = methods.network(workdir, run, config.evaluation_batch)
   names, metrics_left_out = scores.usable(
     config.metrics, config.data.sample_rate, config.data.channels
   )
   label = opening.label(config.data)
-  folder = workdir / "evaluation" / f"{label}_{task.name}"
   known = [*chosen, *baselines.BASELINES, CLEAN]
   fingerprints = _fingerprints(known, config, run, workdir, task, names)
+  folder = workdir / "evaluation" / f"{label}_{task.name}"
   parts = folder.parent / "parts" / folder.name
   stores = {k: Store(parts, k, x) for k, x in fingerprints.items()}
-  asked, left_out = _applicable(config.baselines, task)
+  left_out = _left_out(config.baselines, task)
+  asked = [name for name in config.baselines if name not in left_out]
   # A baseline that is not asked for this time stays in the results while its
   # scores are valid: hours of A-SPADE are not lost.
   kept = [
@@ -185,7 +185,7 @@ def make_plan(
     task=task,
     label=label,
     folder=folder,
-    network=network,
+    network=run.model.name,
     excerpts=surveyed,
     methods=chosen,
     left_out=left_out,
@@ -195,18 +195,13 @@ def make_plan(
   )
 
 
-def _applicable(
-  names: Iterable[str], task: Task
-) -> tuple[list[str], dict[str, str]]:
-  """Returns the baselines that undo the task, and why others are left out."""
-  found, left_out = [], {}
-  for name in names:
-    if baselines.get(name).applies_to(task):
-      found.append(name)
-    else:
-      left_out[name] = f"does not undo {tasks.effect_of(task).label}"
-      logger.info("%s is left out: it %s", name, left_out[name])
-  return found, left_out
+def _left_out(names: Iterable[str], task: Task) -> dict[str, str]:
+  """Returns the baselines that do not undo the task's effect, and why."""
+  why = f"does not undo {tasks.effect_of(task).label}"
+  found = {x: why for x in names if not baselines.get(x).applies_to(task)}
+  for name in found:
+    logger.info("%s is left out: it %s", name, why)
+  return found
 
 
 def _fingerprints(
@@ -217,11 +212,7 @@ def _fingerprints(
   task: Task,
   metric_names: Iterable[str],
 ) -> dict[str, str]:
-  """Digests all that each method's scores depend on, except the excerpt.
-
-  Two commands with equal fingerprints compute the same scores, but for rounding
-  and the time they take.
-  """
+  """Digests all that each method's scores depend on, except the excerpt."""
   common = {
     "code": _code(),
     "libraries": {x: importlib.metadata.version(x) for x in _LIBRARIES},

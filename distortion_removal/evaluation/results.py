@@ -13,14 +13,9 @@ from pathlib import Path
 from distortion_removal import metrics
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.files import replacing
-from distortion_removal.evaluation.excerpts import Excerpt
 from distortion_removal.evaluation.plan import Plan
 from distortion_removal.evaluation.scores import Systems
-from distortion_removal.evaluation.store import (
-  Store,
-  StoredScores,
-  read_sound,
-)
+from distortion_removal.evaluation.store import read_sound
 from distortion_removal.report import overview
 from distortion_removal.report.methods import CLEAN
 
@@ -38,8 +33,10 @@ def write_results(plan: Plan) -> list[dict]:
     _write_lines(folder / "results.jsonl", rows)
     if systems:
       _write_lines(folder / "systems.jsonl", systems)
-    _write_json(folder / "sounds.json", sounds)
-    _write_json(folder / "evaluation.json", _description(plan))
+    description = _description(plan)
+    for name, content in (("sounds", sounds), ("evaluation", description)):
+      text = json.dumps(content, indent=1) + "\n"
+      (folder / f"{name}.json").write_text(text)
     _write_listen(plan, folder, sounds)
     text = overview.write_overview(folder)
   print(text)
@@ -57,7 +54,12 @@ def _collect(
   sounds: dict[str, list[dict]] = {name: [] for name in plan.stores}
   for excerpt in plan.excerpts:
     for name, store in plan.stores.items():
-      stored = _load(store, excerpt)
+      stored = store.load(excerpt)
+      if stored is None:
+        raise UserError(
+          f"{store.folder}: no scores of {excerpt.file}; all processes of an "
+          "evaluation must have the same --workdir, on a disk that they share"
+        )
       rows += [start | row | end for row in stored.rows]
       if name == CLEAN:
         systems.add_target(stored.embeddings)
@@ -71,16 +73,6 @@ def _collect(
   order = list(plan.methods)  # A method may have failed on the first excerpts.
   of_sets.sort(key=lambda row: order.index(row["method"]))
   return rows, of_sets, [sound for found in sounds.values() for sound in found]
-
-
-def _load(store: Store, excerpt: Excerpt) -> StoredScores:
-  stored = store.load(excerpt)
-  if stored is None:
-    raise UserError(
-      f"{store.folder}: no scores of {excerpt.file}; all processes of an "
-      "evaluation must have the same --workdir, on a disk that they share"
-    )
-  return stored
 
 
 def _link(source: Path, path: Path) -> None:
@@ -129,10 +121,6 @@ def _description(plan: Plan) -> dict:
     "metrics_left_out": plan.metrics_left_out,
     "fingerprints": {k: x.fingerprint for k, x in plan.stores.items()},
   }
-
-
-def _write_json(path: Path, content: object) -> None:
-  path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _write_lines(path: Path, rows: Sequence[Mapping]) -> None:

@@ -32,33 +32,20 @@ _compiling = threading.local()
 
 
 class Estimate(NamedTuple):
-  """A method's estimate of one excerpt, or why there is none.
+  """A method's estimate of one excerpt, or why there is none."""
 
-  Attributes:
-    audio: `[levels, time, channels]`; the target has one level.
-    seconds: the computing time of one level; None for the target.
-    error: one line.
-  """
-
-  audio: np.ndarray | None = None
-  seconds: float | None = None
-  error: str | None = None
+  audio: np.ndarray | None = None  # `[levels, time, channels]`; target: 1 level
+  seconds: float | None = None  # of computing, for one level; target: None
+  error: str | None = None  # one line
 
 
 class Job(NamedTuple):
-  """Estimates by one method, to be scored together in a thread.
+  """Estimates by one method, to be scored together in a thread."""
 
-  Attributes:
-    name: the method's name, or `CLEAN`.
-    excerpts: the excerpts.
-    estimates: the estimates by excerpt index.
-    audio: both sides by index, or one line where a record cannot be used.
-  """
-
-  name: str
+  name: str  # the method's, or `CLEAN`
   excerpts: Sequence[Excerpt]
-  estimates: Mapping[int, Estimate]
-  audio: Mapping[int, Audio | str]
+  estimates: Mapping[int, Estimate]  # by excerpt index
+  audio: Mapping[int, Audio | str]  # by index; a line if a record is unusable
 
 
 def score_missing(plan: Plan, source: Source) -> None:
@@ -98,8 +85,7 @@ def in_threads(
 ) -> Iterator[Any]:
   """Yields a function's results, from threads, while its arguments are made.
 
-  Few calls wait, so that few arguments are in memory. After an error of a call,
-  or of the caller, no waiting call begins.
+  Few calls wait, as arguments are large. After an error no waiting call begins.
   """
   # Most metrics use several cores themselves.
   threads = max(1, cores.available() // 4)
@@ -191,10 +177,9 @@ def _call_together(
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-  """Calls a function; returns its result and its seconds without compiling.
+  """Returns a call's result and seconds, without this thread's compiling.
 
-  JAX compiles a program on its first call, which would make the first excerpts
-  look slow. Other threads' compiling is not taken off.
+  Compiling would make the first excerpts look slow.
   """
   _listen_to_compiling()
   _compiling.spans = []

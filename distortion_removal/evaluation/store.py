@@ -48,12 +48,9 @@ class StoredScores(NamedTuple):
 
 
 class Store:
-  """The scores of one method, a file for each excerpt.
+  """The scores of one method, a file for each excerpt, in `folder / method`.
 
-  Args:
-    folder: the folder of all methods' scores.
-    method: the method's name.
-    fingerprint: the digest of all that the method's scores depend on.
+  The fingerprint is a digest of all that the scores depend on.
   """
 
   def __init__(self, folder: Path, method: str, fingerprint: str):
@@ -114,10 +111,9 @@ class Store:
       sample_rate: in Hz.
 
     Returns:
-      For each sound that could be written its `method`, `level`, `path` in the
-      folder and `scale`: audio is the file's samples times `scale`, which is
-      above 1 where the audio exceeds full scale. Levels and loudness can thus
-      be compared. Audio that is not finite is left out, with a warning.
+      The `method`, `level`, `path` in the folder and `scale` of each sound. The
+      file's samples times `scale`, which is above 1 where audio exceeds full
+      scale, are the audio. What is not finite is left out, with a warning.
     """
     self.folder.mkdir(parents=True, exist_ok=True)
     self._path(excerpt).unlink(missing_ok=True)

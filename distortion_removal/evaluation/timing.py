@@ -121,9 +121,6 @@ def take_excerpts(
 
   Returns:
     The degraded and the clean audio, `[excerpts * levels, time, channels]`.
-
-  Raises:
-    UserError: there is no such split, or it is empty.
   """
   source = opening.read_split(opening.open_dataset(config.data), "test")
   if not len(source):
@@ -187,7 +184,6 @@ def _python(
 
 
 def _last_line(process: subprocess.CompletedProcess) -> str:
-  """Returns the line that says why a process failed."""
   return (process.stderr.strip().splitlines() or ["killed"])[-1]
 
 

@@ -9,7 +9,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,7 @@ def measure(
     method: the method, from `methods`.
     degraded: `[items, time, channels]`.
     clean: the clean audio, in the same shape.
-    repeats: number of repeats, of which the median counts; fewer where they
-      take minutes.
+    repeats: number of repeats; fewer where they take minutes.
     largest: the largest batch size to try.
 
   Yields:
@@ -94,14 +93,6 @@ def device_name() -> str:
   return f"{device.platform}:{device.device_kind}"
 
 
-def _load(request: Mapping[str, Any]) -> Method:
-  config = ml_collections.ConfigDict(request["config"])
-  if not request["is_network"]:
-    return methods.baseline(request["method"], config)
-  # Without a batch of its own, it processes as many items as it is given.
-  return methods.network(Path(request["workdir"]), config)
-
-
 def main() -> None:
   """Measures what the request on stdin asks for."""
   request = json.load(sys.stdin)
@@ -112,7 +103,12 @@ def main() -> None:
   jax.block_until_ready(jax.jit(lambda x: x + 1)(np.zeros(1, np.float32)))
   before = peak_bytes() if device == "cpu" else 0
   try:
-    method = _load(request)
+    config = ml_collections.ConfigDict(request["config"])
+    if request["is_network"]:
+      # Without a batch of its own, it processes as many items as it is given.
+      method = methods.network(Path(request["workdir"]), config)
+    else:
+      method = methods.baseline(request["method"], config)
     limits = {key: request[key] for key in ("repeats", "largest")}
     for row in measure(method, degraded, clean, **limits):
       peak = peak_bytes()
@@ -122,12 +118,9 @@ def main() -> None:
       print(json.dumps(row), flush=True)
   except Exception as error:
     # A batch size that does not fit ends it; the smaller ones are measured.
-    if not _is_out_of_memory(error):
+    is_xla = "RESOURCE_EXHAUSTED" in str(error)
+    if not is_xla and not isinstance(error, MemoryError):
       raise
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-  return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distortion_removal import config as run_config
-from distortion_removal.common.errors import UserError
+from distortion_removal.common.errors import UserError, look_up
 from distortion_removal.datasets import opening
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MAIN = "distortion_removal.main"
 
-# The configuration of each task without a network.
+# A configuration of each task that has no network.
 BASELINES = {
   "ceg_overdrive": "mask_ceg_overdrive",
   "ceg_hard_clip": "aspade_ceg_hard_clip",
@@ -22,70 +22,49 @@ BASELINES = {
 NETWORKS = ("demucs", "wave_unet", "crafx", "umx")
 # The paper has no CRAFx on SignalTrain.
 _LEFT_OUT = {"signaltrain": ("crafx",)}
-# All are named, so that the results say which ones do not apply to the task.
+# All are asked for, so that the results tell which one a task leaves out.
 _ASKED = '--config.baselines=("ideal_ratio_mask","aspade")'
+_DATA_FIELDS = (
+  *("dataset", "task", "data_dir", "sample_rate", "channels"),
+  "excerpt_seconds",
+)
 _NONE = "--config.baselines=()"  # Beside networks: scored and timed once.
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """The results to reproduce, and the data to reproduce them from.
+  """The options of the command line."""
 
-  Attributes:
-    task: a key of `BASELINES`.
-    workdir: folder for the task's runs and the report.
-    networks: names in `NETWORKS`; () for those the paper has on the task.
-    path: the recordings; "" if the data set is prepared or needs none.
-    dataset: data set to use instead of the task's own; "" for the latter.
-    data_dir: folder of data sets; "" for the configuration's.
-    smoke: whether everything is shrunk to seconds, on synthetic data.
-    overrides: fields of the configurations, such as `--config.steps=500`.
-  """
-
-  task: str
-  workdir: Path
-  networks: tuple[str, ...] = ()
-  path: str = ""
-  dataset: str = ""
-  data_dir: str = ""
-  smoke: bool = False
-  overrides: tuple[str, ...] = ()
+  task: str  # a key of `BASELINES`
+  workdir: Path  # gets a folder for the task, and the report
+  networks: tuple[str, ...] = ()  # (): those that the paper has on the task
+  path: str = ""  # the recordings; "": prepared before, or none are needed
+  dataset: str = ""  # in place of the task's own
+  data_dir: str = ""  # "": the configuration's
+  smoke: bool = False  # seconds of training on synthetic data
+  overrides: tuple[str, ...] = ()  # `--config.steps=500` and the like
 
 
 class Stage(NamedTuple):
-  """A command of the chain.
-
-  Attributes:
-    title: description of the stage.
-    command: words after `python -m`.
-    result: file or folder that exists once the stage has finished.
-    subject: network whose later stages depend on this one; "" for all.
-    needs_record: whether the stage counts as finished only if the record says
-      so; otherwise the result is enough.
-  """
+  """A command of the chain."""
 
   title: str
-  command: tuple[str, ...]
-  result: Path
-  subject: str = ""
-  needs_record: bool = True
-
-
-def networks(task: str) -> tuple[str, ...]:
-  """Returns the networks that the paper has on a task."""
-  left_out = _LEFT_OUT.get(task, ())
-  return tuple(name for name in NETWORKS if name not in left_out)
+  command: tuple[str, ...]  # what follows `python -m`
+  result: Path  # exists once the command has ended
+  subject: str = ""  # whose later stages depend on it; "": all
+  is_recorded: bool = True  # else the result alone shows that it is finished
 
 
 def stages(options: Options) -> list[Stage]:
   """Returns the stages of a task in order; the last one makes the report.
 
   Raises:
-    UserError: an override or a name is wrong, or the folder's name has a comma.
+    UserError: an override is none, a name is unknown, or the folder's name has
+      a comma.
   """
   if "," in str(options.workdir):
     raise UserError(
-      f"--workdir={options.workdir}: commas separate the runs of a report; "
+      f"--workdir={options.workdir}: a comma parts the runs of a report; "
       "choose a folder without one"
     )
   for word in options.overrides:
@@ -95,11 +74,9 @@ def stages(options: Options) -> list[Stage]:
         "--config.steps=500"
       )
   for name in options.networks:
-    if name not in NETWORKS:
-      raise UserError(
-        f"unknown network {name!r}: choose from {', '.join(NETWORKS)}"
-      )
-  names = options.networks or networks(options.task)
+    look_up(dict.fromkeys(NETWORKS), "network", name)
+  left_out = _LEFT_OUT.get(options.task, ())
+  names = options.networks or tuple(x for x in NETWORKS if x not in left_out)
   return [
     _prepare(options),
     *(_train(options, name) for name in names),
@@ -114,42 +91,22 @@ def stages(options: Options) -> list[Stage]:
 def _prepare(options: Options) -> Stage:
   fields = _data(options)
   builder = opening.open_builder(**fields)
-  words = {
-    "dataset": fields["dataset"],
-    "task": fields["task"],
-    "data-dir": fields["data_dir"],
-    "sample-rate": fields["sample_rate"],
-    "channels": fields["channels"],
-    "excerpt-seconds": fields["excerpt_seconds"],
-  }
-  if options.path:
-    words["path"] = options.path
+  given = fields | ({"path": options.path} if options.path else {})
+  words = [f"--{k.replace('_', '-')}={value}" for k, value in given.items()]
   return Stage(
     f"prepare {fields['dataset']}",
-    (
-      "distortion_removal.prepare",
-      *(f"--{name}={value}" for name, value in words.items()),
-    ),
+    ("distortion_removal.prepare", *words),
     Path(builder.data_dir) / "dataset_info.json",
-    # With a path, `prepare` must see whether the recordings have changed.
-    needs_record=bool(options.path),
+    # `prepare` refuses other recordings than those that are prepared already.
+    is_recorded=bool(options.path),
   )
 
 
 def _data(options: Options) -> dict[str, Any]:
-  """Returns the fields of `config.data` that identify the data set."""
-  config = run_config.sibling(
-    str(CONFIGS / "any"), BASELINES[options.task]
-  ).get_config("smoke" if options.smoke else "")
-  names = (
-    "dataset",
-    "task",
-    "data_dir",
-    "sample_rate",
-    "channels",
-    "excerpt_seconds",
-  )
-  fields = {name: config.data[name] for name in names}
+  """Returns the fields of `config.data` that `prepare` has as flags."""
+  module = run_config.sibling(str(CONFIGS / "any"), BASELINES[options.task])
+  data = module.get_config("smoke" if options.smoke else "").data
+  fields = {name: data[name] for name in _DATA_FIELDS}
   for word in _overrides(options):
     name, _, value = word.removeprefix("--config.data.").partition("=")
     if name in fields:
@@ -161,35 +118,25 @@ def _data(options: Options) -> dict[str, Any]:
 
 
 def _train(options: Options, name: str) -> Stage:
-  folder = _folder(options, name)
-  return Stage(
-    f"train {name}",
-    (MAIN, *_config(options, name), *_overrides(options)),
-    folder / "checkpoints",
-    name,
-  )
+  command = (MAIN, *_config(options, name), *_overrides(options))
+  result = _folder(options, name) / "checkpoints"
+  return Stage(f"train {name}", command, result, name)
 
 
 def _evaluate(options: Options, name: str) -> Stage:
-  return Stage(
-    f"evaluate {name}",
-    (MAIN, "--mode=evaluate", *_methods(options, name)),
-    _folder(options, name) / "evaluation",
-    name,
-  )
+  command = (MAIN, "--mode=evaluate", *_methods(options, name))
+  result = _folder(options, name) / "evaluation"
+  return Stage(f"evaluate {name}", command, result, name)
 
 
 def _time(options: Options, name: str) -> Stage:
-  return Stage(
-    f"time {name}",
-    (MAIN, "--mode=time", *_methods(options, name)),
-    _folder(options, name) / "timing.jsonl",
-    name,
-  )
+  command = (MAIN, "--mode=time", *_methods(options, name))
+  result = _folder(options, name) / "timing.jsonl"
+  return Stage(f"time {name}", command, result, name)
 
 
 def _methods(options: Options, name: str) -> tuple[str, ...]:
-  """Returns the words for one network, or for the methods without one."""
+  """Returns the words for one network, or for all methods without one."""
   overrides = _overrides(options)
   if name != "baselines":
     return (*_config(options, name), *overrides, _NONE)
@@ -198,7 +145,7 @@ def _methods(options: Options, name: str) -> tuple[str, ...]:
 
 
 def _config(options: Options, name: str) -> tuple[str, str]:
-  """Returns the words for the configuration and the run's folder."""
+  """Returns the words that name the configuration and the run's folder."""
   is_network = name != "baselines"
   stem = f"{name}_{options.task}" if is_network else BASELINES[options.task]
   file = os.path.relpath(CONFIGS / f"{stem}.py")
@@ -207,7 +154,7 @@ def _config(options: Options, name: str) -> tuple[str, str]:
 
 
 def _overrides(options: Options) -> tuple[str, ...]:
-  """Returns the user's overrides after those that follow from the options."""
+  """Returns the user's overrides after those that other options stand for."""
   words = []
   if options.dataset:
     words.append(f"--config.data.dataset={options.dataset}")
@@ -222,7 +169,7 @@ def _folder(options: Options, name: str) -> Path:
 
 
 def _report(options: Options, names: tuple[str, ...]) -> Stage:
-  """Reports on the runs of this task and on all that were evaluated before."""
+  """Reports on the runs asked for, and on all that have been evaluated."""
   mine = [_folder(options, name) for name in (*names, "baselines")]
   places = (
     options.workdir / task / name
@@ -235,14 +182,6 @@ def _report(options: Options, names: tuple[str, ...]) -> Stage:
     if folder in mine or (folder / "evaluation").is_dir()
   ]
   output = options.workdir / "report"
-  return Stage(
-    "report",
-    (
-      MAIN,
-      "--mode=report",
-      f"--workdirs={','.join(map(str, found))}",
-      f"--output={output}",
-    ),
-    output / "report.md",
-    "report",
-  )
+  words = f"--workdirs={','.join(map(str, found))}", f"--output={output}"
+  command = (MAIN, "--mode=report", *words)
+  return Stage("report", command, output / "report.md", "report")

@@ -1,4 +1,4 @@
-"""Runs stages, each as a process, and records which are finished."""
+"""Runs stages, each as a process, and remembers which are done."""
 
 import json
 import os
@@ -15,24 +15,23 @@ from experiments.reproduction.chain import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The commands of finished stages, by title.
-Record = dict[str, list[str]]
-
 
 def run(stages: Sequence[Stage], record_file: Path) -> None:
   """Runs the stages that are not finished; the last one always.
 
-  A stage is finished if its result exists and the same command made it. If it
-  runs, the later ones of its subject run, too.
+  A stage is finished if its result is there and the same command made it. One
+  that runs makes the later ones of its subject run, too.
 
   Args:
-    stages: the stages in order.
-    record_file: record of the finished stages; made with its folder.
+    stages: in order.
+    record_file: the commands of finished stages by title; made with its folder.
 
   Raises:
-    UserError: a command failed; the message contains it.
+    UserError: a command failed; the message has it.
   """
-  record = _read(record_file)
+  record = {}
+  if record_file.exists():
+    record = json.loads(record_file.read_text())
   record_file.parent.mkdir(parents=True, exist_ok=True)
   for k, stage in enumerate(stages):
     head = f"[{k + 1}/{len(stages)}] {stage.title}"
@@ -54,23 +53,23 @@ def run(stages: Sequence[Stage], record_file: Path) -> None:
 
 
 def is_finished(stage: Stage, record: Mapping[str, list[str]]) -> bool:
-  """Returns whether the stage's result exists, made by its command."""
+  """Checks whether the stage's result is there, made by its command."""
   is_recorded = record.get(stage.title) == list(stage.command)
-  return stage.result.exists() and (is_recorded or not stage.needs_record)
+  return stage.result.exists() and (is_recorded or not stage.is_recorded)
 
 
 def to_text(stage: Stage) -> str:
-  """Returns the command line of a stage, as a shell takes it."""
+  """Returns the command line of a stage, for people and their shells."""
   return f"python -m {shlex.join(stage.command)}"
 
 
 def _call(command: Sequence[str]) -> int:
-  """Runs a command, lets it end in its own way, and returns its status."""
+  """Runs a command, which may end in its own way when it is interrupted."""
   path = os.pathsep.join(filter(None, (str(ROOT), os.getenv("PYTHONPATH"))))
   with subprocess.Popen(
     command, env=os.environ | {"PYTHONPATH": path}
   ) as process:
-    # A terminal interrupts both processes: training then stores its state.
+    # A terminal interrupts both: training then stores where it is.
     before = {
       signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
       signal.SIGTERM: signal.signal(
@@ -84,9 +83,5 @@ def _call(command: Sequence[str]) -> int:
         signal.signal(kind, handler)
 
 
-def _read(file: Path) -> Record:
-  return json.loads(file.read_text()) if file.exists() else {}
-
-
-def _write(file: Path, record: Record) -> None:
+def _write(file: Path, record: Mapping[str, list[str]]) -> None:
   write_whole(file, json.dumps(record, indent=2) + "\n")

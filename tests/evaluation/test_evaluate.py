@@ -1,12 +1,14 @@
 """Evaluation against scores computed by hand, and what it leaves behind."""
 
+import itertools
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import RATE, files_of
-from evaluation_case import make_case
+from evaluation_case import METHODS, make_case
 from matplotlib.figure import Figure
 
 from distortion_removal import declipping, effects, metrics
@@ -17,7 +19,6 @@ from distortion_removal.evaluation import baselines
 from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.report import results
 
-METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 LEVELS = tasks.get("hard_clip").evaluation_levels
 
 
@@ -43,7 +44,7 @@ def _estimates(clean, gain_db):
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-  """A case whose third excerpt is silent, evaluated with all its pictures."""
+  """A case whose third excerpt is silent, with all its pictures."""
   draw = Figure.savefig
   with pytest.MonkeyPatch.context() as patch:
     case = make_case(patch, tmp_path_factory.mktemp("evaluated") / "run")
@@ -56,17 +57,12 @@ def evaluated(tmp_path_factory):
 
 def test_a_row_per_excerpt_level_and_method(evaluated):
   rows = evaluated.rows(times=True)
-  assert [(row["file"], row["method"], row["gain_db"]) for row in rows] == [
-    (file, method, level)
-    for file in "abc"
-    for method in METHODS
-    for level in LEVELS
-  ]
+  keys = [(row["file"], row["method"], row["gain_db"]) for row in rows]
+  assert keys == list(itertools.product("abc", METHODS, LEVELS))
   settings = {x: metrics.get(x).settings for x in ("si_sdr", "sdr")}
   sources = {x["id"].decode(): x["clean"] for x in evaluated.source}
   for row in rows:
-    assert (row["dataset"], row["task"]) == ("data", "hard_clip")
-    assert row["settings"] == settings
+    assert (row["task"], row["settings"]) == ("hard_clip", settings)
     assert 0 <= row["compute_seconds"] < 10
     assert 0 < row["metric_seconds"] < 10
     clean = 0.5 * sources[row["file"]].astype(float)
@@ -82,54 +78,37 @@ def test_a_row_per_excerpt_level_and_method(evaluated):
 def test_the_tables_have_medians_of_the_rows(evaluated):
   text = (evaluated.folder / "table.md").read_text()
   rows = [row for row in evaluated.rows() if row["file"] != "c"]
-  for metric in ("si_sdr", "sdr"):
+  for metric, method in itertools.product(("si_sdr", "sdr"), METHODS):
     block = text.split(f"Median {metrics.get(metric).label} /")[1]
-    for method in METHODS:
-      for levels in (*((level,) for level in LEVELS), LEVELS):
-        scores = [
-          row[metric]
-          for row in rows
-          if row["method"] == method and row["gain_db"] in levels
-        ]
-        assert f" {np.median(scores):.2f} " in block
+    of_method = [row for row in rows if row["method"] == method]
+    for levels in (*((level,) for level in LEVELS), LEVELS):
+      scores = [row[metric] for row in of_method if row["gain_db"] in levels]
+      assert f" {np.median(scores):.2f} " in block
 
 
 def test_what_lies_in_the_folder(evaluated):
   folder = evaluated.folder
   assert folder == evaluated.workdir / "evaluation" / "data_hard_clip"
-  assert sorted(path.name for path in folder.iterdir()) == [
-    *("evaluation.json", "listen", "results.jsonl", "sdr.png", "si_sdr.png"),
-    *("sounds", "sounds.json", "table.md"),
-  ]
+  names = "evaluation.json listen results.jsonl sdr.png si_sdr.png sounds"
+  assert {path.name for path in folder.iterdir()} == {
+    *(*names.split(), "sounds.json", "table.md")
+  }
   # One listening excerpt in the smoke configuration, at the middle level.
-  assert sorted(path.name for path in (folder / "listen").iterdir()) == [
+  assert {path.name for path in (folder / "listen").iterdir()} == {
     "000_35dB.png",
-    "000_35dB_clean.wav",
-    "000_35dB_demucs.wav",
-    "000_35dB_distorted.wav",
-    "000_35dB_ideal_ratio_mask.wav",
-  ]
+    *(f"000_35dB_{method}.wav" for method in (*METHODS, "clean")),
+  }
   found = json.loads((folder / "evaluation.json").read_text())
   assert found.pop("fingerprints").keys() == {*METHODS, "clean"}
-  assert found == {
-    "dataset": "data",
-    "task": "hard_clip",
-    "task_label": "CEG-HC",
-    "level_name": "gain_db",
-    "levels": list(LEVELS),
-    "sample_rate": RATE,
-    "channels": 1,
-    "excerpts": 3,
-    "network": "demucs",
-    "methods": list(METHODS),
-    "left_out": {},
-    "metrics": ["si_sdr", "sdr"],
-    "metrics_left_out": {},
-  }
+  expected = {"dataset": "data", "task": "hard_clip", "task_label": "CEG-HC"}
+  expected |= {"level_name": "gain_db", "levels": list(LEVELS)}
+  expected |= {"sample_rate": RATE, "channels": 1, "excerpts": 3}
+  expected |= {"network": "demucs", "methods": list(METHODS), "left_out": {}}
+  expected |= {"metrics": ["si_sdr", "sdr"], "metrics_left_out": {}}
+  assert found == expected
 
 
 def test_every_level_of_the_first_excerpt_can_be_heard(evaluated):
-  """As it is: what exceeds full scale is a file times its scale."""
   entries = json.loads((evaluated.folder / "sounds.json").read_text())
   assert [(e["file"], e["method"], e["level"]) for e in entries] == [
     *(("a", method, level) for method in METHODS for level in LEVELS),
@@ -146,7 +125,7 @@ def test_every_level_of_the_first_excerpt_can_be_heard(evaluated):
 
 @pytest.mark.e2e
 def test_metrics_of_sets_and_of_the_degraded_input(case, caplog, capsys):
-  """Written beside, and gone with the next evaluation that has none."""
+  """Files of metrics of sets go with the next evaluation that has none."""
   case.source[2]["clean"] = np.zeros((RATE, 1), np.float32)
   case.config.metrics = ("delta_sdr", "frechet_logmel")
   folder = case.evaluate()
@@ -155,9 +134,9 @@ def test_metrics_of_sets_and_of_the_degraded_input(case, caplog, capsys):
       assert row["delta_sdr"] == 0.0
     assert "frechet_logmel" not in row
   systems = case.rows("systems.jsonl")
-  assert [(row["method"], row["gain_db"]) for row in systems] == [
-    (method, level) for method in METHODS for level in (*LEVELS, None)
-  ]
+  assert [(row["method"], row["gain_db"]) for row in systems] == list(
+    itertools.product(METHODS, (*LEVELS, None))
+  )
   table = (folder / "table.md").read_text()
   assert table in capsys.readouterr().out
   # 2, 1.25 and 1 s are 2, 1 and 1 whole patches of 0.96 s.
@@ -166,16 +145,15 @@ def test_metrics_of_sets_and_of_the_degraded_input(case, caplog, capsys):
     assert row["frechet_logmel_windows"] == [4 * factor, 4]
     assert (row["dataset"], row["task"]) == ("data", "hard_clip")
     assert f" {row['frechet_logmel']:.2f} " in table
-  (warning,) = [x for x in caplog.messages if "rank-deficient" in x]
-  assert "from 4 windows of 128 dimensions" in warning
+  assert any("from 4 windows of 128 dimensions" in x for x in caplog.messages)
   assert (folder / "frechet_logmel.png").is_file()
   case.config.metrics = ("sdr",)
   assert case.evaluate() == folder
-  assert not (folder / "systems.jsonl").exists()
-  assert not (folder / "frechet_logmel.png").exists()
+  names = {path.name for path in folder.iterdir()}
+  assert not names & {"systems.jsonl", "frechet_logmel.png"}
 
 
-def test_a_run_is_scored_beside_the_baselines_of_another_configuration(case):
+def test_a_run_is_scored_with_baselines_of_another_configuration(case):
   case.config.model = {"name": "", "fields": {}}
   case.evaluate()
   assert {row["method"] for row in case.rows()} == set(METHODS)
@@ -191,72 +169,42 @@ def alone(case):
   return case
 
 
-def test_mistakes_are_told_before_any_work(case, alone):
-  def expect(message, config=None):
+def test_mistakes_are_told_before_any_work(case):
+  config, files = case.config, set(case.workdir.iterdir())
+
+  def expect(message, config):
     with pytest.raises(UserError, match=message):
       evaluate(case.workdir, config)
-    assert not list(case.workdir.iterdir())
+    assert set(case.workdir.iterdir()) == files
 
-  expect("no trained run here")
+  config.data.channels = 2
+  expect("channels 1, the data set has 2; give --config.data.ch", config)
+  (case.workdir / "config.json").unlink()
+  files.clear()
+  expect("no trained run here", None)
+  config.model = {"name": "", "fields": {}}
   case.source = []
-  expect("test split of audio_folder is empty", alone.config)
-  alone.config.apply.overlap_seconds = 3.0
-  expect("half of the chunk", alone.config)
+  expect("test split of audio_folder is empty", config)
+  config.apply.overlap_seconds = 3.0
+  expect("half of the chunk", config)
 
 
 @pytest.mark.parametrize(
-  ("field", "value", "message"),
+  ("name", "calls"),
   [
-    ("sample_rate", 16_000, "sample_rate 8000, the data set has 16000"),
-    ("channels", 2, "channels 1, the data set has 2"),
+    ("ideal_ratio_mask", [(14, 16_000, 1), (7, 10_000, 1)]),
+    ("aspade", [(7, 16_000, 1), (7, 10_000, 1), (7, 16_000, 1)]),
   ],
-)
-def test_data_of_another_form_is_refused(case, field, value, message):
-  case.config.data[field] = value
-  wanted = f"{message}; give --config.data.{field}="
-  with pytest.raises(UserError, match=wanted):
-    case.evaluate()
-
-
-def test_a_baseline_that_does_not_apply_is_left_out(alone, monkeypatch, caplog):
-  """No run is needed for the others."""
-  caplog.set_level("INFO")
-  other = baselines.Baseline(alone.mask, ("overdrive",))
-  monkeypatch.setitem(baselines.BASELINES, "overdrive_only", other)
-  alone.config.baselines = ("ideal_ratio_mask", "overdrive_only")
-  folder = alone.evaluate()
-  rows = alone.rows()
-  assert {row["method"] for row in rows} == {"distorted", "ideal_ratio_mask"}
-  assert len(rows) == 2 * len(LEVELS)
-  why = "does not undo hard clip"
-  assert f"overdrive_only is left out: it {why}" in caplog.messages
-  found = json.loads((folder / "evaluation.json").read_text())
-  assert found["left_out"] == {"overdrive_only": why}
-  table = (folder / "table.md").read_text()
-  assert "overdrive_only" in table
-  assert why in table
-
-
-@pytest.mark.parametrize(
-  ("name", "calls"), [("ideal_ratio_mask", [2, 1]), ("aspade", [1, 1, 1])]
 )
 def test_excerpts_of_one_length_go_through_a_method_together(
   case, monkeypatch, name, calls
 ):
-  """And through it once; through those that take long one by one."""
-  seen = []
-
-  def watch(degraded, clean, **_):
-    seen.append(degraded.shape)
-    return degraded
-
-  monkeypatch.setitem(baselines.BASELINES, name, baselines.Baseline(watch))
+  """Through those that take long they go one by one."""
+  method = mock.Mock(side_effect=lambda degraded, clean, **_: degraded)
+  monkeypatch.setitem(baselines.BASELINES, name, baselines.Baseline(method))
   case.config.baselines = (name,)
   case.evaluate()
-  assert [shape[0] for shape in seen] == [len(LEVELS) * n for n in calls]
-  assert sum(shape[0] * shape[1] for shape in seen) == (
-    len(LEVELS) * sum(len(x["clean"]) for x in case.source)
-  )
+  assert [call.args[0].shape for call in method.mock_calls] == calls
 
 
 def test_recorded_pairs_are_scored_as_they_were_recorded(alone):
@@ -268,53 +216,36 @@ def test_recorded_pairs_are_scored_as_they_were_recorded(alone):
   alone.evaluate()
   clean = 0.8 * record["clean"].astype(float)
   degraded = 0.3 * record["degraded"].astype(float)
-  expected = {
-    "distorted": _sdr(degraded, clean),
-    "ideal_ratio_mask": _sdr(0.25 * degraded + 0.75 * clean, clean),
-  }
   rows = alone.rows()
-  assert {row["method"]: row["sdr"] for row in rows} == pytest.approx(
-    expected, abs=1e-3
-  )
   assert [row["gain_db"] for row in rows] == [0.0, 0.0]
+  estimates = degraded, 0.25 * degraded + 0.75 * clean
+  for row, estimate in zip(rows, estimates, strict=True):
+    assert row["sdr"] == pytest.approx(_sdr(estimate, clean), abs=1e-3)
 
 
 @pytest.mark.e2e
 def test_random_effects_are_the_same_in_every_evaluation(alone):
-  """And are not those of another record."""
+  """Its seeds are the record's, and the level's."""
   alone.config.data.task = "random_distortion"
   alone.config.baselines = ()
-  folders = [
-    evaluate(alone.workdir / name, alone.config) for name in ("one", "two")
-  ]
-  one, two = (
-    [json.loads(x)["sdr"] for x in (folder / "results.jsonl").open()]
-    for folder in folders
-  )
-  assert one == two
+  alone.evaluate()
   clean = np.float32(0.5 * alone.source[0]["clean"])
   effect = effects.get("random_distortion")
   levels = tasks.get("random_distortion").evaluation_levels
-  for i, level in enumerate(levels):
+  for i, (row, level) in enumerate(zip(alone.rows(), levels, strict=True)):
     seed = pairs.fixed_seed({"id": b"a"}, i)
-    degraded = np.asarray(
-      effects.apply(effect, clean[None], np.float32([level]), seed[None])
-    )[0]
-    expected = _sdr(degraded.astype(float), clean.astype(float))
-    assert one[i] == pytest.approx(expected, abs=2e-2)
+    level = np.float32([level])
+    (degraded,) = effects.apply(effect, clean[None], level, seed[None])
+    expected = _sdr(np.float64(degraded), np.float64(clean))
+    assert row["sdr"] == pytest.approx(expected, abs=2e-2)
 
 
 def test_options_of_the_effect_reach_the_results_and_declippers(
-  alone, monkeypatch
+  alone, monkeypatch, caplog
 ):
   """A declipper is told the rail, and is left out where it cannot work."""
-  seen = []
-
-  def declip(degraded, rail):
-    if rail is not None:  # It is when options are checked.
-      seen.append(rail)
-    return degraded, None
-
+  caplog.set_level("INFO")
+  declip = mock.Mock(side_effect=lambda degraded, rail: (degraded, None))
   monkeypatch.setattr(declipping, "declipper", lambda name: declip)
   del alone.config.aspade
   alone.config.baselines = ("aspade",)
@@ -322,9 +253,8 @@ def test_options_of_the_effect_reach_the_results_and_declippers(
   assert alone.evaluate().name == "data_hard_clip_rail0.25"
   assert "(rail 0.25)" in (alone.folder / "table.md").read_text()
   rows = alone.rows()
-  assert {row["task"] for row in rows} == {"hard_clip_rail0.25"}
   assert {row["method"] for row in rows} == {"distorted", "aspade"}
-  np.testing.assert_array_equal(np.concatenate(seen), 0.25)
+  np.testing.assert_array_equal(declip.call_args.args[1], 0.25)
   clean = 0.5 * alone.source[0]["clean"].astype(float)
   for row, level in zip(rows, LEVELS, strict=False):
     degraded = np.clip(10 ** (level / 20) * clean, -0.25, 0.25)
@@ -335,10 +265,9 @@ def test_options_of_the_effect_reach_the_results_and_declippers(
   other = alone.evaluate()
   assert before.items() <= files_of(alone.workdir).items()
   assert other.name == "data_hard_clip_rail0.25_oversample4"
-  description = json.loads((other / "evaluation.json").read_text())
-  assert description["methods"] == ["distorted"]
-  assert description["left_out"] == {
-    "aspade": "does not undo hard clip (rail 0.25, oversample 4)"
-  }
   (found,) = results.load([other])
   assert found.task_label == "CEG-HC (rail 0.25, oversample 4)"
+  why = "does not undo hard clip (rail 0.25, oversample 4)"
+  assert found.left_out == {"aspade": why}
+  assert f"aspade is left out: it {why}" in caplog.messages
+  assert why in (other / "table.md").read_text()

@@ -1,77 +1,52 @@
 """What goes wrong with one excerpt is told, and counted, and no more."""
 
-import errno
 import json
-import os
+from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import files_of
 
 from distortion_removal import metrics
 from distortion_removal.common.errors import UserError
-from distortion_removal.evaluation import store
-from distortion_removal.report import failures
-
-_SHORT = 10_000  # samples of excerpt b, 1.25 s
 
 
 def test_a_method_that_fails_on_an_excerpt(case, caplog):
-  """It is reported everywhere, and the next command tries it again."""
+  """It is reported everywhere, and the next command tries it again.
 
-  def refuse_short(degraded):
-    if degraded.shape[1] == _SHORT:
-      raise FloatingPointError("too short\nby far")
+  Excerpts that go through a method together, a and c, fail by themselves.
+  """
+  case.source[2]["clean"][:100] = 0.0
 
-  case.network.fail = refuse_short
+  def refuse_silence(degraded):
+    if not degraded[:, :100].any(axis=(1, 2)).all():
+      raise FloatingPointError("too silent\nby far")
+
+  case.network.fail = refuse_silence
   folder = case.evaluate()
   rows = case.rows()
   assert len(rows) == 3 * 3 * 7
   for row in rows:
-    has_failed = (row["method"], row["file"]) == ("demucs", "b")
-    error = "FloatingPointError: too short" if has_failed else None
+    has_failed = (row["method"], row["file"]) == ("demucs", "c")
+    error = "FloatingPointError: too silent" if has_failed else None
     assert row.get("error") == error
     assert (row["si_sdr"] is None) == has_failed
     assert row["audio_seconds"] == (1.25 if row["file"] == "b" else 2.0)
-  told = [x for x in caplog.messages if "demucs" in x]
-  assert told == ["demucs failed on b: FloatingPointError: too short"]
-  note = "1 of 3 excerpts failed for demucs: see results.jsonl."
-  assert note in (folder / "table.md").read_text().lower()
+  assert "demucs failed on c: FloatingPointError: too silent" in caplog.messages
+  table = (folder / "table.md").read_text().lower()
+  assert "1 of 3 excerpts failed for demucs" in table
   windows = {x["method"]: x["toy_windows"] for x in case.rows("systems.jsonl")}
   assert windows["distorted"] == [7 * 5, 5]
-  assert windows["demucs"] == [7 * 4, 5]
+  assert windows["demucs"] == [7 * 3, 5]
   case.network.fail = lambda degraded: None
   case.evaluate()
   assert case.calls == (1, 0)
   assert not any("error" in row for row in case.rows())
 
 
-def test_one_of_many_is_found_out(case):
-  """Excerpts that go through a method together fail by themselves."""
-  case.source[2]["clean"][:100] = 0.0
-
-  def fail(degraded):
-    if not degraded[:, :100].any(axis=(1, 2)).all():
-      raise ValueError
-
-  case.network.fail = fail
-  case.evaluate()
-  assert {
-    (row["method"], row["file"], row["error"])
-    for row in case.rows()
-    if "error" in row
-  } == {("demucs", "c", "ValueError()")}
-
-
 def test_a_method_that_always_fails_is_an_error_at_the_end(case):
-  def fail(degraded):
-    raise MemoryError("too much")
-
-  case.network.fail = fail
-  message = r"demucs failed on every excerpt \(MemoryError: too much\); see "
-  with pytest.raises(UserError, match=message):
+  case.network.fail = mock.Mock(side_effect=MemoryError("too much"))
+  with pytest.raises(UserError, match=r"every excerpt \(MemoryError: too much"):
     case.evaluate()
-  assert sum("error" in row for row in case.rows()) == 3 * 7
   assert "3 of 3 excerpts failed" in (case.folder / "table.md").read_text()
   systems = case.rows("systems.jsonl")
   assert {row["method"] for row in systems} == {"distorted", "ideal_ratio_mask"}
@@ -79,7 +54,7 @@ def test_a_method_that_always_fails_is_an_error_at_the_end(case):
 
 def test_a_metric_that_fails_is_recorded_beside_the_others(case, monkeypatch):
   def broken(estimate, target, *, sample_rate):
-    if estimate.shape[1] == _SHORT:
+    if estimate.shape[1] == 10_000:  # 1.25 s, excerpt b
       raise ZeroDivisionError("nothing there")
     return np.ones(len(estimate))
 
@@ -94,9 +69,8 @@ def test_a_metric_that_fails_is_recorded_beside_the_others(case, monkeypatch):
     assert row["broken"] == (None if is_short else 1.0)
     assert row["si_sdr"] is not None
     assert "error" not in row  # The methods have done their work.
-  table = (folder / "table.md").read_text()
-  assert "Metrics failed on 1 of 3 excerpts" in table
-  assert "failed for" not in table
+  note = "Metrics failed on 1 of 3 excerpts"
+  assert note in (folder / "table.md").read_text()
   case.evaluate()
   assert case.calls == (1, 1)  # It is tried again, the methods with it.
 
@@ -111,56 +85,25 @@ class _Damaged(list):
 def test_a_record_that_cannot_be_read(case, caplog):
   case.source = _Damaged(case.source)
   folder = case.evaluate()
-  failed = [row for row in case.rows() if "error" in row]
+  failed = [row for row in case.rows() if row["file"] == "record 1"]
   assert len(failed) == 3 * 7
   for row in failed:
-    assert row["file"] == "record 1"
     assert row["error"] == "RuntimeError: crc mismatch"
     assert row["audio_seconds"] is None
-  told = [x for x in caplog.messages if "crc" in x]
-  assert told == ["record 1 cannot be read: RuntimeError: crc mismatch"]
+  assert any("record 1 cannot be read" in x for x in caplog.messages)
   table = (folder / "table.md").read_text()
-  table = table.lower().replace("_", " ")
-  for method in ("distorted", "demucs", "ideal ratio mask"):
-    assert f"1 of 3 excerpts failed for {method}" in table
+  assert table.count("1 of 3 excerpts failed for") == 3
 
 
 def test_a_broken_estimate_is_scored_but_not_heard(case, caplog):
   """What is not finite has no score, which is no failure."""
-
-  def fail(degraded):
-    degraded[:, 5] = np.nan
-
-  case.network.fail = fail
+  case.network.fail = lambda degraded: degraded.fill(np.nan)
   folder = case.evaluate()
   rows = [row for row in case.rows() if row["method"] == "demucs"]
   assert {row["si_sdr"] for row in rows} == {None}
   assert not any("error" in row for row in rows)
+  sets = [x for x in case.rows("systems.jsonl") if x["method"] == "demucs"]
+  assert all((x["toy"], x["toy_windows"][0]) == (None, 0) for x in sets)
   entries = json.loads((folder / "sounds.json").read_text())
   assert "demucs" not in {entry["method"] for entry in entries}
   assert any("not finite" in x for x in caplog.messages)
-
-
-def test_a_full_disk_ends_the_evaluation(case, monkeypatch):
-  case.evaluate()
-  before = files_of(case.folder)
-  case.source[0]["id"] = b"other"
-
-  def full(path, content):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-  with monkeypatch.context() as patched:
-    patched.setattr(store, "write_whole", full)
-    with pytest.raises(OSError, match="No space left"):
-      case.evaluate()
-  assert files_of(case.folder) == before
-  case.evaluate()
-  assert {row["file"] for row in case.rows()} == {"other", "b", "c"}
-
-
-def test_reasons_are_one_line():
-  assert failures.reason(ValueError("a\nb")) == "ValueError: a"
-  assert failures.reason(ValueError()) == "ValueError()"
-  long = failures.reason(ValueError("x" * 1000))
-  assert len(long) == 300
-  assert long.endswith("…")

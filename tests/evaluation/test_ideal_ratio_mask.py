@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from distortion_removal.common.errors import UserError
-from distortion_removal.effects import tasks
 from distortion_removal.evaluation import baselines
 from distortion_removal.evaluation import ideal_ratio_mask as module
 from distortion_removal.evaluation.ideal_ratio_mask import ideal_ratio_mask
@@ -38,31 +36,13 @@ def by_frames(degraded, clean):
 
 def test_equals_frame_by_frame():
   degraded, clean = signals((2, 3000, 2))
-  found = ideal_ratio_mask(degraded, clean)
-  assert found.shape == degraded.shape
-  assert found.dtype == np.float32
+  function = baselines.get("ideal_ratio_mask").function
+  found = function(degraded, clean, task=None, sample_rate=16_000)
+  assert (found.shape, found.dtype) == (degraded.shape, np.float32)
   for item in range(2):
     for channel in range(2):
       expected = by_frames(degraded[item, :, channel], clean[item, :, channel])
       np.testing.assert_allclose(found[item, :, channel], expected, atol=1e-5)
-
-
-def test_equals_scipy():
-  """From SciPy's own transform and inverse."""
-  degraded, clean = signals((1, HOP * 12, 1))
-  options = {"window": "hann", "nperseg": FRAME, "noverlap": FRAME - HOP}
-  x, s = (
-    scipy.signal.stft(
-      np.pad(np.float64(signal[0, :, 0]), FRAME // 2, "reflect"),
-      boundary=None,
-      padded=False,
-      **options,
-    )[2]
-    for signal in (degraded, clean)
-  )
-  _, expected = scipy.signal.istft(abs(s) / abs(x) * x, **options)
-  found = ideal_ratio_mask(degraded, clean)[0, :, 0]
-  np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1), (1, 2, 2), (1, 300, 1)])
@@ -72,14 +52,12 @@ def test_clean_input_comes_back(shape):
   np.testing.assert_allclose(found, clean, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-  ("gain", "expected"),
-  [(0.01, 1.0), (-3.0, -1.0)],  # The phase is the degraded signal's.
-)
-def test_a_gain_in_closed_form(gain, expected):
+@pytest.mark.parametrize("gain", [0.01, -3.0])
+def test_a_gain_in_closed_form(gain):
+  """The phase is the degraded signal's."""
   _, clean = signals((2, 3000, 2))
   found = ideal_ratio_mask(np.float32(gain) * clean, clean)
-  np.testing.assert_allclose(found, expected * clean, atol=2e-5)
+  np.testing.assert_allclose(found, np.sign(gain) * clean, atol=2e-5)
 
 
 def test_silence_stays_silent():
@@ -96,7 +74,6 @@ def test_silence_stays_silent():
 
 @pytest.mark.e2e
 def test_recordings_of_many_lengths_take_few_programs():
-  """As many as there are buffers, whatever comes beside each other."""
   before = module._masked._cache_size()
   lengths = (*range(630, 6000, 371), 6143, 6144)
   for i, length in enumerate(lengths):
@@ -107,16 +84,6 @@ def test_recordings_of_many_lengths_take_few_programs():
     np.testing.assert_allclose(found[last, :, 0], expected, atol=5e-5)
   # 1024, 2048, 3072, 4096, 5120 and 6144 samples.
   assert module._masked._cache_size() - before == 6
-
-
-def test_by_name():
-  degraded, clean = signals((1, 3000, 1))
-  found = baselines.get("ideal_ratio_mask").function(
-    degraded, clean, task=tasks.get("overdrive"), sample_rate=16_000
-  )
-  np.testing.assert_array_equal(found, ideal_ratio_mask(degraded, clean))
-  with pytest.raises(UserError, match=r"baseline 'irm'.*ideal_ratio_mask"):
-    baselines.get("irm")
 
 
 def test_shapes_that_differ_are_refused():

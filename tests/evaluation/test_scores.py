@@ -1,7 +1,11 @@
 """Scores of an evaluation against the metrics themselves."""
 
+import itertools
+from unittest import mock
+
 import numpy as np
 import pytest
+from evaluation_case import toy_windows
 
 from distortion_removal import metrics
 from distortion_removal.common.errors import UserError
@@ -9,99 +13,66 @@ from distortion_removal.evaluation import scores
 from distortion_removal.metrics import Metric
 from distortion_removal.metrics.fad.frechet import Statistics, distance
 
-RATE = 100
+RATE = 10
 LEVELS = (20.0, 50.0)
-
-
-def _windows(audio, *, sample_rate):
-  """Two dimensions for every tenth of a second; none of a broken item."""
-  assert sample_rate == RATE
-  audio = audio[np.isfinite(audio).all(axis=(1, 2))]
-  cut = audio.reshape(-1, 10)
-  return np.stack([cut.mean(axis=1), cut.max(axis=1, initial=-9.0)], axis=1)
-
-
-def _without_weights(audio, *, sample_rate):
-  raise UserError("no weights; run x")
 
 
 @pytest.fixture(autouse=True)
 def of_sets(monkeypatch):
   """Two metrics of sets, of which one cannot be used."""
-  for name, embed in (("toy", _windows), ("lacking", _without_weights)):
+  lacking = mock.Mock(side_effect=UserError("no weights; run x"))
+  for name, embed in (("toy", toy_windows), ("lacking", lacking)):
     metric = Metric(None, "", "lower", 0.0, np.inf, name, embed=embed)
     monkeypatch.setitem(metrics.METRICS, name, metric)
 
 
-def _excerpt(seed, seconds=1.0):
+def _excerpt(seed, seconds=10):
   """Clean `[1, time, 1]` and two estimates of it."""
   rng = np.random.default_rng(seed)
-  clean = rng.standard_normal((1, round(RATE * seconds), 1)).astype(np.float32)
+  clean = rng.standard_normal((1, RATE * seconds, 1)).astype(np.float32)
   noise = rng.standard_normal((2, *clean.shape[1:])).astype(np.float32)
   return clean, clean + np.array([0.1, 1.0], "f4")[:, None, None] * noise
 
 
-@pytest.mark.parametrize(
-  ("name", "channels", "why"),
-  [
-    ("lacking", 1, "no weights; run x"),
-    ("peaq", 3, "not for this audio: PEAQ takes"),
-  ],
-)
-def test_what_cannot_be_used_is_left_out_and_says_why(
-  caplog, name, channels, why
-):
-  options = {"sample_rate": 48_000, "channels": channels}
-  found, left_out = scores.usable(["sdr", name], **options)
+def test_what_cannot_be_used_is_left_out_and_says_why(caplog):
+  names = ["sdr", "lacking", "peaq"]
+  found, left_out = scores.usable(names, sample_rate=48_000, channels=3)
   assert found == ["sdr"]
-  assert left_out.keys() == {name}
-  assert left_out[name].startswith(why)
-  assert caplog.messages == [f"{name} is left out: {left_out[name]}"]
+  assert left_out["lacking"] == "no weights; run x"
+  assert left_out["peaq"].startswith("not for this audio: PEAQ takes")
+  assert "lacking is left out: no weights; run x" in caplog.messages
 
 
 def _embedded(audio):
-  found = scores.embed(("toy", "sdr"), audio, sample_rate=RATE)
-  assert (found.rows, found.errors) == ([], [])
-  return found.embeddings
+  return scores.embed(("toy", "sdr"), audio, sample_rate=RATE).embeddings
 
 
 def _statistics(parts):
-  windows = [_windows(part, sample_rate=RATE) for part in parts]
+  windows = [toy_windows(part, sample_rate=RATE) for part in parts]
   return Statistics.from_embeddings(np.concatenate(windows))
 
 
 def test_a_system_is_all_its_excerpts():
-  """Against the distance of all windows at once, in one array."""
-  excerpts = [_excerpt(0), _excerpt(1, 1.5), _excerpt(2)]
+  """Against the distance of all windows at once, in one array.
+
+  A broken estimate is left out of its level alone.
+  """
+  excerpts = [_excerpt(0), _excerpt(1, 15), _excerpt(2)]
+  excerpts[1][1][1, 3] = np.nan  # of 50 dB
   scales = {"a": 1.0, "b": 0.5}
   systems = scores.Systems(LEVELS)
   for clean, estimate in excerpts:
     systems.add_target(_embedded(clean))
     for method, scale in scales.items():
       systems.add(method, _embedded(scale * estimate))
-  rows = list(systems.rows("gain_db"))
-  keys = [(row["method"], row["gain_db"]) for row in rows]
-  assert keys == [(m, x) for m in ("a", "b") for x in (20.0, 50.0, None)]
   reference = _statistics([clean for clean, _ in excerpts])
-  for row in rows:
-    scale = scales[row["method"]]
-    chosen = {20.0: [0], 50.0: [1], None: [0, 1]}[row["gain_db"]]
-    whole = _statistics([scale * e[[k]] for _, e in excerpts for k in chosen])
-    assert row["toy"] == pytest.approx(distance(whole, reference), rel=1e-6)
-    assert row["toy_windows"] == [35 * len(chosen), 35]
-  assert rows[0]["toy"] < rows[1]["toy"]
-
-
-def test_a_broken_estimate_is_left_out_of_its_level_alone():
-  clean, estimate = _excerpt(0)
-  broken = estimate.copy()
-  broken[1, 3] = np.nan
-  systems = scores.Systems(LEVELS)
-  systems.add_target(_embedded(clean))
-  systems.add("a", _embedded(broken))
-  first, second, whole = systems.rows("gain_db")
-  expected = distance(_statistics([estimate[:1]]), _statistics([clean]))
-  for row in (first, whole):
-    assert row["toy"] == pytest.approx(expected, rel=1e-6)
-    assert row["toy_windows"] == [10, 10]
-  assert (second["toy"], second["toy_windows"]) == (None, [0, 10])
+  levels = [(20.0, [0], 35), (50.0, [1], 20), (None, [0, 1], 55)]
+  expected = itertools.product(scales, levels)
+  for row, (method, (level, chosen, count)) in zip(
+    systems.rows("gain_db"), expected, strict=True
+  ):
+    assert (row["method"], row["gain_db"]) == (method, level)
+    estimates = [scales[method] * e[[k]] for _, e in excerpts for k in chosen]
+    toy = distance(_statistics(estimates), reference)
+    assert row["toy"] == pytest.approx(toy, rel=1e-6)
+    assert row["toy_windows"] == [count, 35]

@@ -9,25 +9,13 @@ from conftest import ROOT
 
 @pytest.mark.e2e
 def test_smoke_from_end_to_end_and_again(tmp_path):
-  """One network: everything is there, and nothing is made twice."""
-  command = [
-    sys.executable,
-    "experiments/reproduce.py",
-    "--task=ceg_hard_clip",
-    "--smoke",
-    "--networks=umx",
-    f"--workdir={tmp_path / 'reproduced'}",
-    f"--data-dir={tmp_path / 'data'}",
-  ]
-  outputs = []
-  for _ in range(2):
-    result = subprocess.run(
-      command, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    outputs.append(result.stdout)
-  assert "finished before" not in outputs[0]
-  assert outputs[1].count("finished before") == 6
+  words = "--task=ceg_hard_clip --smoke --networks=umx"
+  folders = f"--workdir={tmp_path}/reproduced", f"--data-dir={tmp_path}/data"
+  program = [sys.executable, "experiments/reproduce.py"]
+  command = [*program, *words.split(), *folders]
+  for finished in (0, 6):
+    output = subprocess.check_output(command, cwd=ROOT, text=True)
+    assert output.count("finished before") == finished
   report = tmp_path / "reproduced" / "report"
   text = (report / "report.md").read_text()
   for label in ("UMX", "A-SPADE", "ideal ratio mask"):

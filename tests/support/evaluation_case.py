@@ -12,10 +12,10 @@ from distortion_removal.datasets import opening
 from distortion_removal.evaluation import baselines, methods
 from distortion_removal.evaluation.evaluate import evaluate
 
+METHODS = ("distorted", "demucs", "ideal_ratio_mask")
+
 
 class Counted:
-  """A method that counts its calls; it can be made to fail."""
-
   def __init__(self, share):
     self.share, self.calls, self.fail = share, 0, lambda degraded: None
 
@@ -26,12 +26,17 @@ class Counted:
     return share * degraded + (1 - share) * clean
 
 
-def _embed(audio, *, sample_rate):
-  """The mean and the peak of every second: a metric of sets in no time."""
+def toy_windows(audio, *, sample_rate):
+  """The mean and the peak of every second; none of a broken item."""
   audio = audio[np.isfinite(audio).all(axis=(1, 2))]
-  seconds = audio.shape[1] // sample_rate
-  cut = audio[:, : seconds * sample_rate].reshape(-1, sample_rate)
+  whole = audio.shape[1] // sample_rate * sample_rate
+  cut = audio[:, :whole].reshape(-1, sample_rate)
   return np.stack([cut.mean(axis=1), cut.max(axis=1)], axis=1)
+
+
+def make_record(name, seconds, pitch_hz=110.0):
+  clean = np.float32(pluck(seconds, pitch_hz) / 0.8)
+  return {"clean": clean, "peak": np.float32(0.8), "id": name.encode()}
 
 
 class Case:
@@ -44,21 +49,10 @@ class Case:
     workdir.mkdir()
     save(self.config, workdir)
     self.network, self.mask = Counted(0.5), Counted(0.25)
-    self.source = [
-      {
-        "clean": np.float32(pluck(seconds, pitch_hz) / 0.8),
-        "peak": np.float32(0.8),
-        "id": name.encode(),
-      }
-      for name, seconds, pitch_hz in (
-        ("a", 2.0, 110.0),
-        ("b", 1.25, 196.0),
-        ("c", 2.0, 147.0),
-      )
-    ]
+    recordings = ("a", 2.0, 110.0), ("b", 1.25, 196.0), ("c", 2.0, 147.0)
+    self.source = [make_record(*x) for x in recordings]
 
   def evaluate(self):
-    """Evaluates `config`, with calls counted from 0; returns the folder."""
     self.network.calls = self.mask.calls = 0
     return evaluate(self.workdir, self.config)
 
@@ -74,20 +68,15 @@ class Case:
   def rows(self, name="results.jsonl", times=False):
     """Without the times, which no two evaluations have in common."""
     rows = [json.loads(line) for line in (self.folder / name).open()]
-    if not times:
-      for row in rows:
-        row.pop("compute_seconds", None)
-        row.pop("metric_seconds", None)
-    return rows
+    dropped = () if times else ("compute_seconds", "metric_seconds")
+    return [{k: row[k] for k in row if k not in dropped} for row in rows]
 
 
 def make_case(monkeypatch, workdir):
-  """Makes a case; the last one made is the one that can be evaluated."""
   case = Case(workdir)
   mask = baselines.Baseline(case.mask)
   monkeypatch.setitem(baselines.BASELINES, "ideal_ratio_mask", mask)
-  described = "", "lower", 0.0, np.inf, "Toy"
-  toy = metrics.Metric(None, *described, embed=_embed)
+  toy = metrics.Metric(None, "", "lower", 0, np.inf, "", embed=toy_windows)
   monkeypatch.setitem(metrics.METRICS, "toy", toy)
   monkeypatch.setattr(methods, "network", lambda *_: case.network)
   monkeypatch.setattr(opening, "open_dataset", lambda data: None)
