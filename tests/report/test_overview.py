@@ -8,11 +8,9 @@ from distortion_removal.report.overview import write_overview
 
 
 def test_a_table_and_a_plot_of_every_metric(tmp_path):
+  distorted, demucs = [[1.0, 4.0], [2.0, np.nan]], [[9.0, 8.0], [7.0, 6.0]]
   scores = {
-    "si_sdr": {
-      "distorted": np.array([[1.0, 4.0], [2.0, np.nan]]),
-      "demucs": np.array([[9.0, 8.0], [7.0, 6.0]]),
-    },
+    "si_sdr": {"distorted": np.array(distorted), "demucs": np.array(demucs)},
     "fad": {"distorted": np.array([[3.0, 9.0], [3.0, 9.0]])},
   }
   folder = make_evaluation(

@@ -1,5 +1,6 @@
 """Reading evaluations: what is merged, what is kept, what is refused."""
 
+import dataclasses
 import logging
 import time
 
@@ -44,19 +45,29 @@ def test_scores_of_a_run(tmp_path):
   folder = write_evaluation(tmp_path, rows)
   for place in (tmp_path, folder, folder.parent):
     found = _load(place)
-    assert (found.task, found.task_label) == ("overdrive", "CEG-OD")
-    assert found.dataset == "guitar"
-    level = (found.level_name, found.level_label, found.level_unit)
-    assert level == ("gain_db", "gain", "dB")
-    assert found.levels == (20.0, 50.0)
-    assert found.files == ("test/0", "test/1")
-    assert found.methods == ("distorted", "demucs")
-    assert found.metrics == ("si_sdr",)
     assert len(found.rows) == 8
-    assert (found.left_out, found.failures, found.sounds) == ({}, {}, ())
-    assert found.sample_rate == RATE
-    assert found.runs == {"demucs": tmp_path}
-    assert found.settings == SETTINGS
+    expected = {
+      "task": "overdrive",
+      "task_label": "CEG-OD",
+      "dataset": "guitar",
+      "level_name": "gain_db",
+      "level_label": "gain",
+      "level_unit": "dB",
+      "levels": (20.0, 50.0),
+      "files": ("test/0", "test/1"),
+      "methods": ("distorted", "demucs"),
+      "metrics": ("si_sdr",),
+      "rows": found.rows,
+      "systems": (),
+      "left_out": {},
+      "metrics_left_out": {},
+      "settings": SETTINGS,
+      "sounds": (),
+      "sample_rate": RATE,
+      "runs": {"demucs": tmp_path},
+    }
+    assert vars(dataclasses.replace(found)) == expected
+    assert found.failures == {}
     scores = found.scores("si_sdr")
     assert list(scores) == ["distorted", "demucs"]
     np.testing.assert_array_equal(scores["distorted"], [[1, 0.5], [2, 0.25]])
@@ -69,14 +80,11 @@ def test_metrics_come_in_order_and_unknown_columns_are_kept(tmp_path):
     for row in make_rows(SCORES)
   ]
   shared = {"dataset": "guitar", "task": "overdrive"}
+  numbers = [("demucs", 20.0, 1.5), ("demucs", None, None)]
+  numbers += [("demucs", 50.0, float("inf")), ("distorted", None, 9.0)]
   systems = [
     shared | {"method": method, "gain_db": level, "fad": fad}
-    for method, level, fad in [
-      ("demucs", 20.0, 1.5),
-      ("demucs", None, None),
-      ("demucs", 50.0, float("inf")),
-      ("distorted", None, 9.0),
-    ]
+    for method, level, fad in numbers
   ]
   write_evaluation(tmp_path, rows, systems=systems)
   found = _load(tmp_path)
@@ -157,24 +165,20 @@ def test_a_copy_takes_the_place_of_a_row_that_lacks_scores(tmp_path, lack):
 
 def test_networks_of_one_name_are_told_apart(tmp_path):
   runs = [tmp_path / "first", tmp_path / "b", tmp_path / "deep" / "b"]
+  usual = {"methods": ("demucs",), "levels": (20.0,), "files": 1, "heard": 1}
+  folders = []
   for i, run in enumerate(runs):
-    sound = {"file": "test/0", "method": "demucs", "level": 20.0, "scale": 1.0}
-    clean = sound | {"method": "clean", "level": None, "path": "sounds/b"}
-    write_evaluation(
-      run,
-      make_rows({"demucs": {20.0: [float(i)]}}),
-      sounds=[sound | {"path": "sounds/a"}, clean],
-    )
+    scores = {"si_sdr": {"demucs": np.array([[float(i)]])}}
+    folders.append(make_evaluation(run, scores=scores, **usual) / "sounds")
   found = _load(*runs)
   assert found.methods == ("demucs", "demucs (b)", "demucs (deep/b)")
   scores = found.scores("si_sdr")
   assert [scores[m].item() for m in found.methods] == [0.0, 1.0, 2.0]
-  folders = [run / "evaluation" / "guitar_overdrive" / "sounds" for run in runs]
   assert [(sound.method, sound.path) for sound in found.sounds] == [
-    ("demucs", folders[0] / "a"),
-    ("clean", folders[0] / "b"),
-    ("demucs (b)", folders[1] / "a"),
-    ("demucs (deep/b)", folders[2] / "a"),
+    ("clean", folders[0] / "0000.flac"),
+    ("demucs", folders[0] / "0001.flac"),
+    ("demucs (b)", folders[1] / "0001.flac"),
+    ("demucs (deep/b)", folders[2] / "0001.flac"),
   ]
 
 
@@ -209,16 +213,13 @@ def test_data_sets_and_tasks_stay_apart_and_folders_count_once(tmp_path):
   assert all(x.methods == ("distorted", "demucs") for x in found)
 
 
-def test_sounds_that_were_deleted_or_lie_elsewhere_are_left_out(tmp_path):
+def test_sounds_that_lie_elsewhere_are_left_out(tmp_path):
   folder = make_evaluation(tmp_path, files=1, methods=("demucs",), heard=1)
   sound = folder / "sounds" / "0001.flac"
   sound.rename(tmp_path / "elsewhere.flac")
   sound.symlink_to(tmp_path / "elsewhere.flac")
-  kept = _load(tmp_path).sounds
-  assert [(sound.method, sound.level) for sound in kept[:2]] == [
-    ("clean", None),
-    ("demucs", 25.0),
-  ]
+  kept = [(sound.method, sound.level) for sound in _load(tmp_path).sounds]
+  assert kept[:2] == [("clean", None), ("demucs", 25.0)]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_latex():
   ("text", "expected"),
   [
     (r"{}$&#%_", r"\{\}\$\&\#\%\_"),
-    ("a^b~c<d", r"a\textasciicircum{}b\textasciitilde{}c$<$d"),
+    ("a^b~c<|>", r"a\textasciicircum{}b\textasciitilde{}c$<$$|$$>$"),
     ("Fréchet, Δ, 2² µ", r"Fréchet, $\Delta$, 2$^{2}$ $\mu$"),
     ("音楽 þ \x7f", "?? ? ?"),
     ("[-3.9, 10-20], A-SPADE", "[$-$3.9, 10-20], A-SPADE"),
