@@ -113,9 +113,8 @@ def _grid(panels: Sequence[tuple[str, Spectrogram]], top_db: float) -> Figure:
   columns = min((3, 4), key=lambda c: (-len(panels) % c, c))
   columns = min(columns, len(panels))
   rows = math.ceil(len(panels) / columns)
-  figure = Figure(
-    figsize=(drawing.TWO_COLUMNS, 0.8 + 1.25 * rows), layout="constrained"
-  )
+  size = (drawing.TWO_COLUMNS, 0.8 + 1.25 * rows)
+  figure = Figure(figsize=size, layout="constrained")
   axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
   for axis in axes.flat[len(panels) :]:
     axis.remove()

@@ -17,7 +17,6 @@ _BINS = 60
 # Dark is much, in grey print too; a single score still is not white.
 _COLOURS = ListedColormap(matplotlib.colormaps["Blues"](np.linspace(0.3, 1.0)))
 _AGAINST = "si_sdr"
-_MOST_LEFT_OUT = 0.01
 
 
 @drawing.look()
@@ -95,7 +94,7 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
   low, q1, q3, high = np.percentile(values, (0, 25, 75, 100))
   reach = 3.0 * (q3 - q1) or np.inf
   is_far = np.abs(values - np.clip(values, q1, q3)) > reach
-  if np.mean(is_far) <= _MOST_LEFT_OUT:
+  if np.mean(is_far) <= 0.01:
     low, high = values[~is_far].min(), values[~is_far].max()
   room = 0.03 * (high - low) or 0.5
   return low - room, high + room

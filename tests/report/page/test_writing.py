@@ -191,7 +191,7 @@ def test_cells_have_scores_or_reasons(tmp_path):
 
 def test_the_liveliest_stretch():
   def start(signal, seconds):
-    return audio.liveliest(signal, sample_rate=RATE, seconds=seconds).start
+    return audio.liveliest(signal, RATE, seconds).start
 
   music = np.pad(0.1 * plucked(3.0, 0), (2 * RATE, RATE))
   music[RATE // 2] = 1.0  # One click is not lively.
