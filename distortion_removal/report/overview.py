@@ -51,7 +51,7 @@ def write_sounds(
     folder: gets a WAV file each, and one picture.
     index: the excerpt's place in the split.
     sounds: `[time, channels]` at the task's middle level, by name.
-    task: names the level and the loudness.
+    task: has the level and the loudness.
     sample_rate: in Hz.
   """
   level = task.evaluation_levels[len(task.evaluation_levels) // 2]

@@ -78,10 +78,8 @@ def _read_lines(path: Path, mode: str = "evaluate") -> list[dict]:
 
 def _read_json(path: Path) -> Any:
   if not path.is_file():
-    raise UserError(
-      f"{path} is missing: the evaluation is not complete; run --mode=evaluate "
-      "again"
-    )
+    reason = "is missing: the evaluation is not complete"
+    raise UserError(f"{path} {reason}; run --mode=evaluate again")
   return _parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
 
 
@@ -89,6 +87,5 @@ def _parse(text: str, place: str, mode: str = "evaluate") -> Any:
   try:
     return json.loads(text)
   except ValueError as error:
-    raise UserError(
-      f"{place}: damaged ({error}); run --mode={mode} again"
-    ) from None
+    message = f"{place}: damaged ({error}); run --mode={mode} again"
+    raise UserError(message) from None

@@ -102,7 +102,7 @@ def test_the_card_says_what_rows_do_not(tmp_path):
   card = {
     "task_label": "CEG-OD (colour 30)",  # Such tasks are not known by name.
     "left_out": {"sspade": "does not undo it", "aspade": "nor does it"},
-    # Of the former there are scores: another run could compute it.
+    # SI-SDR has scores: another run could compute it.
     "metrics_left_out": {"si_sdr": "too short", "fad": "no weights"},
   }
   rows = make_rows(SCORES, task="overdrive_colour=30")
@@ -144,19 +144,19 @@ def test_copies_that_differ_are_told(tmp_path, warnings):
     assert words in record.getMessage()
 
 
+BROKEN = {"si_sdr": None, "sdr": None, "error": "it broke"}
+
+
 @pytest.mark.parametrize(
-  "lack",
-  [
-    {"si_sdr": None, "sdr": None, "error": "it broke"},
-    {"sdr": None, "metric_errors": {"sdr": "bad"}},
-  ],
+  "lack", [BROKEN, {"sdr": None, "metric_errors": {"sdr": "bad"}}]
 )
 def test_a_copy_takes_the_place_of_a_row_that_lacks_scores(tmp_path, lack):
   (row,) = make_rows({"aspade": {20.0: [1.0]}}, task="hard_clip")
   write_evaluation(tmp_path / "whole", [row | {"sdr": 2.0}])
   write_evaluation(tmp_path / "lacks", [row | lack])
-  for order in (("lacks", "whole"), ("whole", "lacks")):
-    found = _load(*(tmp_path / name for name in order))
+  folders = [tmp_path / "lacks", tmp_path / "whole"]
+  for order in (folders, folders[::-1]):
+    found = _load(*order)
     (kept,) = found.rows
     assert (kept["si_sdr"], kept["sdr"]) == (1.0, 2.0)
     assert not {"error", "metric_errors"} & set(kept)
@@ -194,12 +194,9 @@ def test_a_timed_network_has_the_key_of_its_scores(tmp_path):
   found = _load(*runs[:2])
   assert found.runs == {"demucs": runs[0], "demucs (b)": runs[1]}
   timings = results.load_timings(runs, [found])
-  assert [(row["dataset"], row["method"]) for row in timings] == [
-    ("guitar", "demucs (b)"),
-    ("other", "demucs"),
-    ("guitar", "demucs (c)"),
-    ("other", "demucs (c)"),
-  ]
+  places = [f"{row['dataset']}: {row['method']}" for row in timings]
+  assert places[:2] == ["guitar: demucs (b)", "other: demucs"]
+  assert places[2:] == ["guitar: demucs (c)", "other: demucs (c)"]
   assert list(found.runs) == ["demucs", "demucs (b)"]
 
 
@@ -227,17 +224,13 @@ def test_sounds_that_lie_elsewhere_are_left_out(tmp_path):
   [
     ("results.jsonl", '{"method": "a"}\n{"method": "demu', "line 2: damaged"),
     ("systems.jsonl", '{"method": "demu', "line 1: damaged"),
-    ("evaluation.json", "{", "damaged"),
-    ("evaluation.json", None, "is missing"),
     ("sounds.json", "[{", "damaged"),
+    ("evaluation.json", None, "is missing"),
   ],
 )
 def test_damaged_files_are_named(tmp_path, name, content, message):
-  folder = write_evaluation(tmp_path, make_rows(SCORES))
-  if content is None:
-    (folder / name).unlink()
-  else:
-    (folder / name).write_text(content)
+  path = write_evaluation(tmp_path, make_rows(SCORES)) / name
+  path.write_text(content) if content else path.unlink()
   with pytest.raises(UserError, match=f"{name}.*{message}.*evaluate again"):
     results.load([tmp_path])
 
@@ -267,10 +260,9 @@ def test_no_two_files_have_one_name():
 
 @pytest.mark.e2e
 def test_ten_thousand_excerpts_take_seconds(tmp_path):
-  levels = (20.0, 35.0, 50.0)
   scores = np.random.default_rng(0).normal(size=(2, 3, 10_000)).tolist()
   table = {
-    method: dict(zip(levels, columns, strict=True))
+    method: dict(zip((20.0, 35.0, 50.0), columns, strict=True))
     for method, columns in zip(("distorted", "demucs"), scores, strict=True)
   }
   write_evaluation(tmp_path, make_rows(table))

@@ -70,9 +70,9 @@ def score_label(name: str) -> str:
 def short_label(method: str, longest: int) -> str:
   """Returns a method's name for people; long ones lose their middle."""
   label = method_label(method)
+  head = longest // 2
   if len(label) <= longest:
     return label
-  head = longest // 2
   return f"{label[:head]}…{label[head + 1 - longest :]}"
 
 

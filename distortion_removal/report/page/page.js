@@ -124,10 +124,9 @@ function setLevel(task, level) {
   task.radios[level].checked = true;
   task.excerpts.forEach((excerpt) => renderExcerpt(excerpt));
   const { active, isOn } = state;
-  const isOwn = active && active.excerpt.task === task;
   // What is about to start is of the level before.
-  const isOther = player.isPending || player.sound !== (isOwn && stateOf(active));
-  if (isOn && isOwn && isOther) go(active);
+  const isStale = (cell) => player.isPending || stateOf(cell) !== player.sound;
+  if (isOn && active.excerpt.task === task && isStale(active)) go(active);
   show();
 }
 

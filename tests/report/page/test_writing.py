@@ -33,7 +33,6 @@ def make(folder, **options):
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-  """Results with sounds of 2 s, for reading only."""
   return make(tmp_path_factory.mktemp("run"))
 
 
@@ -172,10 +171,10 @@ def test_cells_have_scores_or_reasons(tmp_path):
     errors=[(FILES[1], "demucs", 35.0)],
     seconds=0.5,
   )
-  kept = [s for s in result.sounds if s.method != "ideal_ratio_mask"]
+  kept = tuple(s for s in result.sounds if s.method != "ideal_ratio_mask")
   row = next(row for row in result.rows if row["method"] == "demucs")
   row |= {"peaq": None, "metric_errors": {"peaq": "too short"}}
-  result = dataclasses.replace(result, sounds=tuple(kept))
+  result = dataclasses.replace(result, sounds=kept)
   (task,) = written([result], tmp_path / "page")["tasks"]
   labels = ["distorted", "target", "Demucs", "ideal ratio mask", "A-SPADE"]
   assert [version["label"] for version in task["versions"]] == labels
