@@ -38,8 +38,6 @@ def test_a_table_and_a_plot_of_every_metric(tmp_path):
   ):
     assert line in lines
   assert lines.count(gap) == 2
-  assert "From 8 (a level) to 8 (all) windows of each method" in text
-  assert "does not undo SoX overdrive" in text
-  assert "Imort" not in text
+  assert "does not undo SoX overdrive" in text and "Imort" not in text
   for name in ("si_sdr", "fad"):
     assert imread(folder / f"{name}.png").shape[1] == 7.0 * 300

@@ -60,15 +60,6 @@ def test_interval_with_gaps_by_direct_computation():
   assert found == pytest.approx(np.quantile(means, (0.025, 0.975)))
 
 
-def test_intervals_are_the_same_each_time():
-  table = _normal((20, 2))
-  once = statistics.mean_intervals([table])
-  assert statistics.mean_intervals([table]) == once
-  for again in statistics.mean_intervals([table, table]):
-    assert again == pytest.approx(once[0], rel=1e-12)
-  assert statistics.mean_intervals([]) == []
-
-
 def test_comparison_is_scipys_of_the_excerpts_means():
   ours = _normal((30, 4)) + 0.3
   theirs = _normal((30, 4), seed=1)

@@ -10,7 +10,6 @@ from made_results import (
   RATE,
   SETTINGS,
   make_evaluation,
-  make_results,
   make_rows,
   write_evaluation,
   write_lines,
@@ -250,12 +249,6 @@ def test_runs_of_several_sample_rates_are_refused(tmp_path):
     write_evaluation(tmp_path / name, make_rows(SCORES), card=card)
   with pytest.raises(UserError, match=r"16000 Hz.*44100 Hz"):
     results.load([tmp_path / "a", tmp_path / "b"])
-
-
-def test_no_two_files_have_one_name():
-  names = ("ä b", "ä/b", "c.d-e")
-  stems = results.file_stems([make_results(dataset=x, files=1) for x in names])
-  assert stems == ["ä_b_overdrive", "ä_b_overdrive_2", "c.d-e_overdrive"]
 
 
 @pytest.mark.e2e

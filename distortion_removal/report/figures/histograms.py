@@ -13,7 +13,6 @@ from distortion_removal.report.figures import drawing
 from distortion_removal.report.results import Results
 from distortion_removal.report.tables.notes import counted
 
-_BINS = 60
 # Dark is much, in grey print too; a single score still is not white.
 _COLOURS = ListedColormap(matplotlib.colormaps["Blues"](np.linspace(0.3, 1.0)))
 _AGAINST = "si_sdr"
@@ -86,7 +85,7 @@ def _pairs(results: Sequence[Results], name: str) -> np.ndarray:
 def _count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Returns what `np.histogram2d` does, within the limits of the axes."""
   limits = [_limits(column) for column in points.T]
-  return np.histogram2d(*points.T, bins=_BINS, range=limits)
+  return np.histogram2d(*points.T, bins=60, range=limits)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

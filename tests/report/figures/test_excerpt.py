@@ -11,12 +11,7 @@ from distortion_removal.report.figures import excerpt
 from distortion_removal.report.results import Sound
 from distortion_removal.report.spectrogram import spectrogram
 
-SI_SDR_DB = {
-  "distorted": -3.0,
-  "demucs": 9.0,
-  "umx": 12.0,
-  "ideal_ratio_mask": 20.0,
-}
+SI_SDR_DB = dict(distorted=-3.0, demucs=9.0, umx=12.0, ideal_ratio_mask=20.0)
 
 
 def _make(folder, scores):
@@ -100,13 +95,11 @@ def test_sounds_that_are_lacking(results):
 
 @pytest.mark.parametrize("seconds", [0.01, 12.0])
 def test_short_silent_and_long_stereo_sounds(results, tmp_path, seconds):
-  silence = np.zeros((round(seconds * 8_000), 2), np.float32)
-  sounds = []
-  for method in ("clean", "distorted"):
-    path = tmp_path / f"{method}.flac"
-    files.write(path, silence, 8_000)
-    sounds.append(Sound("elsewhere", method, 35.0, path, 1.0))
-  figure = excerpt.draw(dataclasses.replace(results, sounds=tuple(sounds)))
+  path = tmp_path / "silence.flac"
+  files.write(path, np.zeros((round(seconds * 8_000), 2), np.float32), 8_000)
+  methods = ("clean", "distorted")
+  sounds = tuple(Sound("elsewhere", m, 35.0, path, 1.0) for m in methods)
+  figure = excerpt.draw(dataclasses.replace(results, sounds=sounds))
   figure.draw_without_rendering()
   assert _titles(figure) == ["distorted", "target"]
   (image,) = figure.axes[1].get_images()

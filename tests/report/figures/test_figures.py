@@ -12,6 +12,7 @@ from distortion_removal.report.analysis import studies
 from distortion_removal.report.figures import _figures, drawing, write_figures
 
 pytestmark = pytest.mark.e2e
+GAPS = {"fad": "VGGish's weights: name their file", "si_sdr": "too short"}
 LONG = "demucs (2026-11-26_overdrive_with_everything_switched_on/seed_3)"
 
 
@@ -43,6 +44,13 @@ def test_files_are_named_after_data_sets_and_tasks(written):
   assert {path.name for path in paths[0].parent.iterdir()} == expected
   without = make_results(files=1, metric_names=("sdr",))
   assert list(_figures(studies([without]))) == []
+  # For print: no date, TrueType fonts, PNGs of two columns.
+  for path in paths:
+    assert imread(path).shape[1] == 7.0 * 300
+    content = path.with_suffix(".pdf").read_bytes()
+    assert b"CreationDate" not in content
+    assert b"/FontFile2" in content  # matplotlib compresses no dictionaries
+    assert b"/Type3" not in content
 
 
 def test_the_same_results_are_the_same_bytes_whatever_the_users_settings(
@@ -58,17 +66,6 @@ def test_the_same_results_are_the_same_bytes_whatever_the_users_settings(
         same = paths[0].with_name(file).read_bytes()
         assert (tmp_path / file).read_bytes() == same
     assert matplotlib.rcParams["font.size"] == 30.0
-
-
-def test_files_are_for_print(written):
-  """PDFs without a date and with TrueType fonts, PNGs of two columns."""
-  _, paths = written
-  for path in paths:
-    assert imread(path).shape[1] == 7.0 * 300
-    content = path.with_suffix(".pdf").read_bytes()
-    assert b"CreationDate" not in content
-    assert b"/FontFile2" in content  # matplotlib compresses no dictionaries
-    assert b"/Type3" not in content
 
 
 def _texts(figure, monkeypatch):
@@ -92,15 +89,8 @@ def _texts(figure, monkeypatch):
   "options",
   [
     {"methods": ("distorted", "demucs", LONG, "a" * 90)},
-    {
-      "metric_names": ("peaq", "r_nonlin"),
-      "left_out": {"aspade": "x", "sspade": "x"},
-      "methods": ("distorted", LONG),
-      "metrics_left_out": {
-        "fad": "FAD needs the weights of VGGish; name their file",
-        "si_sdr": "not for this audio",
-      },
-    },
+    {"methods": ("distorted", LONG), "metric_names": ("peaq", "r_nonlin")}
+    | {"left_out": {"aspade": "x", "sspade": "x"}, "metrics_left_out": GAPS},
     {"files": 1},
   ],
   ids=["long names", "gaps", "one excerpt"],

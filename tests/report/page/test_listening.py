@@ -83,10 +83,8 @@ def local_page(browser, local_address):
 
 
 def button(page, name, excerpt=1, task=0):
-  section = page.locator("section").nth(task)
-  return section.get_by_role(
-    "button", name=f"Play {name}, Excerpt {excerpt}", exact=True
-  )
+  section, name = page.locator("section").nth(task), f"Play {name}, Excerpt"
+  return section.get_by_role("button", name=f"{name} {excerpt}", exact=True)
 
 
 def wait_heard(page, stem_end, beyond=0.0):
@@ -383,8 +381,7 @@ def test_every_control_has_a_name(local_page):
 
 def test_a_sound_that_is_gone_is_told(browser, folder, tmp_path):
   """But not its name to a blind listener."""
-  copy = tmp_path / "page"
-  shutil.copytree(folder, copy)
+  copy = shutil.copytree(folder, tmp_path / "page")
   next(copy.glob("sounds/1-*/00/2-demucs-35.flac")).unlink()
   page = browser.new_page()
   page.goto((copy / "index.html").as_uri())
