@@ -36,16 +36,12 @@ class Study:
 def studies(results: Sequence[Results]) -> list[Study]:
   """Analyses each of several results."""
   stems = file_stems(results)
-  return [_study(one, stem) for one, stem in zip(results, stems, strict=True)]
-
-
-def _study(results: Results, stem: str) -> Study:
-  analyses = {
-    name: _analyse(results, name)
-    for name in results.metrics
-    if metrics.get(name).embed is None
-  }
-  return Study(results, stem, analyses)
+  found = []
+  for one, stem in zip(results, stems, strict=True):
+    names = [name for name in one.metrics if metrics.get(name).embed is None]
+    analyses = {name: _analyse(one, name) for name in names}
+    found.append(Study(one, stem, analyses))
+  return found
 
 
 def _analyse(results: Results, name: str) -> Analysis:

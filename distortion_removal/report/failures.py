@@ -1,6 +1,6 @@
-"""Failures on single excerpts: one line each, counted in every table."""
+"""Failures on single excerpts: one line each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 _MAX_CHARACTERS = 300
 
@@ -12,30 +12,6 @@ def reason(error: BaseException) -> str:
   if len(text) <= _MAX_CHARACTERS:
     return text
   return text[: _MAX_CHARACTERS - 1] + "…"
-
-
-def counts(rows: Iterable[Mapping]) -> dict[str, int]:
-  """Counts the excerpts each method failed on, in rows of results.jsonl."""
-  files: dict[str, set[str]] = {}
-  for row in rows:
-    if row.get("error"):
-      files.setdefault(row["method"], set()).add(row["file"])
-  return {method: len(names) for method, names in files.items()}
-
-
-def notes(rows: Sequence[Mapping], excerpts: int) -> list[str]:
-  """Describes failures of methods and of metrics, a line each."""
-  found = [
-    f"{count} of {excerpts} excerpts failed for {method}: see results.jsonl."
-    for method, count in counts(rows).items()
-  ]
-  scored = {row["file"] for row in rows if row.get("metric_errors")}
-  if scored:
-    found.append(
-      f"Metrics failed on {len(scored)} of {excerpts} excerpts: see "
-      "metric_errors in results.jsonl."
-    )
-  return found
 
 
 def total_failures(rows: Sequence[Mapping]) -> dict[str, str]:

@@ -57,8 +57,6 @@ _METHODS = {
   ),
 }
 _ORDER = tuple(_METHODS)
-# For curves that do not stand for methods.
-COLOURS = tuple(method.style.colour for method in _METHODS.values())
 _SPARE_COLOURS = ("#332288", "#882255", "#999933", "#44AA99")
 _SPARE = tuple(
   Style(_SPARE_COLOURS[i % 4], marker, dash)

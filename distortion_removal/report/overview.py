@@ -21,14 +21,7 @@ from distortion_removal.report.tables.table import markdown_page
 
 
 def write_overview(folder: Path) -> str:
-  """Writes a table, and draws a plot, of every metric of an evaluation.
-
-  Args:
-    folder: a complete evaluation; gets table.md and NAME.png of each metric.
-
-  Returns:
-    The tables.
-  """
+  """Writes table.md and METRIC.png of each metric; returns the tables."""
   (study,) = studies(load([folder]))
   results = study.results
   tables = [
@@ -58,7 +51,7 @@ def write_sounds(
     folder: gets a WAV file each, and one picture.
     index: the excerpt's place in the split.
     sounds: `[time, channels]` at the task's middle level, by name.
-    task: the task, with its levels and loudness.
+    task: has the level and the loudness.
     sample_rate: in Hz.
   """
   level = task.evaluation_levels[len(task.evaluation_levels) // 2]

@@ -28,9 +28,6 @@ _LISTEN = (
   "The listening page is [page/index.html](page/index.html): open it in a "
   "browser, from disk or from a web server."
 )
-# All that a report's folder holds.
-_PARTS = {_NAME, "tables", "figures", "page"}
-_PACKAGES = ("jax", "numpy", "scipy")
 _CAPTIONS = {
   "boxes": "Scores of each method over all levels",
   "levels": "Mean scores by level, with 95 % confidence intervals",
@@ -92,13 +89,9 @@ def report(
 
 @contextlib.contextmanager
 def _replacing_report(output: Path) -> Iterator[Path]:
-  """Yields a new folder that takes the place of an older report at the end.
-
-  Raises:
-    UserError: something else would be lost, or the current folder, which would
-      be renamed away from under the caller.
-  """
+  """Yields a new folder that takes the place of an older report at the end."""
   place = output.resolve()  # "." has no name.
+  # The current folder would be renamed away from under the caller.
   if Path.cwd().is_relative_to(place):
     raise UserError(
       f"{output} is the current folder or above it, and cannot be replaced; "
@@ -121,7 +114,8 @@ def _is_report(folder: Path) -> bool:
   """Tells whether a folder has a report and nothing else."""
   file = folder / _NAME
   return (
-    {path.name for path in folder.iterdir()} <= _PARTS
+    {path.name for path in folder.iterdir()}
+    <= {_NAME, "tables", "figures", "page"}
     and file.is_file()
     and file.read_text(errors="replace").startswith(_TITLE)
   )
@@ -151,9 +145,8 @@ def _sections(
     own.get(picture.stem.partition("_")[2], shared).append(_embed(picture))
   for study, text in zip(analysed, texts, strict=False):
     heading, _, tables = text.strip().partition("\n\n")
-    yield "\n\n".join(
-      [heading, _scope(study.results), *own[study.stem], tables]
-    )
+    parts = [heading, _scope(study.results), *own[study.stem], tables]
+    yield "\n\n".join(parts)
   if shared:
     yield "\n\n".join(["## All tasks", *shared])
 
@@ -183,10 +176,8 @@ def _missing(
     found = gaps(results) + losses(study, results.metrics)
     if not results.sounds:
       found.append("no sounds were kept (--config.listen_excerpts=8).")
-    place = (results.task, results.dataset)
-    timed = {
-      row["method"] for row in timings if (row["task"], row["dataset"]) == place
-    }
+    place = {"task": results.task, "dataset": results.dataset}
+    timed = {x["method"] for x in timings if place.items() <= x.items()}
     untimed = [m for m in results.methods if m not in (DISTORTED, *timed)]
     if untimed:
       names = ", ".join(map(method_label, untimed))
@@ -204,11 +195,10 @@ def _origin(
   yield "## How this was made"
   if command:
     yield f"```bash\n{command}\n```"
-  packages = [f"{name} {metadata.version(name)}" for name in _PACKAGES]
-  lines = [
-    f"Python {platform.python_version()}, distortion_removal {__version__}, "
-    + ", ".join(packages)
-  ]
+  names = ("jax", "numpy", "scipy")
+  packages = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+  python = f"Python {platform.python_version()}"
+  lines = [f"{python}, distortion_removal {__version__}, {packages}"]
   for name in dict.fromkeys(row["hardware"] for row in timings):
     loads = [x["load_average"] for x in timings if x["hardware"] == name]
     lines.append(f"timed on {name}; load average up to {max(loads):.1f}")

@@ -25,11 +25,7 @@ class Evaluation:
 
 
 def find_evaluations(folder: Path) -> list[Path]:
-  """Returns the evaluation folders in a run's folder, or the folder itself.
-
-  Raises:
-    UserError: there is none.
-  """
+  """Returns the evaluation folders in a run's folder, or the folder itself."""
   if (folder / _ROWS).is_file():
     return [folder]
   for pattern in (f"evaluation/*/{_ROWS}", f"*/{_ROWS}"):
@@ -42,11 +38,7 @@ def find_evaluations(folder: Path) -> list[Path]:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-  """Reads an evaluation folder.
-
-  Raises:
-    UserError: a file is damaged or missing; the message has the line.
-  """
+  """Reads an evaluation folder; UserError names what is damaged or missing."""
   rows = _read_lines(folder / _ROWS)
   path = folder / "systems.jsonl"
   systems = _read_lines(path) if path.is_file() else []
@@ -71,11 +63,7 @@ def run_folder(folder: Path) -> Path:
 
 
 def read_timings(run: Path) -> list[dict]:
-  """Reads a run's timing.jsonl; empty where it has not been timed.
-
-  Raises:
-    UserError: the file is damaged.
-  """
+  """Reads a run's timing.jsonl; empty where it has not been timed."""
   path = run / "timing.jsonl"
   return _read_lines(path, mode="time") if path.is_file() else []
 
@@ -90,10 +78,8 @@ def _read_lines(path: Path, mode: str = "evaluate") -> list[dict]:
 
 def _read_json(path: Path) -> Any:
   if not path.is_file():
-    raise UserError(
-      f"{path} is missing: the evaluation is not complete; run --mode=evaluate "
-      "again"
-    )
+    reason = "is missing: the evaluation is not complete"
+    raise UserError(f"{path} {reason}; run --mode=evaluate again")
   return _parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
 
 
@@ -101,6 +87,5 @@ def _parse(text: str, place: str, mode: str = "evaluate") -> Any:
   try:
     return json.loads(text)
   except ValueError as error:
-    raise UserError(
-      f"{place}: damaged ({error}); run --mode={mode} again"
-    ) from None
+    message = f"{place}: damaged ({error}); run --mode={mode} again"
+    raise UserError(message) from None

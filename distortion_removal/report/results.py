@@ -110,12 +110,6 @@ def load(folders: Sequence[Path]) -> list[Results]:
   with a warning if the copies differ. Networks of one name from two runs are
   told apart by the run's folder.
 
-  Args:
-    folders: runs, or evaluations.
-
-  Returns:
-    The results, in the order in which tasks and data sets are found.
-
   Raises:
     UserError: a folder has no evaluation, a file is damaged, or evaluations of
       one task and data set differ in the sample rate.
@@ -135,9 +129,6 @@ def load_timings(
   """Reads every timing.jsonl; networks are named as in the results.
 
   A network that the results do not have gets a key that they do not have.
-
-  Raises:
-    UserError: a file is damaged.
   """
   rows = []
   groups = {(x.task, x.dataset): _Networks(x.runs) for x in results}
@@ -291,7 +282,6 @@ def _settings(group: Sequence[Evaluation]) -> dict[str, str]:
 
 
 def _sample_rate(group: Sequence[Evaluation]) -> int:
-  """Returns the sample rate in Hz; UserError if evaluations differ in it."""
   rates = {found.card["sample_rate"]: found.folder for found in group}
   if len(rates) > 1:
     places = ", ".join(f"{path} at {rate} Hz" for rate, path in rates.items())

@@ -72,10 +72,8 @@ def spectrogram_strip(
 ) -> Figure:
   """Draws spectrograms of versions of one excerpt above each other.
 
-  Args:
-    sounds: `[time, channels]` by name; the first channel is drawn, each on
-      its own scale of 80 dB below its peak.
-    sample_rate: in Hz.
+  Of `[time, channels]` the first channel is drawn, each on its own scale of
+  80 dB below its peak.
   """
   figure = Figure(figsize=(7.0, 1.7 * len(sounds)), layout="constrained")
   axes = np.atleast_1d(figure.subplots(len(sounds), sharex=True, sharey=True))

@@ -77,14 +77,11 @@ def mean_intervals(
 
   A draw takes as many excerpts as there are, with repetition, each with its
   scores at all levels. It is the same draw for all tables, always of one seed.
+  The ends are NaN if less than two excerpts have any score.
 
   Args:
     tables: `[files, levels]` each, of the same excerpts; NaN where undefined.
     resamples: number of draws.
-
-  Returns:
-    The ends of each table's interval; NaN if less than two excerpts have any
-    score.
   """
   # scipy.stats.bootstrap gathers the scores of every draw, which is slow for
   # many excerpts, and has no interval where a draw has no score at all.
@@ -130,8 +127,7 @@ def comparisons(
     is_higher_better: whether the metric's higher values are better.
 
   Returns:
-    The tests by method; none for the reference itself and for methods without
-    scores, and none at all if no baseline has any.
+    The tests by method, but for the reference and methods without scores.
   """
   sign = 1.0 if is_higher_better else -1.0
   medians = {

@@ -8,11 +8,9 @@ from distortion_removal.report.overview import write_overview
 
 
 def test_a_table_and_a_plot_of_every_metric(tmp_path):
+  distorted, demucs = [[1.0, 4.0], [2.0, np.nan]], [[9.0, 8.0], [7.0, 6.0]]
   scores = {
-    "si_sdr": {
-      "distorted": np.array([[1.0, 4.0], [2.0, np.nan]]),
-      "demucs": np.array([[9.0, 8.0], [7.0, 6.0]]),
-    },
+    "si_sdr": {"distorted": np.array(distorted), "demucs": np.array(demucs)},
     "fad": {"distorted": np.array([[3.0, 9.0], [3.0, 9.0]])},
   }
   folder = make_evaluation(
@@ -40,8 +38,6 @@ def test_a_table_and_a_plot_of_every_metric(tmp_path):
   ):
     assert line in lines
   assert lines.count(gap) == 2
-  assert "From 8 (a level) to 8 (all) windows of each method" in text
-  assert "does not undo SoX overdrive" in text
-  assert "Imort" not in text
+  assert "does not undo SoX overdrive" in text and "Imort" not in text
   for name in ("si_sdr", "fad"):
     assert imread(folder / f"{name}.png").shape[1] == 7.0 * 300

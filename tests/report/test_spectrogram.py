@@ -6,18 +6,15 @@ import pytest
 from distortion_removal.report.spectrogram import spectrogram_strip
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_spectrogram_strip(count):
+def test_spectrogram_strip():
   rate, pitch_hz = 8_000, 1_000.0
   tone = np.sin(2 * np.pi * pitch_hz * np.arange(rate) / rate)[:, None]
-  sounds = {f"version {i}": (i + 1) * tone for i in range(count)}
-  figure = spectrogram_strip(sounds, rate)
-  assert [a.get_title(loc="left") for a in figure.axes] == list(sounds)
-  assert figure.axes[-1].get_xlabel() == "time / s"
-  for axis in figure.axes:
-    assert axis.get_ylabel() == "kHz"
-    (image,) = axis.get_images()
-    assert (*axis.get_xlim(), *axis.get_ylim()) == (0, 1.0, 0, 4.0)
+  silence = np.zeros((100, 2), np.float32)  # shorter than a window
+  figure = spectrogram_strip({"a": tone, "b": 2 * tone, "c": silence}, rate)
+  assert [a.get_title(loc="left") for a in figure.axes] == ["a", "b", "c"]
+  images = [axis.get_images()[0] for axis in figure.axes]
+  for axis, image in zip(figure.axes[:2], images, strict=False):
+    assert axis.get_ylim() == (0, 4.0)
     _, _, bottom, top = image.get_extent()
     levels = image.get_array()
     # The brightest row lies at the tone, on the axis as drawn.
@@ -27,11 +24,4 @@ def test_spectrogram_strip(count):
     # Each on its own scale.
     assert levels.max() == 0.0
     assert image.get_clim() == (-80.0, 0.0)
-
-
-def test_audio_shorter_than_a_window_and_silence_can_be_drawn():
-  silence = np.zeros((100, 2), np.float32)
-  figure = spectrogram_strip({"silence": silence}, 8_000)
-  (image,) = figure.axes[0].get_images()
-  low, _ = image.get_clim()
-  np.testing.assert_allclose(image.get_array(), low)  # black
+  np.testing.assert_allclose(images[2].get_array(), -80.0)  # black

@@ -17,7 +17,7 @@ _OPTIONS = (
   "--disable-sync",
   "--no-first-run",
 )
-# What is audible now, in JavaScript.
+# The audible deck, in JavaScript.
 HEARD = """[...document.querySelectorAll("audio")].find(
   (deck) => !deck.paused && !deck.muted && deck.dataset.sound)"""
 
@@ -25,11 +25,8 @@ HEARD = """[...document.querySelectorAll("audio")].find(
 @contextlib.contextmanager
 def chromium():
   """Debian's chromium without a window; the test skips where there is none."""
-  sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright (pip install playwright)"
-  )
-  path = shutil.which("chromium")
-  if path is None:
+  sync_api = pytest.importorskip("playwright.sync_api")
+  if not (path := shutil.which("chromium")):
     pytest.skip("needs chromium (apt-get install chromium)")
   with sync_api.sync_playwright() as playwright:
     browser = playwright.chromium.launch(
@@ -41,13 +38,7 @@ def chromium():
 
 @contextlib.contextmanager
 def opened(browser, url, **options):
-  """A page of the browser that must not complain nor ask elsewhere.
-
-  Args:
-    browser: of `chromium`.
-    url: of the page.
-    options: of the browser's context: `viewport`, `color_scheme`.
-  """
+  """A page that must not complain nor ask elsewhere; options: its context's."""
   context = browser.new_context(**options)
   page = context.new_page()
   page.set_default_timeout(10_000)

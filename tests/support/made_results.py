@@ -14,7 +14,7 @@ from distortion_removal.report import results
 RATE = 16_000
 METHODS = ("distorted", "demucs", "wave_unet", "aspade", "ideal_ratio_mask")
 SETTINGS = {"si_sdr": "mean kept", "fad": "VGGish"}
-# Of each metric: its score at no quality and at full quality.
+# By metric: its score at no quality and at full quality.
 _RANGES = {
   "si_sdr": (0.0, 40.0),
   "peaq": (-3.9, 0.0),
@@ -26,41 +26,31 @@ _RANGES = {
 def make_rows(
   scores, *, level_name="gain_db", task="overdrive", dataset="guitar"
 ):
-  """Rows of results.jsonl with SI-SDR: excerpts are test/0, test/1, ...
-
-  Args:
-    scores: by method, by level, by excerpt.
-    level_name: the column that holds the level.
-    task: name.
-    dataset: label.
-  """
+  """Rows of results.jsonl, of SI-SDR by method, by level, by excerpt."""
+  shared = {"dataset": dataset, "task": task, "settings": SETTINGS}
+  shared |= {"audio_seconds": 2.0, "compute_seconds": 0.25}
   return [
-    {
-      "dataset": dataset,
-      "task": task,
-      "file": f"test/{i}",
-      "audio_seconds": 2.0,
-      "method": method,
-      "compute_seconds": 0.25,
-      "settings": SETTINGS,
-      level_name: level,
-      "si_sdr": score,
-    }
+    {"method": method, level_name: level, "file": f"test/{i}", "si_sdr": score}
+    | shared
     for method, by_level in scores.items()
     for level, column in by_level.items()
     for i, score in enumerate(column)
   ]
 
 
-def write_evaluation(run, rows, *, systems=(), card=None, sounds=()):
-  """Writes an evaluation into a run's folder; returns the evaluation's.
+def make_timing(method, seconds, **others):
+  """A row of timing.jsonl: seconds per second of audio at the best batch, 1."""
+  row = {"method": method, "device": "cpu", "batch": 1, "best": True}
+  row |= {"seconds_per_second": seconds, "peak_memory_bytes": 100 * 2**20}
+  row |= {"dataset": "guitar", "task": "hard_clip", "sample_rate": RATE}
+  row |= {"hardware": "Some CPU, 2 cores", "load_average": 1.25}
+  return row | others
 
-  Args:
-    run: the run's folder.
-    rows: of results.jsonl.
-    systems: of systems.jsonl.
-    card: what evaluation.json has besides the usual.
-    sounds: of sounds.json; files that are not there are made, empty.
+
+def write_evaluation(run, rows, *, systems=(), card=None):
+  """Writes an evaluation without sounds into a run's folder; returns its own.
+
+  `card` is what evaluation.json has besides the usual.
   """
   task, dataset = rows[0]["task"], rows[0]["dataset"]
   folder = run / "evaluation" / f"{dataset}_{task}".replace("/", "_")
@@ -71,17 +61,14 @@ def write_evaluation(run, rows, *, systems=(), card=None, sounds=()):
   usual = {
     "dataset": dataset,
     "task": task,
-    "task_label": tasks.TASKS[task].label if task in tasks.TASKS else task,
+    "task_label": tasks.get(task).label if task in tasks.TASKS else task,
     "level_name": "gain_db",
     "sample_rate": RATE,
     "left_out": {},
     "metrics_left_out": {},
   }
   (folder / "evaluation.json").write_text(json.dumps(usual | (card or {})))
-  (folder / "sounds.json").write_text(json.dumps(list(sounds)))
-  for sound in sounds:
-    (folder / sound["path"]).parent.mkdir(exist_ok=True)
-    (folder / sound["path"]).touch()
+  (folder / "sounds.json").write_text("[]")
   return folder
 
 
@@ -113,33 +100,22 @@ def make_evaluation(
   channels=1,
   **card,
 ):
-  """Writes plausible results: methods differ, and levels are not equally hard.
+  """Writes plausible results into a run's folder; returns the evaluation's.
 
   Args:
-    run: folder of the run.
-    task: name.
-    dataset: label.
-    methods: keys.
-    metric_names: which have scores.
     files: how many excerpts, or their names.
     levels: None takes the task's.
     scores: by metric, by method, `[files, levels]`, in place of made-up ones;
       NaN is an undefined score.
     errors: (file, method, level) that failed, and have no sound.
     heard: how many excerpts have sounds, at every level.
-    seconds: length of each sound.
-    channels: of each sound, each a little different.
     card: what evaluation.json has besides the usual.
-
-  Returns:
-    The folder of the evaluation.
   """
   if isinstance(files, int):
     files = [f"test/{i}.wav" for i in range(files)]
   level_name = effects.get(tasks.get(task).effect).level_name
-  levels = sorted(
-    tasks.get(task).evaluation_levels if levels is None else levels
-  )
+  if levels is None:
+    levels = tasks.get(task).evaluation_levels
   found = _plausible(methods, metric_names, len(files), len(levels))
   for name, by_method in (scores or {}).items():
     found[name] |= by_method
@@ -171,28 +147,26 @@ def make_evaluation(
     systems=systems if sets else (),
     card={"level_name": level_name} | card,
   )
+  (folder / "sounds").mkdir()
   entries = []
   for i, file in enumerate(files[:heard]):
     clean = plucked(seconds, i)
-    versions = {("clean", None): clean}
-    for m, method in enumerate(methods):
-      for level in levels:
+    for m, method in enumerate(("clean", *methods)):
+      for level in levels if m else [None]:
         if (file, method, level) not in errors:
-          drive = 10.0 ** (level / (20.0 + 40.0 * m))
-          versions[method, level] = np.tanh(drive * clean)
-    for (method, level), audio in versions.items():
-      entry = {"file": file, "method": method, "level": level, "scale": 2.0}
-      entry["path"] = f"sounds/{len(entries):04d}.flac"
-      (folder / "sounds").mkdir(exist_ok=True)
-      sides = np.stack([audio * 0.9**c for c in range(channels)], axis=1)
-      soundfile.write(folder / entry["path"], sides / 2, RATE, "PCM_24")
-      entries.append(entry)
+          gain = 10.0 ** (level / (40.0 * m - 20.0)) if m else None
+          audio = np.tanh(gain * clean) if m else clean
+          entry = {"file": file, "method": method, "level": level, "scale": 2.0}
+          entry["path"] = f"sounds/{len(entries):04d}.flac"
+          sides = np.stack([audio * 0.9**c for c in range(channels)], axis=1)
+          soundfile.write(folder / entry["path"], sides / 2, RATE, "PCM_24")
+          entries.append(entry)
   (folder / "sounds.json").write_text(json.dumps(entries))
   return folder
 
 
 def _plausible(methods, metric_names, files, levels):
-  """By metric, by method: `[files, levels]`."""
+  """Scores by metric, by method: `[files, levels]`."""
   rng = np.random.default_rng(0)
   ease = np.linspace(0.15, -0.15, levels) if levels > 1 else np.zeros(1)
   found = {name: {} for name in metric_names}
@@ -206,7 +180,7 @@ def _plausible(methods, metric_names, files, levels):
 
 
 def _scores(found, method, place, names):
-  """What a row has of these metrics: means, None where undefined."""
+  """A row's scores: means over a place, None where undefined."""
   means = {name: float(np.mean(found[name][method][place])) for name in names}
   return {name: x if np.isfinite(x) else None for name, x in means.items()}
 

@@ -23,17 +23,7 @@ def write_figures(studies: Sequence[Study], folder: Path) -> list[Path]:
   For each task on a data set `boxes_DATASET_TASK`, `levels_DATASET_TASK` (if it
   has several levels) and `excerpt_DATASET_TASK` (if there are sounds), and
   `histograms` of all together. Each is a .pdf for print and a .png; the same
-  results give the same bytes.
-
-  Args:
-    studies: one for each task and data set.
-    folder: gets the files; is made.
-
-  Returns:
-    The PNGs; the PDFs lie beside them.
-
-  Raises:
-    AudioFileError: a sound cannot be read.
+  results give the same bytes. Returns the PNGs.
   """
   folder.mkdir(parents=True, exist_ok=True)
   paths = []

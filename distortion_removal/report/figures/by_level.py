@@ -11,7 +11,6 @@ from distortion_removal.report.analysis import Study
 from distortion_removal.report.figures import drawing
 from distortion_removal.report.methods import Style
 
-_MOST_TICKS = 8
 # Markers that look small, in points.
 _LARGE = {"*": 7.0, "d": 5.0, "P": 5.0}
 
@@ -42,7 +41,7 @@ def draw(
       continue
     axis.grid()
     _draw_lines(axis, study, name, looks)
-  if len(results.levels) <= _MOST_TICKS:
+  if len(results.levels) <= 8:  # more would overlap
     axes[0].set_xticks(results.levels, [f"{x:g}" for x in results.levels])
   figure.legend(
     handles=[

@@ -2,7 +2,6 @@
 
 import contextlib
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.style
@@ -16,7 +15,6 @@ from distortion_removal.report.results import Results
 from distortion_removal.report.tables.notes import counted
 
 TWO_COLUMNS = 7.0  # inches, as journals and ISMIR print them
-_NOTE_LINES = 4  # that fit into a panel of three methods
 
 _LOOK = {
   "axes.axisbelow": True,
@@ -49,11 +47,9 @@ _METADATA = {
 }
 
 
-@contextlib.contextmanager
-def look() -> Iterator[None]:
+def look() -> contextlib.AbstractContextManager:
   """Draws all figures alike, whatever the user's matplotlibrc says."""
-  with matplotlib.style.context(["default", _LOOK]):
-    yield
+  return matplotlib.style.context(["default", _LOOK])
 
 
 @look()
@@ -74,9 +70,9 @@ def score_label(name: str) -> str:
 def short_label(method: str, longest: int) -> str:
   """Returns a method's name for people; long ones lose their middle."""
   label = method_label(method)
+  head = longest // 2
   if len(label) <= longest:
     return label
-  head = longest // 2
   return f"{label[:head]}…{label[head + 1 - longest :]}"
 
 
@@ -96,7 +92,8 @@ def note_missing(axis: Axes, results: Results, metric: str) -> None:
 
 def note(axis: Axes, text: str, row: int | None = None) -> None:
   """Puts words in place of a drawing: in a row, or in the middle of a panel."""
-  lines = textwrap.wrap(text, 22, max_lines=_NOTE_LINES, placeholder=" …")
+  # Four lines fit into a panel of three methods.
+  lines = textwrap.wrap(text, 22, max_lines=4, placeholder=" …")
   in_panel = row is None
   axis.text(
     0.5,

@@ -13,8 +13,6 @@ from distortion_removal.report.methods import CLEAN, DISTORTED, family, in_order
 from distortion_removal.report.results import Results, Sound
 from distortion_removal.report.spectrogram import Spectrogram, show, spectrogram
 
-_LONGEST_SECONDS = 10.0  # The start of longer excerpts is shown.
-
 
 @drawing.look()
 def draw(results: Results) -> Figure | None:
@@ -57,7 +55,7 @@ def _read(chosen: Mapping[str, Sound]) -> tuple[dict[str, np.ndarray], int]:
   for method, sound in chosen.items():
     samples, sample_rate = files.read(sound.path)
     audio[method] = sound.scale * samples[:, 0]
-  longest = round(_LONGEST_SECONDS * sample_rate)
+  longest = round(10.0 * sample_rate)  # longer ones would be too dense
   length = min(longest, *map(len, audio.values()))
   return {method: x[:length] for method, x in audio.items()}, sample_rate
 
@@ -113,9 +111,8 @@ def _grid(panels: Sequence[tuple[str, Spectrogram]], top_db: float) -> Figure:
   columns = min((3, 4), key=lambda c: (-len(panels) % c, c))
   columns = min(columns, len(panels))
   rows = math.ceil(len(panels) / columns)
-  figure = Figure(
-    figsize=(drawing.TWO_COLUMNS, 0.8 + 1.25 * rows), layout="constrained"
-  )
+  size = (drawing.TWO_COLUMNS, 0.8 + 1.25 * rows)
+  figure = Figure(figsize=size, layout="constrained")
   axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
   for axis in axes.flat[len(panels) :]:
     axis.remove()

@@ -13,11 +13,9 @@ from distortion_removal.report.figures import drawing
 from distortion_removal.report.results import Results
 from distortion_removal.report.tables.notes import counted
 
-_BINS = 60
 # Dark is much, in grey print too; a single score still is not white.
 _COLOURS = ListedColormap(matplotlib.colormaps["Blues"](np.linspace(0.3, 1.0)))
 _AGAINST = "si_sdr"
-_MOST_LEFT_OUT = 0.01
 
 
 @drawing.look()
@@ -87,7 +85,7 @@ def _pairs(results: Sequence[Results], name: str) -> np.ndarray:
 def _count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Returns what `np.histogram2d` does, within the limits of the axes."""
   limits = [_limits(column) for column in points.T]
-  return np.histogram2d(*points.T, bins=_BINS, range=limits)
+  return np.histogram2d(*points.T, bins=60, range=limits)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -95,7 +93,7 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
   low, q1, q3, high = np.percentile(values, (0, 25, 75, 100))
   reach = 3.0 * (q3 - q1) or np.inf
   is_far = np.abs(values - np.clip(values, q1, q3)) > reach
-  if np.mean(is_far) <= _MOST_LEFT_OUT:
+  if np.mean(is_far) <= 0.01:
     low, high = values[~is_far].min(), values[~is_far].max()
   room = 0.03 * (high - low) or 0.5
   return low - room, high + room

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import soundfile
+
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import Progress, logger
 from distortion_removal.report.page import audio, contents, thumbnails
@@ -20,10 +22,6 @@ from distortion_removal.report.page.contents import PageTask
 from distortion_removal.report.results import Results, Sound
 
 _LEAST_SECONDS = 1.0
-# A guess, to begin with: 16-bit FLAC of music takes half of WAV, or more.
-_FLAC_SHARE = 0.5
-# Of the budget, where the guess was wrong: stretches of music vary.
-_SHARE = 0.96
 
 
 def write_page(
@@ -39,8 +37,7 @@ def write_page(
   """Writes the listening page of evaluations that kept sounds.
 
   Sounds are 16-bit FLAC files at the data's own rate: the liveliest stretch of
-  each excerpt, the same for all its versions, each normalised to the loudness
-  on its own.
+  each excerpt, the same for all its versions, each normalised on its own.
 
   Args:
     results: one per task and data set; those without sounds are left out.
@@ -53,21 +50,19 @@ def write_page(
       about triple the page.
 
   Raises:
-    UserError: a sound is missing or damaged, or the page does not fit into
-      `megabytes`.
+    UserError: a sound is missing or damaged, or the page does not fit.
   """
-  tasks = contents.arrange(
-    results, loudness_lufs=loudness_lufs, excerpts=excerpts
-  )
-  wanted = seconds or _guessed_seconds(tasks, megabytes=megabytes, wav=wav)
+  tasks = contents.arrange(results, loudness_lufs, excerpts)
+  wanted = seconds or _guessed_seconds(tasks, megabytes, wav)
   while True:
-    _write(folder, tasks, seconds=wanted, wav=wav)
+    _write(folder, tasks, wanted, wav)
     size = sum(path.stat().st_size for path in folder.rglob("*")) / 1e6
     if size <= megabytes:
       logger.info("the listening page has %.1f MB", size)
       return
     shutil.rmtree(folder)
-    wanted = math.floor(10.0 * wanted * _SHARE * megabytes / size) / 10.0
+    # Less than the whole budget, as stretches of music vary.
+    wanted = math.floor(9.6 * wanted * megabytes / size) / 10.0
     if seconds or wanted < _LEAST_SECONDS:
       raise UserError(
         f"the listening page has {size:.1f} MB, more than the {megabytes:g} MB "
@@ -88,10 +83,11 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def _guessed_seconds(
-  tasks: Sequence[PageTask], *, megabytes: float, wav: bool
+  tasks: Sequence[PageTask], megabytes: float, wav: bool
 ) -> float:
   """Guesses how long each sound may be."""
-  share = _FLAC_SHARE + (1.0 if wav else 0.0)
+  # 16-bit FLAC of music takes half of WAV, or more.
+  share = 1.5 if wav else 0.5
   longest = bytes_per_second = 0.0
   for task in tasks:
     for file in task.files:
@@ -103,7 +99,7 @@ def _guessed_seconds(
 
 
 def _write(
-  folder: Path, tasks: Sequence[PageTask], *, seconds: float, wav: bool
+  folder: Path, tasks: Sequence[PageTask], seconds: float, wav: bool
 ) -> None:
   total = sum(len(task.sounds) for task in tasks)
   described = []
@@ -114,9 +110,7 @@ def _write(
       written, stretches = {}, {}
       for file in task.files:
         target, sample_rate = audio.read(task.target(file))
-        stretch = audio.liveliest(
-          target, sample_rate=sample_rate, seconds=seconds
-        )
+        stretch = audio.liveliest(target, sample_rate, seconds)
         stretches[file] = {
           "start": round(stretch.start / sample_rate, 2),
           "seconds": round((stretch.stop - stretch.start) / sample_rate, 3),
@@ -144,7 +138,7 @@ def _write_sound(
   thumbnails.write_spectrogram(path.with_suffix(".png"), cut, sample_rate)
   found = {"stem": stem, "wave": thumbnails.waveform(cut)}
   if wav:
-    audio.write_wav(path.with_suffix(".wav"), cut, sample_rate)
+    soundfile.write(path.with_suffix(".wav"), cut, sample_rate, "PCM_16")
     found["wav"] = True
   if quiet_lufs is not None:
     found["quiet"] = f"{quiet_lufs:.1f}"

@@ -1,7 +1,6 @@
 """The sounds of the page: a stretch of an excerpt, equally loud, small."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -21,15 +20,10 @@ _FADE_SECONDS = 0.02
 _FRAME_SECONDS = 0.05
 # Frames this far below an excerpt's loudest one count as silence.
 _FLOOR_DB = 60.0
-_PCM_BYTES = 2
 
 
 def read(sound: Sound) -> tuple[np.ndarray, int]:
-  """Reads a sound as it was evaluated, `[time, channels]`, and its rate.
-
-  Raises:
-    AudioFileError: the file is missing or damaged.
-  """
+  """Reads a sound as it was evaluated, `[time, channels]`, and its rate."""
   audio, sample_rate = files.read(sound.path)
   return audio * np.float32(sound.scale), sample_rate
 
@@ -37,23 +31,16 @@ def read(sound: Sound) -> tuple[np.ndarray, int]:
 def describe(sound: Sound) -> tuple[float, int]:
   """Returns a sound's seconds, and the bytes of a second as 16-bit PCM."""
   found = files.info(sound.path)
-  pcm_rate = found.sample_rate * found.channels * _PCM_BYTES
-  return found.frames / found.sample_rate, pcm_rate
+  bytes_per_second = 2 * found.sample_rate * found.channels
+  return found.frames / found.sample_rate, bytes_per_second
 
 
-def liveliest(audio: np.ndarray, *, sample_rate: int, seconds: float) -> slice:
-  """Finds the most active stretch of an excerpt.
+def liveliest(audio: np.ndarray, sample_rate: int, seconds: float) -> slice:
+  """Finds the most active stretch of `[time, channels]` audio, in samples.
 
   It is the one with the greatest mean level in dB, so that a stretch of steady
-  playing wins over one loud note amid silence; the first of several.
-
-  Args:
-    audio: `[time, channels]`.
-    sample_rate: in Hz.
-    seconds: length of the stretch at most.
-
-  Returns:
-    The stretch in samples, a little shorter where that makes it seekable.
+  playing wins over one loud note amid silence; the first of several. It is a
+  little shorter than asked where that makes it seekable.
   """
   hop_samples = round(_FRAME_SECONDS * sample_rate)
   frames, wanted = len(audio) // hop_samples, round(seconds / _FRAME_SECONDS)
@@ -74,9 +61,7 @@ def liveliest(audio: np.ndarray, *, sample_rate: int, seconds: float) -> slice:
 def cut(
   audio: np.ndarray, stretch: slice, *, sample_rate: int, loudness_lufs: float
 ) -> tuple[np.ndarray, float | None]:
-  """Cuts a stretch of `[time, channels]` out, and normalises its loudness.
-
-  It gets short fades where it is cut.
+  """Cuts a stretch of `[time, channels]` out, fades and normalises it.
 
   Returns:
     `[time, channels]` float32 within ±0.99, and its loudness if its peak kept
@@ -102,8 +87,3 @@ def flac(audio: np.ndarray, sample_rate: int) -> bytes:
   place = io.BytesIO()
   soundfile.write(place, audio, sample_rate, "PCM_16", format="FLAC")
   return with_seek_table(place.getvalue())
-
-
-def write_wav(path: Path, audio: np.ndarray, sample_rate: int) -> None:
-  """Writes a WAV file of 16 bits."""
-  soundfile.write(path, audio, sample_rate, "PCM_16", format="WAV")

@@ -63,10 +63,7 @@ def _slug(name: str) -> str:
 
 
 def arrange(
-  results: Sequence[Results],
-  *,
-  loudness_lufs: float | None,
-  excerpts: int | None,
+  results: Sequence[Results], loudness_lufs: float | None, excerpts: int | None
 ) -> list[PageTask]:
   """Returns the page's tasks, of those results that have sounds."""
   looks = styles(method for one in results for method in one.methods)
@@ -74,8 +71,7 @@ def arrange(
   for i, result in enumerate(results):
     if not result.sounds:
       continue
-    files = dict.fromkeys(sound.file for sound in result.sounds)
-    files = tuple(files)[:excerpts]
+    files = tuple(dict.fromkeys(s.file for s in result.sounds))[:excerpts]
     sounds = [sound for sound in result.sounds if sound.file in files]
     task = tasks.TASKS.get(result.task)
     own_lufs = task.loudness_lufs if task else _LOUDNESS_LUFS
@@ -102,10 +98,7 @@ def _versions(result: Results) -> tuple[str, ...]:
 def describe(
   task: PageTask, written: Mapping[Sound, dict], stretches: Mapping[str, dict]
 ) -> dict:
-  """Returns one task's part of the page for JSON.
-
-  It has the facts of each sound (`written`) and of each excerpt (`stretches`).
-  """
+  """Returns a task for JSON, with each sound's and each excerpt's facts."""
   result = task.results
   scored = {
     name: metrics.get(name)

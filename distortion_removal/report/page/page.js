@@ -98,7 +98,7 @@ function remember() {
 
 function onPlayer() {
   if (player.isPending) return;
-  if (player.hasEnded && player.sound && state.isOn) {
+  if (player.deck.ended && player.sound && state.isOn) {
     state.isOn = false;
     owners.get(player.sound).position = 0;
     drawPosition(state.active.excerpt);
@@ -124,11 +124,9 @@ function setLevel(task, level) {
   task.radios[level].checked = true;
   task.excerpts.forEach((excerpt) => renderExcerpt(excerpt));
   const { active, isOn } = state;
-  if (active && active.excerpt.task === task) {
-    // What is about to start is of the level before.
-    const isOther = player.isPending || stateOf(active) !== player.sound;
-    if (isOn && isOther) go(active);
-  }
+  // What is about to start is of the level before.
+  const isStale = (cell) => player.isPending || stateOf(cell) !== player.sound;
+  if (isOn && active.excerpt.task === task && isStale(active)) go(active);
   show();
 }
 

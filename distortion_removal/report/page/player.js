@@ -81,10 +81,6 @@ class Player {
     return this.deck.currentTime;
   }
 
-  get hasEnded() {
-    return this.deck.ended;
-  }
-
   set loop(isOn) {
     this.decks.forEach((deck) => { deck.loop = isOn; });
   }

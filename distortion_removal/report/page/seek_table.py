@@ -34,11 +34,11 @@ def with_seek_table(flac: bytes) -> bytes:
   Args:
     flac: a file without a seek table, whose frames have a fixed number of
       samples, as libFLAC writes them.
-
-  Raises:
-    ValueError: a frame was not found.
   """
-  audio = _audio_offset(flac)
+  audio, is_last = 4, False  # where the metadata end
+  while not is_last:
+    is_last = bool(flac[audio] & _LAST)
+    audio += 4 + int.from_bytes(flac[audio + 1 : audio + 4], "big")
   block_size = struct.unpack_from(">H", flac, 10)[0]
   samples = int.from_bytes(flac[18:26], "big") & (1 << 36) - 1
   offsets = list(_frame_offsets(flac, audio))
@@ -56,15 +56,6 @@ def with_seek_table(flac: bytes) -> bytes:
   if flac[4] & _LAST:
     block = bytes([block[0] | _LAST]) + block[1:]
   return head + block + flac[42:]
-
-
-def _audio_offset(flac: bytes) -> int:
-  """Returns where the metadata end."""
-  offset, is_last = 4, False
-  while not is_last:
-    is_last = bool(flac[offset] & _LAST)
-    offset += 4 + int.from_bytes(flac[offset + 1 : offset + 4], "big")
-  return offset
 
 
 def _frame_offsets(flac: bytes, offset: int) -> Iterator[int]:

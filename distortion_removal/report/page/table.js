@@ -11,7 +11,6 @@ const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
   + "+/";
 const ARROWS = { higher: "↑", lower: "↓" };
 const COLUMN = { role: "columnheader", scope: "col" };
-const BETTER = { higher: "higher is better", lower: "lower is better" };
 
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -131,7 +130,6 @@ function render(cell, { isBlind, isRevealed }) {
   const { excerpt } = cell;
   const place = excerpt.order.indexOf(cell.version);
   const letter = String.fromCharCode(65 + place);
-  const name = isBlind ? letter : cell.info.label;
   if (!isBlind) cell.label = cell.info.label;
   else if (isRevealed) cell.label = `${letter}: ${cell.info.label}`;
   else cell.label = `Version ${letter}`;
@@ -139,8 +137,7 @@ function render(cell, { isBlind, isRevealed }) {
   const isGap = state.stem === undefined;
   cell.element.classList.toggle("unlisted", place < 0);
   cell.element.classList.toggle("gap", isGap);
-  const shown = isRevealed ? cell.label : name;
-  cell.name.textContent = unbroken(shown);
+  cell.name.textContent = unbroken(isHidden ? letter : cell.label);
   cell.key.textContent = place < 9 ? place + 1 : "";
   cell.button.hidden = isGap;
   cell.thumb.hidden = isGap;
@@ -148,22 +145,18 @@ function render(cell, { isBlind, isRevealed }) {
     "aria-label", `Play ${cell.label}, ${excerpt.label}`);
   cell.thumb.setAttribute("aria-label", isHidden ? "Position"
     : `Waveform and spectrogram, ${cell.label}, ${excerpt.label}`);
-  cell.notes.replaceChildren(
-    ...(isGap ? [describeGap(state, isHidden)] : []),
-    ...(isHidden || isGap ? [] : describeSound(state, excerpt.task.data)));
-  if (isGap) return;
-  if (isHidden) {
+  cell.notes.replaceChildren();
+  if (isGap) {
+    cell.notes.append(make("p", { className: "reason" },
+      isHidden ? "no sound at this level" : state.gap));
+  } else if (isHidden) {
     cell.image.removeAttribute("src");
     drawWave(cell.wave, "", 1);
   } else {
+    cell.notes.append(...describeSound(state, excerpt.task.data));
     cell.image.src = `${state.stem}.png`;
     drawWave(cell.wave, state.wave, excerpt.peak);
   }
-}
-
-function describeGap(state, isHidden) {
-  return make("p", { className: "reason" },
-    isHidden ? "no sound at this level" : state.gap);
 }
 
 function describeSound(state, { metrics }) {
@@ -173,7 +166,7 @@ function describeSound(state, { metrics }) {
     return make("div", {},
       make("dt", {}, `${unbroken(metric.label)}\u00a0`,
         make("span", { "aria-hidden": "true" }, ARROWS[metric.direction]),
-        make("span", { className: "spoken" }, BETTER[metric.direction])),
+        make("span", { className: "spoken" }, `${metric.direction} is better`)),
       make("dd", {}, minus(text) + unit));
   });
   const notes = scores.length

@@ -23,17 +23,11 @@ from distortion_removal.report.tables.table import (
 def write_tables(
   studies: Sequence[Study], folder: Path, timings: Sequence[Mapping] = ()
 ) -> list[str]:
-  """Writes every table as Markdown, LaTeX and CSV.
+  """Writes every table as Markdown, LaTeX and CSV; returns the Markdown.
 
-  Args:
-    studies: one for each task and data set.
-    folder: gets, for each of these, DATASET_TASK.md with all tables,
-      DATASET_TASK.csv with all numbers in full, DATASET_TASK_rows.csv with the
-      scored rows and a .tex file per table; likewise timing.*.
-    timings: as `results.load_timings` returns them.
-
-  Returns:
-    The texts of the Markdown files, in this order.
+  For each task and data set the folder gets DATASET_TASK.md with all tables,
+  DATASET_TASK.csv with all numbers in full, DATASET_TASK_rows.csv with the
+  scored rows and a .tex file per table; likewise timing.*.
   """
   folder.mkdir(parents=True, exist_ok=True)
   texts = []

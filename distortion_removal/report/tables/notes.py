@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from distortion_removal.metrics import METRICS
-from distortion_removal.report import failures
 from distortion_removal.report.analysis import Analysis, Study
 from distortion_removal.report.methods import family, method_label
 from distortion_removal.report.results import Results
@@ -54,12 +53,21 @@ def gaps(results: Results) -> list[str]:
 def losses(study: Study, names: Iterable[str]) -> list[str]:
   """Counts excerpts without a score: failed, undefined, not evaluated."""
   results = study.results
-  failed = [
-    row | {"method": method_label(row["method"])}
-    for row in results.rows
-    if row.get("error") or row.get("metric_errors")
+  of_all = f"of {len(results.files)} excerpts"
+  failed: dict[str, set[str]] = {}  # names of excerpts by method
+  for row in results.rows:
+    if row.get("error"):
+      failed.setdefault(method_label(row["method"]), set()).add(row["file"])
+  found = [
+    f"{len(files)} {of_all} failed for {label}: see results.jsonl."
+    for label, files in failed.items()
   ]
-  found = failures.notes(failed, len(results.files))
+  partly = {row["file"] for row in results.rows if row.get("metric_errors")}
+  if partly:
+    found.append(
+      f"Metrics failed on {len(partly)} {of_all}: see metric_errors in "
+      "results.jsonl."
+    )
   for name in (name for name in names if name in study.analyses):
     analysis = study.analyses[name]
     undefined = counted(analysis.undefined, "undefined score")

@@ -13,7 +13,6 @@ from distortion_removal.report.tables.task_tables import TIMES
 _REFERENCE = "aspade"
 # What two timings must share to be compared.
 _SAME = ("task", "dataset", "device", "hardware", "sample_rate")
-
 _COLUMNS = ("method", "batch 1", "best batch", "its size", "peak memory / MiB")
 # Timings of one method on one device.
 _Rows = Sequence[Mapping]

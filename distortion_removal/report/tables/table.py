@@ -149,11 +149,9 @@ def _latex_line(cells: Sequence[str]) -> str:
 def csv_text(
   rows: Iterable[Mapping[str, object]], first: Sequence[str] = ()
 ) -> str:
-  """Returns rows as CSV; numbers in full, nothing where there is none.
+  """Returns rows as CSV: numbers in full, nested values as JSON.
 
-  Args:
-    rows: by column; nested values become JSON.
-    first: columns that come first if any row has them; others follow.
+  The columns of `first` come first if any row has them.
   """
   rows = list(rows)
   found = dict.fromkeys(column for row in rows for column in row)

@@ -13,7 +13,6 @@ from distortion_removal.report.tables.published import published
 from distortion_removal.report.tables.table import Section, Table
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-
 # Returns a method's cells, without its name.
 _Row = Callable[[str], list[str]]
 
@@ -44,10 +43,7 @@ def overview(study: Study) -> Table:
     return [str(len(excerpts[method])), *scores]
 
   def paper(method: str) -> list[str]:
-    return [
-      "",
-      *(cells.published_score(theirs, name, method) for name in names),
-    ]
+    return ["", *(cells.published_score(theirs, x, method) for x in names)]
 
   return _table(
     study,
@@ -159,10 +155,8 @@ def numbers(study: Study) -> Iterator[dict]:
         yield place | dataclasses.asdict(test)
   for row in study.results.systems:
     level = row[study.results.level_name]
-    place = {
-      "method": row["method"],
-      "level": "all" if level is None else level,
-    }
+    level = "all" if level is None else level
+    place = {"method": row["method"], "level": level}
     for name in study.results.metrics:
       if name in row and name not in study.analyses:
         windows = row[f"{name}_windows"]

@@ -11,19 +11,17 @@ from distortion_removal.report.figures import excerpt
 from distortion_removal.report.results import Sound
 from distortion_removal.report.spectrogram import spectrogram
 
-METHODS = ("distorted", "demucs", "umx", "ideal_ratio_mask")
-SI_SDR_DB = {"distorted": -3.0, "demucs": 9.0, "umx": 12.0}
+SI_SDR_DB = dict(distorted=-3.0, demucs=9.0, umx=12.0, ideal_ratio_mask=20.0)
 
 
-def _make(folder, methods=METHODS, scores=None):
-  scores = {"ideal_ratio_mask": 20.0} | SI_SDR_DB | (scores or {})
-  columns = {m: np.full((2, 3), scores[m]) for m in methods}
-  for column in columns.values():
-    column[1] = -50.0  # of another excerpt
-    column[0, 0] = -40.0  # of another level
+def _make(folder, scores):
+  # At another level -40 dB, of another excerpt -50 dB.
+  columns = {
+    m: np.array([[-40.0, x, x], [-50.0] * 3]) for m, x in scores.items()
+  }
   return make_results(
     folder,
-    methods=methods,
+    methods=tuple(scores),
     files=2,
     levels=(20.0, 35.0, 50.0),
     metric_names=("si_sdr",),
@@ -35,7 +33,7 @@ def _make(folder, methods=METHODS, scores=None):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-  return _make(tmp_path_factory.mktemp("run"))
+  return _make(tmp_path_factory.mktemp("run"), SI_SDR_DB)
 
 
 def _titles(figure):
@@ -43,15 +41,7 @@ def _titles(figure):
   return [title for title in found if title]
 
 
-def _audio(results, method, level=None):
-  (sound,) = [
-    s for s in results.sounds if (s.method, s.level) == (method, level)
-  ]
-  samples, _ = files.read(sound.path)
-  return sound.scale * samples[:, 0]
-
-
-def test_panels_are_in_order_with_the_scores_of_the_excerpt(results):
+def test_panels_have_scores_and_sounds_below_the_targets_peak(results):
   figure = excerpt.draw(results)
   assert _titles(figure) == [
     "distorted, \N{MINUS SIGN}3.0 dB",
@@ -65,55 +55,51 @@ def test_panels_are_in_order_with_the_scores_of_the_excerpt(results):
   assert title.startswith("CEG-OD, ceg: test/0.wav at gain 35 dB")
   assert figure.axes[0].get_ylabel() == "frequency / kHz"
   assert figure.axes[3].get_xlabel() == "time / s"
-
-
-def test_what_is_drawn_is_the_sound_below_the_targets_peak(results):
-  figure = excerpt.draw(results)
-  target = _audio(results, "clean")
+  audio = {
+    (sound.method, sound.level): sound.scale * files.read(sound.path)[0][:, 0]
+    for sound in results.sounds
+  }
+  target, umx = audio["clean", None], audio["umx", 35.0]
   peak_db = spectrogram(target, RATE).level_db.max()
-  umx = _audio(results, "umx", 35.0)
-  expected = {1: target, 3: umx, 5: umx - target}
-  for panel, signal in expected.items():
-    (image,) = figure.axes[panel].get_images()
+  for panel, signal in {1: target, 3: umx, 5: umx - target}.items():
+    axis = figure.axes[panel]
+    (image,) = axis.get_images()
     level_db = spectrogram(signal, RATE).level_db - peak_db
     np.testing.assert_allclose(image.get_array(), level_db, atol=1e-6)
     assert image.get_clim() == (-80.0, 0.0)
-    assert figure.axes[panel].get_xlim() == (0.0, 1.0)
-    assert figure.axes[panel].get_ylim() == (0.0, 8.0)
+    assert (*axis.get_xlim(), *axis.get_ylim()) == (0.0, 1.0, 0.0, 8.0)
 
 
 def test_methods_without_a_score_have_no_number_and_no_residual(tmp_path):
   """And names that shorten alike have a panel each."""
   names = [f"demucs (a_long_{i}_folder_of_a_run)" for i in "ab"]
-  methods = ("distorted", *names, "ideal_ratio_mask")
-  scores = dict.fromkeys(methods, np.nan)
-  titles = _titles(excerpt.draw(_make(tmp_path, methods, scores)))
+  scores = dict.fromkeys(("distorted", *names, "ideal_ratio_mask"), np.nan)
+  results = _make(tmp_path, scores)
+  titles = _titles(excerpt.draw(results))
   assert titles[1] == "target"
   assert titles[2:] == 2 * ["Demucs (a_…of_a_run)"] + ["ideal ratio mask"]
 
 
-def test_without_sounds_or_their_target_there_is_no_figure(results):
-  rest = tuple(s for s in results.sounds if s.method != "clean")
-  assert excerpt.draw(dataclasses.replace(results, sounds=rest)) is None
-  assert excerpt.draw(dataclasses.replace(results, sounds=())) is None
+def _only(results, *methods):
+  sounds = tuple(s for s in results.sounds if s.method in methods)
+  return dataclasses.replace(results, sounds=sounds)
 
 
-def test_the_oracle_is_the_best_if_it_is_alone(results):
-  alone = ("clean", "distorted", "ideal_ratio_mask")
-  rest = tuple(s for s in results.sounds if s.method in alone)
-  figure = excerpt.draw(dataclasses.replace(results, sounds=rest))
+def test_sounds_that_are_lacking(results):
+  assert excerpt.draw(_only(results)) is None
+  assert excerpt.draw(_only(results, *SI_SDR_DB)) is None  # no target
+  # An oracle is the best if it is alone.
+  figure = excerpt.draw(_only(results, "clean", "ideal_ratio_mask"))
   assert _titles(figure)[-1] == "residual of ideal ratio mask"
 
 
 @pytest.mark.parametrize("seconds", [0.01, 12.0])
 def test_short_silent_and_long_stereo_sounds(results, tmp_path, seconds):
-  silence = np.zeros((round(seconds * 8_000), 2), np.float32)
-  sounds = []
-  for method in ("clean", "distorted"):
-    path = tmp_path / f"{method}.flac"
-    files.write(path, silence, 8_000)
-    sounds.append(Sound("elsewhere", method, 35.0, path, 1.0))
-  figure = excerpt.draw(dataclasses.replace(results, sounds=tuple(sounds)))
+  path = tmp_path / "silence.flac"
+  files.write(path, np.zeros((round(seconds * 8_000), 2), np.float32), 8_000)
+  methods = ("clean", "distorted")
+  sounds = tuple(Sound("elsewhere", m, 35.0, path, 1.0) for m in methods)
+  figure = excerpt.draw(dataclasses.replace(results, sounds=sounds))
   figure.draw_without_rendering()
   assert _titles(figure) == ["distorted", "target"]
   (image,) = figure.axes[1].get_images()

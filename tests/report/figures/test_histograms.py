@@ -14,62 +14,51 @@ def _results(si_sdr, peaq):
     methods=("demucs",),
     files=len(si_sdr),
     levels=(20.0,),
-    metric_names=("si_sdr", "peaq"),
-    scores={
-      name: {"demucs": np.array(column)[:, None]}
-      for name, column in columns.items()
-    },
+    metric_names=tuple(columns),
+    scores={k: {"demucs": np.transpose([x])} for k, x in columns.items()},
   )
 
 
 def _counts(axis):
   (image,) = axis.get_images()
-  return image.get_array(), image.get_extent()
+  return image.get_array(), image.get_extent(), axis.get_title(loc="left")
 
 
 def test_scores_of_all_tasks_and_methods_are_counted():
   results = [make_results(files=4), make_results(task="tanh", files=5)]
   figure = histograms.draw(results)
   for axis in figure.axes[:2]:
-    counts, _ = _counts(axis)
+    counts, _, title = _counts(axis)
     # Nothing of the made-up scores lies far out.
     assert counts.sum() == (4 + 5) * 7 * 5
-    assert axis.get_title(loc="left") == "315 scores"
-  assert [axis.get_ylabel() for axis in figure.axes[:2]] == [
-    "PEAQ ODG ↑",
-    r"R$_\mathrm{nonlin}$ ↑",
-  ]
-  assert figure.axes[0].get_xlabel() == "SI-SDR / dB ↑"
-  assert figure.axes[2].get_ylabel() == "scores in a bin"
+    assert title == "315 scores"
+    assert axis.get_xlabel() == "SI-SDR / dB ↑"
+  labels = ["PEAQ ODG ↑", r"R$_\mathrm{nonlin}$ ↑", "scores in a bin"]
+  assert [axis.get_ylabel() for axis in figure.axes] == labels
   title = "All methods and levels of CEG-OD, tanh soft clip"
   assert figure.get_suptitle() == title
 
 
-def test_a_bin_lies_where_its_scores_are():
+def test_a_bin_lies_where_its_scores_are_and_one_score_is_not_white():
   # Three at (0, -4), one at (30, 0), and undefined ones.
   nan = np.nan
   found = _results([0.0, 0.0, 0.0, 30.0, nan, 7.0], [-4, -4, -4, 0, -1, nan])
   figure = histograms.draw([found])
-  counts, (left, right, bottom, top) = _counts(figure.axes[0])
-  assert figure.axes[0].get_title(loc="left") == "4 scores"
+  counts, (left, right, bottom, top), title = _counts(figure.axes[0])
+  assert title == "4 scores"
   assert np.ma.count(counts) == 2  # all others are empty, and white
   for x, y, count in ((0.0, -4.0, 3), (30.0, 0.0, 1)):
     column = int((x - left) / (right - left) * counts.shape[1])
     row = int((y - bottom) / (top - bottom) * counts.shape[0])
     assert counts[row, column] == count
-  (words,) = figure.axes[1].texts
-  assert "R_nonlin" in words.get_text()
-
-
-def test_counts_are_logarithmic_and_one_score_is_not_white():
-  figure = histograms.draw([make_results()])
   (image,) = figure.axes[0].get_images()
-  assert image.norm(1.0) == 0.0
-  assert image.norm(10.0) == pytest.approx(np.log(10) / np.log(image.norm.vmax))
+  assert (image.norm(1.0), image.norm(image.norm.vmax)) == (0.0, 1.0)
+  assert image.norm(3.0) == pytest.approx(np.log(3) / np.log(image.norm.vmax))
   grey = np.array([0.2126, 0.7152, 0.0722])
   lightness = image.cmap(np.linspace(0, 1, 20))[:, :3] @ grey
-  assert (np.diff(lightness) < 0).all()
-  assert lightness[0] < 0.85
+  assert (np.diff(lightness) < 0).all() and lightness[0] < 0.85
+  (words,) = figure.axes[1].texts
+  assert "R_nonlin" in words.get_text()
 
 
 @pytest.mark.parametrize(
@@ -79,11 +68,9 @@ def test_few_scores_far_out_do_not_take_the_room(outliers, shown):
   random = np.random.default_rng(0)
   si_sdr = np.append(random.uniform(0, 20, 500), outliers)
   figure = histograms.draw([_results(si_sdr, np.full(len(si_sdr), -1.0))])
-  counts, (left, *_) = _counts(figure.axes[0])
+  counts, (left, *_), title = _counts(figure.axes[0])
   assert counts.sum() == shown
-  assert (left > -50) == (shown == 500)
-  title = figure.axes[0].get_title(loc="left")
-  assert ("2 beyond the axes" in title) == (shown == 500)
+  assert (left > -50) == ("2 beyond the axes" in title) == (shown == 500)
 
 
 def test_without_pairs_there_is_no_figure():

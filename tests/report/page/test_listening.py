@@ -1,6 +1,7 @@
 """The page in a browser, as a listener uses it, from disk and from a server."""
 
-import json
+import contextlib
+import itertools
 import shutil
 
 import numpy as np
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.e2e
 METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 FILES = ['test/00 </script> "quoted".wav#000', "test/Gitarre & Flügel.wav#001"]
 # Of each metric: [files, levels], of Demucs.
-SCORES = {"si_sdr": [[16.0, 13.0, 10.0]] * 2, "peaq": [[-3.1, -3.1, -3.1]] * 2}
+SCORES = {"si_sdr": [[16.0, 13.0, 10.0]] * 2, "peaq": [[-3.1] * 3] * 2}
 SECONDS = 5.0
 # Of a file: whole frames and a short one.
 PLAYED = (19 * 4096 + 16) / 16_000
@@ -49,51 +50,41 @@ def folder(tmp_path_factory):
     "heard": 2,
     "seconds": SECONDS,
   }
-  overdrive = make_results(
-    root / "a",
-    levels=(20.0, 35.0, 50.0),
-    left_out={"aspade": "does not undo SoX overdrive"},
-    **shared,
-  )
-  signaltrain = make_results(
-    root / "b",
-    task="hard_clip_sdr",
-    dataset="signaltrain",
-    levels=(1.0, 7.0, 20.0),
-    errors=[(FILES[0], "demucs", 7.0)],
-    **shared,
-  )
-  write_page([overdrive, signaltrain], root / "page ü")
+  overdrive = {"levels": (20.0, 35.0, 50.0)}
+  overdrive["left_out"] = {"aspade": "does not undo SoX overdrive"}
+  clipped = {"task": "hard_clip_sdr", "levels": (1.0, 7.0, 20.0)}
+  clipped["errors"] = [(FILES[0], "demucs", 7.0)]
+  results = [
+    make_results(root / "a", **shared, **overdrive),
+    make_results(root / "b", **shared, **clipped, dataset="signaltrain"),
+  ]
+  write_page(results, root / "page ü")
   return root / "page ü"
 
 
-@pytest.fixture(scope="module", params=["disk", "server"])
-def address(request, folder):
-  """Of the page, without a query."""
-  if request.param == "disk":
-    yield (folder / "index.html").as_uri()
-  else:
-    with served(folder) as url:
-      yield f"{url}/index.html"
+@pytest.fixture(scope="module")
+def local_address(folder):
+  return (folder / "index.html").as_uri()
+
+
+@pytest.fixture(params=["disk", "server"])
+def page(request, browser, folder, local_address):
+  with contextlib.ExitStack() as stack:
+    address = local_address
+    if request.param == "server":
+      address = f"{stack.enter_context(served(folder))}/index.html"
+    yield stack.enter_context(opened(browser, address))
 
 
 @pytest.fixture
-def page(browser, address):
-  with opened(browser, address) as found:
-    yield found
-
-
-@pytest.fixture
-def local_page(browser, folder):
-  with opened(browser, (folder / "index.html").as_uri()) as found:
+def local_page(browser, local_address):
+  with opened(browser, local_address) as found:
     yield found
 
 
 def button(page, name, excerpt=1, task=0):
-  section = page.locator("section").nth(task)
-  return section.get_by_role(
-    "button", name=f"Play {name}, Excerpt {excerpt}", exact=True
-  )
+  section, name = page.locator("section").nth(task), f"Play {name}, Excerpt"
+  return section.get_by_role("button", name=f"{name} {excerpt}", exact=True)
 
 
 def wait_heard(page, stem_end, beyond=0.0):
@@ -112,21 +103,15 @@ def heard(page):
 
 
 def silence(page):
-  page.wait_for_function(
-    "[...document.querySelectorAll('audio')].every("
-    "(deck) => deck.paused || deck.ended)"
-  )
+  page.wait_for_function("player.decks.every((x) => x.paused || x.ended)")
 
 
-def test_every_file_of_the_page_plays(page, folder):
-  paths = sorted(folder.rglob("*.flac"))
-  stems = [str(x.relative_to(folder).with_suffix("")) for x in paths]
-  named = page.evaluate(
+def test_every_file_of_the_page_plays(page):
+  stems = page.evaluate(
     """cells.flatMap((cell) => cell.states).map((state) => state.stem)
       .filter((stem) => stem)"""
   )
-  assert sorted(named) == stems
-  assert len(stems) == 2 * 2 * (3 * len(METHODS) + 1) - 1
+  assert len(set(stems)) == 2 * 2 * (3 * len(METHODS) + 1) - 1
   durations = page.evaluate(
     """(stems) => Promise.all(stems.map(async (stem) => {
       const deck = new Audio(stem + ".flac");
@@ -162,14 +147,11 @@ def test_every_player_plays_its_sound_and_stops_the_one_before(page):
 
 
 def position_jumps(samples):
-  """By how much the position differs from the clock's, at each change."""
-  runs = []
-  for time, sound, position in (s for s in samples if len(s) == 3):
-    if not runs or runs[-1][0] != sound:
-      runs.append((sound, []))
-    runs[-1][1].append(position - time)
-  offsets = [np.median(run) for _, run in runs]
-  return [sound for sound, _ in runs], np.diff(offsets)
+  """How far the position jumps against the clock, at each change of sound."""
+  heard = [sample for sample in samples if len(sample) == 3]
+  runs = [list(run) for _, run in itertools.groupby(heard, lambda x: x[1])]
+  offsets = [np.median([x[2] - x[0] for x in run]) for run in runs]
+  return [run[0][1] for run in runs], np.diff(offsets)
 
 
 def test_levels_and_methods_change_at_the_same_position(page):
@@ -188,10 +170,9 @@ def test_levels_and_methods_change_at_the_same_position(page):
   wait_heard(page, "ideal-ratio-mask-20", 2.0)
   page.wait_for_function("samples.at(-1)[1]?.endsWith('mask-20')")
   sounds, jumps = position_jumps(page.evaluate("samples"))
-  ends = ["distorted-35", "distorted-50", "demucs-50", "clean"]
-  assert [s.split("-", 2)[2] for s in sounds[:3]] == ends[:3], sounds
-  assert sounds[3].endswith("clean") and sounds[4].endswith("mask-20")
-  assert len(sounds) == 5
+  ends = ["0-distorted-35", "0-distorted-50", "2-demucs-50", "1-clean"]
+  ends.append("3-ideal-ratio-mask-20")
+  assert [sound.rpartition("/")[2] for sound in sounds] == ends
   # Clocks of a busy machine stutter; starting anew would be 0.4 s and more.
   assert np.median(np.abs(jumps)) < 0.1
   assert np.abs(jumps).max() < 0.3
@@ -202,13 +183,11 @@ def test_a_level_is_for_its_task_and_shows_its_scores(local_page):
   names = first.locator(".excerpt + .file").all_inner_texts()
   assert names == FILES  # as they are
   cell = first.locator("td").nth(2)
-  scores = cell.locator("dd").all_inner_texts()
-  assert scores == ["13.00 dB", "\u22123.10"]
+  assert cell.locator("dd").all_inner_texts() == ["13.00 dB", "\u22123.10"]
   assert "SI\u2011SDR\u00a0↑" in cell.inner_text()
   before = second.inner_text()
-  image = cell.locator("img")
-  picture, wave = image.get_attribute("src"), cell.locator("path")
-  outline = wave.get_attribute("d")
+  image, wave = cell.locator("img"), cell.locator("path")
+  picture, outline = image.get_attribute("src"), wave.get_attribute("d")
   first.get_by_role("radio", name="20").check()
   assert cell.locator("dd").first.inner_text() == "16.00 dB"
   assert image.get_attribute("src") != picture
@@ -238,10 +217,8 @@ def test_keys(page):
   page.keyboard.press("ArrowUp")
   assert page.locator("#now").inner_text() == "Demucs · Excerpt 1 · 35 dB"
   silence(page)
-  page.keyboard.press("0")
-  page.keyboard.press(".")
-  page.keyboard.press(".")
-  page.keyboard.press(",")
+  for key in "0..,":
+    page.keyboard.press(key)
   assert page.locator("#time").inner_text() == "0.5 of 4.9 s"
   page.keyboard.press("Space")
   wait_heard(page, "00/2-demucs-35", 0.5)
@@ -254,7 +231,7 @@ def test_keys(page):
   assert heard(page) is None
 
 
-def test_keys_on_what_has_the_focus(local_page):
+def test_keys_on_focused_controls_and_gaps(local_page):
   button(local_page, "distorted").focus()
   local_page.keyboard.press("Space")
   wait_heard(local_page, "0-distorted-35")
@@ -267,13 +244,9 @@ def test_keys_on_what_has_the_focus(local_page):
   local_page.get_by_role("radio", name="35").first.focus()
   local_page.keyboard.press("ArrowRight")
   assert local_page.get_by_role("radio", name="50").first.is_checked()
-
-
-def test_a_gap_is_never_played(local_page):
+  # A gap is never played.
   local_page.keyboard.press("5")
-  assert local_page.get_by_role("alert").inner_text() == (
-    "No sound of A-SPADE here."
-  )
+  assert "A-SPADE" in local_page.get_by_role("alert").inner_text()
   assert heard(local_page) is None
   button(local_page, "Demucs", task=1, excerpt=2).click()
   wait_heard(local_page, "demucs-7")
@@ -298,17 +271,6 @@ def test_the_picture_seeks(page):
   page.wait_for_function(f"({HEARD}).currentTime < 0.5 * {PLAYED}")  # again
 
 
-def test_the_last_of_many_keys_wins(page):
-  page.evaluate(SAMPLER)
-  button(page, "distorted").click()
-  wait_heard(page, "0-distorted-35", 0.05)
-  for key in "2342143":
-    page.keyboard.press(key)
-  wait_heard(page, "2-demucs-35", 0.3)
-  assert max(map(len, page.evaluate("samples"))) == 3
-  assert page.locator("#now").inner_text().startswith("Demucs")
-
-
 def press_at_once(page, *keys):
   """Keys that follow each other faster than any sound starts."""
   page.evaluate(
@@ -319,6 +281,7 @@ def press_at_once(page, *keys):
 
 
 def test_a_level_that_is_left_at_once_is_not_heard(page):
+  page.evaluate(SAMPLER)
   button(page, "distorted").click()
   wait_heard(page, "0-distorted-35", 0.05)
   press_at_once(page, "ArrowRight", "ArrowLeft")
@@ -326,8 +289,10 @@ def test_a_level_that_is_left_at_once_is_not_heard(page):
   assert heard(page).endswith("0-distorted-35")
   assert page.get_by_role("radio", name="35").first.is_checked()
   press_at_once(page, "2", "ArrowRight", "ArrowLeft", "ArrowLeft", "3")
+  wait_heard(page, "2-demucs-20", 0.3)
   page.wait_for_function("!player.isPending")
   assert heard(page).endswith("2-demucs-20")
+  assert max(map(len, page.evaluate("samples"))) == 3
 
 
 def test_seeking_while_a_level_starts_is_not_lost(page):
@@ -348,17 +313,15 @@ def test_seeking_while_a_level_starts_is_not_lost(page):
 def blind_names(page):
   page.get_by_role("button", name="Reveal").click()
   names = page.locator("tr:has(td)").evaluate_all(
-    "rows => rows.map(row => [...row.querySelectorAll("
-    "'td:not(.unlisted) .name')].map("
-    "name => name.textContent))"
+    """rows => rows.map(row => [...row.querySelectorAll(
+      "td:not(.unlisted) .name")].map(name => name.textContent))"""
   )
   page.get_by_role("button", name="Hide again").click()
   return names
 
 
-def test_blind_mode_hides_and_reveals(browser, folder):
-  address = (folder / "index.html").as_uri()
-  with opened(browser, f"{address}?blind=7") as page:
+def test_blind_mode_hides_and_reveals(browser, local_address):
+  with opened(browser, f"{local_address}?blind=7") as page:
     section, order = page.locator("section").first, page.get_by_label("order")
     assert order.input_value() == "7"
     shown = section.locator("td .name:visible").all_inner_texts()
@@ -371,8 +334,8 @@ def test_blind_mode_hides_and_reveals(browser, folder):
     page.wait_for_function(f"{HEARD}")
     assert page.locator("#now").inner_text().startswith("Version A")
     names = blind_names(page)
-    stems = {"Demucs": "demucs", "target": "clean", "distorted": "distorted"}
-    assert stems.get(names[0][0][3:], "ideal-ratio-mask") in heard(page)
+    stem = names[0][0][3:].lower().replace("target", "clean").replace(" ", "-")
+    assert stem in heard(page)
     listed = [sorted(name[3:] for name in row if ": " in name) for row in names]
     assert listed[0] == ["Demucs", "distorted", "ideal ratio mask", "target"]
     for number in "87":  # Another order, and the same again.
@@ -382,16 +345,16 @@ def test_blind_mode_hides_and_reveals(browser, folder):
     page.get_by_role("button", name="Blind test").click()
     assert section.locator("td .name").first.inner_text() == "distorted"
     assert section.locator("dd").first.is_visible()
-  assert len({json.dumps([name[3:] for name in row]) for row in names}) > 1
+  assert len({tuple(name[3:] for name in row) for row in names}) > 1
 
 
 @pytest.mark.parametrize(
   ("width", "scheme"), [(390, "dark"), (800, "light"), (1280, "dark")]
 )
-def test_it_fits_every_screen(browser, folder, width, scheme):
-  address = (folder / "index.html").as_uri()
+def test_it_fits_every_screen(browser, local_address, width, scheme):
   options = {"viewport": {"width": width, "height": 800}}
-  with opened(browser, address, color_scheme=scheme, **options) as page:
+  options["color_scheme"] = scheme
+  with opened(browser, local_address, **options) as page:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     box = button(page, "Demucs").bounding_box()
     assert box["width"] >= (34 if width == 1280 else 44)
@@ -409,21 +372,16 @@ def test_it_fits_every_screen(browser, folder, width, scheme):
 
 def test_every_control_has_a_name(local_page):
   tree = local_page.locator("body").aria_snapshot()
-  for control in (
-    'button "Play Demucs, Excerpt 1"',
-    'group "Gain, dB"',
-    'radio "35 dB" [checked]',
-    'row "Excerpt 1',
-  ):
+  for control in ('button "Play Demucs, Excerpt 1', 'group "Gain, dB"'):
     assert control in tree
+  assert 'radio "35 dB" [checked]' in tree and 'row "Excerpt 1' in tree
   nameless = {"- button", "- radio", "- slider", "- img"}
   assert not nameless & {x.strip().rstrip(":") for x in tree.splitlines()}
 
 
 def test_a_sound_that_is_gone_is_told(browser, folder, tmp_path):
   """But not its name to a blind listener."""
-  copy = tmp_path / "page"
-  shutil.copytree(folder, copy)
+  copy = shutil.copytree(folder, tmp_path / "page")
   next(copy.glob("sounds/1-*/00/2-demucs-35.flac")).unlink()
   page = browser.new_page()
   page.goto((copy / "index.html").as_uri())

@@ -17,16 +17,11 @@ from distortion_removal.report.page.seek_table import (
 RATE = 16_000
 
 
-def _encoded(samples):
-  place = io.BytesIO()
-  soundfile.write(place, samples, RATE, "PCM_16", format="FLAC")
-  return place.getvalue()
-
-
 def test_a_seek_table_points_to_every_frame_but_the_last():
   samples = np.rint(32_767 * plucked(4.0, 2)).astype(np.int16)
-  flac = _encoded(samples)
-  found = with_seek_table(flac)
+  place = io.BytesIO()
+  soundfile.write(place, samples, RATE, "PCM_16", format="FLAC")
+  found = with_seek_table(flac := place.getvalue())
   read, _ = soundfile.read(io.BytesIO(found), dtype="int16")
   np.testing.assert_array_equal(read, samples)
   assert found[42] & 0x7F == 3
@@ -50,17 +45,11 @@ def test_seekable_length(samples):
   assert found == samples if samples < 4_112 else found % 4_096 == 16
 
 
-@pytest.fixture(scope="module")
-def browser():
-  with chromium() as found:
-    yield found
-
-
 @pytest.mark.e2e
 @pytest.mark.parametrize(
   ("rate", "channels"), [(8_000, 1), (16_000, 2), (44_100, 2), (48_000, 1)]
 )
-def test_chromium_seeks_to_anywhere(browser, tmp_path, rate, channels):
+def test_chromium_seeks_to_anywhere(tmp_path, rate, channels):
   length = seekable_length(round(3.2 * rate))
   sound = plucked(3.2, 5, rate)[:length]
   sides = np.stack([sound, sound[::-1]][:channels], axis=1)
@@ -68,7 +57,7 @@ def test_chromium_seeks_to_anywhere(browser, tmp_path, rate, channels):
   (tmp_path / "index.html").write_text('<link rel="icon" href="data:,">')
   address = (tmp_path / "index.html").as_uri()
   times = np.arange(0.0, length / rate - 0.05, 0.05)
-  with opened(browser, address) as page:
+  with chromium() as browser, opened(browser, address) as page:
     refused = page.evaluate(
       """(times) => Promise.all(times.map(async (time) => {
         const deck = new Audio("sound.flac");

@@ -26,43 +26,33 @@ METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 
 
 def make(folder, **options):
-  usual = {
-    "methods": METHODS,
-    "levels": LEVELS,
-    "files": FILES,
-    "heard": 2,
-    "seconds": 2.0,
-    "metric_names": ("si_sdr", "peaq", "r_nonlin"),
-  }
+  usual = {"methods": METHODS, "levels": LEVELS, "files": FILES, "heard": 2}
+  usual |= {"seconds": 2.0, "metric_names": ("si_sdr", "peaq", "r_nonlin")}
   return make_results(folder, **usual | options)
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-  """Results with sounds of 2 s, for reading only."""
   return make(tmp_path_factory.mktemp("run"))
 
 
-def data_of(folder):
-  """The page's data as a browser finds it."""
+def written(results, folder, **options):
+  """Writes a page; returns its data as a browser finds it."""
+  write_page(results, folder, **options)
   text = (folder / "index.html").read_text(encoding="utf-8")
   return json.loads(re.search(r'"application/json">(.*?)</script>', text)[1])
 
 
-def written(results, folder, **options):
-  """Writes a page; returns its data."""
-  write_page(results, folder, **options)
-  return data_of(folder)
-
-
 def states_of(data):
-  return [
-    state
-    for task in data["tasks"]
-    for excerpt in task["excerpts"]
-    for states in excerpt["cells"]
-    for state in states
-  ]
+  excerpts = [excerpt for task in data["tasks"] for excerpt in task["excerpts"]]
+  return [state for x in excerpts for states in x["cells"] for state in states]
+
+
+def sound_of(folder, stem):
+  """A sound of the page and its loudness."""
+  path = folder / f"{stem}.flac"
+  samples, rate = soundfile.read(path, always_2d=True)
+  return samples, integrated_loudness(samples, sample_rate=rate)
 
 
 def test_every_sound_has_its_files_and_nothing_else_is_there(tmp_path):
@@ -72,11 +62,11 @@ def test_every_sound_has_its_files_and_nothing_else_is_there(tmp_path):
   assert len(stems) == len(set(stems)) == 2 * (2 * len(METHODS) + 1)
   assert sum("35_5" in stem for stem in stems) == 2 * len(METHODS)
   expected = [f"{stem}.{kind}" for stem in stems for kind in ("flac", "png")]
-  scripts = ("blind", "keys", "page", "player", "table")
-  assets = ["index.html", "page.css", *(f"{name}.js" for name in scripts)]
+  expected += ["index.html", "page.css", "blind.js", "keys.js", "page.js"]
+  expected += ["player.js", "table.js"]
   files = [p for p in folder.rglob("*") if p.is_file()]
   names = [str(path.relative_to(folder)) for path in files]
-  assert sorted(names) == sorted([*expected, *assets])
+  assert sorted(names) == sorted(expected)
   assert all(re.fullmatch(r"[a-z0-9_/-]+", stem) for stem in stems)
 
 
@@ -86,24 +76,16 @@ def test_sounds_are_equally_loud_stretches_of_the_evaluated_ones(tmp_path):
   excerpt = data["tasks"][0]["excerpts"][1]
   assert excerpt["seconds"] == pytest.approx((7 * 4096 + 16) / RATE, abs=1e-3)
   state = excerpt["cells"][2][1]  # Demucs at 35 dB
-  found, rate = soundfile.read(tmp_path / "page" / f"{state['stem']}.flac")
-  assert rate == RATE
-  loudness = integrated_loudness(found[:, None], sample_rate=rate)
-  assert loudness == pytest.approx(-19.0, abs=0.05)
-  sound = next(
-    sound
-    for sound in result.sounds
-    if (sound.file, sound.method, sound.level) == (FILES[1], "demucs", 35.0)
-  )
-  source = 2.0 * soundfile.read(sound.path)[0]
+  found, loudness_lufs = sound_of(tmp_path / "page", state["stem"])
+  assert loudness_lufs == pytest.approx(-19.0, abs=0.05)
+  sounds = {(s.file, s.method, s.level): s for s in result.sounds}
+  path = sounds[FILES[1], "demucs", 35.0].path
   start = round(excerpt["start"] * RATE)
-  expected = source[start : start + len(found)]
-  middle = slice(RATE // 10, -RATE // 10)  # without the fades
-  scale = np.dot(found[middle], expected[middle])
-  scale /= np.dot(expected[middle], expected[middle])
-  np.testing.assert_allclose(
-    found[middle], scale * expected[middle], atol=1.0 / 32_768
-  )
+  expected = 2.0 * soundfile.read(path)[0][start : start + len(found)]
+  # Without the fades.
+  ours, theirs = (x[RATE // 10 : -RATE // 10] for x in (found[:, 0], expected))
+  scale = np.dot(ours, theirs) / np.dot(theirs, theirs)
+  np.testing.assert_allclose(ours, scale * theirs, atol=1.0 / 32_768)
 
 
 def test_loudness_is_the_tasks_own_unless_it_is_given(result, tmp_path):
@@ -115,25 +97,21 @@ def test_loudness_is_the_tasks_own_unless_it_is_given(result, tmp_path):
   (task,) = written([result], folder, loudness_lufs=-30.0)["tasks"]
   assert task["lufs"] == "-30"
   stem = task["excerpts"][0]["cells"][0][0]["stem"]
-  found, rate = soundfile.read(folder / f"{stem}.flac", always_2d=True)
-  loudness = integrated_loudness(found, sample_rate=rate)
-  assert loudness == pytest.approx(-30.0, abs=0.05)
+  assert sound_of(folder, stem)[1] == pytest.approx(-30.0, abs=0.05)
 
 
-def test_what_its_peak_keeps_quiet_says_so(result, tmp_path):
-  data = written([result], tmp_path / "page", loudness_lufs=-6.0, excerpts=1)
+def test_a_sound_that_its_peak_keeps_quiet_says_so(result, tmp_path):
+  folder = tmp_path / "page"
+  data = written([result], folder, loudness_lufs=-6.0, excerpts=1)
   names = [excerpt["name"] for excerpt in data["tasks"][0]["excerpts"]]
   assert names == FILES[:1]
   quiet = [state for state in states_of(data) if "quiet" in state]
   assert quiet
   for state in quiet:
-    found, rate = soundfile.read(
-      tmp_path / "page" / f"{state['stem']}.flac", always_2d=True
-    )
+    found, loudness_lufs = sound_of(folder, state["stem"])
     assert np.abs(found).max() == pytest.approx(0.99, abs=1e-3)
-    loudness = integrated_loudness(found, sample_rate=rate)
-    assert loudness == pytest.approx(float(state["quiet"]), abs=0.06)
-    assert loudness < -6.05
+    assert loudness_lufs == pytest.approx(float(state["quiet"]), abs=0.06)
+    assert loudness_lufs < -6.05
 
 
 def test_two_channels_stay_two_also_in_wav_files(tmp_path):
@@ -149,7 +127,7 @@ def test_two_channels_stay_two_also_in_wav_files(tmp_path):
 
 
 @pytest.mark.e2e
-def test_a_budget_decides_how_long_sounds_are(tmp_path):
+def test_the_size_limit_decides_how_long_sounds_are(tmp_path):
   result = make(tmp_path / "run", seconds=8.0)
   sizes, seconds = [], []
   for megabytes in (0.9, 1.4, 60.0):
@@ -193,10 +171,10 @@ def test_cells_have_scores_or_reasons(tmp_path):
     errors=[(FILES[1], "demucs", 35.0)],
     seconds=0.5,
   )
-  kept = [s for s in result.sounds if s.method != "ideal_ratio_mask"]
+  kept = tuple(s for s in result.sounds if s.method != "ideal_ratio_mask")
   row = next(row for row in result.rows if row["method"] == "demucs")
   row |= {"peaq": None, "metric_errors": {"peaq": "too short"}}
-  result = dataclasses.replace(result, sounds=tuple(kept))
+  result = dataclasses.replace(result, sounds=kept)
   (task,) = written([result], tmp_path / "page")["tasks"]
   labels = ["distorted", "target", "Demucs", "ideal ratio mask", "A-SPADE"]
   assert [version["label"] for version in task["versions"]] == labels
@@ -212,11 +190,9 @@ def test_cells_have_scores_or_reasons(tmp_path):
 
 def test_the_liveliest_stretch():
   def start(signal, seconds):
-    return audio.liveliest(signal, sample_rate=RATE, seconds=seconds).start
+    return audio.liveliest(signal, RATE, seconds).start
 
-  music = np.concatenate(
-    [np.zeros(2 * RATE), 0.1 * plucked(3.0, 0), np.zeros(RATE)]
-  )
+  music = np.pad(0.1 * plucked(3.0, 0), (2 * RATE, RATE))
   music[RATE // 2] = 1.0  # One click is not lively.
   assert start(music[:, None], 3.0) / RATE == pytest.approx(2.0, abs=0.06)
   steady, silent = np.ones((4 * RATE, 1)), np.zeros((4 * RATE, 2))
@@ -251,8 +227,7 @@ def test_waveform_is_the_outline():
   assert len(low) == thumbnails.COLUMNS == 120
   assert high[50] == 1.0 and low[50] == pytest.approx(-0.5, abs=0.02)
   assert np.abs(np.delete(high, 50)).max() < 0.02
-  assert len(thumbnails.waveform(sound[:7])) == 14
-  assert thumbnails.waveform(sound[:0]) == ""
+  assert [len(thumbnails.waveform(sound[:n])) for n in (0, 7)] == [0, 14]
 
 
 def test_spectrogram_follows_a_chirp_and_so_does_its_picture(tmp_path):

