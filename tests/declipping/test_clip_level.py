@@ -59,10 +59,8 @@ def test_rails_are_found(low, high, bits):
   assert found(signal) == (low, high)
 
 
-@pytest.mark.parametrize("scale", [0.9, 20 / 2**15, 10 / 2**15, 2 / 2**15])
-@pytest.mark.parametrize(
-  "frequency", [20, 441, 1000, RATE / 20, RATE / 30, RATE / 8, RATE / 4]
-)
+@pytest.mark.parametrize("scale", [0.9, 20 / 2**15, 2 / 2**15])
+@pytest.mark.parametrize("frequency", [20, 1000, RATE / 30, RATE / 8, RATE / 4])
 @pytest.mark.parametrize("phase", [0.1, np.pi / 2])
 def test_a_sine_has_no_rails(frequency, scale, phase):
   signal = to_bits(scale * sine(frequency, phase=phase), 16)
@@ -73,7 +71,6 @@ def test_a_sine_has_no_rails(frequency, scale, phase):
   "signal",
   [
     music(),
-    to_bits(0.9 * music(), 16),
     to_bits(0.9 * music(), 8),
     np.random.default_rng(1).normal(size=20_000),
     to_bits(0.1 * np.random.default_rng(1).normal(size=20_000), 8),
@@ -101,7 +98,6 @@ def test_constants_squares_and_short_periods_are_clipped():
 def test_one_side_tells_of_the_other(low):
   """One sample at the same level is clipped; so are the integers' two ends."""
   signal = to_bits(np.clip(music(), -0.2, 0.25), 16)
-  assert found(signal)[0] == np.round(-0.2 * 2**15) / 2**15
   signal[100] = low
   assert found(signal) == (low, 0.25)
   signal[100] = -0.24
@@ -122,15 +118,10 @@ def test_a_stream_has_the_rails_of_the_array(size):
   run = np.concatenate([np.linspace(0, 0.4, 50), np.full(3, 0.5), [0.1]])
   for left, right in [(np.clip(music(), -0.3, 0.3), music(2)), (run, -run)]:
     audio = as_audio(left, right)[:, :20_000]
-
-    def read(item=audio[0]):
-      return (item[k : k + size] for k in range(0, len(item), size))
-
-    np.testing.assert_equal(find_rails_in_stream(read), find_rails(audio))
-    assert np.isfinite(find_rails(audio).high[0, 0])
-
-
-def test_an_empty_stream():
+    blocks = [audio[0, k : k + size] for k in range(0, audio.shape[1], size)]
+    rails = find_rails_in_stream(lambda blocks=blocks: iter(blocks))
+    np.testing.assert_equal(rails, find_rails(audio))
+    assert np.isfinite(rails.high[0, 0])
   with pytest.raises(UserError, match="empty"):
     find_rails_in_stream(lambda: iter(()))
 
@@ -173,8 +164,7 @@ def test_a_round_level_becomes_that_of_the_samples():
 @pytest.mark.parametrize(
   ("level", "message"),
   [
-    (0.0, "clip level 0.0: give"),
-    (-0.2, "clip level -0.2: give"),
+    (0.0, "clip level 0.0: give one above 0"),
     (float("nan"), "clip level nan: give"),
     ([0.5, 0.0], "give one above 0"),
     ((0.1, 0.5), r"\(0.1, 0.5\): give .* low <= 0 <= high"),
@@ -183,7 +173,6 @@ def test_a_round_level_becomes_that_of_the_samples():
     ([0.5], r"shape \(1,\); give \(\) or \(2,\)"),
     ((-0.5, [0.5, 0.5]), r"shape \(2,\).* \(2, 3\)"),
     ((-0.5, 0.2, 0.5), r"shape \(3,\)"),
-    ("loud", "'loud' is not a number"),
   ],
 )
 def test_bad_levels_are_refused(level, message):
@@ -191,13 +180,14 @@ def test_bad_levels_are_refused(level, message):
     resolve_rails(np.ones((2, 10, 3)), level)
 
 
-@pytest.mark.parametrize("level", [None, 0.5])
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_audio_that_is_not_finite_is_refused(bad, level):
+def test_samples_that_cannot_be_used_are_refused():
   audio = np.zeros((3, 10, 2), np.float32)
-  audio[1, 5, 1] = bad
-  with pytest.raises(UserError, match="item 1 holds NaN or inf"):
-    resolve_rails(audio, level)
+  for audio[1, 5, 1] in (np.nan, np.inf):
+    for level in (None, 0.5):
+      with pytest.raises(UserError, match="item 1 holds NaN or inf"):
+        resolve_rails(audio, level)
+  with pytest.raises(UserError, match="int16; divide"):
+    as_samples(np.zeros((1, 5, 1), np.int16))
 
 
 def test_signs():
@@ -226,8 +216,3 @@ def test_heights_are_those_of_the_farther_rail():
   np.testing.assert_array_equal(
     farther_rails(Rails(low, high)), [[0.5, 0.3, 1.0, 0.1]]
   )
-
-
-def test_integers_have_no_scale():
-  with pytest.raises(UserError, match="int16; divide"):
-    as_samples(np.zeros((1, 5, 1), np.int16))

@@ -75,17 +75,11 @@ def test_a_limit_of_iterations(audio):
   np.testing.assert_allclose(restored, expected, atol=1e-11)
 
 
-@pytest.mark.parametrize(("dtype", "error_db"), [("f4", -30), ("f8", -200)])
-def test_the_precision_is_kept(audio, dtype, error_db):
-  expected, _ = aspade.frame_by_frame(audio, LEVEL, **SIZES)
-  restored, _ = aspade.batched(audio, LEVEL, **SIZES, dtype=np.dtype(dtype))
-  assert restored.dtype == dtype
-  error = np.sum((restored - expected) ** 2) / np.sum(expected**2)
-  assert 10 * np.log10(error) < error_db
-
-
-def test_some_frames_only(audio):
-  _, every = aspade.frame_by_frame(audio, LEVEL, **SIZES)
+def test_single_precision_and_some_frames_only(audio):
+  expected, every = aspade.frame_by_frame(audio, LEVEL, **SIZES)
+  single, _ = aspade.batched(audio, LEVEL, **SIZES, dtype=np.dtype("f4"))
+  assert single.dtype == np.float32
+  assert np.sum((single - expected) ** 2) < 1e-3 * np.sum(expected**2)
   _, some = aspade.frame_by_frame(audio, LEVEL, **SIZES, max_frames=4)
   assert np.count_nonzero(some) == 4
   np.testing.assert_array_equal(some[some > 0], every[some > 0])
