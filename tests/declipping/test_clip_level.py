@@ -26,15 +26,14 @@ def to_bits(signal, bits):
   return np.clip(np.round(scale * signal), -scale, scale - 1) / scale
 
 
-def sine(frequency, seconds=0.5, phase=0.1):
-  time = np.arange(int(seconds * RATE)) / RATE
-  return np.sin(2 * np.pi * frequency * time + phase)
+def sine(frequency, phase=0.1):
+  return np.sin(2 * np.pi * frequency * np.arange(RATE // 2) / RATE + phase)
 
 
-def music(seed=0, seconds=2):
+def music(seed=0):
   """Decaying notes and some noise, as loud as 1."""
   rng = np.random.default_rng(seed)
-  time = np.arange(int(seconds * RATE)) / RATE
+  time = np.arange(2 * RATE) / RATE
   notes = sum(
     np.exp(-4 * time) * np.sin(2 * np.pi * k * 220 * time + rng.uniform(0, 6))
     for k in range(1, 9)
@@ -85,13 +84,18 @@ def test_what_is_not_clipped_has_no_rails(signal):
   assert found(signal) == (-np.inf, np.inf)
 
 
-def test_constants_squares_and_short_periods_are_clipped():
-  assert found(np.full(100, 0.25)) == (-np.inf, 0.25)
-  assert found(np.full(100, -0.25)) == (-0.25, np.inf)
-  assert found(0.5 * np.sign(sine(440))) == (-0.5, 0.5)
-  # Eight distinct values are no coarse quantisation.
-  short = np.clip(np.sin(2 * np.pi * np.arange(800) / 8), -0.5, 0.5)
-  assert found(short) == (-0.5, 0.5)
+@pytest.mark.parametrize(
+  ("signal", "low", "high"),
+  [
+    (np.full(100, 0.25), -np.inf, 0.25),
+    (np.full(100, -0.25), -0.25, np.inf),
+    (0.5 * np.sign(sine(440)), -0.5, 0.5),
+    # Eight distinct values are no coarse quantisation.
+    (np.clip(np.sin(np.pi / 4 * np.arange(800)), -0.5, 0.5), -0.5, 0.5),
+  ],
+)
+def test_constants_squares_and_short_periods_are_clipped(signal, low, high):
+  assert found(signal) == (low, high)
 
 
 @pytest.mark.parametrize("low", [-0.25, -0.25 - 2.0**-15])
@@ -149,7 +153,6 @@ def test_a_round_level_becomes_that_of_the_samples():
   """0.2 is 6553.6 steps of 16 bit: rounding down, what is clipped is below."""
   plateau = 6553 / 2**15
   audio = as_audio(np.clip(music(), -plateau, plateau))
-  np.testing.assert_equal(resolve_rails(audio), find_rails(audio))
   resolved = resolve_rails(audio, 0.2)
   assert (resolved.low.item(), resolved.high.item()) == (-plateau, plateau)
   # A step further, or of one sample, it is not the level that was meant.
@@ -210,9 +213,8 @@ def test_signs_allow_for_the_rounding_of_the_audio(level):
   np.testing.assert_array_equal(double.ravel(), [-1, 0, 0, 1, 0])
 
 
-def test_heights_are_those_of_the_farther_rail():
+def test_the_farther_rail():
   low = np.array([[-0.5, -np.inf, -np.inf, -0.1]])
   high = np.array([[0.2, 0.3, np.inf, np.inf]])
-  np.testing.assert_array_equal(
-    farther_rails(Rails(low, high)), [[0.5, 0.3, 1.0, 0.1]]
-  )
+  farther = farther_rails(Rails(low, high))
+  np.testing.assert_array_equal(farther, [[0.5, 0.3, 1.0, 0.1]])

@@ -8,7 +8,7 @@ from distortion_removal.declipping.social_sparsity.shrinkage import Shrinkage
 
 
 def by_loops(operator, neighbourhood, whole, threshold):
-  """`[frames, size]`, all frequencies, one coefficient at a time."""
+  """Shrinks `[frames, size]`, one coefficient after the other."""
   bins, frames = (n // 2 for n in neighbourhood)
   if operator in ("lasso", "ew"):
     bins = frames = 0
@@ -40,14 +40,3 @@ def test_equals_loops(operator, neighbourhood):
     found = shrink(whole[:, :9])
   np.testing.assert_allclose(found, expected, atol=1e-12)
   assert 0.1 < np.mean(np.asarray(found) == 0) < 0.9
-
-
-def test_a_lonely_coefficient_goes_and_one_in_company_stays():
-  """PEW keeps what EW loses where the neighbours carry it."""
-  spectrum = np.zeros((9, 9), np.complex64)
-  spectrum[4, 4] = 1
-  assert not np.any(Shrinkage("pew")(spectrum, 1.5))
-  spectrum[1:8, 4] = 1
-  kept = Shrinkage("pew")(spectrum, 1.5)
-  np.testing.assert_allclose(kept[4, 4], 1 - 1.5**2 / 7, rtol=1e-6)
-  assert not np.any(Shrinkage("ew")(spectrum, 1.5))

@@ -22,11 +22,11 @@ def audio():
 
 def definition(y, sign):
   """One frame, with the whole DFT, whose conjugate pairs are kept together."""
-  size, r = OPTIONS["redundancy"] * FRAME, OPTIONS["r"]
+  size, r, s = OPTIONS["redundancy"] * FRAME, OPTIONS["r"], OPTIONS["s"]
   half = np.arange(size // 2 + 1)
-  x, u, k, counter = y, np.zeros(size), OPTIONS["s"], 1
+  x, u, k, counter = y, np.zeros(size), s, 1
   best, least = x, np.inf
-  while counter <= len(half) * r // OPTIONS["s"]:
+  while counter <= len(half) * r // s:
     spectrum = np.fft.fft(x, size) / np.sqrt(size)
     wanted = spectrum + u
     magnitude = np.abs(wanted[half]) * np.where(half == 0, 0.5, 1.0)
@@ -45,7 +45,7 @@ def definition(y, sign):
     u = u + np.fft.fft(x, size) / np.sqrt(size) - z
     counter += 1
     if counter % r == 0:
-      k += OPTIONS["s"]
+      k += s
   return best, counter - 1
 
 

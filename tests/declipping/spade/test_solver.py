@@ -59,22 +59,18 @@ def test_every_frame_takes_its_own_number_of_steps(slots):
     np.testing.assert_array_equal(results, expected)
 
 
-def _slot_steps(problem, count, slots):
-  """Counts steps of all slots, busy or not: what the work costs."""
+def test_the_set_shrinks_to_the_frames_that_are_left():
   stepped = []
   method = _method(lambda n: jax.debug.callback(lambda: stepped.append(n)))
-  run = jax.jit(functools.partial(iterate, method, slots))
-  jax.block_until_ready(run(problem, np.int32(count)))
-  jax.effects_barrier()
-  return sum(stepped)
-
-
-def test_the_set_shrinks_to_the_frames_that_are_left():
-  problem = _problem(40, 48, most=20)
-  assert _slot_steps(problem, 40, 8) < 1.3 * np.sum(problem.steps)
-  # Also where one takes much longer than all others.
-  steps = np.asarray([1] * 19 + [100], np.int32)
-  problem = _Problem(steps, np.ones(20, np.int32))
-  assert _slot_steps(problem, 20, 16) < 2.5 * np.sum(steps)
-  problem = _Problem(np.zeros(8, np.int32), np.ones(8, np.int32))
-  assert _slot_steps(problem, 8, 4) == 0
+  run = jax.jit(functools.partial(iterate, method, 8))
+  steps = np.zeros((3, 48), np.int32)
+  steps[0] = _problem(40, 48, most=20).steps
+  # One takes much longer than all others.
+  steps[1, :20] = [1] * 19 + [100]
+  for row, count, most in zip(steps, (40, 20, 8), (1.3, 2.5, 0), strict=True):
+    stepped.clear()
+    problem = _Problem(row, np.ones(48, np.int32))
+    jax.block_until_ready(run(problem, np.int32(count)))
+    jax.effects_barrier()
+    # Steps of all slots, busy or not: what the work costs.
+    assert sum(stepped) <= most * np.sum(row)
