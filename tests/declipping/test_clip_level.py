@@ -112,8 +112,8 @@ def test_items_and_channels_have_their_own_rails():
   left, right = np.clip(music(), -0.5, 0.25), music(1)
   audio = np.concatenate([as_audio(left, right), as_audio(right, 2 * left)])
   low, high = find_rails(audio)
-  np.testing.assert_array_equal(low, [[-0.5, -np.inf], [-np.inf, -1.0]])
-  np.testing.assert_array_equal(high, [[0.25, np.inf], [np.inf, 0.5]])
+  assert low.tolist() == [[-0.5, -np.inf], [-np.inf, -1.0]]
+  assert high.tolist() == [[0.25, np.inf], [np.inf, 0.5]]
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
@@ -134,7 +134,6 @@ def test_a_stream_has_the_rails_of_the_array(size):
   ("given", "low", "high"),
   [
     (0.5, -0.5, 0.5),
-    (np.float32(0.5), -0.5, 0.5),
     ([0.5, 0.25], [[-0.5] * 3, [-0.25] * 3], [[0.5] * 3, [0.25] * 3]),
     ((-0.25, 0.5), -0.25, 0.5),
     ((-np.inf, np.full((2, 3), 0.5)), -np.inf, 0.5),
@@ -146,7 +145,6 @@ def test_given_rails(given, low, high):
   resolved = resolve_rails(audio, given)
   np.testing.assert_array_equal(resolved.low, np.broadcast_to(low, (2, 3)))
   np.testing.assert_array_equal(resolved.high, np.broadcast_to(high, (2, 3)))
-  np.testing.assert_equal(resolve_rails(audio, resolved), resolved)
 
 
 def test_a_round_level_becomes_that_of_the_samples():
@@ -194,23 +192,17 @@ def test_samples_that_cannot_be_used_are_refused():
 
 
 def test_signs():
-  samples = np.array([-0.3, -0.2, -0.19, 0, 0.39, 0.4, 0.5])
-  rails = Rails(np.array([[-0.2, -np.inf]]), np.array([[0.4, np.inf]]))
-  result = clip_signs(as_audio(samples, samples), rails)
-  assert result.dtype == np.int8
-  np.testing.assert_array_equal(result[0, :, 0], [-1, -1, 0, 0, 0, 1, 1])
-  np.testing.assert_array_equal(result[0, :, 1], 0)
-
-
-@pytest.mark.parametrize("level", [0.1, 0.2, 0.3, 0.7])
-def test_signs_allow_for_the_rounding_of_the_audio(level):
   """In float32 the rail is what rounds to it; in float64 1e-7 below is not."""
-  given = Rails(np.array([[-level]]), np.array([[level]]))
-  audio = level * np.array([-1, -1 + 1e-5, 1 - 1e-7, 1, 1 - 1e-5])
-  single = clip_signs(audio[None, :, None].astype(np.float32), given)
-  double = clip_signs(audio[None, :, None], given)
-  np.testing.assert_array_equal(single.ravel(), [-1, 0, 1, 1, 0])
-  np.testing.assert_array_equal(double.ravel(), [-1, 0, 0, 1, 0])
+  for level in (0.1, 0.2, 0.3, 0.7):
+    given = Rails(np.array([[-level, -np.inf]]), np.array([[level, np.inf]]))
+    factors = np.array([-2, -1, -1 + 1e-5, 0, 1 - 1e-7, 1, 1 - 1e-5, 2])
+    audio = np.stack([level * factors] * 2, axis=1)[None]
+    single = clip_signs(audio.astype(np.float32), given)
+    double = clip_signs(audio, given)
+    assert single.dtype == double.dtype == np.int8
+    assert single[0, :, 0].tolist() == [-1, -1, 0, 0, 1, 1, 0, 1]
+    assert double[0, :, 0].tolist() == [-1, -1, 0, 0, 0, 1, 0, 1]
+    assert not single[..., 1].any()
 
 
 def test_the_farther_rail():

@@ -207,8 +207,7 @@ def test_audio_that_is_not_clipped_comes_back(precision, time):
 
 def test_all_samples_at_the_rails():
   """Only what is beyond the rails satisfies the recording."""
-  time = np.arange(TIME)
-  steps = np.where(np.sin(time / 5) > 0, 0.5, -0.5)
+  steps = np.where(np.sin(np.arange(TIME) / 5) > 0, 0.5, -0.5)
   options = SMALL | {"lambdas": (0.1, 0.01, 0.001), "iterations": 200}
   for signal in (steps, np.full(TIME, 0.5), np.full(1, -0.5)):
     restored, _ = social_sparsity(signal[None, :, None], 0.5, **options)

@@ -1,4 +1,4 @@
-"""Declipping by frames as a loop, for oracles of one frame."""
+"""A-SPADE and S-SPADE as the papers write them, one frame after the other."""
 
 import numpy as np
 
@@ -33,3 +33,47 @@ def frame_after_frame(audio, level, declip_frame):
     weight[inside] += window**2
   inside = slice(FRAME, FRAME + len(audio))
   return total[inside] / weight[inside], iterations
+
+
+def spade_frame(variant, y, sign, *, redundancy=2, s=1, r=1, epsilon=0.1):
+  """Declips one frame, with matrices; conjugate pairs are kept together.
+
+  Args:
+    variant: "analysis" or "synthesis".
+    y: the windowed frame.
+    sign: of its clipped samples, else 0.
+    redundancy: rows of the transform over samples, as the other numbers are
+      those of the method.
+
+  Returns:
+    The frame of the smallest norm, and the iterations.
+  """
+  size = redundancy * len(y)
+  analysis = np.fft.fft(np.eye(size))[:, : len(y)] / np.sqrt(size)
+  synthesis, bins = analysis.conj().T, size // 2 + 1
+  c, u, k, least, count = analysis @ y, np.zeros(size), s, np.inf, 0
+  best = c
+  while count < -(-bins * r // s):
+    magnitude = np.abs(c + u)[:bins]
+    magnitude[0] /= 2
+    kept = np.zeros(size, bool)
+    for index in np.argsort(magnitude)[-k:]:
+      kept[[index, -index]] = True
+    z = np.where(kept, c + u, 0.0)
+    distance = np.linalg.norm(c - z)
+    if distance <= least:
+      best, least = c, distance
+    if distance <= epsilon:
+      break
+    x = (synthesis @ (z - u)).real
+    consistent = np.where(sign > 0, np.maximum(x, y), y)
+    consistent = np.where(sign < 0, np.minimum(x, y), consistent)
+    if variant == "analysis":
+      c = analysis @ consistent
+    else:
+      c = z - u + analysis @ (consistent - x)
+    u = u + c - z
+    count += 1
+    if (count + 1) % r == 0:
+      k += s
+  return (synthesis @ best).real, count

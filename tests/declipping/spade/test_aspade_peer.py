@@ -1,8 +1,10 @@
 """The benchmark's A-SPADEs against the paper's steps, and each other."""
 
+import functools
+
 import numpy as np
 import pytest
-from frame_after_frame import FRAME, HOP, frame_after_frame
+from frame_after_frame import FRAME, HOP, frame_after_frame, spade_frame
 
 from experiments.benchmarks.peers import aspade
 
@@ -20,36 +22,8 @@ def audio():
   return np.clip(clean, -LEVEL, LEVEL)
 
 
-def definition(y, sign):
-  """One frame, with the whole DFT, whose conjugate pairs are kept together."""
-  size, r, s = OPTIONS["redundancy"] * FRAME, OPTIONS["r"], OPTIONS["s"]
-  half = np.arange(size // 2 + 1)
-  x, u, k, counter = y, np.zeros(size), s, 1
-  best, least = x, np.inf
-  while counter <= len(half) * r // s:
-    spectrum = np.fft.fft(x, size) / np.sqrt(size)
-    wanted = spectrum + u
-    magnitude = np.abs(wanted[half]) * np.where(half == 0, 0.5, 1.0)
-    z = np.zeros(size, complex)
-    for index in sorted(half, key=lambda i: -magnitude[i])[:k]:
-      z[index], z[-index] = wanted[index], wanted[-index]
-    distance = np.linalg.norm(spectrum - z)
-    if distance <= least:
-      best, least = x, distance
-    if distance <= OPTIONS["epsilon"]:
-      break
-    x = np.fft.ifft(z - u).real[:FRAME] * np.sqrt(size)
-    x[sign > 0] = np.maximum(x, y)[sign > 0]
-    x[sign < 0] = np.minimum(x, y)[sign < 0]
-    x[sign == 0] = y[sign == 0]
-    u = u + np.fft.fft(x, size) / np.sqrt(size) - z
-    counter += 1
-    if counter % r == 0:
-      k += s
-  return best, counter - 1
-
-
 def test_both_equal_the_definition(audio, monkeypatch):
+  definition = functools.partial(spade_frame, "analysis", **OPTIONS)
   expected, iterations = frame_after_frame(audio, LEVEL, definition)
   assert max(iterations) > 10
   assert iterations.count(0) > 5

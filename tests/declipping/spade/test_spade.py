@@ -1,5 +1,6 @@
 """A-SPADE and S-SPADE against plain NumPy versions, and at their edges."""
 
+import functools
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from frame_after_frame import FRAME, HOP, frame_after_frame
+from frame_after_frame import FRAME, HOP, frame_after_frame, spade_frame
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.spade import (
@@ -84,8 +85,7 @@ def test_aspade_equals_reference_results_on_recordings(case):
   stored = np.load(Path(folder) / f"{case}.npz", allow_pickle=False)
   names = ("frame", "hop", "redundancy", "s", "r")
   options = {name: int(stored[name]) for name in names}
-  # The stored frames begin with that centred on the first sample; the early
-  # ones are at the end.
+  # The stored frames before that centred on the first sample are at the end.
   early = (options["frame"] // 2 - 1) // options["hop"]
   for level_db in (1, 7, 20):
     clip_level = float(stored[f"clip_level_{level_db}db"])
@@ -107,34 +107,12 @@ def test_aspade_equals_reference_results_on_recordings(case):
     )
 
 
-def sspade_frame(y, sign):
-  """One frame by the steps of the paper's algorithm, with matrices."""
-  analysis = np.fft.fft(np.eye(2 * len(y)))[:, : len(y)] / np.sqrt(2 * len(y))
-  size, synthesis = len(analysis), analysis.conj().T
-  c, u, k = analysis @ y, np.zeros(size), 1
-  for count in range(size // 2 + 1):
-    magnitude = np.abs(c + u)[: size // 2 + 1]
-    magnitude[0] /= 2
-    kept = np.zeros(size, bool)
-    for index in np.argsort(magnitude)[-k:]:
-      kept[[index, -index]] = True
-    z = np.where(kept, c + u, 0.0)
-    if np.linalg.norm(c - z) <= 0.1:
-      return (synthesis @ c).real, count
-    x = (synthesis @ (z - u)).real
-    consistent = np.where(sign > 0, np.maximum(x, y), y)
-    consistent = np.where(sign < 0, np.minimum(x, y), consistent)
-    c = z - u + analysis @ (consistent - x)
-    u = u + c - z
-    k += 1
-  raise AssertionError("the case should converge")
-
-
 @pytest.mark.e2e
 def test_sspade_equals_the_steps_written_out():
   """With redundancy it is another method than A-SPADE, without it is not."""
   audio = clipped(400, dtype=np.float64)
-  expected, counts = frame_after_frame(audio[0, :, 0], LEVEL, sspade_frame)
+  definition = functools.partial(spade_frame, "synthesis")
+  expected, counts = frame_after_frame(audio[0, :, 0], LEVEL, definition)
   restored, info = sspade(audio, LEVEL, precision="float64", **SMALL)
   np.testing.assert_allclose(restored[0, :, 0], expected, atol=1e-11)
   np.testing.assert_array_equal(info.iterations[0, 0], counts)
