@@ -7,6 +7,7 @@ import pytest
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.gabor import Gabor
 from distortion_removal.declipping.social_sparsity import social_sparsity
+from distortion_removal.declipping.social_sparsity.shrinkage import Shrinkage
 
 FRAME, HOP = 32, 8
 # Programs are compiled for multiples of 4 frames: for few lengths here.
@@ -68,14 +69,34 @@ def test_the_frame_is_its_matrix(sizes):
   np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def shrink(c, threshold, bins, frames):
+def shrink(operator, neighbourhood, c, threshold):
+  """Shrinks `[frames, size]`, all frequencies; bins lie in a circle."""
+  is_social = operator in ("wgl", "pew")
+  bins, frames = neighbourhood if is_social else (1, 1)
   padded = np.pad(abs(c) ** 2, ((frames // 2, frames // 2), (0, 0)))
   energy = sum(
     np.roll(padded[t : t + len(c)], f - bins // 2, axis=1)
     for t in range(frames)
     for f in range(bins)
   )
-  return c * np.maximum(0, 1 - threshold**2 / np.maximum(energy, 1e-30))
+  ratio = threshold / np.sqrt(np.maximum(energy, 1e-30))
+  loss = ratio if operator in ("lasso", "wgl") else ratio**2
+  return c * np.maximum(0, 1 - loss)
+
+
+@pytest.mark.parametrize("operator", ["lasso", "wgl", "ew", "pew"])
+@pytest.mark.parametrize("neighbourhood", [(3, 7), (5, 1)])
+def test_shrinkage_equals_that_of_the_whole_spectrum(operator, neighbourhood):
+  whole = np.fft.fft(np.random.default_rng(0).standard_normal((10, 16)))
+  whole[3:5, 2] = whole[3:5, -2] = 0
+  count = np.prod(neighbourhood) if operator in ("wgl", "pew") else 1
+  threshold = np.sqrt(count * np.mean(abs(whole) ** 2))
+  expected = shrink(operator, neighbourhood, whole, threshold)[:, :9]
+  with jax.enable_x64(True):
+    shrinkage = Shrinkage(operator, neighbourhood)
+    found = jax.jit(shrinkage.__call__)(whole[:, :9], threshold)
+  np.testing.assert_allclose(found, expected, atol=1e-12)
+  assert 0.1 < np.mean(np.asarray(found) == 0) < 0.9
 
 
 def written_out(y, low, high, options):
@@ -93,7 +114,7 @@ def written_out(y, low, high, options):
       residual = np.where(y >= high, np.minimum(x - high, 0), x - y)
       residual = np.where(y <= low, np.maximum(x - low, 0), residual)
       previous, c = c, z - analysis[..., : len(y)] @ residual
-      c = shrink(c, threshold, *options["neighbourhood"])
+      c = shrink("pew", options["neighbourhood"], c, threshold)
       count += 1
       norm = np.linalg.norm(c[:, : FRAME + 1])
       change = np.linalg.norm((c - previous)[:, : FRAME + 1])

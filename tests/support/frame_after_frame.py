@@ -57,8 +57,8 @@ def spade_frame(variant, y, sign, *, redundancy=2, s=1, r=1, epsilon=0.1):
     magnitude = np.abs(c + u)[:bins]
     magnitude[0] /= 2
     kept = np.zeros(size, bool)
-    for index in np.argsort(magnitude)[-k:]:
-      kept[[index, -index]] = True
+    largest = np.argsort(magnitude)[-k:]
+    kept[largest] = kept[-largest] = True
     z = np.where(kept, c + u, 0.0)
     distance = np.linalg.norm(c - z)
     if distance <= least:
