@@ -36,7 +36,7 @@ def frame_after_frame(audio, level, declip_frame):
 
 
 def spade_frame(variant, y, sign, *, redundancy=2, s=1, r=1, epsilon=0.1):
-  """Declips one frame, with matrices; conjugate pairs are kept together.
+  """Declips one frame with the whole DFT, whose conjugate pairs are kept.
 
   Args:
     variant: "analysis" or "synthesis".
@@ -49,9 +49,15 @@ def spade_frame(variant, y, sign, *, redundancy=2, s=1, r=1, epsilon=0.1):
     The frame of the smallest norm, and the iterations.
   """
   size = redundancy * len(y)
-  analysis = np.fft.fft(np.eye(size))[:, : len(y)] / np.sqrt(size)
-  synthesis, bins = analysis.conj().T, size // 2 + 1
-  c, u, k, least, count = analysis @ y, np.zeros(size), s, np.inf, 0
+  bins = size // 2 + 1
+
+  def analysis(x):
+    return np.fft.fft(x, size, norm="ortho")
+
+  def synthesis(c):
+    return np.fft.ifft(c, norm="ortho").real[: len(y)]
+
+  c, u, k, least, count = analysis(y), np.zeros(size), s, np.inf, 0
   best = c
   while count < -(-bins * r // s):
     magnitude = np.abs(c + u)[:bins]
@@ -65,15 +71,15 @@ def spade_frame(variant, y, sign, *, redundancy=2, s=1, r=1, epsilon=0.1):
       best, least = c, distance
     if distance <= epsilon:
       break
-    x = (synthesis @ (z - u)).real
+    x = synthesis(z - u)
     consistent = np.where(sign > 0, np.maximum(x, y), y)
     consistent = np.where(sign < 0, np.minimum(x, y), consistent)
     if variant == "analysis":
-      c = analysis @ consistent
+      c = analysis(consistent)
     else:
-      c = z - u + analysis @ (consistent - x)
+      c = z - u + analysis(consistent - x)
     u = u + c - z
     count += 1
     if (count + 1) % r == 0:
       k += s
-  return (synthesis @ best).real, count
+  return synthesis(best), count
