@@ -46,8 +46,7 @@ class Cut(NamedTuple):
     for index, (start, stop) in enumerate(self.spans(is_wanted.shape[1])):
       length = -(-(stop - start) // self.step) * self.step
       for item, channel in np.argwhere(is_wanted[:, start:stop].any(axis=1)):
-        segment = Segment(item, channel, index, start, stop, length)
-        found.append(segment)
+        found.append(Segment(item, channel, index, start, stop, length))
     return found
 
   def weight(self, segment: Segment, time: int) -> np.ndarray:

@@ -218,12 +218,9 @@ def _solve(
   gabor: Gabor,
   shrink: Shrinkage,
 ) -> tuple[jax.Array, jax.Array]:
-  """Finds signals within bounds `[slots, time]`.
+  """Finds signals within bounds `[slots, time]`, and counts `[slots, lambdas]`.
 
   A slot whose coefficients have settled waits for the others, unchanged.
-
-  Returns:
-    The signals, and the iterations they took, `[slots, lambdas]`.
   """
   norm = jnp.linalg.norm
 

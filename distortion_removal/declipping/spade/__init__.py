@@ -140,11 +140,7 @@ def _declip_frames(
   epsilon: np.ndarray,
   show_progress: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Declips audio within its rails, with an epsilon `[batch, channels]`.
-
-  Returns:
-    The change of the audio, and iterations and termination as in `Info`.
-  """
+  """Returns the change of audio within its rails, and the record of `Info`."""
   batch, time, channels = within.shape
   frame, hop = method.frame, method.hop
   overlap, half = frame // hop, frame // 2
