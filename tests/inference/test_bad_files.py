@@ -1,5 +1,7 @@
 """Files that cannot be used, by a network and by a declipper."""
 
+import re
+
 import numpy as np
 import pytest
 import soundfile
@@ -41,11 +43,9 @@ def _clipped(channels=1):
 
 def _make_bad_files(folder):
   audio = _clipped()
-  for name in ("cut.wav", "cut.flac"):
-    soundfile.write(folder / name, audio, RATE)
-    data = (folder / name).read_bytes()
-    (folder / name).write_bytes(data[: len(data) // 2])
-  (folder / "empty.wav").write_bytes(b"")
+  soundfile.write(folder / "cut.wav", audio, RATE)
+  data = (folder / "cut.wav").read_bytes()
+  (folder / "cut.wav").write_bytes(data[: len(data) // 2])
   (folder / "text.wav").write_text("not music")
   audio[-1] = np.nan
   soundfile.write(folder / "nan.wav", audio, RATE, subtype="FLOAT")
@@ -56,8 +56,6 @@ def _make_bad_files(folder):
   ("name", "message"),
   [
     ("cut.wav", "truncated"),
-    ("cut.flac", "truncated"),
-    ("empty.wav", "empty file"),
     ("text.wav", "not audio in a known format"),
     ("nan.wav", "NaN"),
     ("missing.wav", "no such file"),
@@ -70,15 +68,9 @@ def test_bad_input_leaves_the_old_output(restore, tmp_path, name, message):
   before = files_of(tmp_path)
   with pytest.raises(UserError) as caught:
     restore(tmp_path / name, tmp_path / "out.wav")
-  text = str(caught.value)
-  assert text.startswith(f"{tmp_path / name}: ")
-  assert message in text
-  assert "\n" not in text
+  pattern = f"{re.escape(str(tmp_path / name))}: .*{message}.*"
+  assert re.fullmatch(pattern, str(caught.value))
   assert files_of(tmp_path) == before
-
-
-def _never(audio):
-  raise AssertionError("the work has begun")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +87,7 @@ def test_bad_output_is_refused_before_any_work(
   soundfile.write(tmp_path / "in.wav", _clipped(channels=8), RATE)
   before = files_of(tmp_path)
   with pytest.raises(UserError, match=message):
-    restore(tmp_path / "in.wav", tmp_path / name, subtype, work=_never)
+    restore(tmp_path / "in.wav", tmp_path / name, subtype, work=pytest.fail)
   assert files_of(tmp_path) == before
 
 
