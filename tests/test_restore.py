@@ -29,9 +29,8 @@ def _restore(tmp_path, *arguments):
 @pytest.mark.e2e
 def test_with_a_declipper(tmp_path, clean, capsys):
   options = "--clip-level=-0.3,0.25 --frame=256 --sparsity-step=4"
-  info = _restore(
-    tmp_path, "--method=aspade", *options.split(), "--subtype=FLOAT"
-  )
+  options += " --method=aspade --subtype=FLOAT"
+  info = _restore(tmp_path, *options.split())
   summary, line = capsys.readouterr().out.splitlines()
   assert summary.startswith("clipped at -0.3 and 0.25: ")
   assert line == f"restored: {tmp_path / 'out.wav'}"

@@ -102,26 +102,26 @@ def test_shrinkage_equals_that_of_the_whole_spectrum(operator, neighbourhood):
 def written_out(y, low, high, options):
   """One channel of whole segments; returns signal and iterations."""
   time = -(-len(y) // (4 * FRAME)) * 4 * FRAME
-  analysis = matrix(Gabor(FRAME, HOP, 2), time)
-  synthesis = analysis.reshape(-1, time).conj().T
-  c = analysis[..., : len(y)] @ np.clip(y, low, high)
+  analysis = matrix(Gabor(FRAME, HOP, 2), time)[..., : len(y)].copy()
+  synthesis = analysis.reshape(-1, len(y)).conj().T
+  c = analysis @ np.clip(y, low, high)
   counts = []
   for threshold in options["lambdas"]:
     previous, count = c, 0
     while count < options["iterations"]:
       z = c + 0.9 * (c - previous)
-      x = (synthesis @ z.ravel()).real[: len(y)]
+      x = (synthesis @ z.ravel()).real
       residual = np.where(y >= high, np.minimum(x - high, 0), x - y)
       residual = np.where(y <= low, np.maximum(x - low, 0), residual)
-      previous, c = c, z - analysis[..., : len(y)] @ residual
+      previous, c = c, z - analysis @ residual
       c = shrink("pew", options["neighbourhood"], c, threshold)
       count += 1
-      norm = np.linalg.norm(c[:, : FRAME + 1])
-      change = np.linalg.norm((c - previous)[:, : FRAME + 1])
+      half = c[:, : FRAME + 1], (c - previous)[:, : FRAME + 1]
+      norm, change = (np.linalg.norm(x) for x in half)
       if change <= options["tolerance"] * norm:
         break
     counts.append(count)
-  return (synthesis @ c.ravel()).real[: len(y)], counts
+  return (synthesis @ c.ravel()).real, counts
 
 
 def snr_db(estimate, target):
