@@ -122,9 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = vars(_parser().parse_args(argv))
     given = {k: value for k, value in arguments.items() if value is not None}
     source, target = given.pop("input"), given.pop("output")
-    checkpoint, method, subtype = (
-      given.pop(name, None) for name in ("checkpoint", "method", "subtype")
-    )
+    names = ("checkpoint", "method", "subtype")
+    checkpoint, method, subtype = (given.pop(name, None) for name in names)
     if (checkpoint is None) == (method is None):
       raise UserError(
         "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "

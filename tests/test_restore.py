@@ -28,11 +28,9 @@ def _restore(tmp_path, *arguments):
 
 @pytest.mark.e2e
 def test_with_a_declipper(tmp_path, clean, capsys):
-  info = _restore(
-    tmp_path,
-    *("--method=aspade", "--clip-level=-0.3,0.25", "--frame=256"),
-    *("--sparsity-step=4", "--subtype=FLOAT"),
-  )
+  options = "--clip-level=-0.3,0.25 --frame=256 --sparsity-step=4"
+  options += " --method=aspade --subtype=FLOAT"
+  info = _restore(tmp_path, *options.split())
   summary, line = capsys.readouterr().out.splitlines()
   assert summary.startswith("clipped at -0.3 and 0.25: ")
   assert line == f"restored: {tmp_path / 'out.wav'}"
@@ -55,25 +53,15 @@ def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
     ("", "give either --checkpoint=RUN_OR_MODEL_FILE"),
     ("--checkpoint=run --method=aspade", "give either --checkpoint"),
     ("--checkpoint=run --frame=512", "--frame is for --method; a network"),
-    ("--checkpoint=run --relative", "--relative is for"),
     ("--checkpoint=no/run", "no/run: no trained run here"),
     ("--method=aspad", "choose from 'aspade', 'social_sparsity', 'sspade'"),
     ("--method=social_sparsity --sparsity-step=2", "no option --sparsity-step"),
-    ("--method=aspade --crossfade=10", "aspade has no option --crossfade"),
     ("--method=aspade --frame=0", "--frame: '0' is not a whole number"),
-    ("--method=aspade --hop=x", "'x' is not a whole number from 1 to 1000000"),
-    ("--method=sspade --sparsity-step=3000000000", "'3000000000' is not a"),
     ("--method=social_sparsity --crossfade=-1", "'-1' is not a whole number"),
     ("--method=aspade --clip-level=0", "clip level 0.0: "),
-    ("--method=aspade --clip-level=0.1,0.2", "clip level (0.1, 0.2): "),
     ("--method=aspade --clip-level=1,2,3", "'1,2,3' is neither a number nor"),
-    ("--method=aspade --clip-level=a", "'a' is neither a number nor two"),
-    ("--method=aspade --precision=float16", "--precision"),
     ("--method=social_sparsity --shrinkage=pw", "unknown shrinkage 'pw'"),
-    ("--method=aspade --epsilon=-1", "epsilon is -1.0"),
     ("--method=aspade --hop=1024", "with hop 1024"),
-    ("--method=sspade --frame=512 --hop=100", "with hop 100"),
-    ("--method=social_sparsity --hop=1024", "with hop 1024"),
   ],
 )
 def test_mistakes_are_one_line(tmp_path, clean, arguments, message):
@@ -81,6 +69,5 @@ def test_mistakes_are_one_line(tmp_path, clean, arguments, message):
   soundfile.write(tmp_path / "in.wav", clean, RATE)
   with pytest.raises(SystemExit) as caught:
     _restore(tmp_path, *arguments.split())
-  assert re.fullmatch("error: .*", caught.value.code)
-  assert message in caught.value.code
+  assert re.fullmatch(f"error: .*{re.escape(message)}.*", caught.value.code)
   assert not (tmp_path / "out.wav").exists()

@@ -36,11 +36,7 @@ def declipper(name: str) -> Callable[..., tuple[np.ndarray, Any]]:
 def check_options(
   name: str, options: Mapping[str, Any], clip_level: Any = None
 ) -> None:
-  """Checks the options of the declipper called `name`, without any work.
-
-  Raises:
-    UserError: the declipper lacks an option, or cannot work with a value.
-  """
+  """Raises UserError if a declipper lacks an option or refuses a value."""
   function = declipper(name)
   for option in options:
     if option not in inspect.signature(function).parameters:

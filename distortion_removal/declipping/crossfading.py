@@ -9,14 +9,6 @@ of the fade is ours.)
 
 import numpy as np
 
-from distortion_removal.common.errors import UserError
-
-
-def check_fade(fade_samples: int | None) -> None:
-  """Raises UserError if it is negative; None stands for no crossfade."""
-  if fade_samples is not None and fade_samples < 0:
-    raise UserError(f"crossfade of {fade_samples} samples; give 0 or more")
-
 
 def put_reliable_back(
   restored: np.ndarray,
@@ -24,9 +16,9 @@ def put_reliable_back(
   signs: np.ndarray,
   fade_samples: int,
 ) -> np.ndarray:
-  """Puts the reliable samples back, with fades next to the clipped ones.
+  """Puts the reliable samples back, but for fades next to the clipped ones.
 
-  The fade is a raised cosine of the distance, 0 at the clipped sample.
+  A fade is a raised cosine of the distance, 0 at the clipped sample.
 
   Args:
     restored: `[batch, time, channels]`, a declipper's result for the audio;

@@ -30,15 +30,12 @@ class Gabor(NamedTuple):
   zero and the Nyquist frequency counted twice, for the negative frequencies),
   and `synthesis` is both the adjoint and the left inverse of `analysis`.
 
-  Attributes:
-    frame: samples of a window; `check_frames` says which sizes there are.
-    hop: samples between frames.
-    redundancy: DFT bins for each sample of a frame.
+  `check_frames` says which sizes there are.
   """
 
-  frame: int
-  hop: int
-  redundancy: int
+  frame: int  # samples of a window
+  hop: int  # samples between frames
+  redundancy: int  # DFT bins for each sample of a frame
 
   def analysis(self, signal: jax.Array) -> jax.Array:
     """Transforms `[time]`, a multiple of the hop, to `[frames, bins]`."""

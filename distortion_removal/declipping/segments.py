@@ -12,17 +12,14 @@ import numpy as np
 
 
 class Segment(NamedTuple):
-  """Samples `start` to `stop` of a channel, worked on as `length` samples.
-
-  `index` is its number within the channel.
-  """
+  """Samples of a channel."""
 
   item: int
   channel: int
-  index: int
+  index: int  # within the channel
   start: int
   stop: int
-  length: int
+  length: int  # with padding
 
   def of(self, audio: np.ndarray) -> np.ndarray:
     """Returns a view of its samples in `[batch, time, channels]`."""
@@ -30,40 +27,26 @@ class Segment(NamedTuple):
 
 
 class Cut(NamedTuple):
-  """The lengths of segments, in samples.
+  """The lengths of segments, in samples."""
 
-  Attributes:
-    longest: length of all segments but a channel's last, a multiple of `step`.
-    step: all lengths are multiples of it; a segment may end with padding.
-    shared: overlap of a segment and the next.
-  """
-
-  longest: int
-  step: int
-  shared: int
+  longest: int  # of all but a channel's last; a multiple of `step`
+  step: int  # all lengths are multiples of it, by padding
+  shared: int  # overlap of a segment and the next
 
   def spans(self, time: int) -> list[tuple[int, int]]:
-    """Returns start and stop of the segments of `time` samples, at least one.
-
-    All but the last are of the longest length.
-    """
+    """Returns start and stop of the segments, one or more, of a channel."""
     advance = self.longest - self.shared
     count = max(1, -(-(time - self.shared) // advance))
     starts = (i * advance for i in range(count))
     return [(start, min(start + self.longest, time)) for start in starts]
 
   def segments(self, is_wanted: np.ndarray) -> list[Segment]:
-    """Returns segments that hold a wanted sample, equal lengths together.
-
-    Args:
-      is_wanted: `[batch, time, channels]` bool.
-    """
+    """Returns segments that hold a wanted sample, equal lengths together."""
     found = []
     for index, (start, stop) in enumerate(self.spans(is_wanted.shape[1])):
       length = -(-(stop - start) // self.step) * self.step
       for item, channel in np.argwhere(is_wanted[:, start:stop].any(axis=1)):
-        segment = Segment(item, channel, index, start, stop, length)
-        found.append(segment)
+        found.append(Segment(item, channel, index, start, stop, length))
     return found
 
   def weight(self, segment: Segment, time: int) -> np.ndarray:

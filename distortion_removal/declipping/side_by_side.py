@@ -8,14 +8,11 @@ import collections
 import concurrent.futures
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any
 
 import jax
 
 from distortion_removal.common import cores
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def thread_count() -> int:
@@ -24,21 +21,17 @@ def thread_count() -> int:
 
 
 def call_side_by_side(
-  call: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[tuple[Item, Result]]:
-  """Calls a function of each item, several at a time.
+  call: Callable[[Any], Any], items: Iterable[Any]
+) -> Iterator[tuple[Any, Any]]:
+  """Yields the items in order, with the results of calls in threads.
 
-  Args:
-    call: called in threads; JAX's settings are those of each thread.
-    items: taken as they are needed: few results wait, whatever their number.
-
-  Yields:
-    The items in order, and their results.
+  JAX's settings are those of each thread. Items are taken as they are needed:
+  few results wait, whatever the number of items.
   """
   items = iter(items)
   with concurrent.futures.ThreadPoolExecutor(thread_count()) as pool:
 
-    def submit(count: int) -> list[tuple[Item, concurrent.futures.Future]]:
+    def submit(count: int) -> list[tuple[Any, concurrent.futures.Future]]:
       return [(x, pool.submit(call, x)) for x in itertools.islice(items, count)]
 
     waiting = collections.deque(submit(thread_count() + 1))

@@ -45,20 +45,18 @@ def declip_file(
   """Declips one audio file; rate, channels and level stay.
 
   Args:
-    source: see `restoration.restore_file`.
-    target: see there.
+    source: the recording.
+    target: where it goes, as in `restore_file`; as is `subtype`. An integer
+      format that would clip lowers the whole.
     method: name of a declipper.
     clip_level: level of both rails, or (low, high); None: found from the
       recording.
-    subtype: see there; an integer format that would clip lowers the whole.
+    subtype: sample format of the target.
     **options: the declipper's own; `hop` follows `frame` unless given.
 
   Returns:
     A line that says what was done. Where nothing is clipped, the result is the
     source, to the sample if its format can be.
-
-  Raises:
-    UserError: the source or an option cannot be used.
   """
   options = _with_defaults(method, options)
   info = files.info(source)
@@ -96,16 +94,10 @@ def _with_defaults(method: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 class Survey(NamedTuple):
-  """The clipping of a recording, from a first reading.
+  """The clipping of a recording, from a first reading."""
 
-  Attributes:
-    rails: where it is clipped, `[1, channels]`.
-    count: number of clipped samples of all channels.
-    peak: the largest magnitude, 1.0 is full scale.
-  """
-
-  rails: Rails
-  count: int
+  rails: Rails  # [1, channels]
+  count: int  # of clipped samples of all channels
   peak: float
 
   @property
@@ -128,15 +120,8 @@ def survey(
 ) -> Survey:
   """Reads a whole recording to find where it is clipped.
 
-  A damaged file is refused here, before any work.
-
-  Args:
-    source: an audio file.
-    clip_level: level of both rails, or (low, high); None: found from the
-      recording. One that lies clearly below the peak causes a warning.
-
-  Raises:
-    UserError: the file cannot be read, or there is no such level.
+  A damaged file is refused here, before any work. A given level that lies
+  clearly below the peak causes a warning.
   """
   read = functools.partial(_read_blocks, source)
   if clip_level is None:
@@ -205,8 +190,8 @@ def _restored(
 ) -> Iterator[np.ndarray]:
   """Yields the recording declipped, in blocks `[time, channels]`.
 
-  Appends to `terminations` how work on each clipped frame ended, for methods
-  that work frame by frame.
+  Methods that work frame by frame append the ends of the work on clipped frames
+  to `terminations`.
   """
   chunking = _chunking(method, options, reader.frames, reader.channels)
   # One bar: for the work on the only chunk, or for the chunks.

@@ -26,19 +26,13 @@ def load_config(source: Path) -> ml_collections.ConfigDict:
 def load_network(
   source: Path, config: ml_collections.ConfigDict, batch: int | None = None
 ) -> chunks.Function:
-  """Loads a trained network as a function of fixed-length chunks.
+  """Loads a trained network as a jitted function of fixed-length chunks.
 
   Args:
     source: folder of a trained run, or a model file.
     config: that run's configuration, from `load_config`.
     batch: number of chunks that go through the network at a time, spread over
       the local devices; None: all at once on one of them.
-
-  Returns:
-    The network, jitted, `[batch, chunk, channels]` to the same shape.
-
-  Raises:
-    UserError: there are no weights, or they are another model's.
   """
   model = models.from_config(config)
   shapes = models.variable_shapes(model)
@@ -57,11 +51,10 @@ def load_network(
 
 def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Returns a run's keyword arguments of `chunks.apply_to_stream`."""
-  model = models.from_config(config)
-  overlap = round(config.apply.overlap_seconds * config.data.sample_rate)
+  model, rate = models.from_config(config), config.data.sample_rate
   return {
     "chunk": chunk_length(config),
-    "overlap": overlap,
+    "overlap": round(config.apply.overlap_seconds * rate),
     "hop": model.hop,
     "context": model.context,
   }

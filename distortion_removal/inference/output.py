@@ -38,9 +38,6 @@ def choose_subtype(
     source: the recording it is made of.
     subtype: the format asked for; None: the source's, or the nearest linear one
       that the target has.
-
-  Raises:
-    UserError: there is no such folder, or the format cannot hold the audio.
   """
   subtype = subtype or _like_source(target, source)
   files.check_format(target, source.sample_rate, source.channels, subtype)
@@ -85,18 +82,15 @@ def write_by_way_of_scratch(
   dtype: str,
   squares: float | None = None,
 ) -> None:
-  """Writes a recording whose level is known only once it is complete.
+  """Writes a recording, as `write` does, whose level is known at its end.
 
   Args:
-    target: see `write`.
-    blocks: see there.
-    source: see there.
-    subtype: see there.
+    target: where it goes.
+    blocks: `[time, channels]`.
+    source: the recording it is made of.
+    subtype: sample format of the target.
     dtype: sample format of the scratch file.
     squares: sum of squares to bring the samples to; None leaves the level.
-
-  Raises:
-    UserError: the blocks are silent and have no level.
   """
   meter, gain = LevelMeter(), 1.0
   with files.scratch_file(
@@ -110,14 +104,8 @@ def write_by_way_of_scratch(
           f"{source.path}: nothing is left of it; is it long enough?"
         )
       gain = float(np.sqrt(squares / meter.squares))
-    write(
-      target,
-      scratch.read_blocks(),
-      source,
-      subtype=subtype,
-      peak=meter.peak,
-      gain=gain,
-    )
+    blocks = scratch.read_blocks()
+    write(target, blocks, source, subtype=subtype, peak=meter.peak, gain=gain)
 
 
 def write(

@@ -33,9 +33,6 @@ def restore_file(
     workdir: folder of the trained run, or a model file.
     subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
       source's own, where the target's format has it.
-
-  Raises:
-    UserError: the source cannot be used, or there is no such run.
   """
   config = network.load_config(workdir)
   subtype = output.choose_subtype(target, files.info(source), subtype)
@@ -75,7 +72,7 @@ def input_gain(
   Args:
     config: the trained run's configuration.
     peak: the recording's, above 0.
-    source: the recording, for warnings that a level is unknown or guessed.
+    source: the recording, for warnings.
   """
   task = tasks.from_config(config.data)
   if config.model.fields.get("normalize", False) or task.clean_peak is None:

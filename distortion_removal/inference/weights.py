@@ -27,22 +27,14 @@ _FORMAT = "distortion_removal 1"
 
 
 def export_run(workdir: Path, target: Path) -> None:
-  """Writes the weights of a run that evaluation uses, see `save_model`.
-
-  Raises:
-    UserError: there is no such run, or the file cannot have that name.
-  """
+  """Writes the weights of a run that evaluation uses, see `save_model`."""
   config = check_config.load(workdir)
   variables, step = checkpoint.restore_weights(workdir, _shapes(config))
   save_model(target, variables, config, step)
 
 
 def import_run(source: Path, workdir: Path) -> None:
-  """Turns a model file into a run, to evaluate or to restore with.
-
-  Raises:
-    UserError: the file or its card cannot be used, or `workdir` holds a run.
-  """
+  """Turns a model file into a run, to evaluate or to restore with."""
   if run_config.exists(workdir):
     raise UserError(f"{workdir}: holds a run; choose another folder")
   config, step = load_card(source)
@@ -69,10 +61,6 @@ def save_model(
     step: training step that the variables are from.
     origin: where they are from, if not from a training here: task and data of
       the configuration are then left out of the card.
-
-  Raises:
-    UserError: the file cannot have that name, or the card would replace
-      another file.
   """
   _check_suffix(target)
   place = target.with_suffix(".json")
@@ -104,11 +92,7 @@ def save_model(
 
 
 def load_card(source: Path) -> tuple[ml_collections.ConfigDict, int]:
-  """Reads the card of a file: the run's configuration, and its step.
-
-  Raises:
-    UserError: file or card is missing, or they do not belong together.
-  """
+  """Reads the card of a file: the run's configuration, and its step."""
   _check_suffix(source)
   path = source.with_suffix(".json")
   for file in (source, path):
@@ -134,11 +118,7 @@ def load_card(source: Path) -> tuple[ml_collections.ConfigDict, int]:
 
 
 def load_weights(source: Path, shapes: Any) -> Any:
-  """Reads the variables, a tree like `shapes`, of a file with a good card.
-
-  Raises:
-    UserError: the file holds another model's variables.
-  """
+  """Reads the variables, a tree like `shapes`, of a file with a good card."""
   flat = safetensors.numpy.load_file(source)
   variables = traverse_util.unflatten_dict(flat, sep="/")
   checkpoint.check_same_model(variables, shapes, source)

@@ -26,15 +26,14 @@ def to_bits(signal, bits):
   return np.clip(np.round(scale * signal), -scale, scale - 1) / scale
 
 
-def sine(frequency, seconds=0.5, phase=0.1):
-  time = np.arange(int(seconds * RATE)) / RATE
-  return np.sin(2 * np.pi * frequency * time + phase)
+def sine(frequency, phase=0.1):
+  return np.sin(2 * np.pi * frequency * np.arange(RATE // 2) / RATE + phase)
 
 
-def music(seed=0, seconds=2):
+def music(seed=0):
   """Decaying notes and some noise, as loud as 1."""
   rng = np.random.default_rng(seed)
-  time = np.arange(int(seconds * RATE)) / RATE
+  time = np.arange(2 * RATE) / RATE
   notes = sum(
     np.exp(-4 * time) * np.sin(2 * np.pi * k * 220 * time + rng.uniform(0, 6))
     for k in range(1, 9)
@@ -59,10 +58,8 @@ def test_rails_are_found(low, high, bits):
   assert found(signal) == (low, high)
 
 
-@pytest.mark.parametrize("scale", [0.9, 20 / 2**15, 10 / 2**15, 2 / 2**15])
-@pytest.mark.parametrize(
-  "frequency", [20, 441, 1000, RATE / 20, RATE / 30, RATE / 8, RATE / 4]
-)
+@pytest.mark.parametrize("scale", [0.9, 20 / 2**15, 2 / 2**15])
+@pytest.mark.parametrize("frequency", [20, 1000, RATE / 30, RATE / 8, RATE / 4])
 @pytest.mark.parametrize("phase", [0.1, np.pi / 2])
 def test_a_sine_has_no_rails(frequency, scale, phase):
   signal = to_bits(scale * sine(frequency, phase=phase), 16)
@@ -73,7 +70,6 @@ def test_a_sine_has_no_rails(frequency, scale, phase):
   "signal",
   [
     music(),
-    to_bits(0.9 * music(), 16),
     to_bits(0.9 * music(), 8),
     np.random.default_rng(1).normal(size=20_000),
     to_bits(0.1 * np.random.default_rng(1).normal(size=20_000), 8),
@@ -88,20 +84,24 @@ def test_what_is_not_clipped_has_no_rails(signal):
   assert found(signal) == (-np.inf, np.inf)
 
 
-def test_constants_squares_and_short_periods_are_clipped():
-  assert found(np.full(100, 0.25)) == (-np.inf, 0.25)
-  assert found(np.full(100, -0.25)) == (-0.25, np.inf)
-  assert found(0.5 * np.sign(sine(440))) == (-0.5, 0.5)
-  # Eight distinct values are no coarse quantisation.
-  short = np.clip(np.sin(2 * np.pi * np.arange(800) / 8), -0.5, 0.5)
-  assert found(short) == (-0.5, 0.5)
+@pytest.mark.parametrize(
+  ("signal", "low", "high"),
+  [
+    (np.full(100, 0.25), -np.inf, 0.25),
+    (np.full(100, -0.25), -0.25, np.inf),
+    (0.5 * np.sign(sine(440)), -0.5, 0.5),
+    # Eight distinct values are no coarse quantisation.
+    (np.clip(np.sin(np.pi / 4 * np.arange(800)), -0.5, 0.5), -0.5, 0.5),
+  ],
+)
+def test_constants_squares_and_short_periods_are_clipped(signal, low, high):
+  assert found(signal) == (low, high)
 
 
 @pytest.mark.parametrize("low", [-0.25, -0.25 - 2.0**-15])
 def test_one_side_tells_of_the_other(low):
   """One sample at the same level is clipped; so are the integers' two ends."""
   signal = to_bits(np.clip(music(), -0.2, 0.25), 16)
-  assert found(signal)[0] == np.round(-0.2 * 2**15) / 2**15
   signal[100] = low
   assert found(signal) == (low, 0.25)
   signal[100] = -0.24
@@ -112,8 +112,8 @@ def test_items_and_channels_have_their_own_rails():
   left, right = np.clip(music(), -0.5, 0.25), music(1)
   audio = np.concatenate([as_audio(left, right), as_audio(right, 2 * left)])
   low, high = find_rails(audio)
-  np.testing.assert_array_equal(low, [[-0.5, -np.inf], [-np.inf, -1.0]])
-  np.testing.assert_array_equal(high, [[0.25, np.inf], [np.inf, 0.5]])
+  assert low.tolist() == [[-0.5, -np.inf], [-np.inf, -1.0]]
+  assert high.tolist() == [[0.25, np.inf], [np.inf, 0.5]]
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
@@ -122,15 +122,10 @@ def test_a_stream_has_the_rails_of_the_array(size):
   run = np.concatenate([np.linspace(0, 0.4, 50), np.full(3, 0.5), [0.1]])
   for left, right in [(np.clip(music(), -0.3, 0.3), music(2)), (run, -run)]:
     audio = as_audio(left, right)[:, :20_000]
-
-    def read(item=audio[0]):
-      return (item[k : k + size] for k in range(0, len(item), size))
-
-    np.testing.assert_equal(find_rails_in_stream(read), find_rails(audio))
-    assert np.isfinite(find_rails(audio).high[0, 0])
-
-
-def test_an_empty_stream():
+    blocks = [audio[0, k : k + size] for k in range(0, audio.shape[1], size)]
+    rails = find_rails_in_stream(lambda blocks=blocks: iter(blocks))
+    np.testing.assert_equal(rails, find_rails(audio))
+    assert np.isfinite(rails.high[0, 0])
   with pytest.raises(UserError, match="empty"):
     find_rails_in_stream(lambda: iter(()))
 
@@ -139,7 +134,6 @@ def test_an_empty_stream():
   ("given", "low", "high"),
   [
     (0.5, -0.5, 0.5),
-    (np.float32(0.5), -0.5, 0.5),
     ([0.5, 0.25], [[-0.5] * 3, [-0.25] * 3], [[0.5] * 3, [0.25] * 3]),
     ((-0.25, 0.5), -0.25, 0.5),
     ((-np.inf, np.full((2, 3), 0.5)), -np.inf, 0.5),
@@ -151,14 +145,12 @@ def test_given_rails(given, low, high):
   resolved = resolve_rails(audio, given)
   np.testing.assert_array_equal(resolved.low, np.broadcast_to(low, (2, 3)))
   np.testing.assert_array_equal(resolved.high, np.broadcast_to(high, (2, 3)))
-  np.testing.assert_equal(resolve_rails(audio, resolved), resolved)
 
 
 def test_a_round_level_becomes_that_of_the_samples():
   """0.2 is 6553.6 steps of 16 bit: rounding down, what is clipped is below."""
   plateau = 6553 / 2**15
   audio = as_audio(np.clip(music(), -plateau, plateau))
-  np.testing.assert_equal(resolve_rails(audio), find_rails(audio))
   resolved = resolve_rails(audio, 0.2)
   assert (resolved.low.item(), resolved.high.item()) == (-plateau, plateau)
   # A step further, or of one sample, it is not the level that was meant.
@@ -173,8 +165,7 @@ def test_a_round_level_becomes_that_of_the_samples():
 @pytest.mark.parametrize(
   ("level", "message"),
   [
-    (0.0, "clip level 0.0: give"),
-    (-0.2, "clip level -0.2: give"),
+    (0.0, "clip level 0.0: give one above 0"),
     (float("nan"), "clip level nan: give"),
     ([0.5, 0.0], "give one above 0"),
     ((0.1, 0.5), r"\(0.1, 0.5\): give .* low <= 0 <= high"),
@@ -183,7 +174,6 @@ def test_a_round_level_becomes_that_of_the_samples():
     ([0.5], r"shape \(1,\); give \(\) or \(2,\)"),
     ((-0.5, [0.5, 0.5]), r"shape \(2,\).* \(2, 3\)"),
     ((-0.5, 0.2, 0.5), r"shape \(3,\)"),
-    ("loud", "'loud' is not a number"),
   ],
 )
 def test_bad_levels_are_refused(level, message):
@@ -191,43 +181,32 @@ def test_bad_levels_are_refused(level, message):
     resolve_rails(np.ones((2, 10, 3)), level)
 
 
-@pytest.mark.parametrize("level", [None, 0.5])
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_audio_that_is_not_finite_is_refused(bad, level):
+def test_samples_that_cannot_be_used_are_refused():
   audio = np.zeros((3, 10, 2), np.float32)
-  audio[1, 5, 1] = bad
-  with pytest.raises(UserError, match="item 1 holds NaN or inf"):
-    resolve_rails(audio, level)
+  for audio[1, 5, 1] in (np.nan, np.inf):
+    for level in (None, 0.5):
+      with pytest.raises(UserError, match="item 1 holds NaN or inf"):
+        resolve_rails(audio, level)
+  with pytest.raises(UserError, match="int16; divide"):
+    as_samples(np.zeros((1, 5, 1), np.int16))
 
 
 def test_signs():
-  samples = np.array([-0.3, -0.2, -0.19, 0, 0.39, 0.4, 0.5])
-  rails = Rails(np.array([[-0.2, -np.inf]]), np.array([[0.4, np.inf]]))
-  result = clip_signs(as_audio(samples, samples), rails)
-  assert result.dtype == np.int8
-  np.testing.assert_array_equal(result[0, :, 0], [-1, -1, 0, 0, 0, 1, 1])
-  np.testing.assert_array_equal(result[0, :, 1], 0)
-
-
-@pytest.mark.parametrize("level", [0.1, 0.2, 0.3, 0.7])
-def test_signs_allow_for_the_rounding_of_the_audio(level):
   """In float32 the rail is what rounds to it; in float64 1e-7 below is not."""
-  given = Rails(np.array([[-level]]), np.array([[level]]))
-  audio = level * np.array([-1, -1 + 1e-5, 1 - 1e-7, 1, 1 - 1e-5])
-  single = clip_signs(audio[None, :, None].astype(np.float32), given)
-  double = clip_signs(audio[None, :, None], given)
-  np.testing.assert_array_equal(single.ravel(), [-1, 0, 1, 1, 0])
-  np.testing.assert_array_equal(double.ravel(), [-1, 0, 0, 1, 0])
+  for level in (0.1, 0.2, 0.3, 0.7):
+    given = Rails(np.array([[-level, -np.inf]]), np.array([[level, np.inf]]))
+    factors = np.array([-2, -1, -1 + 1e-5, 0, 1 - 1e-7, 1, 1 - 1e-5, 2])
+    audio = np.stack([level * factors] * 2, axis=1)[None]
+    single = clip_signs(audio.astype(np.float32), given)
+    double = clip_signs(audio, given)
+    assert single.dtype == double.dtype == np.int8
+    assert single[0, :, 0].tolist() == [-1, -1, 0, 0, 1, 1, 0, 1]
+    assert double[0, :, 0].tolist() == [-1, -1, 0, 0, 0, 1, 0, 1]
+    assert not single[..., 1].any()
 
 
-def test_heights_are_those_of_the_farther_rail():
+def test_the_farther_rail():
   low = np.array([[-0.5, -np.inf, -np.inf, -0.1]])
   high = np.array([[0.2, 0.3, np.inf, np.inf]])
-  np.testing.assert_array_equal(
-    farther_rails(Rails(low, high)), [[0.5, 0.3, 1.0, 0.1]]
-  )
-
-
-def test_integers_have_no_scale():
-  with pytest.raises(UserError, match="int16; divide"):
-    as_samples(np.zeros((1, 5, 1), np.int16))
+  farther = farther_rails(Rails(low, high))
+  np.testing.assert_array_equal(farther, [[0.5, 0.3, 1.0, 0.1]])

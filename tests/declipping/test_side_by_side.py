@@ -18,24 +18,16 @@ def test_calls_run_side_by_side(monkeypatch):
   monkeypatch.setattr(side_by_side, "thread_count", lambda: 3)
   # Nobody passes before all three have come.
   barrier = threading.Barrier(3, timeout=20)
-  found = list(call_side_by_side(lambda _: barrier.wait() >= 0, range(3)))
-  assert [result for _, result in found] == [True] * 3
+  assert len(list(call_side_by_side(lambda _: barrier.wait(), range(3)))) == 3
 
 
 def test_items_are_taken_as_they_are_needed(monkeypatch):
   monkeypatch.setattr(side_by_side, "thread_count", lambda: 2)
-  taken = []
-
-  def items():
-    for i in range(100):
-      taken.append(i)
-      yield i
-
-  results = call_side_by_side(lambda x: x, items())
+  items = iter(range(100))
+  results = call_side_by_side(lambda x: x, items)
   assert next(results) == (0, 0)
-  assert len(taken) <= 4
   results.close()
-  assert len(taken) <= 4
+  assert next(items) <= 4
 
 
 def test_an_error_ends_the_work():

@@ -1,5 +1,7 @@
 """Files that cannot be used, by a network and by a declipper."""
 
+import re
+
 import numpy as np
 import pytest
 import soundfile
@@ -15,44 +17,35 @@ from distortion_removal.inference.restoration import restore_file
 RATE = 8_000
 
 
-@pytest.fixture
-def work():
-  """What the network and the declipper do to audio."""
-  return lambda audio: audio
-
-
 @pytest.fixture(params=["network", "declipper", "declipper at a level"])
-def restore(request, tiny_config, tmp_path, monkeypatch, work):
-  """Restores a source to a target; the work is done by `work`."""
-
-  def declipper(audio, clip_level=None, *, frame=64, hop=16, **_):
-    return (work(audio) if audio.size else audio), None
-
-  monkeypatch.setattr(declipping, "declipper", lambda name: declipper)
-  monkeypatch.setattr(network, "load_network", lambda *_: work)
+def restore(request, tiny_config, tmp_path, monkeypatch):
+  """Restores a source to a target; `work` is what is done to its audio."""
   run_config.save(tiny_config, tmp_path)
-  level = 0.3 if request.param == "declipper at a level" else None
 
-  def run(source, target, subtype=None):
+  def run(source, target, subtype=None, work=lambda audio: audio):
+    def declipper(audio, clip_level=None, *, frame=64, hop=16, **_):
+      return (work(audio) if audio.size else audio), None
+
+    monkeypatch.setattr(declipping, "declipper", lambda name: declipper)
+    monkeypatch.setattr(network, "load_network", lambda *_: work)
     if request.param == "network":
       return restore_file(source, target, tmp_path, subtype=subtype)
+    level = 0.3 if request.param == "declipper at a level" else None
     return declip_file(source, target, "aspade", level, subtype=subtype)
 
   return run
 
 
-def _clipped(channels=1, seconds=5.0):
-  tone = np.sin(2 * np.pi * 440.0 * np.arange(round(seconds * RATE)) / RATE)
+def _clipped(channels=1):
+  tone = np.sin(2 * np.pi * 440.0 * np.arange(5 * RATE) / RATE)
   return np.repeat(0.5 * np.clip(tone, -0.9, 0.9)[:, None], channels, axis=1)
 
 
 def _make_bad_files(folder):
   audio = _clipped()
-  for name in ("cut.wav", "cut.flac"):
-    soundfile.write(folder / name, audio, RATE)
-    data = (folder / name).read_bytes()
-    (folder / name).write_bytes(data[: len(data) // 2])
-  (folder / "empty.wav").write_bytes(b"")
+  soundfile.write(folder / "cut.wav", audio, RATE)
+  data = (folder / "cut.wav").read_bytes()
+  (folder / "cut.wav").write_bytes(data[: len(data) // 2])
   (folder / "text.wav").write_text("not music")
   audio[-1] = np.nan
   soundfile.write(folder / "nan.wav", audio, RATE, subtype="FLOAT")
@@ -63,8 +56,6 @@ def _make_bad_files(folder):
   ("name", "message"),
   [
     ("cut.wav", "truncated"),
-    ("cut.flac", "truncated"),
-    ("empty.wav", "empty file"),
     ("text.wav", "not audio in a known format"),
     ("nan.wav", "NaN"),
     ("missing.wav", "no such file"),
@@ -77,33 +68,26 @@ def test_bad_input_leaves_the_old_output(restore, tmp_path, name, message):
   before = files_of(tmp_path)
   with pytest.raises(UserError) as caught:
     restore(tmp_path / name, tmp_path / "out.wav")
-  assert str(caught.value).startswith(str(tmp_path / name))
-  assert message in str(caught.value)
-  assert "\n" not in str(caught.value)
+  pattern = f"{re.escape(str(tmp_path / name))}: .*{message}.*"
+  assert re.fullmatch(pattern, str(caught.value))
   assert files_of(tmp_path) == before
 
 
-def _never(audio):
-  raise AssertionError("the work has begun")
-
-
-@pytest.mark.parametrize("work", [_never])
 @pytest.mark.parametrize(
   ("name", "subtype", "message"),
   [
     ("out.xyz", None, "unknown audio format"),
     ("out.flac", "FLOAT", "the format cannot hold 8 channels"),
-    ("out.mp3", None, "the format cannot hold 8 channels at 8000 Hz"),
     ("missing/out.wav", None, "the folder to write to does not exist"),
   ],
 )
 def test_bad_output_is_refused_before_any_work(
-  restore, tmp_path, work, name, subtype, message
+  restore, tmp_path, name, subtype, message
 ):
-  soundfile.write(tmp_path / "in.wav", _clipped(8, seconds=1.0), RATE)
+  soundfile.write(tmp_path / "in.wav", _clipped(channels=8), RATE)
   before = files_of(tmp_path)
   with pytest.raises(UserError, match=message):
-    restore(tmp_path / "in.wav", tmp_path / name, subtype=subtype)
+    restore(tmp_path / "in.wav", tmp_path / name, subtype, work=pytest.fail)
   assert files_of(tmp_path) == before
 
 
@@ -113,13 +97,12 @@ def _fail(audio):
   return audio
 
 
-@pytest.mark.parametrize("work", [_fail])
-def test_work_that_fails_leaves_nothing(restore, tmp_path, monkeypatch, work):
+def test_work_that_fails_leaves_nothing(restore, tmp_path, monkeypatch):
   """It does so at last: the recording begins with silent chunks."""
   monkeypatch.setattr(declip, "_CHUNK", 1)
   audio = np.concatenate([np.zeros((5 * RATE, 1)), _clipped()])
   soundfile.write(tmp_path / "in.wav", audio, RATE)
   before = files_of(tmp_path)
   with pytest.raises(RuntimeError, match="out of memory"):
-    restore(tmp_path / "in.wav", tmp_path / "out.wav")
+    restore(tmp_path / "in.wav", tmp_path / "out.wav", work=_fail)
   assert files_of(tmp_path) == before

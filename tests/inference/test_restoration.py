@@ -1,6 +1,5 @@
 """Restoring a file: with a network that changes nothing, nothing changes."""
 
-import logging
 import tracemalloc
 
 import numpy as np
@@ -10,19 +9,11 @@ import soundfile
 from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
 from distortion_removal.inference import network
-from distortion_removal.inference.restoration import (
-  group_channels,
-  input_gain,
-  restore_file,
-  ungroup_channels,
-)
+from distortion_removal.inference.restoration import input_gain, restore_file
 
 
 def _tones(rate, channels, seconds, peak=0.4):
-  """Another tone below 3 kHz in each channel, `[time, channels]` float32.
-
-  Faded in and out, for a resampler rings where a recording is cut off.
-  """
+  """Another tone below 3 kHz in each channel, faded as a resampler rings."""
   time = np.arange(round(seconds * rate)) / rate
   pitch_hz = 300.0 + 330.0 * np.arange(channels)
   fade = np.minimum(1.0, 20 * np.minimum(time, time[-1] - time))
@@ -36,6 +27,12 @@ def _rms(audio):
 
 
 @pytest.fixture
+def paths(tmp_path):
+  """A source and a target."""
+  return tmp_path / "in.wav", tmp_path / "out.wav"
+
+
+@pytest.fixture
 def use(tiny_config, tmp_path, monkeypatch):
   """Makes a run whose network is the function given; returns its folder."""
 
@@ -44,70 +41,48 @@ def use(tiny_config, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
     workdir.mkdir()
     run_config.save(tiny_config, workdir)
-    monkeypatch.setattr(network, "load_network", lambda w, c: function)
+    monkeypatch.setattr(network, "load_network", lambda *_: function)
     return workdir
 
   return make
 
 
-def _identity(chunk):
-  return chunk
-
-
-@pytest.fixture
-def paths(tmp_path):
-  """A source and a target."""
-  return tmp_path / "in.wav", tmp_path / "out.wav"
-
-
 @pytest.mark.parametrize(
   ("rate", "channels"),
-  [(8_000, 1), (16_000, 2), (44_100, 8), (192_000, 1), (44_100, 2)],
+  [(8_000, 1), (16_000, 2), (44_100, 8), (192_000, 3)],
 )
 def test_identity_gives_the_file_back(use, tmp_path, paths, rate, channels):
-  workdir = use(_identity, channels=2)
+  workdir = use(lambda chunk: chunk, channels=2)
   audio = _tones(rate, channels, seconds=2.3)
   soundfile.write(paths[0], audio, rate, subtype="FLOAT")
   restore_file(*paths, workdir)
-  info = soundfile.info(paths[1])
-  assert (info.samplerate, info.channels) == (rate, channels)
-  assert (info.frames, info.subtype) == (len(audio), "FLOAT")
-  output, _ = soundfile.read(paths[1], dtype="float32", always_2d=True)
-  assert np.abs(output - audio).max() <= 1e-4
+  output, found_rate = soundfile.read(paths[1], always_2d=True)
+  assert (found_rate, soundfile.info(paths[1]).subtype) == (rate, "FLOAT")
+  np.testing.assert_allclose(output, audio, rtol=0, atol=1e-4)
   assert set(tmp_path.iterdir()) == {workdir, *paths}
 
 
 @pytest.mark.parametrize(
   ("source", "target", "expected", "error"),
   [
-    ("PCM_16 in.wav", "out.wav", "PCM_16", 1e-4),
-    ("PCM_24 in.wav", "out.flac", "PCM_24", 1e-4),
     ("PCM_24 in.flac", "out.aiff", "PCM_24", 1e-4),
     ("FLOAT in.wav", "out.flac", "PCM_24", 1e-6),
     ("FLOAT in.wav", "out.W64", "FLOAT", 1e-4),
     ("VORBIS in.ogg", "out.ogg", "VORBIS", 0.1),
-    ("VORBIS in.ogg", "out.wav", "PCM_16", 0.1),
     ("MPEG_LAYER_III in.mp3", "out.wav", "PCM_16", 0.1),
   ],
 )
 def test_formats(use, tmp_path, source, target, expected, error):
-  workdir = use(_identity)
+  workdir = use(lambda chunk: chunk)
   audio = _tones(44_100, 2, seconds=1.3)
   subtype, name = source.split()
   soundfile.write(tmp_path / name, audio, 44_100, subtype=subtype)
   frames = soundfile.info(tmp_path / name).frames
   restore_file(tmp_path / name, tmp_path / target, workdir)
-  info = soundfile.info(tmp_path / target)
-  assert (info.samplerate, info.channels) == (44_100, 2)
-  assert (info.frames, info.subtype) == (frames, expected)
-  output, _ = soundfile.read(tmp_path / target, dtype="float32")
+  output, rate = soundfile.read(tmp_path / target)
+  assert (rate, output.shape) == (44_100, (frames, 2))
+  assert soundfile.info(tmp_path / target).subtype == expected
   assert np.abs(output[: len(audio)] - audio).max() <= error
-
-
-def test_a_subtype_that_is_asked_for(use, paths):
-  soundfile.write(paths[0], _tones(8_000, 1, 1.0), 8_000)
-  restore_file(*paths, use(_identity), subtype="PCM_24")
-  assert soundfile.info(paths[1]).subtype == "PCM_24"
 
 
 @pytest.mark.parametrize("factor", [0.01, 30.0])
@@ -119,8 +94,8 @@ def test_the_level_stays_whatever_the_network_does_to_it(use, paths, factor):
   output, _ = soundfile.read(paths[1])
   assert _rms(output) == pytest.approx(_rms(audio), rel=1e-5)
   # One gain for all channels: their balance is the network's.
-  ratio = _rms(output[:, 1]) / _rms(output[:, 0])
-  assert ratio == pytest.approx(0.1, rel=1e-3)
+  balance = _rms(output[:, 1]) / _rms(output[:, 0])
+  assert balance == pytest.approx(0.1, rel=1e-3)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
@@ -129,42 +104,34 @@ def test_integer_formats_are_kept_from_clipping(use, paths, caplog, subtype):
   audio = _tones(8_000, 1, 2.0, peak=0.9)
   soundfile.write(paths[0], audio, 8_000, subtype=subtype)
   restore_file(*paths, use(lambda chunk: chunk**3))
-  output, _ = soundfile.read(paths[1])
-  wanted = _rms(audio) / _rms(audio**3) * 0.9**3
-  if subtype == "FLOAT":
-    assert np.abs(output).max() == pytest.approx(wanted, rel=1e-3)
-    assert not caplog.messages
-    return
-  assert np.abs(output).max() == pytest.approx(1.0, abs=1e-3)
+  output, _ = soundfile.read(paths[1], always_2d=True)
+  peak = _rms(audio) / _rms(audio**3) * 0.9**3
+  assert len(caplog.messages) == (subtype == "PCM_16")
+  assert all(f"{20 * np.log10(peak):.1f} dB" in x for x in caplog.messages)
   # Scaled as a whole: still the cube of the input.
-  np.testing.assert_allclose(output, (audio[:, 0] / 0.9) ** 3, atol=2e-3)
-  (message,) = caplog.messages
-  assert f"is {20 * np.log10(wanted):.1f} dB quieter" in message
-  assert "--subtype=FLOAT" in message
-  assert caplog.records[0].levelno == logging.WARNING
+  expected = (1.0 if subtype == "PCM_16" else peak) * (audio / 0.9) ** 3
+  np.testing.assert_allclose(output, expected, atol=2e-3)
 
 
 @pytest.mark.parametrize(
-  ("task", "rail", "normalize", "expected", "warning"),
+  ("task", "options", "normalize", "expected", "warning"),
   [
-    ("hard_clip", 1.0, False, 4.0, "guessed from the peak"),
-    ("overdrive", 1.0, False, 0.84 / 0.25, "guessed from the peak"),
-    ("hard_clip_sdr", 1.0, False, 1.0, None),
-    ("hard_clip", 1.0, True, 1.0, None),
+    ("hard_clip", {}, False, 4.0, "guessed from the peak"),
+    ("overdrive", {}, False, 0.84 / 0.25, "guessed from the peak"),
+    ("hard_clip_sdr", {}, False, 1.0, None),
+    ("hard_clip", {}, True, 1.0, None),
     # Of another rail nobody knows the peak.
-    ("hard_clip", 0.5, False, 1.0, "is not known"),
+    ("hard_clip", {"rail": 0.5}, False, 1.0, "is not known"),
   ],
 )
 def test_input_gain(
-  tiny_config, caplog, task, rail, normalize, expected, warning
+  tiny_config, caplog, task, options, normalize, expected, warning
 ):
   """A peak of 0.25 is brought to that of the task's degraded audio."""
   tiny_config.data.task = task
   tiny_config.model.fields.normalize = normalize
-  if rail != 1.0:
-    tiny_config.data.effect.rail = rail
-  gain = input_gain(tiny_config, 0.25, "in.wav")
-  assert gain == np.float32(expected)
+  tiny_config.data.effect.update(options)
+  assert input_gain(tiny_config, 0.25, "in.wav") == np.float32(expected)
   assert len(caplog.messages) == (warning is not None)
   assert all(warning in message for message in caplog.messages)
 
@@ -173,35 +140,23 @@ def test_a_network_without_normalisation_sees_the_tasks_level(
   use, tiny_config, paths
 ):
   tiny_config.model.fields.normalize = False
-  seen = []
-
-  def network(chunk):
-    seen.append(np.abs(chunk).max())
-    return chunk
-
+  peaks = []
+  workdir = use(lambda x: peaks.append(abs(x).max()) or x)
   audio = _tones(8_000, 1, 1.5, peak=0.1)
   soundfile.write(paths[0], audio, 8_000, subtype="FLOAT")
-  restore_file(*paths, use(network))
-  assert max(seen) == pytest.approx(1.0, rel=1e-3)
+  restore_file(*paths, workdir)
+  assert max(peaks) == pytest.approx(1.0, rel=1e-3)
   output, _ = soundfile.read(paths[1], always_2d=True)
   np.testing.assert_allclose(output, audio, atol=1e-5)
 
 
-def test_channels_are_grouped_as_the_network_takes_them():
-  block = np.arange(15.0).reshape(5, 3)
-  grouped = group_channels(block, 2)
-  np.testing.assert_array_equal(grouped[0], block[:, :2])
-  np.testing.assert_array_equal(grouped[1], block[:, [2, 2]])
-  np.testing.assert_array_equal(ungroup_channels(grouped, 3), block)
-
-
 def test_memory_does_not_grow_with_the_length(use, paths):
   """Five minutes of stereo are 106 MB as float32; a few are used."""
-  workdir = use(_identity)
   block = np.int16(3_000 * np.sin(np.arange(44_100) / 10))
   with soundfile.SoundFile(paths[0], "w", 44_100, 2) as file:
     for _ in range(300):
       file.write(np.stack([block, block], axis=1))
+  workdir = use(lambda chunk: chunk)
   tracemalloc.start()
   restore_file(*paths, workdir)
   _, most = tracemalloc.get_traced_memory()
@@ -213,13 +168,12 @@ def test_memory_does_not_grow_with_the_length(use, paths):
 def test_silence_is_refused(use, paths):
   soundfile.write(paths[0], np.zeros((8_000, 1)), 8_000)
   with pytest.raises(UserError, match=r"in\.wav: only silence"):
-    restore_file(*paths, use(_identity))
+    restore_file(*paths, use(lambda chunk: chunk))
 
 
-def test_output_over_the_input_replaces_it_whole(use, tmp_path):
-  workdir = use(_identity)
+def test_output_over_the_input_replaces_it_whole(use, paths):
   audio = _tones(8_000, 1, 1.0)
-  soundfile.write(tmp_path / "a.wav", audio, 8_000, subtype="FLOAT")
-  restore_file(tmp_path / "a.wav", tmp_path / "a.wav", workdir)
-  output, _ = soundfile.read(tmp_path / "a.wav", always_2d=True)
+  soundfile.write(paths[0], audio, 8_000, subtype="FLOAT")
+  restore_file(paths[0], paths[0], use(lambda chunk: chunk))
+  output, _ = soundfile.read(paths[0], always_2d=True)
   np.testing.assert_allclose(output, audio, atol=1e-6)

@@ -1,17 +1,19 @@
 """A run to a file and back, to the bit, and what is refused on the way."""
 
 import json
+import re
 
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 import soundfile
 from conftest import files_of, make_tiny_config, read_checkpoint
 
 from distortion_removal import config as run_config
-from distortion_removal import models
+from distortion_removal import model_file, models
 from distortion_removal.common.errors import UserError
-from distortion_removal.inference import network, weights
+from distortion_removal.inference import weights
 from distortion_removal.inference.restoration import restore_file
 from distortion_removal.training import check_config, checkpoint
 from distortion_removal.training.train import train
@@ -22,6 +24,8 @@ def run(tmp_path_factory):
   """A folder with weights that were not trained, as after an import."""
   workdir = tmp_path_factory.mktemp("run")
   config = make_tiny_config("nowhere")
+  config.data.effect.rail = 0.5
+  config.data.effect.after = (("low_pass", 2000.0),)
   rng = np.random.default_rng(0)
   variables = jax.tree.map(
     lambda leaf: np.float32(0.1 * rng.standard_normal(leaf.shape)),
@@ -45,11 +49,12 @@ def _best(workdir):
 
 
 @pytest.mark.e2e
-def test_there_and_back_is_equal_to_the_bit(tiny_run, tmp_path):
-  """Of a trained run; and its copy is not trained on."""
+def test_there_and_back_is_equal_to_the_bit(tiny_run, tmp_path, capsys):
+  """Of a trained run, by the command; and its copy is not trained on."""
   exported, copy = tmp_path / "model.safetensors", tmp_path / "run"
-  weights.export_run(tiny_run, exported)
-  weights.import_run(exported, copy)
+  for source, target in ((tiny_run, exported), (exported, copy)):
+    model_file.main([str(source), "-o", str(target)])
+    assert capsys.readouterr().out == f"written: {target}\n"
   (step, trained), (copied_step, copied) = _best(tiny_run), _best(copy)
   assert copied_step == step
   jax.tree.map(np.testing.assert_array_equal, copied, trained)
@@ -64,12 +69,16 @@ def test_there_and_back_is_equal_to_the_bit(tiny_run, tmp_path):
   assert files_of(tmp_path) == before
 
 
-def test_the_card_describes_the_network(run, exported):
-  card = json.loads(exported.with_suffix(".json").read_text())
+def test_weights_and_card_are_what_they_say(run, exported, tmp_path):
+  flat = safetensors.numpy.load_file(exported)
   step, variables = _best(run)
+  kernel = variables["params"]["encoder_0_conv"]["kernel"]
+  np.testing.assert_array_equal(flat["params/encoder_0_conv/kernel"], kernel)
+  card = json.loads(exported.with_suffix(".json").read_text())
   expected = {
     "network": "demucs",
-    "task": "hard_clip",
+    "task": "hard_clip_rail0.5_tone10cb2df5",
+    "task_label": "CEG-HC (rail 0.5, low pass at 2000 Hz after)",
     "level": "gain / dB",
     "trained_levels": [20.0, 50.0],
     "sample_rate": 8_000,
@@ -78,93 +87,61 @@ def test_the_card_describes_the_network(run, exported):
     "step": step,
   }
   assert {key: card[key] for key in expected} == expected
-
-
-def test_safetensors_alone_reads_the_weights(run, exported):
-  import safetensors.numpy
-
-  flat = safetensors.numpy.load_file(exported)
-  _, trained = _best(run)
-  np.testing.assert_array_equal(
-    flat["params/encoder_0_conv/kernel"],
-    trained["params"]["encoder_0_conv"]["kernel"],
-  )
+  config, _ = weights.load_card(exported)
+  assert run_config.differences(config, check_config.load(run)) == []
+  # What was not trained here has an origin in place of task and data.
+  target = tmp_path / "a.safetensors"
+  weights.save_model(target, variables, config, 0, origin="imported from x.th")
+  card = json.loads(target.with_suffix(".json").read_text())
+  assert card["origin"] == "imported from x.th"
+  assert not {"task", "trained_on", "trained_levels"} & card.keys()
 
 
 def test_a_file_restores_as_its_run_does(run, exported, tmp_path):
-  rng = np.random.default_rng(0)
-  source = tmp_path / "in.wav"
-  soundfile.write(source, 0.1 * rng.standard_normal(20_000), 8_000)
+  source, target = tmp_path / "in.wav", tmp_path / "out.wav"
+  noise = 0.1 * np.random.default_rng(0).standard_normal(20_000)
+  soundfile.write(source, noise, 8_000)
   outputs = []
   for folder_or_file in (run, exported):
-    target = tmp_path / f"{folder_or_file.name}.wav"
     restore_file(source, target, folder_or_file)
     outputs.append(soundfile.read(target)[0])
   np.testing.assert_array_equal(*outputs)
 
 
 @pytest.mark.parametrize(
-  ("damage", "message"),
+  ("name", "damage", "message"),
   [
-    (lambda m, c: m.unlink(), "model.safetensors: not there"),
-    (lambda m, c: c.unlink(), "model.json: not there"),
-    (lambda m, c: c.write_text("{}"), "model.json: not a model card"),
-    (lambda m, c: c.write_text("[1"), "model.json: not a model card"),
-    (
-      lambda m, c: m.write_bytes(m.read_bytes()[:-1] + b"x"),
-      "model.safetensors: damaged, or not the file",
-    ),
-    (
-      lambda m, c: c.write_text(
-        c.read_text().replace("removal 1", "removal 9")
-      ),
-      "known is 'distortion_removal 1'",
-    ),
+    ("model.safetensors", lambda content: None, "not there"),
+    ("model.json", lambda content: None, "not there"),
+    ("model.json", lambda content: b"[1", "not a model card"),
+    ("model.json", lambda content: content.replace(b"l 1", b"l 9"), "format"),
+    ("model.safetensors", lambda content: content[:-1] + b"x", "damaged"),
   ],
 )
-def test_what_does_not_belong_together_is_told(
-  exported, tmp_path, damage, message
+def test_files_that_do_not_belong_together(
+  exported, tmp_path, name, damage, message
 ):
-  model, card = tmp_path / "model.safetensors", tmp_path / "model.json"
-  model.write_bytes(exported.read_bytes())
-  card.write_bytes(exported.with_suffix(".json").read_bytes())
-  damage(model, card)
-  with pytest.raises(UserError, match=message) as caught:
-    network.load_config(model)
-  assert "\n" not in str(caught.value)
-  with pytest.raises(UserError):
-    weights.import_run(model, tmp_path / "run")
+  for file in (exported, exported.with_suffix(".json")):
+    content = file.read_bytes()
+    content = damage(content) if file.name == name else content
+    if content is not None:
+      (tmp_path / file.name).write_bytes(content)
+  with pytest.raises(UserError, match=f"{name}: {message}"):
+    weights.import_run(tmp_path / "model.safetensors", tmp_path / "run")
   assert not (tmp_path / "run").exists()
 
 
-def test_an_origin_takes_the_place_of_task_and_data(run, tmp_path):
-  config = check_config.load(run)
-  _, trained = _best(run)
-  target = tmp_path / "model.safetensors"
-  weights.save_model(target, trained, config, 0, origin="imported from x.th")
-  card = json.loads(target.with_suffix(".json").read_text())
-  assert card["origin"] == "imported from x.th"
-  assert not {"task", "trained_on", "trained_levels"} & card.keys()
-
-
 def test_names_and_places_that_cannot_be(run, exported, tmp_path):
-  with pytest.raises(UserError, match=r"ends in \.safetensors"):
-    weights.export_run(run, tmp_path / "model.pt")
   before = files_of(run)
-  with pytest.raises(UserError, match=r"config\.json: the model card would"):
-    weights.export_run(run, run / "config.safetensors")
-  with pytest.raises(UserError, match="holds a run"):
-    weights.import_run(exported, run)
+  for source, target, message in (
+    (run, tmp_path / "model.pt", "ends in .safetensors"),
+    (run, run / "config.safetensors", "config.json: the model card would"),
+    (exported, run, "holds a run"),
+    (exported, tmp_path / "c.safetensors", "to a run, give a folder"),
+    (tmp_path / "none", tmp_path / "b.safetensors", "no trained run here"),
+  ):
+    with pytest.raises(SystemExit) as caught:
+      model_file.main([str(source), "-o", str(target)])
+    assert re.fullmatch(f"error: .*{re.escape(message)}.*", caught.value.code)
   assert files_of(run) == before
-
-
-def test_the_card_tells_the_options_of_the_effect(tiny_config, tmp_path):
-  tiny_config.data.effect.rail = 0.5
-  tiny_config.data.effect.after = (("low_pass", 2000.0),)
-  target = tmp_path / "model.safetensors"
-  trained = {"params": {"kernel": np.zeros(3, np.float32)}}
-  weights.save_model(target, trained, tiny_config, 1)
-  card = json.loads(target.with_suffix(".json").read_text())
-  assert card["task_label"] == "CEG-HC (rail 0.5, low pass at 2000 Hz after)"
-  loaded, _ = weights.load_card(target)
-  assert run_config.differences(loaded, tiny_config) == []
+  assert not files_of(tmp_path)

@@ -39,10 +39,7 @@ from distortion_removal.declipping.clip_level import (
   farther_rails,
   resolve_rails,
 )
-from distortion_removal.declipping.crossfading import (
-  check_fade,
-  put_reliable_back,
-)
+from distortion_removal.declipping.crossfading import put_reliable_back
 from distortion_removal.declipping.gabor import Gabor, check_frames
 from distortion_removal.declipping.segments import Cut, Segment, group_segments
 from distortion_removal.declipping.side_by_side import call_side_by_side
@@ -125,7 +122,8 @@ def social_sparsity(
   check_frames(frame, hop, redundancy)
   check_counts(iterations=iterations)
   check_precision(precision)
-  check_fade(crossfade)
+  if crossfade is not None and crossfade < 0:
+    raise UserError(f"crossfade of {crossfade} samples; give 0 or more")
   if not len(lambdas) or min(lambdas) <= 0:
     raise UserError(f"lambdas {tuple(lambdas)}; give one or more above 0")
   if not 0 <= relaxation < 1:
@@ -220,12 +218,9 @@ def _solve(
   gabor: Gabor,
   shrink: Shrinkage,
 ) -> tuple[jax.Array, jax.Array]:
-  """Finds signals within bounds `[slots, time]`.
+  """Finds signals within bounds `[slots, time]`, and counts `[slots, lambdas]`.
 
   A slot whose coefficients have settled waits for the others, unchanged.
-
-  Returns:
-    The signals, and the iterations they took, `[slots, lambdas]`.
   """
   norm = jnp.linalg.norm
 

@@ -66,9 +66,6 @@ class Shrinkage(NamedTuple):
     Args:
       spectrum: `[frames, bins]` complex, from zero to the Nyquist frequency.
       threshold: lambda, in the coefficients' unit.
-
-    Returns:
-      `[frames, bins]` complex.
     """
     is_social, gain_of = _OPERATORS[self.operator]
     energy = spectrum.real**2 + spectrum.imag**2

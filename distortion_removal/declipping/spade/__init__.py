@@ -22,7 +22,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from distortion_removal.audio import stft
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import Progress
-from distortion_removal.declipping import check_precision
+from distortion_removal.declipping import check_counts, check_precision
 from distortion_removal.declipping.clip_level import (
   ClipLevel,
   Rails,
@@ -31,6 +31,7 @@ from distortion_removal.declipping.clip_level import (
   farther_rails,
   resolve_rails,
 )
+from distortion_removal.declipping.gabor import check_frames
 from distortion_removal.declipping.spade import solver
 from distortion_removal.declipping.spade.iteration import Problem, Spade
 
@@ -48,8 +49,8 @@ class Info(NamedTuple):
 
   Attributes:
     rails: where the audio was taken to be clipped.
-    iterations: `[batch, channels, frames]` int32. Frames are in order; they
-      have their centres at multiples of `hop`, the first few before the audio.
+    iterations: `[batch, channels, frames]` int32. Frames have their centres at
+      multiples of `hop`, the first few before the audio.
     termination: `[batch, channels, frames]` int8, of `Termination`.
   """
 
@@ -106,10 +107,10 @@ def spade(
 
   Raises:
     UserError: the audio is not finite, or an option cannot work.
-    ValueError: the audio is not `[batch, time, channels]`.
   """
   method = Spade(variant, frame, hop, redundancy, s, r)
-  method.check()
+  check_frames(frame, hop, redundancy)
+  check_counts(s=s, r=r)
   check_precision(precision)
   if not epsilon > 0.0:
     raise UserError(f"epsilon is {epsilon}: no frame would end; give one > 0")
@@ -139,11 +140,7 @@ def _declip_frames(
   epsilon: np.ndarray,
   show_progress: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Declips audio within its rails, with an epsilon `[batch, channels]`.
-
-  Returns:
-    The change of the audio, and iterations and termination as in `Info`.
-  """
+  """Returns the change of audio within its rails, and the record of `Info`."""
   batch, time, channels = within.shape
   frame, hop = method.frame, method.hop
   overlap, half = frame // hop, frame // 2

@@ -30,61 +30,43 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal.declipping import check_counts
-from distortion_removal.declipping.gabor import check_frames
 from distortion_removal.declipping.spade.selection import kth_largest
 
 
 class Problem(NamedTuple):
-  """Clipped frames.
+  """Clipped frames."""
 
-  Attributes:
-    windowed: `[frames, frame]`.
-    signs: `[frames, frame]` int8: 1 clipped above, -1 below, 0 reliable.
-    epsilon: `[frames]`, the norm to reach.
-  """
-
-  windowed: jax.Array
-  signs: jax.Array
-  epsilon: jax.Array
+  windowed: jax.Array  # [frames, frame]
+  signs: jax.Array  # of the same shape, int8: 1 clipped above, -1 below, or 0
+  epsilon: jax.Array  # [frames], the norm to reach
 
 
 class _State(NamedTuple):
-  """The iteration of frames: `observed`, `spectrum`, `target` are A y, D, t.
+  """The iteration of frames."""
 
-  `rank` orders the bins, `best` is the change of the smallest norm so far.
-  """
-
-  observed: jax.Array
-  spectrum: jax.Array
-  target: jax.Array
-  rank: jax.Array
-  change: jax.Array
+  observed: jax.Array  # A y
+  spectrum: jax.Array  # D
+  target: jax.Array  # t
+  rank: jax.Array  # orders the bins
+  change: jax.Array  # d
   k: jax.Array
   threshold: jax.Array
   iterations: jax.Array
   converged: jax.Array
-  best: jax.Array
+  best: jax.Array  # the change of the smallest norm so far
   best_norm: jax.Array
 
 
 class Result(NamedTuple):
-  """The end of the iteration of frames: `change` is to be added to them.
+  """The end of the iteration of frames."""
 
-  `iterations` counts the steps before the norm was reached, or the limit.
-  """
-
-  change: jax.Array
-  iterations: jax.Array
+  change: jax.Array  # to be added to the frames
+  iterations: jax.Array  # steps before the norm was reached, or the limit
   converged: jax.Array
 
 
 class Spade(NamedTuple):
-  """A- or S-SPADE on a set of frames; see `spade` for the numbers.
-
-  Attributes:
-    variant: "analysis" for A-SPADE, "synthesis" for S-SPADE.
-  """
+  """A- or S-SPADE on a set of frames, with the numbers of `spade`."""
 
   variant: str
   frame: int
@@ -92,11 +74,6 @@ class Spade(NamedTuple):
   redundancy: int
   s: int
   r: int
-
-  def check(self) -> None:
-    """Raises UserError for a number that cannot work."""
-    check_frames(self.frame, self.hop, self.redundancy)
-    check_counts(s=self.s, r=self.r)
 
   def _transform(self, frames: jax.Array) -> jax.Array:
     return jnp.fft.rfft(frames, self.redundancy * self.frame)
@@ -121,8 +98,7 @@ class Spade(NamedTuple):
     )
 
   def is_done(self, state: _State) -> jax.Array:
-    """Returns `[frames]` bool."""
-    # Then k has passed all bins.
+    """Returns `[frames]` bool; at the limit k has passed all bins."""
     bins = self.redundancy * self.frame / 2 + 1
     limit = math.ceil(bins * self.r / self.s)
     return state.converged | (state.iterations >= limit)
@@ -176,7 +152,7 @@ class Spade(NamedTuple):
     return target + self._transform(change - nearest)
 
   def result(self, state: _State) -> Result:
-    """Returns the change of the smallest norm, and the iterations so far."""
+    """Returns the best change so far."""
     return Result(state.best, state.iterations, state.converged)
 
 

@@ -18,13 +18,10 @@ _HALVED_EVERY = 8
 
 
 class _Search(NamedTuple):
-  """Thresholds `lower < upper` of each row, as bits, and their counts.
+  """Thresholds of each row, as bits, and how many values reach them."""
 
-  At least k values reach `lower`, fewer reach `upper`.
-  """
-
-  lower: jax.Array
-  upper: jax.Array
+  lower: jax.Array  # at least k values reach it
+  upper: jax.Array  # fewer do
   lower_count: jax.Array
   upper_count: jax.Array
   step: jax.Array

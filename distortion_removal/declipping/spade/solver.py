@@ -19,11 +19,7 @@ from distortion_removal.declipping.side_by_side import (
   call_side_by_side,
   thread_count,
 )
-from distortion_removal.declipping.spade.iteration import (
-  Problem,
-  Result,
-  Spade,
-)
+from distortion_removal.declipping.spade.iteration import Problem, Result, Spade
 
 Tree = Any  # Of arrays whose leading axis are frames, or slots that hold them.
 
@@ -48,7 +44,7 @@ def solve(
     method: A- or S-SPADE.
     problem: returns the frames at a part of `where`, NumPy arrays.
     where: `[…, count]`, indices of the frames.
-    dtype: of their samples.
+    dtype: type of their samples.
 
   Yields:
     Parts of `where`, and the results of their frames.
@@ -114,20 +110,13 @@ def _compiled(
 
 
 class _Progress(NamedTuple):
-  """The working set and the results so far.
+  """The working set and the results so far."""
 
-  Attributes:
-    held: `[slots]`, the frame that each slot holds; `capacity`: none.
-    problems: those of the frames held; so are the `states`.
-    results: `[capacity, …]`.
-    queued: the first frame that no slot has had.
-  """
-
-  held: jax.Array
-  problems: Tree
+  held: jax.Array  # [slots], the frame that each slot holds; `capacity`: none
+  problems: Tree  # those of the frames held
   states: Tree
-  results: Tree
-  queued: jax.Array
+  results: Tree  # [capacity, …]
+  queued: jax.Array  # the first frame that no slot has had
 
 
 def iterate(

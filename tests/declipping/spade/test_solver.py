@@ -26,8 +26,7 @@ def _method(on_step=lambda slots: None):
   """Adds `factor` to two totals, `steps` times; never once too often."""
 
   def start(problem):
-    zeros = jnp.zeros((len(problem.steps), 2), jnp.int32)
-    return _State(problem.steps, zeros)
+    return _State(problem.steps, jnp.zeros((len(problem.steps), 2), jnp.int32))
 
   def step(problem, state):
     on_step(len(state.left))
@@ -53,37 +52,25 @@ def _problem(count, capacity, most=50):
 @pytest.mark.parametrize("slots", [1, 3, 16])
 def test_every_frame_takes_its_own_number_of_steps(slots):
   run = jax.jit(functools.partial(iterate, _method(), slots))
-  for count in (0, 1, 2, slots, 40):
-    problem = _problem(min(count, 40), 40)
-    results = run(problem, min(count, 40))
+  for count in (0, 1, slots, 40):
+    problem = _problem(count, 40)
+    results = run(problem, count)
     expected = np.repeat((problem.steps * problem.factor)[:, None], 2, axis=1)
     np.testing.assert_array_equal(results, expected)
 
 
-def _slot_steps(problem, count, slots):
-  """Steps of all slots, busy or not: what the work costs."""
+def test_the_set_shrinks_to_the_frames_that_are_left():
   stepped = []
-
-  def note(slots):
-    jax.debug.callback(lambda: stepped.append(slots))
-
-  run = jax.jit(functools.partial(iterate, _method(note), slots))
-  jax.block_until_ready(run(problem, np.int32(count)))
-  jax.effects_barrier()
-  return sum(stepped)
-
-
-def test_what_is_done_leaves_the_working_set():
-  problem = _problem(40, 48, most=20)
-  assert _slot_steps(problem, 40, 8) < 1.3 * np.sum(problem.steps)
-
-
-def test_a_long_frame_does_not_keep_the_whole_set_going():
-  steps = np.asarray([1] * 19 + [100], np.int32)
-  problem = _Problem(steps, np.ones(20, np.int32))
-  assert _slot_steps(problem, 20, 16) < 2.5 * np.sum(steps)
-
-
-def test_frames_of_no_steps_never_iterate():
-  problem = _Problem(np.zeros(8, np.int32), np.ones(8, np.int32))
-  assert _slot_steps(problem, 8, 4) == 0
+  method = _method(lambda n: jax.debug.callback(lambda: stepped.append(n)))
+  run = jax.jit(functools.partial(iterate, method, 8))
+  steps = np.zeros((3, 48), np.int32)
+  steps[0] = _problem(40, 48, most=20).steps
+  # One takes much longer than all others.
+  steps[1, :20] = [1] * 19 + [100]
+  for row, count, most in zip(steps, (40, 20, 8), (1.3, 2.5, 0), strict=True):
+    stepped.clear()
+    problem = _Problem(row, np.ones(48, np.int32))
+    jax.block_until_ready(run(problem, np.int32(count)))
+    jax.effects_barrier()
+    # Steps of all slots, busy or not: what the work costs.
+    assert sum(stepped) <= most * np.sum(row)

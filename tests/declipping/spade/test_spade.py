@@ -1,29 +1,27 @@
 """A-SPADE and S-SPADE against plain NumPy versions, and at their edges."""
 
+import functools
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from frame_after_frame import FRAME, HOP, frame_after_frame
+from frame_after_frame import FRAME, HOP, frame_after_frame, spade_frame
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.declipping.clip_level import Rails
 from distortion_removal.declipping.spade import (
   Termination,
   aspade,
   solver,
   sspade,
 )
-from distortion_removal.metrics.si_sdr import sdr
+from distortion_removal.declipping.spade.iteration import Spade
 from experiments.benchmarks.peers.aspade import frame_by_frame
 
 LEVEL = 0.4
 SMALL = {"frame": FRAME, "hop": HOP}
-
-
-WHOLE_SET = solver._CPU
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +32,7 @@ def _small_set(monkeypatch):
 
 @pytest.fixture
 def whole_set(monkeypatch, _small_set):
-  monkeypatch.setattr(solver, "_CPU", WHOLE_SET)
+  monkeypatch.undo()
 
 
 def recording(length=700, seed=0):
@@ -51,8 +49,8 @@ def clipped(length=700, seed=0, level=LEVEL, dtype=np.float32):
 
 
 def snr_db(estimate, target):
-  noise = np.sum((estimate - target) ** 2)
-  return 10 * np.log10(np.sum(target**2) / max(noise, 1e-300))
+  noise = np.sum((estimate - target) ** 2) + 1e-300
+  return 10 * np.log10(np.sum(target**2) / noise)
 
 
 @pytest.mark.e2e
@@ -72,7 +70,6 @@ def test_aspade_equals_the_plain_version_in_float64(options):
     restored, info = aspade(audio, level, precision="float64", **options)
     expected, iterations = frame_by_frame(audio[0, :, 0], level, **options)
     np.testing.assert_array_equal(info.iterations[0, 0], iterations)
-    assert restored.dtype == np.float64
     assert snr_db(restored[0, :, 0], expected) > 200
 
 
@@ -80,18 +77,14 @@ def test_aspade_equals_the_plain_version_in_float64(options):
 @pytest.mark.usefixtures("whole_set")
 @pytest.mark.parametrize("case", ["guitar_16k_paper", "trumpet_44k_survey"])
 def test_aspade_equals_reference_results_on_recordings(case):
-  """Where `DECLIPPING_ORACLES` has the stored results; see its message."""
+  """Stored: clean, clip_level_7db, restored_7db, iterations_7db, ..."""
   folder = os.environ.get("DECLIPPING_ORACLES")
   if not folder:
-    pytest.skip(
-      "set DECLIPPING_ORACLES to a folder with guitar_16k_paper.npz and "
-      "trumpet_44k_survey.npz (clean, clip_level_7db, restored_7db, ...)"
-    )
+    pytest.skip(f"set DECLIPPING_ORACLES to a folder with {case}.npz")
   stored = np.load(Path(folder) / f"{case}.npz", allow_pickle=False)
   names = ("frame", "hop", "redundancy", "s", "r")
   options = {name: int(stored[name]) for name in names}
-  # The stored frames begin with that centred on the first sample; the early
-  # ones are at the end.
+  # The stored frames before that centred on the first sample are at the end.
   early = (options["frame"] // 2 - 1) // options["hop"]
   for level_db in (1, 7, 20):
     clip_level = float(stored[f"clip_level_{level_db}db"])
@@ -113,45 +106,18 @@ def test_aspade_equals_reference_results_on_recordings(case):
     )
 
 
-def sspade_frame(y, sign):
-  """One frame by the steps of the paper's algorithm, with matrices."""
-  analysis = np.fft.fft(np.eye(2 * len(y)))[:, : len(y)] / np.sqrt(2 * len(y))
-  size, synthesis = len(analysis), analysis.conj().T
-  c, u, k = analysis @ y, np.zeros(size), 1
-  for count in range(size // 2 + 1):
-    magnitude = np.abs(c + u)[: size // 2 + 1]
-    magnitude[0] /= 2
-    kept = np.zeros(size, bool)
-    for index in np.argsort(magnitude)[-k:]:
-      kept[[index, -index]] = True
-    z = np.where(kept, c + u, 0.0)
-    if np.linalg.norm(c - z) <= 0.1:
-      return (synthesis @ c).real, count
-    x = (synthesis @ (z - u)).real
-    consistent = np.where(sign > 0, np.maximum(x, y), y)
-    consistent = np.where(sign < 0, np.minimum(x, y), consistent)
-    c = z - u + analysis @ (consistent - x)
-    u = u + c - z
-    k += 1
-  raise AssertionError("the case should converge")
-
-
 @pytest.mark.e2e
 def test_sspade_equals_the_steps_written_out():
+  """With redundancy it is another method than A-SPADE, without it is not."""
   audio = clipped(400, dtype=np.float64)
-  expected, counts = frame_after_frame(audio[0, :, 0], LEVEL, sspade_frame)
+  definition = functools.partial(spade_frame, "synthesis")
+  expected, counts = frame_after_frame(audio[0, :, 0], LEVEL, definition)
   restored, info = sspade(audio, LEVEL, precision="float64", **SMALL)
   np.testing.assert_allclose(restored[0, :, 0], expected, atol=1e-11)
   np.testing.assert_array_equal(info.iterations[0, 0], counts)
   assert max(counts) > 5
-  # With redundancy it is another method than A-SPADE.
   analysis, _ = aspade(audio, LEVEL, precision="float64", **SMALL)
   assert np.max(np.abs(restored - analysis)) > 0.01
-
-
-@pytest.mark.e2e
-def test_sspade_is_aspade_without_redundancy():
-  audio = clipped(400, dtype=np.float64)
   options = {**SMALL, "redundancy": 1, "precision": "float64"}
   synthesis, _ = sspade(audio, LEVEL, **options)
   analysis, _ = aspade(audio, LEVEL, **options)
@@ -161,30 +127,11 @@ def test_sspade_is_aspade_without_redundancy():
 @pytest.mark.e2e
 def test_float32_is_as_good():
   clean, audio = recording(4000), clipped(4000, dtype=np.float64)
-  before = sdr(audio, clean, sample_rate=1)
   single, _ = aspade(audio.astype(np.float32), LEVEL, **SMALL)
   double, _ = aspade(audio, LEVEL, precision="float64", **SMALL)
   assert single.dtype == np.float32
-  gain_db = sdr(double, clean, sample_rate=1) - before
-  assert gain_db > 8
-  np.testing.assert_allclose(
-    sdr(single, clean, sample_rate=1) - before, gain_db, atol=0.1
-  )
-
-
-def test_fully_clipped_audio_becomes_a_sine():
-  time = np.arange(1024)
-  sine = np.sin(2 * np.pi * time / 32 + 0.1)
-  square = np.where(sine > 0, 1.0, -1.0).astype(np.float32)
-  restored, info = aspade(square[None, :, None], 1.0, **SMALL)
-  assert np.all(np.abs(restored) >= 1.0)
-  assert np.all(info.termination == Termination.CONVERGED)
-
-  def share_of_the_sine(signal):
-    spectrum = np.abs(np.fft.rfft(signal[64:-64]))
-    return np.max(spectrum) ** 2 / np.sum(spectrum**2)
-
-  assert share_of_the_sine(restored[0, :, 0]) > share_of_the_sine(square)
+  assert snr_db(double, clean) > snr_db(audio, clean) + 8
+  assert abs(snr_db(single, clean) - snr_db(double, clean)) < 0.1
 
 
 def test_items_and_channels_do_not_know_of_each_other():
@@ -194,12 +141,9 @@ def test_items_and_channels_do_not_know_of_each_other():
   for item, channel in np.ndindex(2, 2):
     one = audio[item : item + 1, :, channel : channel + 1]
     alone, alone_info = aspade(one, LEVEL, **SMALL)
-    np.testing.assert_allclose(
-      together[item, :, channel], alone[0, :, 0], atol=1e-5
-    )
-    np.testing.assert_array_equal(
-      info.iterations[item, channel], alone_info.iterations[0, 0]
-    )
+    found, count = together[item, :, channel], info.iterations[item, channel]
+    np.testing.assert_allclose(found, alone[0, :, 0], atol=1e-5)
+    np.testing.assert_array_equal(count, alone_info.iterations[0, 0])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -212,13 +156,10 @@ def test_reliable_samples_come_back_to_the_bit(dtype):
   reliable = np.abs(audio) < dtype(LEVEL)
   assert 0.5 < reliable.mean() < 1.0
   assert restored[reliable].tobytes() == audio[reliable].tobytes()
-  assert np.all(np.abs(restored[~reliable]) >= dtype(LEVEL))
-  assert np.all(np.sign(restored[~reliable]) == np.sign(audio[~reliable]))
+  assert np.all((restored * np.sign(audio))[~reliable] >= dtype(LEVEL))
   untouched = info.termination == Termination.UNTOUCHED
   assert 0 < untouched.sum() < untouched.size
   assert np.all(info.iterations[untouched] == 0)
-  single, _ = aspade(clipped(), LEVEL, **SMALL)
-  np.testing.assert_allclose(restored, single, atol=1e-5)
 
 
 def test_rails_are_found_and_may_differ():
@@ -226,9 +167,8 @@ def test_rails_are_found_and_may_differ():
   restored, info = aspade(audio, **SMALL)
   np.testing.assert_allclose(info.rails.low, -0.3, rtol=1e-6)
   np.testing.assert_allclose(info.rails.high, 0.5, rtol=1e-6)
-  rails = Rails(np.full((1, 1), -0.3), np.full((1, 1), 0.5))
-  for given in ((-0.3, 0.5), rails):
-    np.testing.assert_array_equal(aspade(audio, given, **SMALL)[0], restored)
+  given, _ = aspade(audio, (-0.3, 0.5), **SMALL)
+  np.testing.assert_array_equal(given, restored)
   one_sided, info = aspade(audio, (-np.inf, 0.5), **SMALL)
   assert info.rails.low == -np.inf
   at_low = audio == np.float32(-0.3)
@@ -247,28 +187,21 @@ def test_a_relative_epsilon_scales_with_the_input():
   np.testing.assert_allclose(loud, absolute, atol=1e-5)
   fewer = aspade(audio / 8, LEVEL / 8, **SMALL)[1].iterations
   assert fewer.sum() < quiet_info.iterations.sum()
-
-
-def test_a_relative_epsilon_without_a_height_is_absolute():
-  audio = np.maximum(clipped(), 0.0)
+  # Without a rail to measure it in, it is absolute.
+  audio = np.maximum(audio, 0.0)
   options = {**SMALL, "epsilon": 0.5}
-  relative, info = aspade(audio, (0.0, np.inf), relative=True, **options)
+  relative, _ = aspade(audio, (0.0, np.inf), relative=True, **options)
   absolute, _ = aspade(audio, (0.0, np.inf), **options)
   np.testing.assert_array_equal(relative, absolute)
-  assert np.all(info.termination != Termination.ITERATION_LIMIT)
 
 
-@pytest.mark.parametrize("length", [1, 5, 63, 64, 65, 700])
-def test_audio_that_is_not_clipped_is_untouched(length):
-  audio = recording(length).astype(np.float32)
-  restored, info = aspade(audio, **SMALL)
-  np.testing.assert_array_equal(restored, audio)
-  assert np.all(info.termination == Termination.UNTOUCHED)
-  assert info.rails.high == np.inf
-  assert info.rails.low == -np.inf
-
-
-def test_silence_and_nothing_at_all():
+def test_audio_that_is_not_clipped_is_untouched():
+  for length in (1, 64, 65, 700):
+    audio = recording(length).astype(np.float32)
+    restored, info = aspade(audio, **SMALL)
+    np.testing.assert_array_equal(restored, audio)
+    assert np.all(info.termination == Termination.UNTOUCHED)
+    assert info.rails == (-np.inf, np.inf)
   for shape in ((1, 500, 1), (2, 0, 1), (0, 100, 2)):
     silence = np.zeros(shape, np.float32)
     np.testing.assert_array_equal(aspade(silence, **SMALL)[0], silence)
@@ -294,58 +227,53 @@ def test_one_program_for_all_lengths():
 def test_frames_of_many_calls_are_the_same():
   many = np.tile(clipped(700), (1, 15, 1))
   _, info = aspade(many, LEVEL, **SMALL, epsilon=0.5)
+  counts = info.iterations[0, 0]
   # Four frames at a time, eight times, is a call.
-  assert info.iterations.size > 10 * 32
+  assert len(counts) > 10 * 32
   # A period in the middle is surrounded as any other is.
-  period = info.iterations[0, 0, 100:275]
-  np.testing.assert_array_equal(period, info.iterations[0, 0, 275:450])
+  np.testing.assert_array_equal(counts[100:275], counts[275:450])
 
 
 def test_a_level_below_the_peak_is_where_the_audio_is_clipped():
   audio = recording().astype(np.float32)
-  restored, info = aspade(audio, 0.4, **SMALL)
-  beyond = np.abs(audio) >= np.float32(0.4)
-  assert info.rails.high == 0.4
-  assert np.all(np.abs(restored[beyond]) >= np.float32(0.4))
+  restored, _ = aspade(audio, 0.4, **SMALL)
   # How far beyond is not used: the result is that of the clipped audio.
   expected, _ = aspade(np.clip(audio, -0.4, 0.4), 0.4, **SMALL)
   np.testing.assert_allclose(restored, expected, atol=1e-6)
 
 
-def test_other_arrays_become_float32():
+def test_other_arrays_become_numpy():
   audio = clipped()
   expected, _ = aspade(audio, LEVEL, **SMALL)
   restored, _ = aspade(jnp.asarray(audio), LEVEL, **SMALL)
   np.testing.assert_array_equal(restored, expected)
+  double, _ = aspade(jnp.asarray(audio), LEVEL, precision="float64", **SMALL)
+  assert double.dtype == np.float64
   with pytest.raises(ValueError, match="time"):
     aspade(audio[0, :, 0], LEVEL)
 
 
-@pytest.mark.parametrize("declip", [aspade, sspade])
+def test_the_iteration_limit_of_the_survey():
+  """Twice the 8193 bins of 8192 samples: s = 1, r = 2."""
+  method = Spade("analysis", 8192, 2048, redundancy=2, s=1, r=2)
+  counts = np.array([16_385, 16_386])
+  state = SimpleNamespace(iterations=counts, converged=counts < 0)
+  assert method.is_done(state).tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
   ("options", "message"),
   [
     ({"frame": 63, "hop": 21}, "even"),
-    ({"frame": 64, "hop": 24}, "hop 24"),
     ({"frame": 64, "hop": 64}, "hop 64"),
     ({"s": 0}, "s must"),
-    ({"r": -1}, "r must"),
+    ({"r": 0}, "r must"),
     ({"redundancy": 1.5}, "redundancy must"),
-    ({"frame": 64.0, "hop": 16}, "frame must"),
-    ({"s": 3_000_000_000}, "s must"),
-    ({"epsilon": 0.0}, "epsilon"),
     ({"epsilon": float("nan")}, "epsilon"),
     ({"precision": "float16"}, "float32 or float64"),
     ({"clip_level": -1.0}, "clip level"),
   ],
 )
-def test_options_that_cannot_work(declip, options, message):
+def test_options_that_cannot_work(options, message):
   with pytest.raises(UserError, match=message):
-    declip(np.zeros((1, 0, 1), np.float32), **options)
-
-
-def test_audio_that_is_not_finite():
-  audio = clipped()
-  audio[0, 7] = np.nan
-  with pytest.raises(UserError, match="NaN"):
-    aspade(audio, LEVEL)
+    aspade(np.zeros((1, 0, 1), np.float32), **options)
