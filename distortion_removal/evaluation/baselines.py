@@ -38,7 +38,7 @@ class Baseline(NamedTuple):
     return (
       task.effect in self.effects
       and not is_filtered
-      and all(name in self.options for name in task.options.settings)
+      and all(name in self.options for name, _ in task.options.values)
     )
 
 
@@ -62,7 +62,7 @@ def _declip(name: str) -> Baseline:
   ) -> np.ndarray:
     del sample_rate
     # For `hard_clip`, which may let everything pass.
-    clip_level = np.full(len(audio), task.options.settings.get("rail", 1.0))
+    clip_level = np.full(len(audio), dict(task.options.values).get("rail", 1.0))
     if task.effect == "hard_clip_sdr":
       # This effect always clips, at the peak. Silence takes any level.
       peak = np.abs(audio).max(axis=(1, 2), initial=0.0)
