@@ -11,7 +11,6 @@ it was, and all processes together see what a single one would.
 """
 
 import dataclasses
-import operator
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -40,7 +39,7 @@ def degrader(task: Task) -> Callable[[dict[str, jax.Array]], jax.Array]:
   have their `degraded`.
   """
   if task.effect == RECORDED:
-    return operator.itemgetter("degraded")
+    return lambda batch: batch["degraded"]
   effect = tasks.effect_of(task)
   return lambda batch: effects.apply(
     effect, batch["clean"], batch["level"], batch["seed"]

@@ -186,7 +186,7 @@ def test_mistakes_are_told_before_any_work(case):
   case.source = []
   expect("test split of audio_folder is empty", config)
   config.apply.overlap_seconds = 3.0
-  expect("half of the chunk", config)
+  expect("half a chunk", config)
 
 
 @pytest.mark.parametrize(
