@@ -27,13 +27,12 @@ MODULES = {_module(path): path for path in PACKAGE.rglob("*.py")}
 
 
 def _imports(path: Path) -> set[str]:
-  """Modules of the package that a file imports, also inside functions."""
-  tree = ast.parse(path.read_text())
-  for node in ast.walk(tree):
-    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-      node.body = []  # Never run.
+  """Returns all modules of the package that a file imports.
+
+  Imports inside functions count, and those for type checkers alone.
+  """
   found = set()
-  for node in ast.walk(tree):
+  for node in ast.walk(ast.parse(path.read_text())):
     if isinstance(node, ast.Import):
       found |= {alias.name for alias in node.names}
     elif isinstance(node, ast.ImportFrom) and node.module:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from distortion_removal.common.errors import UserError
 
 if TYPE_CHECKING:
-  from distortion_removal.datasets.sources.builder import CleanAudioBuilder
+  from distortion_removal.datasets.preparation.write import RecordingBuilder
 
 
 def prepare(
-  builder: "CleanAudioBuilder",
+  builder: "RecordingBuilder",
   *,
   overwrite: bool = False,
   jobs: int = 1,
   beam_options: Sequence[str] = (),
-) -> "CleanAudioBuilder":
+) -> "RecordingBuilder":
   """Stores a data set; one that lies there already is taken as it is.
 
   The data set is written to a folder of another name and renamed once it is
@@ -87,14 +87,14 @@ def _set_aside(folder: Path) -> Iterator[None]:
   shutil.rmtree(aside, ignore_errors=True)
 
 
-def _reopen(builder: "CleanAudioBuilder") -> "CleanAudioBuilder":
+def _reopen(builder: "RecordingBuilder") -> "RecordingBuilder":
   """Opens a builder anew: they look only then at what is stored."""
   return type(builder)(
     config=builder.builder_config, data_dir=builder.data_dir_root
   )
 
 
-def _check_same_source(builder: "CleanAudioBuilder") -> None:
+def _check_same_source(builder: "RecordingBuilder") -> None:
   stored, source = builder.info.metadata.get("source", {}), builder.source()
   # A source may be known in less detail: SignalTrain's content only where a
   # folder of it was given.

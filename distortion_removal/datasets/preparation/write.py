@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -37,15 +37,35 @@ from distortion_removal.datasets.preparation.recordings import (
   store_with_beam,
 )
 
-if TYPE_CHECKING:
-  from distortion_removal.datasets.sources.builder import CleanAudioBuilder
-
 PARTS_FOLDER = "parts"
 _SHARD_BYTES = 256 << 20
 
 
+class RecordingBuilder(Protocol):
+  """The part of a data set's builder that preparing needs."""
+
+  name: str
+  info: tfds.core.DatasetInfo
+  builder_config: Any
+  data_dir: str
+  data_dir_root: Path
+  data_path: Path
+  is_stored: bool
+  jobs: int
+  BYTES_PER_PROCESS: int
+
+  def download_and_prepare(self, **options: Any) -> None:
+    """Writes the data set by `write`, in a folder that TFDS renames."""
+
+  def source(self) -> dict:
+    """Returns where the audio comes from, as JSON types."""
+
+  def recordings(self) -> list[Recording]:
+    """Returns what is read on its own, in the order of the records."""
+
+
 def write(
-  builder: "CleanAudioBuilder", download_config: tfds.download.DownloadConfig
+  builder: RecordingBuilder, download_config: tfds.download.DownloadConfig
 ) -> list[tfds.core.SplitInfo]:
   """Writes all files of a data set; returns TFDS's facts of its splits."""
   builder.info.metadata["source"] = builder.source()  # as it is read from here
@@ -142,7 +162,7 @@ def _check_disjoint(
 
 
 def _store(
-  builder: "CleanAudioBuilder",
+  builder: RecordingBuilder,
   recordings: Sequence[Recording],
   download_config: tfds.download.DownloadConfig,
 ) -> Store:
@@ -174,7 +194,7 @@ def _skipped(stored: Mapping[str, StoredRecording]) -> dict[str, str]:
 
 
 def _write_split(
-  builder: "CleanAudioBuilder",
+  builder: RecordingBuilder,
   split: str,
   excerpts: Sequence[StoredExcerpt],
   store: Store,
@@ -222,7 +242,7 @@ def _open_shard(path: os.PathLike) -> Iterator[ArrayRecordWriter]:
 
 
 def _write_facts(
-  builder: "CleanAudioBuilder",
+  builder: RecordingBuilder,
   kept: Mapping[str, Sequence[StoredExcerpt]],
   skipped: Mapping[str, str],
   left_out: Mapping[str, Mapping[str, int]],
