@@ -1,10 +1,7 @@
-"""The int16 feature: exact to half a step, through files and JSON alike."""
-
-import json
+"""The int16 feature: exact to half a step."""
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from distortion_removal.datasets import features
 
@@ -26,10 +23,3 @@ def test_round_trip_is_within_half_a_step_and_full_scale_exact():
 def test_what_would_wrap_is_refused(bad):
   with pytest.raises(ValueError, match="outside"):
     FEATURE.encode_example(np.array([[0.0, bad]]))
-
-
-def test_json_round_trip():
-  content = json.loads(json.dumps(FEATURE.to_json()))
-  restored = tfds.features.FeatureConnector.from_json(content)
-  assert type(restored) is features.Int16Audio
-  assert restored.shape == (None, 2)

@@ -21,7 +21,6 @@ FORM = {"sample_rate": RATE, "excerpt_seconds": 2.0}
 
 
 def _set(folder, pitches_hz):
-  """A folder of takes by path, prepared."""
   for name, pitch_hz in pitches_hz.items():
     put(folder / "takes" / name, pluck(1.5, pitch_hz, RATE), RATE)
   path = str(folder / "takes")
@@ -71,20 +70,13 @@ def test_umx_is_scaled_by_all_that_it_is_trained_on(held_out, tmp_path):
 
 @pytest.mark.parametrize("pitch_hz", [120.0, 130.0])
 def test_what_the_run_holds_out_is_no_source(held_out, tmp_path, pitch_hz):
-  """A deliberate leak, under another name."""
   leaky = _set(tmp_path, {"train/z.wav": pitch_hz, "test/y.wav": 150})
   data = _data(shipped_config("default"), held_out, leaky)
   with pytest.raises(UserError, match=r"trains on 1 excerpts .* holds out"):
     opening.training_source(data, held_out)
 
 
-def test_recorded_is_not_for_takes_without_a_degraded_side(tmp_path):
-  with pytest.raises(UserError, match="use paired_folder"):
-    build("audio_folder", tmp_path, task="recorded")
-
-
 def _run_data(tmp_path, dataset="plucked_strings_smoke", hint=""):
-  """The `data` part of a run's configuration."""
   data = {"dataset": dataset, "task": "overdrive", "channels": 1, "hint": hint}
   return ml_collections.ConfigDict(FORM | data | {"data_dir": str(tmp_path)})
 

@@ -58,11 +58,7 @@ def _take(batches, count):
 
 
 def _assert_same(batches, others):
-  assert len(batches) == len(others)
-  for batch, other in zip(batches, others, strict=True):
-    assert batch.keys() == other.keys()
-    for key in batch:
-      np.testing.assert_array_equal(batch[key], other[key])
+  jax.tree.map(np.testing.assert_array_equal, batches, others)
 
 
 def _recorded(records):
@@ -120,7 +116,6 @@ def test_levels_and_seeds_are_uniform_over_their_ranges():
 
 
 def _kinds(**options):
-  """Streams of each kind; the mixed one has all changes on."""
   mixture = mixing.Mixture((_records(8), _records(3)), (2.0, 1.0))
   recorded = list(_recorded(_records(8)))
   return {

@@ -40,16 +40,6 @@ def test_missing_split_is_taken_from_train_only():
   assert sorted(sides["train"] + sides["valid"]) == sorted(names[:100])
 
 
-def test_groups_move_as_one():
-  """The hash is the group's, so a split is that of the groups' names."""
-  players = [f"player {i}" for i in range(40)]
-  groups = {f"{p}/{x}.wav": p for p in players for x in ("1", "lead/2", "a/b")}
-  sides = splits.assign(groups, splits.Pins(groups))
-  for split, members in splits.assign(players).items():
-    assert {groups[name] for name in sides[split]} == set(members)
-    assert len(sides[split]) == 3 * len(members) > 0
-
-
 def pins(tmp_path, text, names):
   path = tmp_path / "splits.csv"
   path.write_text(text, encoding="utf-8", errors="surrogateescape")
@@ -110,14 +100,6 @@ def test_the_first_row_that_fits_counts_however_it_is_written(tmp_path):
     assert pins(tmp_path, f"file,group\n{rows}", names).groups == expected
     tried += 1
   assert tried > 10
-
-
-def test_a_table_may_name_ten_thousand_recordings(tmp_path):
-  """Trying each row on each would take minutes."""
-  names = [f"{i % 100}/{i}.wav" for i in range(10_000)]
-  rows = "".join(f"{i}.wav,g{i % 7}\n" for i in range(10_000))
-  found = pins(tmp_path, f"file,group\n{rows}", names)
-  assert found.groups == {name: f"g{i % 7}" for i, name in enumerate(names)}
 
 
 def test_pins_to_train_hold_and_beat_folders(tmp_path):

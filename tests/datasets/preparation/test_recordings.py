@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import os
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ import tensorflow_datasets as tfds
 from distortion_removal.audio.integrity import AudioFileError
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.features import Int16Audio, to_example
-from distortion_removal.datasets.preparation import prepare
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
   Store,
@@ -81,13 +79,6 @@ def test_a_killed_process_is_told_in_one_line(store):
   with pytest.raises(UserError, match=r"was killed.*--jobs=1"):
     list(store_all(work, store, jobs=2))
   assert not any(path.suffix == ".json" for path in store.folder.iterdir())
-
-
-def test_without_apache_beam_it_says_what_to_install(monkeypatch):
-  for name in ("apache_beam", "apache_beam.options.pipeline_options"):
-    monkeypatch.setitem(sys.modules, name, None)
-  with pytest.raises(UserError, match=r"pip install 'distortion_removal\[beam"):
-    prepare._beam(["--runner=DirectRunner"])
 
 
 def test_a_damaged_recording_is_left_out_and_tried_again(store):

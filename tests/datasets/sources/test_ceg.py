@@ -6,7 +6,6 @@ from prepared import build, put, splits_of
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import splits
-from distortion_removal.datasets.sources import ceg
 
 RATE = 16_000
 PLAYERS = [f"player {i}" for i in range(12)]
@@ -25,15 +24,6 @@ def players(builder):
   for name, split in splits_of(builder).items():
     found.setdefault(split, set()).add(name.split("/")[0])
   return found
-
-
-def test_the_papers_tasks_are_the_configs():
-  tasks = [config.task for config in ceg.Ceg.BUILDER_CONFIGS]
-  assert [task.name for task in tasks] == ["overdrive", "hard_clip"]
-  for task in tasks:
-    assert task.train_levels == (20, 50)
-    assert task.evaluation_levels == (20, 25, 30, 35, 40, 45, 50)
-    assert task.clean_peak == 0.5
 
 
 def test_a_player_is_in_one_split_where_the_pins_say(tmp_path):

@@ -45,9 +45,7 @@ def test_pairs_are_stored_aligned_upright_and_as_loud(tmp_path):
   amp, fuzz = "train/riff_amp.wav", "train/riff_fuzz box.wav"
   assert sorted(found) == [f"{x}#00{i}" for x in (amp, fuzz) for i in range(2)]
   for record in found.values():
-    assert (
-      np.abs(record["clean"]).max() == np.abs(record["degraded"]).max() == 1
-    )
+    assert [np.abs(record[k]).max() for k in ("clean", "degraded")] == [1, 1]
 
   clipped = np.clip(6 * clean, -1, 1)
   gain = np.sqrt(np.sum(clean**2) / np.sum(clipped**2))

@@ -46,7 +46,6 @@ def pedal(audio, drive=30.0):
 
 
 def analysed(clean, output):
-  """The measurements, and the fault."""
   found = pairing.analyse(clean, output, RATE)
   return found, pairing.fault(found, RATE)
 

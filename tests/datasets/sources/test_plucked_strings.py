@@ -3,16 +3,12 @@
 import numpy as np
 import pytest
 from prepared import build as build_any
-from prepared import record_files, records
+from prepared import records
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import opening
-from distortion_removal.datasets.preparation.prepare import prepare
 from distortion_removal.datasets.sources.builder import FIRST_INDEX
 from distortion_removal.datasets.sources.plucked_strings import synthesis
-
-SIZES = {"excerpt_seconds": 5.0, "sample_rate": 1_000, "seed": 2}
-SIZES |= {"valid_minutes": 0.1, "test_minutes": 0.1}
 
 
 @pytest.fixture
@@ -70,44 +66,13 @@ def test_splits_stay_disjoint_at_any_size(tmp_path, calls):
   assert len({call[0] for call in calls}) == 126 + 12 + 12
 
 
-def test_what_was_rendered_is_not_rendered_again(tmp_path, calls, monkeypatch):
-  """Of an interrupted preparation, the whole parts; one has two minutes."""
-  render = synthesis.render
-
-  def fail_late(index, **options):
-    if len(calls) == 29:
-      raise KeyboardInterrupt
-    return render(index, **options)
-
-  with monkeypatch.context() as patch:
-    patch.setattr(synthesis, "render", fail_late)
-    with pytest.raises(KeyboardInterrupt):
-      build(tmp_path / "one", train_minutes=3.0, **SIZES)
-  calls.clear()
-  resumed = build(tmp_path / "one", train_minutes=2.5, **SIZES)
-  # The first two minutes had been rendered.
-  indices = [call[0] for call in calls[:7]]
-  assert indices == [*range(24, 30), FIRST_INDEX["valid"]]
-  fresh = build(tmp_path / "two", train_minutes=2.5, **SIZES)
-  assert record_files(resumed) == record_files(fresh)
-  assert fresh.info.splits["train"].num_examples == 30
-  assert len(record_files(fresh)) == 3
-
-
-@pytest.mark.e2e
-def test_processes_render_what_one_renders(tmp_path):
-  expected = record_files(build(tmp_path / "one", train_minutes=2.2, **SIZES))
-  two = opening.open_builder(
-    "plucked_strings", data_dir=str(tmp_path), train_minutes=2.2, **SIZES
-  )
-  assert record_files(prepare(two, jobs=2)) == expected
-
-
-def test_another_seed_is_not_taken_for_the_same(tmp_path):
-  one, two = (
+def test_another_seed_is_not_taken_for_the_same_but_another_size_is(tmp_path):
+  one, longer, other = (
     opening.open_builder(
-      "plucked_strings", data_dir=str(tmp_path), seed=seed
+      "plucked_strings", data_dir=str(tmp_path), train_minutes=m, seed=seed
     ).recordings()
-    for seed in (2, 3)
+    for m, seed in ((2.5, 2), (3.0, 2), (2.5, 3))
   )
-  assert not {each.file_name for each in one} & {each.file_name for each in two}
+  assert not {r.file_name for r in one} & {r.file_name for r in other}
+  first = one[0].file_name, one[0].version
+  assert first == (longer[0].file_name, longer[0].version)

@@ -47,13 +47,6 @@ def envelope(audio, hz, period_s):
   return np.abs(blocks @ window), block / RATE
 
 
-def t60_s(audio, hz, period_s):
-  amplitude, step_s = envelope(audio, hz, period_s)
-  level_db = 20.0 * np.log10(amplitude)
-  slope, _ = np.polyfit(np.arange(len(level_db)) * step_s, level_db, 1)
-  return -60.0 / slope
-
-
 def cents(measured_hz, expected_hz):
   return 1200.0 * math.log2(measured_hz / expected_hz)
 
@@ -80,7 +73,10 @@ def test_every_partial_decays_in_its_t60(hz, partial):
   audio = render(frequency_hz=hz)
   f = partial * hz
   expected_s = 1.0 / (1.0 / 4.0 + (f / 2000.0) ** 2 / 3.0)
-  assert t60_s(audio, f, 1.0 / hz) == pytest.approx(expected_s, rel=0.02)
+  amplitude, step_s = envelope(audio, f, 1.0 / hz)
+  level_db = 20.0 * np.log10(amplitude)
+  slope, _ = np.polyfit(np.arange(len(level_db)) * step_s, level_db, 1)
+  assert -60.0 / slope == pytest.approx(expected_s, rel=0.02)
 
 
 def test_the_decay_does_not_depend_on_the_length_of_the_buffer():

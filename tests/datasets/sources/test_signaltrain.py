@@ -23,7 +23,6 @@ SPLIT = {"Train": "train", "Val": "valid", "Test": "test"}
 
 
 def recordings():
-  """All files of the data set by their path in the archive."""
   rng = np.random.default_rng(0)
   files = {"effect_info.ini": b"[effect]\n", "._Train": b"of a Mac"}
   lengths = [("Train", 2.5), ("Train", 1.5), ("Val", 1.25), ("Test", 2.0)]
@@ -57,13 +56,11 @@ def pack(members):
 
 @pytest.fixture(scope="module")
 def packed():
-  """The archive's bytes."""
   return pack({f"{signaltrain.NAME}/{name}": FILES[name] for name in FILES})
 
 
 @pytest.fixture
 def server(packed, monkeypatch):
-  """Zenodo, as far as it is used."""
   monkeypatch.setattr(download.time, "sleep", lambda _: None)
   with serving() as running:
     running.files["/a.tgz"] = packed
@@ -166,12 +163,9 @@ def test_from_an_unpacked_folder(server, tmp_path, inner):
 
 def test_offline_and_nothing_there_says_what_to_put_where(server, tmp_path):
   place = downloads(tmp_path)
-  with pytest.raises(UserError) as caught:
+  message = f"^{place / signaltrain.ARCHIVE}: not there.*get {signaltrain.URL}"
+  with pytest.raises(UserError, match=f"{message} .* put it into {place}"):
     build(tmp_path, offline=True)
-  message = str(caught.value)
-  assert message.startswith(f"{place / signaltrain.ARCHIVE}: not there")
-  assert f"get {signaltrain.URL}" in message
-  assert f"put it into {place}" in message
   assert not server.asked
 
 
@@ -179,19 +173,6 @@ def test_room_to_unpack_is_asked_for(server, packed, tmp_path, monkeypatch):
   usage = SimpleNamespace(free=2 * len(packed) - 1)
   monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
   with pytest.raises(UserError, match=r"MB? free, .*MB? needed"):
-    build(tmp_path)
-
-
-def test_zenodo_out_of_reach_or_without_a_checksum(
-  server, tmp_path, monkeypatch
-):
-  publish(server, checksum="sha512:00")
-  with pytest.raises(UserError, match=f"tells no MD5 of {signaltrain.ARCHIVE}"):
-    build(tmp_path)
-  assert server.asked == [("/record", None)]
-  with serving() as gone:
-    monkeypatch.setattr(signaltrain, "RECORD_API", gone.url("/record"))
-  with pytest.raises(UserError, match=r"refused.* or get .* put it"):
     build(tmp_path)
 
 
@@ -226,7 +207,6 @@ GOOD = {f"/a/{WANTED}": CONTENT, "a/other": CONTENT, "./Val/input_2_.wav": b"x"}
 
 
 def refused(folder, packed, match):
-  """Checks that unpacking is refused and leaves nothing behind."""
   path = folder / "a.tgz"
   path.write_bytes(packed)
   with pytest.raises(UserError, match=match) as caught:
@@ -287,5 +267,4 @@ def test_members_that_are_unsafe_or_not_wanted(tmp_path, members, match):
 
 
 def test_no_archive(tmp_path):
-  refused(tmp_path, b"not an archive", "altered, or no .tgz")
   refused(tmp_path, gzip.compress(b"not a tar" * 1000), "altered, or no .tgz")
