@@ -57,35 +57,22 @@ def _assert_one_line(error, parts):
   ("arguments", "parts"),
   [
     ([], ["--config=FILE", "--workdir=FOLDER"]),
-    (["--workdir=x"], ["--config=FILE", "train"]),
     (["extra"], ["unexpected argument 'extra'"]),
     (["--worksdir=x"], ["'worksdir'", "Did you mean: workdir"]),
     ([QUICKSTART, "--mode=trian"], ["--mode=trian", "train|describe"]),
     (["--config"], ["Missing value for flag --config"]),
     ([f"{QUICKSTART}:smok"], ["'smok'", "'smoke'"]),
-    (["--config=configs"], ["Is a directory", "'configs'"]),
     (["--config=setup.cfg"], ["setup.cfg", "not Python", "line "]),
-    (
-      [QUICKSTART, "--config.batchsize=3"],
-      ["no such field", "'batchsize'; did you mean \"batch_size\""],
-    ),
-    ([QUICKSTART, "--config.data.tsk=x"], ["'tsk'", '"task"']),
-    ([QUICKSTART, "--config.zzz=1"], ["'zzz'", "configs/default.py"]),
+    ([QUICKSTART, "--config.batchsize=3"], ["'batchsize'", '"batch_size"']),
     ([QUICKSTART, "--config.batch_size=x"], ["--config.batch_size=x", "int"]),
-    ([QUICKSTART, "--config.data=3"], ["--config.data=3"]),
     ([SURVEY], ["no network to train", "--mode=evaluate"]),
     ([SURVEY, "--mode=evaluate"], ["44.1 kHz", "--sample-rate=44100"]),
     (["--mode=evaluate", "--workdir=no/run"], ["no/run: no trained run here"]),
-    (["--mode=time", "--workdir=no/run"], ["no/run: no trained run here"]),
-    (["--mode=time"], ["--config=FILE", "--workdir=FOLDER"]),
-    (["--mode=describe"], ["--config=FILE"]),
     (["--mode=report"], ["--workdirs=RUN,RUN", "--output=FOLDER"]),
-    (["--mode=report", "--output=no/report"], ["--workdirs=RUN,RUN"]),
     (
       ["--mode=report", "--workdirs=no/run", "--output=no/report"],
       ["no/run: no evaluation here", "--mode=evaluate"],
     ),
-    (["--mode=report", "--page_seconds=x"], ["--page_seconds=x"]),
     (
       ["--mode=report", "--workdirs=a", "--output=b", "--page_seconds=-1"],
       ["--page_seconds", "above 0"],
@@ -102,10 +89,6 @@ def test_mistakes(run, arguments, parts, capsys):
   [
     (["--bogus=3"], ["'bogus'"]),
     (["--config=no.py"], ["No such file", "'no.py'"]),
-    (
-      ["--config=distortion_removal/common/log.py"],
-      ["no attribute 'get_config'"],
-    ),
     (["--config.seed=3", QUICKSTART], ["--config.seed=3", "--config"]),
   ],
 )
@@ -119,7 +102,6 @@ def test_mistakes_in_a_process_of_their_own(arguments, parts):
 @pytest.mark.parametrize(
   ("field", "parts"),
   [
-    ("loss=l3", ["'l3'", "neg_si_sdr"]),
     ("data.task=fuzz", ["'fuzz'", "overdrive"]),
     ("data.dataset=mnist", ["'mnist'", "plucked_strings"]),
     ("model.name=demux", ["'demux'", "demucs"]),
@@ -132,15 +114,8 @@ def test_unknown_names_in_a_configuration(run, tmp_path, field, parts):
   assert not workdir.exists()
 
 
-@pytest.mark.parametrize(
-  "command",
-  [
-    ["-m", "distortion_removal.main"],
-    ["-c", "from distortion_removal import cli; cli.main()", "train"],
-  ],
-)
-def test_help_lists_our_flags(command):
-  result = _process(*command, "--help")
+def test_help_lists_our_flags():
+  result = _process("-m", "distortion_removal.main", "--help")
   assert "Traceback" not in result.stderr
   for flag in ("config", "workdir", "mode", "workdirs", "output"):
     assert f"--{flag}:" in result.stdout
@@ -178,7 +153,6 @@ def test_usage_and_an_unknown_command(run, monkeypatch, capsys):
     text = capsys.readouterr().out
     for command in commands:
       assert f"\n  {command} " in text
-    assert "--method=" in text
   _assert_one_line(run("trian"), ["'trian'", *commands])
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 
-import ml_collections
 import pytest
 from conftest import shipped_config
 
@@ -22,13 +21,10 @@ def test_round_trip_leaves_no_difference(tmp_path):
   assert run_config.differences(loaded, config) == []
   # JSON has no tuples; what reads them takes any sequence.
   assert list(loaded.model.fields.lstm_features) == [64, 32, 16]
-  assert type(loaded.ema_decay) is float
   assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
-@pytest.mark.parametrize(
-  "field", ["objective", "data.task", "model.fields", "apply.overlap_seconds"]
-)
+@pytest.mark.parametrize("field", ["objective", "apply.overlap_seconds"])
 def test_a_field_that_is_missing_is_named(tmp_path, field):
   tree = run_config.to_dict(shipped_config("default"))
   *path, last = field.split(".")
@@ -42,13 +38,10 @@ def test_a_field_that_is_missing_is_named(tmp_path, field):
   assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_a_run_or_with_something_else(tmp_path):
-  with pytest.raises(UserError, match=r"no trained run here.*--workdir"):
+def test_a_file_that_is_no_configuration(tmp_path):
+  (tmp_path / "config.json").write_text("[1, 2]")
+  with pytest.raises(UserError, match=r"config\.json: not a configuration"):
     check_config.load(tmp_path)
-  for text in ("[1, 2]", "17"):
-    (tmp_path / "config.json").write_text(text)
-    with pytest.raises(UserError, match=r"config\.json: not a configuration"):
-      check_config.load(tmp_path)
 
 
 def test_differences_of_evaluation_may_be_ignored():
@@ -58,39 +51,13 @@ def test_differences_of_evaluation_may_be_ignored():
   fields = run_config.EVALUATION_FIELDS
   assert len(run_config.differences(run, given)) == 2
   assert run_config.differences(run, given, ignored=fields) == []
-  given.batch_size += 1
-  assert len(run_config.differences(run, given, ignored=fields)) == 1
-
-
-def test_differences_are_phrases_of_the_fields_in_order():
-  run = {
-    "seed": 3,
-    "name": "a",
-    "data": {"task": "overdrive", "levels": (1.0,)},
-  }
-  given = {
-    "seed": 4,
-    "extra": None,
-    "data": {"task": "hard_clip", "levels": (1.0,)},
-  }
-  assert run_config.differences(
-    ml_collections.ConfigDict(run), ml_collections.ConfigDict(given)
-  ) == [
-    "data.task: 'overdrive' there, 'hard_clip' given",
+  given.batch_size = 5
+  with given.unlocked():
+    given.extra = None
+  assert run_config.differences(run, given, ignored=fields) == [
+    f"batch_size: {run.batch_size} there, 5 given",
     "extra: '(absent)' there, None given",
-    "name: 'a' there, '(absent)' given",
-    "seed: 3 there, 4 given",
   ]
-
-
-def test_sibling_loads_from_beside_the_file_from_anywhere(
-  tmp_path, monkeypatch
-):
-  (tmp_path / "base.py").write_text("VALUE = 17\n")
-  (tmp_path / "elsewhere").mkdir()
-  monkeypatch.chdir(tmp_path / "elsewhere")
-  module = run_config.sibling(str(tmp_path / "other.py"), "base")
-  assert module.VALUE == 17
 
 
 def test_a_configuration_without_a_network_is_checked_but_for_that():
@@ -107,9 +74,7 @@ def test_a_configuration_without_a_network_is_checked_but_for_that():
   [
     ("aspade", "s", 0, "s must be a whole number from 1"),
     ("sspade", "hop", 300, "hop 300"),
-    ("aspade", "size", 512, "aspade has no option size"),
     ("social_sparsity", "lambdas", (), "lambdas ()"),
-    ("social_sparsity", "crossfade", -1, "crossfade of -1"),
   ],
 )
 def test_the_options_of_declippers_are_checked(name, field, value, message):
@@ -128,27 +93,16 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
   ("field", "value", "message"),
   [
     ("steps", 0, "config.steps is 0; it must be above 0"),
-    ("batch_size", -8, "config.batch_size is -8"),
-    (
-      "data.segment_seconds",
-      float("nan"),
-      "config.data.segment_seconds is nan",
-    ),
-    (
-      "data.sources",
-      (("ceg", "data"),),
-      "config.data.sources: ('ceg', 'data')",
-    ),
+    ("data.segment_seconds", float("nan"), "data.segment_seconds is nan"),
     ("data.sources", ("ceg", "a", 1.0), "each is (data set, folder, weight)"),
     ("data.augment", {"pitch": 1.0}, "config.data.augment.pitch: unknown"),
-    ("data.augment", {"speeds": (0.9, "a")}, "config.data.augment: could not"),
-    ("data.sample_rate", 0, "config.data.sample_rate is 0"),
+    ("pretrain_steps", 2, "pre-training is the 'autoencoder'"),
     ("pretrain_steps", -1, "config.pretrain_steps is -1; it must be 0 or more"),
     ("ema_decay", 1.0, "config.ema_decay is 1.0; it must be below 1"),
     ("compute_dtype", "float16", "config.compute_dtype is 'float16'; choose"),
-    ("loss", "l3", "unknown loss in config.loss 'l3'"),
+    ("loss", "l1 + 2 * l3", "unknown loss in config.loss 'l3'"),
+    ("objective", "magnitudes", "a Demucs can be trained on waveform"),
     ("model.fields.depth", 0, "depth"),
-    ("apply.chunk_seconds", 0.0, "config.apply.chunk_seconds is 0.0"),
     ("apply.overlap_seconds", 6.0, "between 0 and half a chunk, 5.0"),
   ],
 )

@@ -78,21 +78,6 @@ def test_what_each_resolves_to():
   assert _read_golden() == {name: _flat(name) for name in NAMES}
 
 
-def test_every_pair_of_the_paper_has_one():
-  networks_of = {
-    f"{network}_{task}"
-    for network in SIZES
-    for task in ("ceg_overdrive", "ceg_hard_clip", "signaltrain")
-  }
-  assert networks_of <= set(NAMES)
-  assert METHODS == [
-    "aspade_ceg_hard_clip",
-    "aspade_signaltrain",
-    "aspade_survey",
-    "mask_ceg_overdrive",
-  ]
-
-
 def _parameters(config):
   fields = run_config.to_dict(config.model)["fields"]
   return _count(config.model.name, json.dumps(fields))
@@ -140,20 +125,9 @@ def test_smoke_changes_sizes_only():
 
 @pytest.mark.parametrize("name", sorted(declipping.DECLIPPERS))
 def test_declippers_know_their_options(name):
-  signature = inspect.signature(declipping.declipper(name))
-  for argument in ("", "smoke"):
-    options = shipped_config("default", argument)[name]
-    signature.bind(None, None, **options)
-  defaults = {n: p.default for n, p in signature.parameters.items()}
+  parameters = inspect.signature(declipping.declipper(name)).parameters
   for option, value in shipped_config("default")[name].items():
-    assert value == defaults[option], option
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_header_gives_the_command(name):
-  header = (ROOT / "configs" / f"{name}.py").read_text().split('"""')[1]
-  command = f"python -m distortion_removal.main --config=configs/{name}.py"
-  assert command in re.sub(r"\\\s+", "", header)
+    assert value == parameters[option].default, option
 
 
 @pytest.fixture(scope="module")
@@ -233,19 +207,9 @@ def test_smoke_evaluates_without_a_run(tmp_path, data_dir, quick_data):
 def test_signaltrain_without_its_data_says_where_to_get_it(tmp_path):
   config = shipped_config("demucs_signaltrain")
   config.data.data_dir = str(tmp_path / "data")
-  with pytest.raises(UserError) as caught:
+  message = "prepare --dataset=signaltrain .*zenodo.org/records/3824876"
+  with pytest.raises(UserError, match=message):
     train.train(config, tmp_path / "run")
-  message = str(caught.value)
-  assert "\n" not in message
-  for part in (
-    "https://zenodo.org/records/3824876",
-    "SignalTrain_LA2A_Dataset_1.1.tgz (about 20 GB)",
-    "--path=PLACE",
-    "python -m distortion_removal.prepare --dataset=signaltrain",
-    "--task=hard_clip_sdr",
-    f"--data-dir={tmp_path / 'data'}",
-  ):
-    assert part in message
   assert not (tmp_path / "run").exists()
 
 

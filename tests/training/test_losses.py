@@ -1,7 +1,8 @@
-"""Losses against closed forms, float64 differences, metrics and auraloss."""
+"""Losses against closed forms, float64 differences and auraloss."""
 
 import functools
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,6 @@ import pytest
 import scipy.signal
 
 from distortion_removal.common import errors
-from distortion_removal.metrics import si_sdr
 from distortion_removal.training import losses
 
 STORED = pathlib.Path(__file__).with_name("auraloss_vectors.npz")
@@ -135,14 +135,6 @@ def test_value_and_gradient_equal_float64(name):
     np.testing.assert_allclose(gradient[index], expected, rtol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["sdr", "si_sdr"])
-def test_log_losses_are_the_metrics_negated(name):
-  estimate, target = signals((4, 5000, 2), seed=1)
-  metric = getattr(si_sdr, name)(estimate, target, sample_rate=16000)
-  loss = losses.parse(f"neg_{name}")(estimate, target)
-  np.testing.assert_allclose(loss, -np.mean(metric), atol=1e-4)
-
-
 @pytest.mark.parametrize("name", ["neg_sdr", "neg_si_sdr"])
 def test_log_losses_on_silence(name):
   loss = jax.value_and_grad(losses.parse(name))
@@ -163,16 +155,12 @@ def test_log_losses_on_silence(name):
   np.testing.assert_allclose(value, -80, rtol=1e-3)
   assert np.all(np.isfinite(gradient))
 
-
-def test_silent_estimate_of_a_sound():
-  silence, sound = jnp.zeros((1, 100, 1)), jnp.full((1, 100, 1), 0.1)
-  value, gradient = jax.value_and_grad(losses.neg_sdr)(silence, sound)
+  # A silent estimate: towards the target, -10 / ln 10 x 2 / (100 x 0.1) dB a
+  # unit; but for the scale-invariant one, every direction is as good.
+  value, gradient = loss(silence, sound)
   assert value == 0
-  # Towards the target: -10 / ln 10 x 2 / (100 x 0.1) dB a unit.
-  np.testing.assert_allclose(gradient, -0.2 * 10 / np.log(10), rtol=1e-5)
-  value, gradient = jax.value_and_grad(losses.neg_si_sdr)(silence, sound)
-  assert value == 0
-  np.testing.assert_array_equal(gradient, 0)  # every direction is as good
+  slope = {"neg_sdr": -0.2 * 10 / np.log(10), "neg_si_sdr": 0.0}[name]
+  np.testing.assert_allclose(gradient, slope, rtol=1e-5)
 
 
 def test_bfloat16_is_computed_in_float32():
@@ -212,27 +200,21 @@ def test_stored_vectors_are_what_auraloss_gives(stored):
     np.testing.assert_allclose(value, stored[key], rtol=1e-6, atol=1e-9)
 
 
-SPECTRAL = ["magnitude_l2", _slow("multi_resolution_stft")]
-
-
-@pytest.mark.parametrize("name", SPECTRAL)
-def test_spectral_losses_of_a_silent_estimate(name):
-  """The target's energy, or its level over the floor; no way out of it."""
+@pytest.mark.parametrize(
+  "name", ["magnitude_l2", _slow("multi_resolution_stft")]
+)
+def test_spectral_losses_of_silent_and_perfect_estimates(name):
+  """Silence: the target's energy, or its level over the floor; no way out."""
   sound = signals()[1]
   silence = np.zeros_like(sound)
   value, gradient = value_and_grad(name)(silence, sound)
   expected = in_float64(name, silence, sound)
   np.testing.assert_allclose(value, expected, rtol=1e-5)
   np.testing.assert_array_equal(gradient, 0)
-
-
-@pytest.mark.parametrize("name", SPECTRAL)
-def test_spectral_losses_of_a_perfect_estimate(name):
-  sound = signals()[1]
-  silence = np.zeros_like(sound)
   value, gradient = value_and_grad(name)(silence, silence)
   np.testing.assert_allclose(value, 0, atol=1e-6)
   np.testing.assert_array_equal(gradient, 0)
+  # A perfect estimate.
   value, gradient = value_and_grad(name)(sound, sound)
   np.testing.assert_allclose(value, 0, atol=1e-6)
   # L1 has a kink here: any subgradient will do, but for one that is NaN.
@@ -244,7 +226,6 @@ def test_spectral_losses_of_a_perfect_estimate(name):
   [
     ("l1 + 0.5 * neg_sdr", {"l1": 1, "neg_sdr": 0.5}),
     (".5 * l1 + 1e-3*l2+l1", {"l1": 1.5, "l2": 1e-3}),
-    (" 3 * neg_si_sdr ", {"neg_si_sdr": 3}),
   ],
 )
 def test_weighted_sums(text, weights):
@@ -258,28 +239,15 @@ def test_weighted_sums(text, weights):
   ("text", "term"),
   [
     ("", ""),
-    ("l1 +", ""),
-    ("0 * l1", "0 * l1"),
     ("l2 + -1 * l1", "-1 * l1"),
     ("1e999 * l1", "1e999 * l1"),
-    ("l1 * 2", "l1 * 2"),
     ("0.5 l1", "0.5 l1"),
-    ("2 * 3 * l1", "2 * 3 * l1"),
   ],
 )
 def test_a_sum_that_cannot_be_read_is_quoted(text, term):
-  with pytest.raises(errors.UserError) as error:
+  message = re.escape(f"config.loss {text!r}: cannot read {term!r}")
+  with pytest.raises(errors.UserError, match=message):
     losses.parse(text)
-  message = str(error.value)
-  assert f"config.loss {text!r}: cannot read {term!r}" in message
-  assert "\n" not in message
-
-
-def test_unknown_name_lists_the_known():
-  with pytest.raises(
-    errors.UserError, match=r"config\.loss 'l3'.*l1, l2, magnitude_l2"
-  ):
-    losses.parse("l1 + 2 * l3")
 
 
 if __name__ == "__main__":

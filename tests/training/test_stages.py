@@ -9,14 +9,12 @@ from conftest import ROOT, make_tiny_config, read_checkpoint, read_metrics
 
 from distortion_removal import config as run_config
 from distortion_removal import models
-from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import opening
 from distortion_removal.datasets.spectrum_statistics import (
   spectrum_statistics,
 )
 from distortion_removal.evaluation.methods import network
-from distortion_removal.inference import weights
-from distortion_removal.training import check_config, steps
+from distortion_removal.training import steps
 from distortion_removal.training.train import train
 
 parts = run_config.sibling(str(ROOT / "configs" / "any"), "parts/networks")
@@ -121,23 +119,3 @@ def test_umx_keeps_batch_statistics_and_starts_from_the_datas(
   np.testing.assert_allclose(
     restore(audio, None), model.apply(variables, audio), atol=1e-6
   )
-
-  # A file to share carries the statistics along.
-  weights.export_run(tmp_path, tmp_path / "umx.safetensors")
-  weights.import_run(tmp_path / "umx.safetensors", tmp_path / "again")
-  jax.tree.map(
-    np.testing.assert_array_equal,
-    read_checkpoint(tmp_path / "again", "best", best, "ema"),
-    variables,
-  )
-
-
-def test_an_objective_the_network_lacks_is_told():
-  config = make_tiny_config("data")
-  config.objective = "magnitudes"
-  with pytest.raises(UserError, match="a Demucs can be trained on waveform"):
-    check_config.check(config)
-  config.objective = "waveform"
-  config.pretrain_steps = 2
-  with pytest.raises(UserError, match="pre-training is the 'autoencoder'"):
-    check_config.check(config)

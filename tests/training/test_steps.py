@@ -52,11 +52,11 @@ def _cubic_config(**optimizer):
   return config
 
 
-def _start(config, model, loss, *, ema_decay, degrade=_clip):
+def _start(config, model, loss, *, ema_decay):
   """The first state and the compiled step of a model against a hard clip."""
   step = functools.partial(
     steps.train_step,
-    degrade=degrade,
+    degrade=_clip,
     objective=objectives.waveform(model, loss),
     ema_decay=ema_decay,
     seed=0,
@@ -276,20 +276,6 @@ def test_bfloat16_computes_but_does_not_store():
   ratio = losses_of["bfloat16"] / losses_of["float32"]
   assert ratio != 1.0
   assert abs(ratio - 1) < 0.02
-
-
-def test_recorded_pairs_are_taken_as_they_are():
-  """The loss is that of the recorded side; no effect could give it."""
-  degrade = pairs.degrader(tasks.get("recorded"))
-  state, step = _start(
-    _cubic_config(), Cubic(), losses.l2, ema_decay=0.9, degrade=degrade
-  )
-  rng = np.random.default_rng(0)
-  clean, degraded = np.float32(rng.uniform(-0.5, 0.5, (2, 4, 8, 1)))
-  batch = {"clean": clean, "degraded": degraded, "level": np.zeros(4)}
-  _, scalars = step(state, devices.split_batch(batch))
-  error = 0.5 * degraded - degraded**3 - clean
-  np.testing.assert_allclose(scalars["loss"], np.mean(error**2), rtol=1e-5)
 
 
 def test_an_effect_that_draws_gets_the_seed_of_each_example(monkeypatch):
