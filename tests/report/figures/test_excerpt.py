@@ -53,8 +53,6 @@ def test_panels_have_scores_and_sounds_below_the_targets_peak(results):
   ]
   title = figure.get_suptitle()
   assert title.startswith("CEG-OD, ceg: test/0.wav at gain 35 dB")
-  assert figure.axes[0].get_ylabel() == "frequency / kHz"
-  assert figure.axes[3].get_xlabel() == "time / s"
   audio = {
     (sound.method, sound.level): sound.scale * files.read(sound.path)[0][:, 0]
     for sound in results.sounds
@@ -76,7 +74,6 @@ def test_methods_without_a_score_have_no_number_and_no_residual(tmp_path):
   scores = dict.fromkeys(("distorted", *names, "ideal_ratio_mask"), np.nan)
   results = _make(tmp_path, scores)
   titles = _titles(excerpt.draw(results))
-  assert titles[1] == "target"
   assert titles[2:] == 2 * ["Demucs (a_…of_a_run)"] + ["ideal ratio mask"]
 
 

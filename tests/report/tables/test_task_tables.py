@@ -5,22 +5,23 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_results import (
-  make_results,
-  make_rows,
-  make_timing,
-  write_evaluation,
-)
+from made_results import make_results, make_rows, make_timing, write_evaluation
+from matplotlib.image import imread
 
 from distortion_removal.report import results
 from distortion_removal.report.analysis import studies
-from distortion_removal.report.tables import table, timing_table, write_tables
+from distortion_removal.report.overview import write_overview
+from distortion_removal.report.tables import (
+  cells,
+  table,
+  timing_table,
+  write_tables,
+)
 from distortion_removal.report.tables.task_tables import (
   all_tables,
   comparison_table,
   level_table,
   mean_table,
-  median_table,
   overview,
 )
 
@@ -87,24 +88,28 @@ def test_overview_beside_the_paper(study):
 
 def test_medians_by_level(study):
   made = level_table(study, "si_sdr")
-  assert made.caption.startswith("Median SI-SDR / dB ↑ by gain: CEG-OD on guit")
   assert _lines(made)[0] == "| method | 20 dB | 50 dB | all |"
-  assert _lines(made)[2:6] == [
+  assert _lines(made)[2:5] == [
     "| distorted | 4.50 [2.75, 6.25] | 3.50 [1.75, 5.25] | 4.00 [2.00, 6.00] |",
     "| Demucs | 19.00 [15.50, 22.50] | 18.00 [14.50, 21.50] "
     f"| 18.50 [14.75, 22.25]{STAR} |",
     f"| A-SPADE | {GAP} | {GAP} | {GAP} |",
-    "| ideal ratio mask | 11.75 [9.12, 14.38] | 10.75 [8.12, 13.38] "
-    f"| 11.25 [8.38, 14.12]{STAR} |",
   ]
-  plain = _lines(median_table(study, "si_sdr"))
-  assert plain[3] == "| Demucs | 19.00 | 18.00 | 18.50 |"
-  assert _lines(level_table(study, "fad"))[2:6] == [
+  assert _lines(level_table(study, "fad"))[2:4] == [
     "| distorted | 3.00 | 9.00 | 5.50 |",
     "| Demucs | 1.00 | 2.00 | 1.25 |",
-    f"| A-SPADE | {GAP} | {GAP} | {GAP} |",
-    "| ideal ratio mask | n/a | n/a | n/a |",
   ]
+
+
+def test_an_evaluation_has_a_table_and_a_plot_of_each_metric(tmp_path):
+  folder = write_evaluation(tmp_path, make_rows(SCORES), systems=SYSTEMS)
+  text = write_overview(folder)
+  assert (folder / "table.md").read_text(encoding="utf-8") == text
+  lines = text.splitlines()
+  assert "| Demucs | 19.00 | 18.00 | 18.50 |" in lines
+  assert "| Demucs | 1.00 | 2.00 | 1.25 |" in lines
+  for name in ("si_sdr", "fad"):
+    assert imread(folder / f"{name}.png").shape[1] == 7.0 * 300
 
 
 def test_means_beside_the_papers(tmp_path):
@@ -126,6 +131,10 @@ def test_means_beside_the_papers(tmp_path):
 
 
 def test_comparisons(study):
+  ps = {0.0004: "<0.001", 0.0461: "0.046", np.nan: "n/a"}
+  assert [cells.p_value(p) for p in ps] == list(ps.values())
+  ps = (0.0009, 0.001, 0.0101, 0.05, 1.0, np.nan)
+  assert [len(cells.stars(p)) for p in ps] == [3, 2, 1, 0, 0, 0]
   # All eight of one sign: p = 2 / 2^8, and twice that.
   assert _lines(comparison_table(study))[2:5] == [
     "| *SI-SDR / dB ↑* |  |  |  |  |  |",
@@ -192,7 +201,6 @@ def test_every_number_is_in_the_csv(study, tmp_path):
   rows = _csv(tmp_path / "guitar_overdrive.csv")
 
   def read(metric, method, level):
-    """The values of the rows of one place, those that are there."""
     place = {"metric": metric, "method": method, "level": level}
     own = [row for row in rows if place.items() <= row.items()]
     return {k: text for row in own for k, text in row.items() if text}
@@ -205,10 +213,8 @@ def test_every_number_is_in_the_csv(study, tmp_path):
     assert {k: repr(x) for k, x in summary.items()}.items() <= found.items()
   test = dataclasses.asdict(analysis.comparisons["demucs"])
   assert {k: str(x) for k, x in test.items()}.items() <= found.items()
-  assert float(found["p"]) == 2 / 2**8
-  numbers = [read("fad", "demucs", x) for x in ("20.0", "50.0", "all")]
-  assert [x["value"] for x in numbers] == ["1", "2", "1.25"]
-  assert [x["windows"] for x in numbers] == ["[8, 8]", "[8, 8]", "[16, 8]"]
+  fad = read("fad", "demucs", "all")
+  assert (fad["value"], fad["windows"]) == ("1.25", "[16, 8]")
   assert len(rows) == 3 * 3 + 2 + 2 * 3
 
 
@@ -219,8 +225,6 @@ def test_scored_rows_are_in_a_csv_with_all_their_columns(tmp_path):
   write_tables([_study(tmp_path / "run", rows)], tmp_path / "tables")
   written = _csv(tmp_path / "tables" / "guitar_overdrive_rows.csv")
   assert len(written) == len(rows)
-  columns = ["dataset", "task", "file", "method", "gain_db"]
-  assert list(written[0])[:5] == columns
   values = {"si_sdr": "1", "compute_seconds": "0.25", "tomorrow's": "[1, 2]"}
   values |= {"metric_errors": '{"r_nonlin": "bad"}', "today's": "ä"}
   assert values.items() <= written[0].items()
@@ -246,8 +250,9 @@ def test_files(tmp_path):
     *("ceg_overdrive.md", "ceg_overdrive.csv", "ceg_overdrive_rows.csv"),
     *(f"ceg_overdrive_{kind}.tex" for kind in kinds),
   }
+  # One score has no interval.
+  assert "nan" not in (folder / "a_b_tanh.csv").read_text()
   assert timing_table(timings) in texts[-1]
   assert (folder / "timing.tex").is_file()
   timed = _csv(folder / "timing.csv")
   assert [row["method"] for row in timed] == ["demucs", "aspade"]
-  assert float(timed[0]["seconds_per_second"]) == 0.5
