@@ -207,7 +207,7 @@ def test_smoke_evaluates_without_a_run(tmp_path, data_dir, quick_data):
 def test_signaltrain_without_its_data_says_where_to_get_it(tmp_path):
   config = shipped_config("demucs_signaltrain")
   config.data.data_dir = str(tmp_path / "data")
-  message = "prepare --dataset=signaltrain .*zenodo.org/records/3824876"
+  message = "zenodo.org/records/3824876.* --dataset=signaltrain --task=hard"
   with pytest.raises(UserError, match=message):
     train.train(config, tmp_path / "run")
   assert not (tmp_path / "run").exists()
