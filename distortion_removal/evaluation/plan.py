@@ -21,7 +21,7 @@ from distortion_removal.effects.tasks import Task
 from distortion_removal.evaluation import baselines, methods, scores
 from distortion_removal.evaluation.excerpts import Excerpt, identify
 from distortion_removal.evaluation.methods import Method
-from distortion_removal.evaluation.store import Store, digest
+from distortion_removal.evaluation.store import ScoreStore, digest
 from distortion_removal.report.methods import CLEAN, DISTORTED
 from distortion_removal.training import check_config, checkpoint
 
@@ -59,7 +59,7 @@ class Plan:
   left_out: Mapping[str, str]
   metrics: Sequence[str]
   metrics_left_out: Mapping[str, str]
-  stores: Mapping[str, Store]
+  stores: Mapping[str, ScoreStore]
 
   @property
   def level_name(self) -> str:
@@ -169,7 +169,7 @@ def make_plan(
   fingerprints = _fingerprints(known, config, run, workdir, task, names)
   folder = workdir / "evaluation" / f"{label}_{task.name}"
   parts = folder.parent / "parts" / folder.name
-  stores = {k: Store(parts, k, x) for k, x in fingerprints.items()}
+  stores = {k: ScoreStore(parts, k, x) for k, x in fingerprints.items()}
   left_out = _left_out(config.baselines, task)
   asked = [name for name in config.baselines if name not in left_out]
   # A baseline that is not asked for this time stays in the results while its

@@ -47,7 +47,7 @@ class StoredScores(NamedTuple):
   error: str | None
 
 
-class Store:
+class ScoreStore:
   """The scores of one method, a file for each excerpt, in `folder / method`.
 
   The fingerprint is a digest of all that the scores depend on.

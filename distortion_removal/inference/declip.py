@@ -22,7 +22,7 @@ from distortion_removal.declipping.clip_level import (
   find_rails_in_stream,
   resolve_rails,
 )
-from distortion_removal.declipping.spade import Info, Termination
+from distortion_removal.declipping.spade import SpadeInfo, Termination
 from distortion_removal.inference import output
 
 # Samples of all channels that are declipped at a time: the overlap with the
@@ -201,7 +201,7 @@ def _restored(
 
   def restored(chunk: np.ndarray) -> np.ndarray:
     result, info = declipper(chunk, clip_level=rails)
-    if isinstance(info, Info):
+    if isinstance(info, SpadeInfo):
       is_clipped = info.termination != Termination.UNTOUCHED
       terminations.append(info.termination[is_clipped])
     return result

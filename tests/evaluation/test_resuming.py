@@ -161,7 +161,7 @@ import os, pathlib, signal, sys
 from distortion_removal.evaluation import plan, store
 from distortion_removal.evaluation.evaluate import evaluate
 plan._MAX_BLOCK_EXCERPTS = 1
-calls, save = [], store.Store.save
+calls, save = [], store.ScoreStore.save
 
 def counted(self, excerpt, scores):
   save(self, excerpt, scores)
@@ -169,7 +169,7 @@ def counted(self, excerpt, scores):
   if calls.count("demucs") == 2:
     os.kill(os.getpid(), signal.SIGKILL)
 
-store.Store.save = counted
+store.ScoreStore.save = counted
 evaluate(pathlib.Path(sys.argv[1]))
 """
 

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from distortion_removal.evaluation.excerpts import Excerpt
-from distortion_removal.evaluation.store import Store, StoredScores, read_sound
+from distortion_removal.evaluation.store import (
+  ScoreStore,
+  StoredScores,
+  read_sound,
+)
 
 EXCERPT = Excerpt(3, "a", "its digest")
 
@@ -29,7 +33,7 @@ def _scores():
 
 @pytest.fixture
 def store(tmp_path):
-  return Store(tmp_path / "parts", "demucs", "fingerprint")
+  return ScoreStore(tmp_path / "parts", "demucs", "fingerprint")
 
 
 def test_what_is_saved_comes_back(store):
@@ -50,7 +54,7 @@ def test_what_is_saved_comes_back(store):
 def test_another_methods_or_excerpts_scores_are_none(store):
   store.save(EXCERPT, _scores())
   assert store.load(EXCERPT._replace(digest="another take")) is None
-  other = Store(store.folder.parent, "demucs", "with another option")
+  other = ScoreStore(store.folder.parent, "demucs", "with another option")
   assert other.load(EXCERPT) is None
   store._path(EXCERPT).rename(store._path(EXCERPT._replace(index=2)))
   assert store.load(EXCERPT._replace(index=2)) is None

@@ -81,7 +81,7 @@ class StoredRecording:
 
 
 @dataclasses.dataclass(frozen=True)
-class Store:
+class RecordingStore:
   """A folder of stored recordings, and the form of their records."""
 
   folder: Path  # seen by every process, and machine, that stores recordings
@@ -161,7 +161,7 @@ class Store:
 
 
 def store_all(
-  recordings: Sequence[Recording], store: Store, jobs: int
+  recordings: Sequence[Recording], store: RecordingStore, jobs: int
 ) -> Iterator[int]:
   """Stores recordings, in `jobs` processes, and yields each one's size.
 
@@ -189,7 +189,7 @@ def store_all(
 
 
 def store_with_beam(
-  recordings: Sequence[Recording], store: Store, options: Any
+  recordings: Sequence[Recording], store: RecordingStore, options: Any
 ) -> None:
   """Stores recordings with Apache Beam, on any number of machines, and waits.
 

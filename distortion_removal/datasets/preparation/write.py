@@ -30,7 +30,7 @@ from distortion_removal.datasets import splits
 from distortion_removal.datasets.preparation import description
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
-  Store,
+  RecordingStore,
   StoredExcerpt,
   StoredRecording,
   store_all,
@@ -165,12 +165,12 @@ def _store(
   builder: RecordingBuilder,
   recordings: Sequence[Recording],
   download_config: tfds.download.DownloadConfig,
-) -> Store:
+) -> RecordingStore:
   """Stores the recordings that are not stored yet."""
   folder = Path(builder.data_dir).parent / PARTS_FOLDER
   folder.mkdir(exist_ok=True)
   sample_rate = builder.builder_config.sample_rate
-  store = Store(folder, builder.info.features, sample_rate)
+  store = RecordingStore(folder, builder.info.features, sample_rate)
   if download_config.beam_options:
     store_with_beam(recordings, store, download_config.beam_options)
     return store
@@ -197,7 +197,7 @@ def _write_split(
   builder: RecordingBuilder,
   split: str,
   excerpts: Sequence[StoredExcerpt],
-  store: Store,
+  store: RecordingStore,
 ) -> tfds.core.SplitInfo:
   """Writes excerpts, in order, to as many array_record files as they need."""
   config = builder.builder_config

@@ -52,7 +52,7 @@ _SLOTS = 16
 LAMBDAS = tuple(float(x) for x in np.geomspace(1e-1, 1e-4, 20))
 
 
-class Info(NamedTuple):
+class SocialInfo(NamedTuple):
   """A record of the work.
 
   Attributes:
@@ -81,7 +81,7 @@ def social_sparsity(
   crossfade: int | None = None,
   precision: str = "float32",
   show_progress: bool = False,
-) -> tuple[np.ndarray, Info]:
+) -> tuple[np.ndarray, SocialInfo]:
   """Declips audio by social sparsity, each channel of each item by itself.
 
   The survey has frame 8192 and hop 2048 at 44.1 kHz; its result is the sparse
@@ -161,7 +161,7 @@ def social_sparsity(
     counts[segment.item, segment.channel, segment.index] = used
   if crossfade is not None:
     restored = put_reliable_back(restored, audio, signs, crossfade)
-  return restored, Info(rails, counts)
+  return restored, SocialInfo(rails, counts)
 
 
 def _allowed_range(

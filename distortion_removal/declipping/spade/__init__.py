@@ -44,7 +44,7 @@ class Termination(enum.IntEnum):
   ITERATION_LIMIT = 2
 
 
-class Info(NamedTuple):
+class SpadeInfo(NamedTuple):
   """A record of the work.
 
   Attributes:
@@ -73,7 +73,7 @@ def spade(
   relative: bool = False,
   precision: str = "float32",
   show_progress: bool = False,
-) -> tuple[np.ndarray, Info]:
+) -> tuple[np.ndarray, SpadeInfo]:
   """Declips audio: the sparsest frames that agree with the recording.
 
   The defaults are those of Imort et al. 2022 (16 kHz); the survey of Záviška
@@ -126,7 +126,7 @@ def spade(
   )
   # Reliable samples are taken, not a zero added: it would lose the sign of -0.
   restored = np.where(signs == 0, audio, within + change)
-  return restored, Info(rails, iterations, termination)
+  return restored, SpadeInfo(rails, iterations, termination)
 
 
 aspade = functools.partial(spade, "analysis")
@@ -140,7 +140,7 @@ def _declip_frames(
   epsilon: np.ndarray,
   show_progress: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns the change of audio within its rails, and the record of `Info`."""
+  """Returns the change of audio within its rails, and `SpadeInfo`'s record."""
   batch, time, channels = within.shape
   frame, hop = method.frame, method.hop
   overlap, half = frame // hop, frame // 2

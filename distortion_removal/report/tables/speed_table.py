@@ -7,7 +7,7 @@ import numpy as np
 from distortion_removal.effects import tasks
 from distortion_removal.report.methods import in_order, method_label
 from distortion_removal.report.tables.cells import GAP
-from distortion_removal.report.tables.table import Section, Table
+from distortion_removal.report.tables.table import RowGroup, Table
 from distortion_removal.report.tables.task_tables import TIMES
 
 _REFERENCE = "aspade"
@@ -29,7 +29,7 @@ def speed_table(timings: Sequence[Mapping]) -> Table:
     by_method = {x[0]["method"]: x for x in _grouped(group, ("method",))}
     reference = by_method.get(_REFERENCE)
     rows = [_row(m, by_method[m], reference) for m in in_order(by_method)]
-    sections.append(Section(_title(group[0]), rows))
+    sections.append(RowGroup(_title(group[0]), rows))
   against = f"{TIMES} as fast as {method_label(_REFERENCE)}"
   return Table(
     name="timing",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
-class Section:
+class RowGroup:
   """Rows that belong together."""
 
   title: str  # above the rows; "" for none
@@ -24,7 +24,7 @@ class Table:
   name: str  # of its files, and its LaTeX label
   caption: str
   header: Sequence[str]  # a column of names, then columns of numbers
-  sections: Sequence[Section]
+  sections: Sequence[RowGroup]
   notes: Sequence[str] = ()  # below it, a sentence each
 
 

@@ -10,7 +10,7 @@ from distortion_removal.report.methods import in_order, method_label
 from distortion_removal.report.tables import cells, notes
 from distortion_removal.report.tables.cells import GAP
 from distortion_removal.report.tables.published import published
-from distortion_removal.report.tables.table import Section, Table
+from distortion_removal.report.tables.table import RowGroup, Table
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 # Returns a method's cells, without its name.
@@ -115,7 +115,7 @@ def comparison_table(study: Study) -> Table:
   """Makes a table of each method against the best baseline, by each metric."""
   analyses = {n: a for n, a in study.analyses.items() if a.comparisons}
   sections = [
-    Section(
+    RowGroup(
       analysis.metric.heading,
       [
         [
@@ -206,13 +206,13 @@ def _table(
     [method_label(m), *(own(m) if m in results.methods else dashes)]
     for m in in_order([*results.methods, *results.left_out])
   ]
-  sections, last_notes = [Section("", rows)], []
+  sections, last_notes = [RowGroup("", rows)], []
   if paper:
     methods = in_order(itertools.chain(*map(theirs.methods, names)))
     their_rows = [[method_label(m), *paper(m)] for m in methods]
     sections = [
-      Section(f"your data set {results.dataset}", rows),
-      Section(f"{theirs.citation}, {theirs.dataset}", their_rows),
+      RowGroup(f"your data set {results.dataset}", rows),
+      RowGroup(f"{theirs.citation}, {theirs.dataset}", their_rows),
     ]
     last_notes = notes.of_published(theirs, results)
   return Table(

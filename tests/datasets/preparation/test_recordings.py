@@ -14,7 +14,7 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.features import Int16Audio, to_example
 from distortion_removal.datasets.preparation.recordings import (
   Recording,
-  Store,
+  RecordingStore,
   store_all,
 )
 
@@ -25,7 +25,7 @@ RATE = 8_000
 def store(tmp_path):
   features = {"clean": Int16Audio(), "peak": np.float32}
   features["id"] = tfds.features.Text()
-  return Store(tmp_path, tfds.features.FeaturesDict(features), RATE)
+  return RecordingStore(tmp_path, tfds.features.FeaturesDict(features), RATE)
 
 
 def audio(seed):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from distortion_removal.report.tables.table import (
-  Section,
+  RowGroup,
   Table,
   latex,
   latex_escape,
@@ -20,8 +20,8 @@ TABLE = Table(
   caption="SI-SDR / dB ↑: 100 % of <b>",
   header=["method", "20 dB", "all"],
   sections=[
-    Section("your data_set", [["a_b", "-1.50 ± 0.25", f"2 {STAR}"]]),
-    Section("", [["[x]", "\N{EN DASH}", "n/a"]]),
+    RowGroup("your data_set", [["a_b", "-1.50 ± 0.25", f"2 {STAR}"]]),
+    RowGroup("", [["[x]", "\N{EN DASH}", "n/a"]]),
   ],
   notes=['"all": both.', "p < 0.05"],
 )
@@ -40,7 +40,7 @@ def test_markdown():
     '- "all": both.',
     "- p < 0.05",
   ]
-  table = Table("a", "x", ["m|n", "b"], [Section("", [["*a*\n_b_", "`\\c"]])])
+  table = Table("a", "x", ["m|n", "b"], [RowGroup("", [["*a*\n_b_", "`\\c"]])])
   lines = markdown(table).splitlines()
   assert lines[2] == r"| m\|n | b |"
   assert lines[4] == r"| \*a\* \_b\_ | \`\\c |"
@@ -87,7 +87,7 @@ def test_latex_escape(text, expected):
 def test_latex_compiles(tmp_path):
   odd = "".join(map(chr, range(32, 0x180)))
   odd += "音 ↑ ↓ \N{EN DASH} \N{MINUS SIGN} …"
-  table = Table("odd", odd, ["a", odd], [Section(odd, [["[x]", "*y"]])], [odd])
+  table = Table("odd", odd, ["a", odd], [RowGroup(odd, [["[x]", "*y"]])], [odd])
   head = r"\documentclass{article}\usepackage{booktabs,graphicx}"
   lines = [head, r"\begin{document}", latex(TABLE), latex(table)]
   document = "\n".join([*lines, r"\end{document}"])
