@@ -27,11 +27,17 @@ def run(stages: Sequence[Stage], record_file: Path) -> None:
     record_file: the commands of finished stages by title; made with its folder.
 
   Raises:
-    UserError: a command failed; the message has it.
+    UserError: a command failed, and the message names it; or the record is
+      damaged.
   """
   record = {}
   if record_file.exists():
-    record = json.loads(record_file.read_text())
+    try:
+      record = json.loads(record_file.read_text())
+    except ValueError:
+      raise UserError(
+        f"{record_file}: damaged; remove it, and finished stages run again"
+      ) from None
   record_file.parent.mkdir(parents=True, exist_ok=True)
   for k, stage in enumerate(stages):
     head = f"[{k + 1}/{len(stages)}] {stage.title}"

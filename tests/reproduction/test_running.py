@@ -105,6 +105,12 @@ running.run([stage], folder / "finished.json")
 """
 
 
+def test_a_damaged_record_is_named(tmp_path):
+  (tmp_path / "finished.json").write_text("{")
+  with pytest.raises(UserError, match=r"finished\.json: damaged; remove it"):
+    running.run([], tmp_path / "finished.json")
+
+
 @pytest.mark.e2e
 def test_a_stage_may_store_where_it_is_before_it_ends(tmp_path):
   (tmp_path / "patient.py").write_text(PATIENT)
