@@ -48,14 +48,8 @@ def sdr_clipped(
     target is silent there, or a sample is not finite.
   """
   estimate, target = check_pair(estimate, target)
-  degraded = _like(degraded, estimate)
-  finite = np.isfinite(degraded).all(axis=(1, 2), keepdims=True)
-  degraded = np.where(finite, degraded, 0.0)
-  clipped = clip_signs(degraded, find_rails(degraded)) != 0
-  # Zeros on both sides add to neither energy.
-  pair = (np.where(clipped, x, 0.0) for x in (estimate, target))
-  scores = sdr(*pair, sample_rate=sample_rate)
-  return np.where(defined(estimate, target), scores, np.nan)
+  clipped = _is_clipped(_like(degraded, estimate))
+  return _sdr_where(clipped, estimate, target, sample_rate)
 
 
 def delta_sdr_clipped(
@@ -70,9 +64,30 @@ def delta_sdr_clipped(
   A method that leaves reliable samples as they are gains the same by
   `delta_sdr`.
   """
-  options = {"sample_rate": sample_rate, "degraded": degraded}
-  after = sdr_clipped(estimate, target, **options)
-  return after - sdr_clipped(degraded, target, **options)
+  estimate, target = check_pair(estimate, target)
+  degraded, _ = check_pair(_like(degraded, estimate), target)
+  clipped = _is_clipped(degraded)
+  after = _sdr_where(clipped, estimate, target, sample_rate)
+  return after - _sdr_where(clipped, degraded, target, sample_rate)
+
+
+def _is_clipped(degraded: np.ndarray) -> np.ndarray:
+  """Finds the samples at a rail; none in items that are not finite."""
+  finite = np.isfinite(degraded).all(axis=(1, 2), keepdims=True)
+  degraded = np.where(finite, degraded, 0.0)
+  return clip_signs(degraded, find_rails(degraded)) != 0
+
+
+def _sdr_where(
+  clipped: np.ndarray,
+  estimate: np.ndarray,
+  target: np.ndarray,
+  sample_rate: int,
+) -> np.ndarray:
+  # Zeros on both sides add to neither energy.
+  pair = (np.where(clipped, x, 0.0) for x in (estimate, target))
+  scores = sdr(*pair, sample_rate=sample_rate)
+  return np.where(defined(estimate, target), scores, np.nan)
 
 
 def _like(degraded: np.ndarray, estimate: np.ndarray) -> np.ndarray:
