@@ -8,7 +8,6 @@ import numpy as np
 import soundfile
 
 from distortion_removal.audio import files
-from distortion_removal.audio.integrity import AudioFileError
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import Progress, logger
 
@@ -41,8 +40,6 @@ def choose_subtype(
   """
   subtype = subtype or _like_source(target, source)
   files.check_format(target, source.sample_rate, source.channels, subtype)
-  if not target.parent.is_dir():
-    raise AudioFileError(target, "the folder to write to does not exist")
   return subtype
 
 
