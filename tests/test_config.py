@@ -39,9 +39,10 @@ def test_a_field_that_is_missing_is_named(tmp_path, field):
 
 
 def test_a_file_that_is_no_configuration(tmp_path):
-  (tmp_path / "config.json").write_text("[1, 2]")
-  with pytest.raises(UserError, match=r"config\.json: not a configuration"):
-    check_config.load(tmp_path)
+  for text in ("[1, 2]", '{"seed": '):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json: not a configuration"):
+      check_config.load(tmp_path)
 
 
 def test_differences_of_evaluation_may_be_ignored():
@@ -94,6 +95,7 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
   [
     ("steps", 0, "config.steps is 0; it must be above 0"),
     ("data.segment_seconds", float("nan"), "data.segment_seconds is nan"),
+    ("apply.chunk_seconds", 1e-6, "config.apply.chunk_seconds is 1e-06"),
     ("data.sources", ("ceg", "a", 1.0), "each is (data set, folder, weight)"),
     ("data.augment", {"pitch": 1.0}, "config.data.augment.pitch: unknown"),
     ("pretrain_steps", 2, "pre-training is the 'autoencoder'"),

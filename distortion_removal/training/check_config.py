@@ -24,8 +24,6 @@ _POSITIVE = (
   "data.sample_rate",
   "data.channels",
   "data.excerpt_seconds",
-  "data.segment_seconds",
-  "apply.chunk_seconds",
 )
 _NOT_NEGATIVE = (
   "seed",
@@ -48,7 +46,11 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
       f"{workdir}: no trained run here ({FILE_NAME} is missing); give the "
       "--workdir that training wrote to"
     )
-  return from_dict(json.loads(path.read_text()), path)
+  try:
+    tree = json.loads(path.read_text())
+  except ValueError as error:
+    raise UserError(f"{path}: not a configuration ({error})") from None
+  return from_dict(tree, path)
 
 
 def from_dict(tree: object, path: Path) -> ml_collections.ConfigDict:
@@ -79,6 +81,10 @@ def check(config: ml_collections.ConfigDict) -> None:
     _require(values[name] > 0, name, values, "must be above 0")
   for name in _NOT_NEGATIVE:
     _require(values[name] >= 0, name, values, "must be 0 or more")
+  rate = config.data.sample_rate
+  for name in ("data.segment_seconds", "apply.chunk_seconds"):
+    is_met = values[name] * rate >= 1
+    _require(is_met, name, values, f"must be a sample, {1 / rate} s, or more")
   _require(config.ema_decay < 1, "ema_decay", values, "must be below 1")
   half = config.apply.chunk_seconds / 2
   _require(

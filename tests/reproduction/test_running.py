@@ -23,7 +23,6 @@ if (folder / f"{name} fails").exists():
 (folder / name).touch()
 """
 
-
 ALL = ["data", "train1", "train2", "score1", "score2", "report"]
 SUBJECTS = ["", "1", "2", "1", "2", "report"]
 
