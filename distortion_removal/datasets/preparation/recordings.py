@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from distortion_removal.audio.integrity import AudioFileError
+from distortion_removal.audio.files import AudioFileError
 from distortion_removal.audio.loudness import integrated_loudness
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.files import replacing, write_whole

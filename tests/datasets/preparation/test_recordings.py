@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from distortion_removal.audio.integrity import AudioFileError
+from distortion_removal.audio.files import AudioFileError
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.features import Int16Audio, to_example
 from distortion_removal.datasets.preparation.recordings import (

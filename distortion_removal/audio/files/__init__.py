@@ -1,0 +1,36 @@
+"""Reads and writes audio files in blocks of bounded memory.
+
+Audio is `[time, channels]` float32, or float64 on request. A file that cannot
+be used (not audio, cut short, NaN) raises an `AudioFileError` with its name and
+the reason.
+"""
+
+from distortion_removal.audio.files.integrity import AudioFileError
+from distortion_removal.audio.files.reading import (
+  BLOCK_FRAMES,
+  Reader,
+  info,
+  open_reader,
+  read,
+)
+from distortion_removal.audio.files.writing import (
+  FORMATS,
+  check_format,
+  scratch_file,
+  write,
+  write_blocks,
+)
+
+__all__ = [
+  "BLOCK_FRAMES",
+  "FORMATS",
+  "AudioFileError",
+  "Reader",
+  "check_format",
+  "info",
+  "open_reader",
+  "read",
+  "scratch_file",
+  "write",
+  "write_blocks",
+]
