@@ -13,12 +13,13 @@ from pathlib import Path
 import soundfile
 
 from distortion_removal import declipping
-from distortion_removal.common import log
+from distortion_removal.common import devices, log
 from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
   one_line_errors,
 )
+from distortion_removal.common.files import one_line
 from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.restoration import restore_file
 
@@ -129,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
         "network, or --method=NAME, without one"
       )
+    devices.check_platform()
     if method is None:
       if given:
         flag = _flag(next(iter(given)))
@@ -139,8 +141,9 @@ def main(argv: Sequence[str] | None = None) -> None:
       unknown = [_flag(option) for option in given if option not in known]
       if unknown:
         raise UserError(f"{method} has no option {unknown[0]}; leave it out")
-      print(declip_file(source, target, method, subtype=subtype, **given))
-    print(f"restored: {target}")
+      line = declip_file(source, target, method, subtype=subtype, **given)
+      log.say(one_line(line))
+    log.say(f"restored: {one_line(target)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ from typing import NoReturn, TypeVar
 
 from absl import flags
 
+from distortion_removal.common import log
+from distortion_removal.common.files import as_text, one_line
+
 T = TypeVar("T")
 
 
@@ -38,23 +41,33 @@ def one_line_errors() -> Iterator[None]:
   """Turns what a user can mend into one line on stderr and exit status 1.
 
   That is a `UserError` or a refusal of the operating system; any other error is
-  our defect and keeps its traceback.
+  our defect and keeps its traceback. Every command runs within this, so that
+  its streams take any file's name, see `log.streams`.
   """
   try:
-    yield
+    with log.streams():
+      yield
   except UserError as error:
-    sys.exit(f"error: {error}")
+    _exit(str(error))
   except KeyboardInterrupt:
-    sys.exit("error: interrupted")
+    _exit("interrupted")
   except Exception as error:
     # Libraries wrap a full disk in errors of their own.
     if os.strerror(errno.ENOSPC) in str(error):
       path = getattr(error, "filename", None)
-      where = f" while writing {path}" if path else ""
-      sys.exit(f"error: no space left on the disk{where}; free some and retry")
+      where = f" while writing {_name(path)}" if path else ""
+      _exit(f"no space left on the disk{where}; free some and retry")
     if not isinstance(error, OSError) or error.filename is None:
       raise
-    sys.exit(f"error: {error.filename}: {error.strerror}")
+    _exit(f"{_name(error.filename)}: {error.strerror}")
+
+
+def _exit(message: str) -> NoReturn:
+  sys.exit(f"error: {one_line(message)}")
+
+
+def _name(path: str | bytes | os.PathLike | int) -> str:
+  return str(path) if isinstance(path, int) else as_text(path)
 
 
 def flags_parser(config: flags.FlagHolder) -> Callable[[list[str]], list[str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError, look_up
+from distortion_removal.common.files import as_text
 from distortion_removal.datasets.mixing import Mixture
 from distortion_removal.datasets.preparation import description
 from distortion_removal.datasets.preparation.prepare import prepare
@@ -158,7 +159,7 @@ def open_sources(
 def label(data: Any) -> str:
   """Names a run's data set; a user's recordings by their prepared folder."""
   if data.dataset in _FOLDERS and data.data_dir:
-    return Path(data.data_dir).expanduser().resolve().name
+    return as_text(Path(data.data_dir).expanduser().resolve().name)
   return data.dataset
 
 
