@@ -51,7 +51,11 @@ def _summary(builder: "CleanAudioBuilder") -> str:
       f"  left out {len(leaks)} excerpts that are also in a split to test on: "
       "see report.json"
     )
-  lines += [f"in {one_line(folder)}", "train on it with", f"  {_train_command(builder)}"]
+  lines += [
+    f"in {one_line(folder)}",
+    "train on it with",
+    f"  {_train_command(builder)}",
+  ]
   return "\n".join(lines)
 
 
