@@ -28,6 +28,17 @@ def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
   return table[name]
 
 
+def check_is_utf8(folder: str | os.PathLike) -> None:
+  """Raises UserError for a folder whose name libraries in C++ cannot take."""
+  try:
+    os.fspath(folder).encode()
+  except UnicodeEncodeError:
+    raise UserError(
+      f"{folder}: checkpoints and data sets need a folder whose name is UTF-8; "
+      "rename it or choose another; if it is UTF-8, set LC_ALL=C.UTF-8"
+    ) from None
+
+
 class OneLineParser(argparse.ArgumentParser):
   """Reports a mistake on the command line in one line, without the usage."""
 

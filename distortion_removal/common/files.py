@@ -26,9 +26,8 @@ def as_text(name: str | bytes | os.PathLike) -> str:
   if isinstance(name, str):
     try:
       name = name.encode("utf-8", "surrogateescape")
-    except (
-      UnicodeEncodeError
-    ):  # Half a character, as names on Windows may hold.
+    except UnicodeEncodeError:
+      # Half a character, as names on Windows may hold.
       name = name.encode("utf-8", "backslashreplace")
   return name.decode("utf-8", "backslashreplace")
 
