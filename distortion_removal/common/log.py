@@ -19,14 +19,10 @@ logger = logging.getLogger("distortion_removal")
 
 
 class _Handler(logging.Handler):
-  """Writes above a progress bar, if there is one."""
+  """Writes our log lines."""
 
   def emit(self, record: logging.LogRecord) -> None:
-    # Looks stderr up late: tests and notebooks replace it.
-    try:
-      tqdm.write(one_line(self.format(record)), file=sys.stderr)
-    except OSError:  # No one reads it any more; the work goes on.
-      _silence(sys.stderr)
+    note(self.format(record))
 
 
 def setup() -> None:
@@ -69,6 +65,16 @@ def streams() -> Iterator[None]:
 def say(text: str) -> None:
   """Prints a result on stdout, at once."""
   _print(f"{text}\n")
+
+
+def note(text: str) -> None:
+  """Prints one line on stderr, above a progress bar if there is one."""
+  # Looks stderr up late: tests and notebooks replace it.
+  try:
+    tqdm.write(one_line(text), file=sys.stderr)
+    sys.stderr.flush()
+  except OSError:  # No one reads it any more; the work goes on.
+    _silence(sys.stderr)
 
 
 def _print(text: str) -> None:

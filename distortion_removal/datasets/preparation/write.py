@@ -14,19 +14,17 @@ import errno
 import itertools
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
-from tqdm import tqdm
 
 from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.files import as_text, one_line, write_whole
-from distortion_removal.common.log import Progress
+from distortion_removal.common.files import as_text, write_whole
+from distortion_removal.common.log import Progress, note
 from distortion_removal.datasets import splits
 from distortion_removal.datasets.preparation import description
 from distortion_removal.datasets.preparation.recordings import (
@@ -190,7 +188,7 @@ def _skipped(stored: Mapping[str, StoredRecording]) -> dict[str, str]:
   """Prints the recordings that cannot be used; returns reasons by name."""
   skipped = {n: s.reason for n, s in stored.items() if s.reason is not None}
   for name, reason in skipped.items():
-    tqdm.write(one_line(f"skipped {name}: {reason}"), file=sys.stderr)
+    note(f"skipped {name}: {reason}")
   return skipped
 
 
