@@ -1,6 +1,7 @@
 """The command `score`: its JSON against the metrics, and its mistakes."""
 
 import json
+import os
 import runpy
 import sys
 
@@ -121,6 +122,21 @@ def test_the_table(files, capsys):
   assert {len(row) for row in rows[:2]} == {len(head)}
   assert "SDR: scale and sign count" in rows
   assert "scored 100 % of the estimates" in captured.err
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9\n.wav", "café\n.wav".encode()])
+def test_an_estimate_of_any_name(files, capsys, name):
+  path = os.fsdecode(name)
+  try:
+    os.link("better.wav", path)
+  except OSError:
+    pytest.skip("this file system only takes Unicode names")
+  score.main(["clean.wav", path, "--metrics=sdr", "--json"])
+  row = json.loads(capsys.readouterr().out)
+  assert row["estimate"].encode() == name.replace(b"\xe9\n", rb"\xe9" + b"\n")
+  score.main(["clean.wav", path, "--metrics=sdr"])
+  shown = row["estimate"].replace("\n", r"\n")
+  assert f"\n{shown}  " in capsys.readouterr().out
 
 
 def test_odd_audio_has_stated_values(files, capsys):
