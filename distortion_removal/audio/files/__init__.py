@@ -2,10 +2,11 @@
 
 Audio is `[time, channels]` float32, or float64 on request. A file that cannot
 be used (not audio, cut short, NaN) raises an `AudioFileError` with its name and
-the reason.
+the reason. Pipes are read within `spooling`, and written by `piped_output`.
 """
 
 from distortion_removal.audio.files.integrity import AudioFileError
+from distortion_removal.audio.files.pipes import piped_output, spooling
 from distortion_removal.audio.files.reading import (
   BLOCK_FRAMES,
   Reader,
@@ -29,8 +30,10 @@ __all__ = [
   "check_format",
   "info",
   "open_reader",
+  "piped_output",
   "read",
   "scratch_file",
+  "spooling",
   "write",
   "write_blocks",
 ]

@@ -12,10 +12,16 @@ from pathlib import Path
 import soundfile
 
 from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import warn_once
 
 _SHORT_CHUNK = re.compile(
   r"^\s*(?:data|SSND|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.M
 )
+OPEN_LENGTH = (
+  "its header leaves the length open, as after a loss of power or from a pipe; "
+  "read to the end of the file"
+)
+NO_LAST_PAGE = "truncated: the last page is missing or cut"
 _OGG_PAGE_BYTES = 65_307  # the largest page that the format allows
 _OGG_HEADER_BYTES = 27  # without the segment table
 
@@ -28,10 +34,17 @@ class AudioFileError(UserError):
     self.reason = reason
 
 
-def defect(file: soundfile.SoundFile, path: Path) -> str | None:
-  """Returns what is missing according to the headers and the file's end."""
-  if not file.frames:
-    return "holds no samples"
+def defect(
+  file: soundfile.SoundFile, path: Path, name: Path, end: int
+) -> str | None:
+  """Returns what is missing according to the headers and the file's end.
+
+  Args:
+    file: a recording, as libsndfile reads it.
+    path: the file it lies in.
+    name: what to call that.
+    end: byte before which it ends there.
+  """
   for promised, present in _SHORT_CHUNK.findall(file.extra_info):
     missing = int(promised) - int(present)
     # One byte is a forgotten pad byte. Tools that write to a pipe cannot know
@@ -39,17 +52,19 @@ def defect(file: soundfile.SoundFile, path: Path) -> str | None:
     is_piped = int(promised) >> 12 in (0x7FFFF, 0x80000, 0xFFFFF)
     if missing > 1 and not is_piped:
       return f"truncated: {present} of {promised} bytes are there"
-  if file.format == "OGG" and not _ends_stream(path):
-    return "truncated: the last page is missing or cut"
+    if missing > 1:
+      warn_once(f"{name}: {OPEN_LENGTH}")
+  if file.format == "OGG" and not ends_ogg_stream(path, end):
+    return NO_LAST_PAGE
   return None
 
 
-def _ends_stream(path: Path) -> bool:
+def ends_ogg_stream(path: Path, end: int) -> bool:
   """Returns whether the last Ogg page (RFC 3533) is whole and marked so."""
   with path.open("rb") as file:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _OGG_PAGE_BYTES))
-    tail = file.read()
+    start = max(0, end - _OGG_PAGE_BYTES)
+    file.seek(start)
+    tail = file.read(end - start)
   page = tail[tail.rfind(b"OggS\0") :]
   if len(page) < _OGG_HEADER_BYTES:
     return False
