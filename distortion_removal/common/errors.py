@@ -65,7 +65,7 @@ def one_line_errors() -> Iterator[None]:
 
 def os_reason(error: OSError) -> str:
   """Returns what the system says, also of errors without a number."""
-  return (error.strerror or str(error)).lower()
+  return error.strerror or str(error)
 
 
 def flags_parser(config: flags.FlagHolder) -> Callable[[list[str]], list[str]]:

@@ -31,6 +31,7 @@ _STREAM = re.compile(
 )
 _ERROR = re.compile(r"(?:\[[^\]]* @ \w+\] )?\[(?:error|fatal)\] (.*)")
 _DURATION = re.compile(r"Duration: (\d+):(\d+):([\d.]+)")
+_UNKNOWN_FORMAT = "Invalid data found when processing input"
 # So much less than the header says is a loss, if ffmpeg reports errors as well.
 _LOST_SECONDS = 0.1
 
@@ -63,7 +64,7 @@ def examine(path: Path, name: Path) -> Format:
   `name` is what messages call the file, here and below.
 
   Raises:
-    AudioFileError: it does not, and says why.
+    AudioFileError: it does not; the reason may be empty.
   """
   with _decoding(path, name, "float32") as stream:
     match = _STREAM.search("\n".join(_log_lines(stream.log)))
@@ -134,11 +135,11 @@ def _errors(lines: Iterable[str]) -> list[str]:
 
 
 def _refusal(lines: Sequence[str]) -> str:
-  # The lines that follow the first only repeat that there was one.
-  (error, *_) = _errors(lines) or ["no reason given"]
-  if "matches no streams" in error:
-    return "no sound in it"
-  return f"ffmpeg: {error}"
+  """Returns why ffmpeg reads nothing, "" if it does not know the format."""
+  errors = [*_errors(lines), _UNKNOWN_FORMAT]
+  if "matches no streams" in errors[0]:
+    return "there is no sound in it"
+  return "" if errors[0] == _UNKNOWN_FORMAT else f"ffmpeg: {errors[0]}"
 
 
 def _report(

@@ -1,8 +1,8 @@
 """Notices audio files that were cut short.
 
 libsndfile decodes what it finds and does not report what is missing. WAV, AIFF
-and W64 show it in the sizes that libsndfile logs, Ogg in its last page, FLAC
-and MP3 only when they are decoded.
+and W64 show it in the sizes that libsndfile logs, Ogg in its last page, MP3 in
+its frames (`mpeg`), FLAC only when it is decoded.
 """
 
 import os
@@ -12,14 +12,9 @@ from pathlib import Path
 import soundfile
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.log import warn_once
 
 _SHORT_CHUNK = re.compile(
   r"^\s*(?:data|SSND|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.M
-)
-OPEN_LENGTH = (
-  "its header leaves the length open, as after a loss of power or from a pipe; "
-  "read to the end of the file"
 )
 NO_LAST_PAGE = "truncated: the last page is missing or cut"
 _OGG_PAGE_BYTES = 65_307  # the largest page that the format allows
@@ -34,26 +29,18 @@ class AudioFileError(UserError):
     self.reason = reason
 
 
-def defect(
-  file: soundfile.SoundFile, path: Path, name: Path, end: int
-) -> str | None:
+def defect(file: soundfile.SoundFile, path: Path, end: int) -> str | None:
   """Returns what is missing according to the headers and the file's end.
 
   Args:
     file: a recording, as libsndfile reads it.
     path: the file it lies in.
-    name: what to call that.
     end: byte before which it ends there.
   """
   for promised, present in _SHORT_CHUNK.findall(file.extra_info):
     missing = int(promised) - int(present)
-    # One byte is a forgotten pad byte. Tools that write to a pipe cannot know
-    # the length and promise about 2 or 4 GiB.
-    is_piped = int(promised) >> 12 in (0x7FFFF, 0x80000, 0xFFFFF)
-    if missing > 1 and not is_piped:
+    if missing > 1:  # One byte is a forgotten pad byte.
       return f"truncated: {present} of {promised} bytes are there"
-    if missing > 1:
-      warn_once(f"{name}: {OPEN_LENGTH}")
   if file.format == "OGG" and not ends_ogg_stream(path, end):
     return NO_LAST_PAGE
   return None

@@ -65,7 +65,7 @@ def seekable_file(path: Path) -> Path:
     copy = spool.folder / str(len(spool.files))
     _copy_from(path, copy)
   except OSError as error:
-    raise AudioFileError(path, os_reason(error)) from None
+    raise AudioFileError(path, os_reason(error).lower()) from None
   return spool.files.setdefault(path, copy)
 
 
@@ -81,15 +81,13 @@ def _copy_from(path: Path, copy: Path) -> None:
   is_stdin = str(path) in _STDINS
   if is_stdin and os.isatty(0):
     raise AudioFileError(path, "is a terminal; pipe a recording into it")
-  try:
-    with (
-      open(0 if is_stdin else path, "rb", closefd=not is_stdin) as source,
-      copy.open("wb") as target,
-    ):
-      shutil.copyfileobj(source, target, _COPIED_BYTES)
-  except OSError as error:
-    reason = f"cannot be copied to {copy.parent}: {os_reason(error)}"
-    raise AudioFileError(path, reason) from None
+  with open(0 if is_stdin else path, "rb", closefd=not is_stdin) as source:
+    try:
+      with copy.open("wb") as target:
+        shutil.copyfileobj(source, target, _COPIED_BYTES)
+    except OSError as error:
+      reason = f"cannot be copied to {copy.parent}: {os_reason(error).lower()}"
+      raise AudioFileError(path, reason) from None
 
 
 @contextlib.contextmanager

@@ -28,6 +28,10 @@ from distortion_removal.common.log import warn_once
 BLOCK_FRAMES = 1 << 16
 _UNRECOGNISED = 1  # SF_ERR_UNRECOGNISED_FORMAT
 _UNKNOWN_LENGTH = 1 << 60  # libsndfile says 2^63 - 1
+_OPEN_LENGTH = (
+  "its header leaves the length open, as after a loss of power or from a pipe; "
+  "read to the end of the file"
+)
 _JOINED = "joined from recordings of different rates or channels"
 
 
@@ -192,14 +196,14 @@ def _libsndfile_facts(source: _Source) -> _Facts | None:
   path, name = source.path, source.name
   found = parts.find_parts(path)
   if found[0].head:
-    warn_once(f"{name}: {integrity.OPEN_LENGTH}")
+    warn_once(f"{name}: {_OPEN_LENGTH}")
   if _is_mpeg(source, found[0]):
     found = mpeg.find_parts(path, name) or found
   kinds, total = set(), 0
   for part in found:
     with _opened(source, part) as stream:
       if part.frames is None and (
-        reason := integrity.defect(stream, path, name, part.end)
+        reason := integrity.defect(stream, path, part.end)
       ):
         raise AudioFileError(name, reason)
       kinds.add((stream.samplerate, stream.channels))
@@ -240,7 +244,8 @@ def _ffmpeg_facts(source: _Source, reason: str) -> _Facts:
   try:
     found = ffmpeg.examine(path, name)
   except AudioFileError as error:
-    raise AudioFileError(name, f"{reason} ({error.reason})") from None
+    reasons = filter(None, (reason, error.reason))
+    raise AudioFileError(name, "; ".join(reasons)) from None
   with path.open("rb") as file:
     is_ogg = file.read(4) == b"OggS"
   if is_ogg and not integrity.ends_ogg_stream(path, source.size):

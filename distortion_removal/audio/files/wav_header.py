@@ -12,6 +12,8 @@ from collections.abc import Iterator
 _KINDS = (b"RIFF", b"RF64", b"BW64")
 _DS64_DATA_BYTES = 8  # before the data's size in a ds64 chunk
 _LONGEST = 1 << 62
+# Sizes in units of 4 KiB that those write who cannot know: nearly 2 or 4 GiB.
+_USUAL = (0x7FFFF, 0x80000, 0xFFFFF)
 
 
 def mended(data: mmap.mmap) -> bytes:
@@ -41,12 +43,13 @@ def mended(data: mmap.mmap) -> bytes:
 
 def _is_placeholder(data: mmap.mmap, start: int, size: int) -> bool:
   present = len(data) - start
+  is_usual = size >> 12 in _USUAL or size >= _LONGEST
   if size > present:
-    return size >> 12 in (0x7FFFF, 0x80000, 0xFFFFF) or size >= _LONGEST
-  if size == 0:
-    return present > 0 and not _are_chunks(data, start)
+    return is_usual
+  if size == 0 or is_usual:
+    return size < present and not _are_chunks(data, start + size)
   # A count of 32 bits that ran over.
-  return present > size and (present - size) % 2**32 == 0
+  return size < present and (present - size) % 2**32 == 0
 
 
 def _are_chunks(data: mmap.mmap, start: int) -> bool:
