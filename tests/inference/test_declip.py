@@ -130,7 +130,7 @@ def test_a_recording_that_is_not_clipped_stays_to_the_bit(paths, subtype):
     ("DOUBLE", "out.wav", ""),
     ("FLOAT", "out.wav", ", as FLOAT"),
     ("PCM_16", "out.wav", " but 3.5 dB quieter, as PCM_16"),
-    (None, "out.mp3", " but 3.5 dB quieter, as .mp3"),
+    (None, "out.mp3", " but 3.5 dB quieter, as MPEG_LAYER_III"),
   ],
 )
 def test_changes_of_the_input_are_reported(paths, subtype, name, changes):
