@@ -221,7 +221,7 @@ def _read_chunks(container: Container) -> Tags:
     except UnicodeDecodeError:
       text = text.decode("cp1252", "replace")
     if name in names:
-      found.add(names[name], text)
+      tags.add_number(found, names[name], text)
     elif name != b"ISFT":  # the software that wrote the file
       others.append(name.decode("latin-1").strip())
   found.others += others
@@ -277,20 +277,22 @@ def _write_chunks(
 ) -> list[str]:
   """Writes ID3 for those that read it, and the plain texts for the others."""
   names = tags.AIFF_TEXTS if kind == "AIFF" else tags.INFO
+  joined = tags.joined_texts(found)
   texts = [
-    (name, found.texts[field][0].encode())
+    (name, joined[field][0].encode())
     for name, field in names.items()
-    if field in found.texts
+    if field in joined
   ]
-  chunks = [(b"ID3 " if kind == "AIFF" else b"id3 ", tags.id3_bytes(frames))]
-  if kind == "AIFF":
-    chunks += texts
-  elif texts:
+  chunks = texts if kind == "AIFF" else []
+  if kind != "AIFF" and texts:
     body = b"INFO"
     for name, text in texts:
       text += b"\0"
       body += struct.pack("<4sI", name, len(text)) + text
       body += b"\0" * (len(text) % 2)
-    chunks.append((b"LIST", body))
+    chunks = [(b"LIST", body)]
+  # Last: some readers let what comes later replace what came before.
+  name = b"ID3 " if kind == "AIFF" else b"id3 "
+  chunks.append((name, tags.id3_bytes(frames)))
   kept = [iff.append(target, kind, name, body) for name, body in chunks]
   return [] if all(kept) else ["tags (no room below 4 GiB)"]

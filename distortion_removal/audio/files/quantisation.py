@@ -39,17 +39,20 @@ def quantise(
     noise: added before rounding, in codes.
 
   Returns:
-    int32 with the code in the upper bits, as libsndfile takes any integer
-    format; the audio itself for formats that hold floats.
+    What libsndfile takes as it is: for linear formats int32 with the code in
+    the upper bits, for codecs int16; for formats of floats the audio itself.
   """
   if subtype.startswith(_FLOAT):
     return audio
-  # µ-law, A-law and ADPCM compress 16-bit samples. Floats beyond full scale
-  # would wrap around in libsndfile's encoders.
   bits = _LINEAR_BITS.get(subtype, 16)
   scale = 2.0 ** (bits - 1)
   codes = np.rint(scale * np.asarray(audio, np.float64) + noise)
-  return np.clip(codes, -scale, scale - 1).astype(np.int32) << (32 - bits)
+  codes = np.clip(codes, -scale, scale - 1)
+  if subtype not in _LINEAR_BITS:
+    # µ-law, A-law and ADPCM compress 16-bit samples. In libsndfile's encoders
+    # floats beyond full scale wrap around, and so does an int32 of -1.0.
+    return codes.astype(np.int16)
+  return codes.astype(np.int32) << (32 - bits)
 
 
 def quantise_blocks(

@@ -36,7 +36,7 @@ _MP4 = {
 INFO = {
   **{b"INAM": "title", b"IART": "artist", b"IPRD": "album"},
   **{b"ICRD": "date", b"IGNR": "genre", b"ICMT": "comment"},
-  **{b"ICOP": "copyright", b"ITRK": "tracknumber"},
+  **{b"ICOP": "copyright", b"ITRK": "tracknumber", b"IPRT": "tracknumber"},
 }
 AIFF_TEXTS = {
   **{b"NAME": "title", b"AUTH": "artist"},
@@ -116,7 +116,7 @@ def from_id3(frames: Any) -> Tags:
         tags.add("genre", text)
     elif code in names:
       for text in frame.text:
-        _add_number(tags, names[code], str(text))
+        add_number(tags, names[code], str(text))
     elif code == "TXXX":
       for text in frame.text:
         tags.add(frame.desc, text)
@@ -134,7 +134,7 @@ def from_id3(frames: Any) -> Tags:
   return tags
 
 
-def _add_number(tags: Tags, name: str, text: str) -> None:
+def add_number(tags: Tags, name: str, text: str) -> None:
   """Adds "3/12" as number and total, which are two Vorbis comments."""
   if name in _TOTALS and "/" in text:
     text, total = text.split("/", 1)
@@ -153,7 +153,7 @@ def from_mp4(atoms: Any) -> Tags:
         kind = "image/png" if value.imageformat == 14 else "image/jpeg"
         tags.pictures.append(_picture(bytes(value), kind, 3, ""))
       elif isinstance(value, tuple):
-        _add_number(tags, name, "/".join(str(part) for part in value if part))
+        add_number(tags, name, "/".join(str(part) for part in value if part))
       elif is_text:
         if isinstance(value, bytes):
           value = value.decode("utf-8", "replace")
@@ -172,20 +172,28 @@ def _picture(data: bytes, mime: str, kind: int, description: str) -> Any:
   return picture
 
 
+def joined_texts(tags: Tags) -> dict[str, list[str]]:
+  """Returns the texts as ID3 and text chunks have them: "3/12", a comment."""
+  texts = dict(tags.texts)
+  for number, total in _TOTALS.items():
+    if number in texts and total in texts:
+      texts[number] = [f"{texts[number][0]}/{texts.pop(total)[0]}"]
+  if "comment" not in texts and "description" in texts:
+    texts["comment"] = texts.pop("description")
+  return texts
+
+
 def to_id3(tags: Tags) -> Any:
   """Returns ID3 frames: those that were there, and new ones for the rest."""
   from mutagen import id3
 
-  frames, texts = tags.id3, dict(tags.texts)
+  frames, texts = tags.id3, joined_texts(tags)
   if frames is None:
     frames = id3.ID3()
     for picture in tags.pictures:
       _add_picture(frames, picture)
-  for name in from_id3(frames).texts:
+  for name in joined_texts(from_id3(frames)):
     texts.pop(name, None)
-  for number, total in _TOTALS.items():
-    if number in texts and total in texts:
-      texts[number] = [f"{texts[number][0]}/{texts.pop(total)[0]}"]
   for name, values in texts.items():
     if name == "comment":
       frame = id3.COMM(encoding=3, lang="XXX", desc="", text=values)

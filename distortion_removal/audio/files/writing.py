@@ -105,7 +105,9 @@ def write_blocks(
       lost = extras.carry_over(source.path, partial, file.format, layout)
       if lost:
         names = ", ".join(dict.fromkeys(lost))
-        logger.warning("%s: not kept of %s: %s", path, source.path, names)
+        logger.warning(
+          "%s: not carried over from %s: %s", path, source.path, names
+        )
 
 
 def _reordered(
