@@ -251,10 +251,12 @@ def test_pictures_with_one_description_all_stay(tmp_path, flac):
 def test_damaged_tags_do_not_stop_the_work(tmp_path, content):
   source = tmp_path / "in.wav"
   files.write(source, AUDIO, RATE)
-  add_chunks(source, (b"id3 ", content), (b"bext", b"short"))
+  chunks = [(b"bext", b"short"), (b"id3 ", content), (b"cue ", b"x")]
+  add_chunks(source, *chunks)
   for name in ("out.wav", "out.flac", "out.mp3"):
     copy(source, tmp_path / name)
     assert len(files.read(tmp_path / name)[0]) == len(AUDIO)
+  assert chunks_of(tmp_path / "out.wav")[2:] == chunks
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path, monkeypatch):

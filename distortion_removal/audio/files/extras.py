@@ -5,12 +5,11 @@ samples are copied: their cues and loops stay valid, for length and rate do.
 Elsewhere texts and pictures go from one system of tags to the other.
 """
 
+import contextlib
 import errno
 import io
 import struct
 from pathlib import Path
-
-import soundfile
 
 from distortion_removal.audio.files import iff, speakers, tags
 from distortion_removal.audio.files.iff import Chunk, Container
@@ -27,11 +26,6 @@ _LARGEST_CHUNK = 1 << 26
 # on, five loudness figures.
 _VERSION, _LOUDNESS = slice(346, 348), slice(412, 422)
 _UNKNOWN_LOUDNESS = 5 * b"\xff\x7f"
-_USUAL_FLAVOUR = bytes.fromhex("0000 00001000 800000aa00389b71")
-# Speakers at the side instead of the back, which FLAC, Vorbis and Opus take as
-# the same.
-_SAME_MASKS = {0x603: 0x33, 0x607: 0x37, 0x60F: 0x3F}
-_MASK_COMMENT = "waveformatextensible_channel_mask"
 # FLAC's blocks, by their codes in RFC 9639.
 _FLAC_BLOCKS = {2: "APPLICATION", 5: "CUESHEET"}
 
@@ -45,7 +39,7 @@ def carry_over(
     source: the recording; it may have been a pipe.
     target: a whole audio file without anything else.
     format_: libsndfile's name of the target's format.
-    layout: what `layout_of` found.
+    layout: what `speakers.layout_of` found.
 
   Returns:
     Names of what could not be kept.
@@ -67,9 +61,9 @@ def carry_over(
     ):
       return lost + _copy_chunks(container, target, kind)
     found = _read(source, container)
-    if kind == "FLAC" and layout and not _is_usual(layout, exact=True):
+    if kind == "FLAC" and layout and not speakers.is_usual(layout, exact=True):
       mask = struct.unpack("<I", layout[:4])[0]
-      found.texts[_MASK_COMMENT] = [f"0x{mask:04X}"]
+      found.texts[speakers.MASK_COMMENT] = [f"0x{mask:04X}"]
     return lost + found.lost + _write(found, target, kind)
   except Exception as error:
     # Tags are no reason to fail, but a file that is half rewritten is one.
@@ -84,42 +78,6 @@ def _fingerprint(path: Path) -> tuple[int, int]:
   return status.st_size, status.st_mtime_ns
 
 
-def layout_of(source: soundfile.SoundFile, path: Path) -> bytes | None:
-  """Returns the speakers of the channels, as `iff.set_layout` takes them.
-
-  None if the file does not say.
-  """
-  if not path.is_file():
-    return None
-  if container := iff.read_container(path):
-    return container.layout()
-  mask = None
-  if source.channels > 2 and source.format in ("FLAC", "OGG"):
-    mask = speakers.USUAL_MASKS.get(source.channels)
-  if source.format == "FLAC":
-    mask = _mask_in_comments(path) or mask
-  return None if mask is None else struct.pack("<I", mask)
-
-
-def _mask_in_comments(path: Path) -> int | None:
-  import mutagen
-
-  try:
-    comments = mutagen.File(path).tags or {}
-    return int(comments[_MASK_COMMENT][0], 16)
-  except (mutagen.MutagenError, AttributeError, LookupError, ValueError):
-    return None
-
-
-def _is_usual(layout: bytes, *, exact: bool = False) -> bool:
-  """Returns whether the speakers are those that FLAC and Vorbis imply."""
-  mask = struct.unpack("<I", layout[:4])[0]
-  if not exact:
-    mask = _SAME_MASKS.get(mask, mask)
-  is_implied = mask == 0 or mask == speakers.USUAL_MASKS.get(mask.bit_count())
-  return is_implied and layout[4:] in (b"", _USUAL_FLAVOUR)
-
-
 def _keep_layout(target: Path, kind: str, layout: bytes | None) -> list[str]:
   if layout is None:
     return []
@@ -127,9 +85,9 @@ def _keep_layout(target: Path, kind: str, layout: bytes | None) -> list[str]:
     iff.set_layout(target, layout)
     return []
   mask = struct.unpack("<I", layout[:4])[0]
-  is_kept = kind == "FLAC" and layout[4:] in (b"", _USUAL_FLAVOUR)
+  is_kept = kind == "FLAC" and layout[4:] in (b"", speakers.USUAL_FLAVOUR)
   if kind in ("FLAC", "OGG", "MP3") or mask.bit_count() < 3:
-    is_kept |= _is_usual(layout)
+    is_kept |= speakers.is_usual(layout)
   return [] if is_kept else ["channel layout"]
 
 
@@ -141,19 +99,26 @@ def _copy_chunks(container: Container, target: Path, kind: str) -> list[str]:
     if chunk.size > _LARGEST_CHUNK:
       lost.append(_title(chunk))
       continue
-    body = container.body(chunk)
-    if chunk.name == b"bext" and _tells_loudness(body):
-      lost.append("loudness in bext (no longer true)")
-      body = (
-        body[: _LOUDNESS.start] + _UNKNOWN_LOUDNESS + body[_LOUDNESS.stop :]
-      )
-    elif chunk.name.lower() == b"id3 ":
-      found = _read_id3(body)
-      lost += found.lost
-      body = tags.id3_bytes(found.id3) if found.lost else body
+    body, untrue = _still_true(chunk.name, container.body(chunk))
+    lost += untrue
     if not iff.append(target, kind, chunk.name, body):
       lost.append(_title(chunk))
   return lost
+
+
+def _still_true(name: bytes, body: bytes) -> tuple[bytes, list[str]]:
+  """Takes out of a chunk what a restoration changes, and names it."""
+  if name == b"bext" and _tells_loudness(body):
+    before, after = body[: _LOUDNESS.start], body[_LOUDNESS.stop :]
+    lost = ["loudness in bext (no longer true)"]
+    return before + _UNKNOWN_LOUDNESS + after, lost
+  if name.lower() == b"id3 ":
+    # A damaged one stays as it is.
+    with contextlib.suppress(Exception):
+      found = _read_id3(body)
+      if found.lost:
+        return tags.id3_bytes(found.id3), found.lost
+  return body, []
 
 
 def _title(chunk: Chunk) -> str:

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from distortion_removal.audio.files import extras
+from distortion_removal.audio.files import extras, speakers
 from distortion_removal.audio.files.integrity import AudioFileError
 from distortion_removal.audio.files.quantisation import (
   quantise_blocks,
   sample_bytes,
 )
 from distortion_removal.audio.files.reading import BLOCK_FRAMES, Reader
-from distortion_removal.audio.files.speakers import channel_order
 from distortion_removal.common.files import replacing
 from distortion_removal.common.log import logger
 
@@ -85,7 +84,7 @@ def write_blocks(
   """
   path = Path(path)
   check_format(path, sample_rate, channels, subtype, frames)
-  layout = extras.layout_of(source, source.path) if source else None
+  layout = speakers.layout_of(source, source.path) if source else None
   with replacing(path) as partial:
     partial.touch()  # The system says why it cannot; libsndfile does not.
     # As bytes: any name is possible.
@@ -113,7 +112,7 @@ def write_blocks(
 def _reordered(
   blocks: Iterable[np.ndarray], source: Reader, file: soundfile.SoundFile
 ) -> Iterable[np.ndarray]:
-  order = channel_order(source.format, file.format, file.channels)
+  order = speakers.channel_order(source.format, file.format, file.channels)
   return blocks if order is None else (block[:, order] for block in blocks)
 
 
