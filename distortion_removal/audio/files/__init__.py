@@ -6,6 +6,10 @@ the reason.
 """
 
 from distortion_removal.audio.files.integrity import AudioFileError
+from distortion_removal.audio.files.quantisation import (
+  linear_bits,
+  quantise,
+)
 from distortion_removal.audio.files.reading import (
   BLOCK_FRAMES,
   Reader,
@@ -17,6 +21,7 @@ from distortion_removal.audio.files.writing import (
   FORMATS,
   check_format,
   scratch_file,
+  usual_subtype,
   write,
   write_blocks,
 )
@@ -28,9 +33,12 @@ __all__ = [
   "Reader",
   "check_format",
   "info",
+  "linear_bits",
   "open_reader",
+  "quantise",
   "read",
   "scratch_file",
+  "usual_subtype",
   "write",
   "write_blocks",
 ]
