@@ -78,6 +78,12 @@ def _parser() -> OneLineParser:
     metavar="FORMAT",
     help="sample format of the result, such as PCM_24; default: the input's",
   )
+  add(
+    "--dither",
+    action="store_const",
+    const=True,
+    help="add triangular noise of ±1 code before rounding to an integer format",
+  )
   _add_declipping(parser)
   return parser
 
@@ -144,6 +150,7 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
   given = {k: value for k, value in arguments.items() if value is not None}
   names = ("checkpoint", "method", "subtype")
   checkpoint, method, subtype = (given.pop(name, None) for name in names)
+  output = {"subtype": subtype, "dither": given.pop("dither", False)}
   if (checkpoint is None) == (method is None):
     raise UserError(
       "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
@@ -153,13 +160,13 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
     if given:
       flag = _flag(next(iter(given)))
       raise UserError(f"{flag} is for --method; a network has no such option")
-    restore_file(source, target, checkpoint, subtype=subtype)
+    restore_file(source, target, checkpoint, **output)
     return
   known = inspect.signature(declipping.declipper(method)).parameters
   unknown = [_flag(option) for option in given if option not in known]
   if unknown:
     raise UserError(f"{method} has no option {unknown[0]}; leave it out")
-  print(declip_file(source, target, method, subtype=subtype, **given))
+  print(declip_file(source, target, method, **output, **given))
 
 
 if __name__ == "__main__":

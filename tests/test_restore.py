@@ -92,6 +92,8 @@ def test_one_recording_to_one_file(tmp_path, clean):
     ("--method=aspade --clip-level=1,2,3", "'1,2,3' is neither a number nor"),
     ("--method=social_sparsity --shrinkage=pw", "unknown shrinkage 'pw'"),
     ("--method=aspade --hop=1024", "with hop 1024"),
+    ("--method=aspade --dither --subtype=FLOAT", "--dither is for integer"),
+    ("--method=aspade --dither --subtype=ULAW", "--dither is for integer"),
   ],
 )
 def test_mistakes_are_one_line(tmp_path, clean, arguments, message):

@@ -22,7 +22,12 @@ from distortion_removal.inference import network, output
 
 
 def restore_file(
-  source: Path, target: Path, workdir: Path, *, subtype: str | None = None
+  source: Path,
+  target: Path,
+  workdir: Path,
+  *,
+  subtype: str | None = None,
+  dither: bool = False,
 ) -> None:
   """Takes the distortion out of one audio file with a trained network.
 
@@ -33,9 +38,12 @@ def restore_file(
     workdir: folder of the trained run, or a model file.
     subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
       source's own, where the target's format has it.
+    dither: dithers an integer format, see `output.write`.
   """
   config = network.load_config(workdir)
-  subtype = output.choose_subtype(target, files.info(source), subtype)
+  subtype = output.choose_subtype(
+    target, files.info(source), subtype, dither=dither
+  )
   function = network.load_network(workdir, config)
   before = output.LevelMeter()
   # The whole file is read once before any work: for its level, and so that a
@@ -57,6 +65,7 @@ def restore_file(
       subtype=subtype,
       dtype="float32",
       squares=before.squares,
+      dither=dither,
     )
 
 

@@ -49,6 +49,7 @@ class _Facts(NamedTuple):
 
   sample_rate: int
   channels: int
+  format: str
   subtype: str
   parts: tuple[Part, ...]  # none: ffmpeg reads it
   frames: int | None  # None: as many as decoding gives
@@ -63,16 +64,19 @@ class Reader:
 
   Attributes:
     path: the file, or the pipe.
+    file: the file, or that which holds what came from the pipe.
     sample_rate: in Hz.
     channels: number of channels.
+    format: libsndfile's name of the format, or "ffmpeg".
     subtype: libsndfile's name of the sample format, or a codec's.
   """
 
   def __init__(self, source: _Source):
     self._source, self._facts = source, _facts(source)
     self._opened = contextlib.ExitStack()
-    self.path = source.name
-    self.sample_rate, self.channels, self.subtype, *_ = self._facts
+    self.path, self.file = source.name, source.path
+    self.sample_rate, self.channels = self._facts[:2]
+    self.format, self.subtype = self._facts.format, self._facts.subtype
 
   def __enter__(self) -> "Reader":
     return self
@@ -207,13 +211,14 @@ def _libsndfile_facts(source: _Source) -> _Facts | None:
       ):
         raise AudioFileError(name, reason)
       kinds.add((stream.samplerate, stream.channels))
-      subtype, length = stream.subtype, part.frames or _length(stream)
+      formats = stream.format, stream.subtype
+      length = part.frames or _length(stream)
       total = None if None in (total, length) else total + length
   if total == 0:
     raise AudioFileError(name, "holds no samples")
   if len(kinds) > 1:
     return None
-  return _Facts(*kinds.pop(), subtype, tuple(found), total)
+  return _Facts(*kinds.pop(), *formats, tuple(found), total)
 
 
 def _is_mpeg(source: _Source, part: Part) -> bool:
@@ -252,7 +257,8 @@ def _ffmpeg_facts(source: _Source, reason: str) -> _Facts:
     raise AudioFileError(name, integrity.NO_LAST_PAGE)
   if reason == _JOINED:
     warn_once(f"{name}: {reason}; ffmpeg gives all of them those of the first")
-  return _Facts(*found, parts=(), frames=None)
+  rate, channels, subtype = found
+  return _Facts(rate, channels, "ffmpeg", subtype, parts=(), frames=None)
 
 
 def open_reader(path: str | os.PathLike) -> Reader:
