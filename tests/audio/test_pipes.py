@@ -52,6 +52,18 @@ def test_a_pipe_is_read_twice(fifo):
     files.info(fifo)
 
 
+def test_tags_of_a_pipe_are_kept(fifo, tmp_path):
+  text = (
+    b"LIST" + (22).to_bytes(4, "little") + b"INFOINAM\x0a\0\0\0A pipe\0\0\0\0"
+  )
+  writer = feed(fifo, wav() + text)
+  target = tmp_path / "a.wav"
+  with files.spooling(), files.open_reader(fifo) as reader:
+    files.write_blocks(target, reader.blocks(), RATE, 1, source=reader)
+  writer.join()
+  assert target.read_bytes().endswith(text)
+
+
 @pytest.mark.parametrize(
   ("content", "message"),
   [(b"", "empty file"), (b"text", "not audio"), (wav()[:-9], "truncated")],

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from distortion_removal.audio import files
+from distortion_removal.audio.files import iff
 
 RATE = 16_000
 AUDIO = np.random.default_rng(0).integers(-(2**15), 2**15, (3_000, 2), "i2")
@@ -64,6 +65,17 @@ def test_sizes_that_were_never_filled_in(tmp_path, caplog, sizes):
   (record,) = caplog.records
   assert record.levelname == "WARNING"
   assert str(path) in record.getMessage()
+
+
+def test_samples_are_not_taken_for_chunks(tmp_path):
+  """They would be copied into what is made of the recording."""
+  path = tmp_path / "a.wav"
+  content = wav(0, 0).replace(AUDIO[:2].tobytes(), b"abcd\4\0\0\0", 1)
+  path.write_bytes(content)
+  assert [c.name for c in iff.read_container(path).chunks] == [b"fmt "]
+  path.write_bytes(wav(12_056, 12_000, LIST))
+  names = [c.name for c in iff.read_container(path).chunks]
+  assert names == [b"fmt ", b"data", b"LIST"]
 
 
 def test_half_a_sample_at_the_end_is_left_out(tmp_path):

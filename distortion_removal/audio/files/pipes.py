@@ -110,7 +110,8 @@ def piped_output(target: Path) -> Iterator[Path]:
     )
   stdout = sys.stdout
   with tempfile.TemporaryDirectory(prefix="distortion_removal-") as folder:
-    whole = Path(folder, "output").with_suffix(target.suffix or ".wav")
+    name = "stdout" if is_stdout else target.name
+    whole = Path(folder, name).with_suffix(target.suffix or ".wav")
     try:
       with contextlib.redirect_stdout(sys.stderr):
         yield whole
