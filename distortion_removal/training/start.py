@@ -99,9 +99,11 @@ def _same_run(
     )
   config = config.copy_and_resolve_references()
   # Where a run once started need not be repeated.
-  config.initialize_from = config.initialize_from or stored.get(
-    "initialize_from", ""
-  )
+  before = stored.get("initialize_from", "")
+  if not config.initialize_from or _is_same(before, config.initialize_from):
+    config.initialize_from = before
+  if _is_same(stored.data.data_dir, config.data.data_dir):
+    config.data.data_dir = stored.data.data_dir
   differing = run_config.differences(
     stored, config, ignored=run_config.CHANGEABLE_FIELDS
   )
@@ -116,6 +118,12 @@ def _same_run(
       f"--config.initialize_from={workdir} from these weights"
     )
   return config
+
+
+def _is_same(stored: str, given: str) -> bool:
+  """Compares two spellings of a path; "" is none."""
+  paths = [Path(x).expanduser().resolve() for x in (stored, given) if x]
+  return len(paths) == 2 and paths[0] == paths[1]
 
 
 def _check_steps(wanted: int, done: int, workdir: Path) -> None:

@@ -75,6 +75,21 @@ def test_every_field_of_the_identity_is_named(run_of_six):
   assert files_of(run_of_six) == before
 
 
+def test_another_spelling_of_a_folder_is_no_other_folder(
+  run_of_six, monkeypatch
+):
+  monkeypatch.chdir(run_of_six)
+  stored = _config(steps=100, initialize_from="runs/a")
+  run_config.save(stored, run_of_six)
+  given = _config(steps=200, initialize_from=f"{run_of_six}/runs//a/")
+  given.data.data_dir = f"{run_of_six}/nowhere/"
+  start = find_start(given, run_of_six)
+  assert start.changed == {"steps": (100, 200)}
+  given.data.data_dir = "elsewhere"
+  with pytest.raises(UserError, match="data_dir: 'nowhere' stored"):
+    find_start(given, run_of_six)
+
+
 def test_steps_are_not_taken_back(run_of_six):
   before = files_of(run_of_six)
   with pytest.raises(UserError, match=r"taken 6 steps, .*steps 5; nothing"):
