@@ -35,7 +35,8 @@ class Start(NamedTuple):
     config: the run's configuration, with the new values of a resumed run.
     step: the last step of the checkpoint to resume from, or None.
     changed: the stored and the new value of fields that a resumed run changes.
-    variables: the weights of `config.initialize_from`, if these are needed.
+    variables: the weights to start from, if the first step is to be taken and
+      they are not random.
     origin: where these are from, see `weights.load_origin`.
   """
 

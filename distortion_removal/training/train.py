@@ -37,13 +37,11 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     workdir: folder for config.json, checkpoints/, metrics.jsonl and
       tensorboard/. If it holds the same run already, training resumes from its
       last checkpoint and sees the batches that an uninterrupted run would have
-      seen; the fields that may change take their new values, and config.json
-      and metrics.jsonl tell them.
+      seen. Fields that may change take their new values.
 
   Raises:
     UserError: the configuration cannot be trained, `workdir` holds another
-      run, the data set or the weights to start from are missing, or the loss
-      stopped being a number.
+      run, data or weights are missing, or the loss stopped being a number.
   """
   check_config.check(config)
   start = find_start(config, workdir)
@@ -61,13 +59,13 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     model, held_out, degrade=degrade, batch_size=config.batch_size
   )
   state = _first_state(start, model, dataset, task)
+  start = start._replace(variables=None)  # Large, and perhaps on a device.
   # Only now: a configuration that cannot be trained must not claim the folder.
   workdir.mkdir(parents=True, exist_ok=True)
   checkpoints = Checkpoints(workdir)
   if start.step is not None:
     state = checkpoints.restore_last(state)
   state = devices.replicate(state)
-  start.record(workdir)
   writer = MetricWriter(
     workdir, after_step=start.step, is_main=devices.is_main_process()
   )
@@ -75,7 +73,8 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   try:
     if start.step is not None and start.changed:
       writer.changes(start.step, start.changed)
-    if start.variables is not None:
+    start.record(workdir)
+    if start.origin is not None:
       # Weights that training only makes worse stay the best.
       _validate(config, 0, state.ema, validate, checkpoints, writer)
     _loop(config, state, batches, make_step, validate, checkpoints, writer)
