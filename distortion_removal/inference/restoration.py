@@ -19,6 +19,7 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
 from distortion_removal.inference import network, output
+from distortion_removal.training import weights
 
 
 def restore_file(
@@ -40,7 +41,7 @@ def restore_file(
       source's own, where the target's format has it.
     dither: dithers an integer format, see `output.write`.
   """
-  config = network.load_config(workdir)
+  config = weights.load_config(workdir)
   subtype = output.choose_subtype(
     target, files.info(source), subtype, dither=dither
   )
