@@ -33,7 +33,7 @@ def restore_file(
   """Takes the distortion out of one audio file with a trained network.
 
   Args:
-    source: any file libsndfile reads, of any rate, length and channel count.
+    source: a recording of any format, rate, length and channel count.
     target: where the result goes; its suffix names the format. It is written
       next to that place and renamed, so that it is either whole or not there.
     workdir: folder of the trained run, or a model file.

@@ -36,7 +36,7 @@ def carry_over(
   """Adds to a written file what the source holds next to its samples.
 
   Args:
-    source: the recording; it may have been a pipe.
+    source: the recording's file; it may be gone.
     target: a whole audio file without anything else.
     format_: libsndfile's name of the target's format.
     layout: what `speakers.layout_of` found.

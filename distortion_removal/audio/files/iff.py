@@ -10,9 +10,13 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
+from distortion_removal.audio.files import wav_header
+from distortion_removal.audio.files.parts import mapped
+
 _KINDS = {
   (b"RIFF", b"WAVE"): "WAV",
   (b"RF64", b"WAVE"): "RF64",
+  (b"BW64", b"WAVE"): "RF64",
   (b"FORM", b"AIFF"): "AIFF",
   (b"FORM", b"AIFC"): "AIFF",
 }
@@ -54,7 +58,12 @@ class Container(NamedTuple):
 
 
 def read_container(path: Path) -> Container | None:
-  """Lists a file's chunks, as far as they are whole; None for other formats."""
+  """Lists a file's chunks, as far as they are whole; None for other formats.
+
+  Samples to the file's end that no header counts are no chunks.
+  """
+  with mapped(path) as content:
+    is_open = bool(wav_header.mended(content))
   with path.open("rb") as file:
     form, size, kind = struct.unpack("<4sI4s", file.read(12).ljust(12))
     kind = _KINDS.get((form, kind))
@@ -70,7 +79,7 @@ def read_container(path: Path) -> Container | None:
         _, data_size = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
       elif name == b"data" and kind == "RF64" and size == _LARGEST_SIZE:
         size = data_size
-      if position + 8 + size > end:
+      if position + 8 + size > end or (name == b"data" and is_open):
         break
       chunks.append(Chunk(name, position + 8, size))
       position += 8 + size + size % 2

@@ -7,9 +7,8 @@ Opus in their own; libsndfile passes channels on as they are stored.
 import struct
 from pathlib import Path
 
-import soundfile
-
 from distortion_removal.audio.files import iff
+from distortion_removal.audio.files.reading import Reader
 
 # The masks that FLAC (RFC 9639) implies, by number of channels.
 USUAL_MASKS = {
@@ -52,7 +51,7 @@ def channel_order(source: str, target: str, channels: int) -> list[int] | None:
   return [order.index(channel) for channel in range(channels)]
 
 
-def layout_of(source: soundfile.SoundFile, path: Path) -> bytes | None:
+def layout_of(source: Reader, path: Path) -> bytes | None:
   """Returns the speakers of the channels, as `iff.set_layout` takes them.
 
   None if the file does not say.

@@ -84,7 +84,7 @@ def write_blocks(
   """
   path = Path(path)
   check_format(path, sample_rate, channels, subtype, frames)
-  layout = speakers.layout_of(source, source.path) if source else None
+  layout = speakers.layout_of(source, source.file) if source else None
   with replacing(path) as partial:
     partial.touch()  # The system says why it cannot; libsndfile does not.
     # As bytes: any name is possible.
@@ -101,7 +101,7 @@ def write_blocks(
       for block in quantise_blocks(checked, file.subtype, dither=dither):
         file.write(block)
     if source:
-      lost = extras.carry_over(source.path, partial, file.format, layout)
+      lost = extras.carry_over(source.file, partial, file.format, layout)
       if lost:
         names = ", ".join(dict.fromkeys(lost))
         logger.warning(
