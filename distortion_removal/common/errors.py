@@ -52,8 +52,9 @@ def one_line_errors() -> Iterator[None]:
   """Turns what a user can mend into one line on stderr and exit status 1.
 
   That is a `UserError` or a refusal of the operating system; any other error is
-  our defect and keeps its traceback. Every command runs within this, so that
-  its streams take any file's name, see `log.streams`.
+  our defect and keeps its traceback. Nothing is said where whoever reads our
+  output closes the pipe, as `head` does. Every command runs within this, so
+  that its streams take any file's name, see `log.streams`.
   """
   try:
     with log.streams():
@@ -62,6 +63,8 @@ def one_line_errors() -> Iterator[None]:
     _exit(str(error))
   except KeyboardInterrupt:
     _exit("interrupted")
+  except BrokenPipeError:  # a pipe that gets the sound itself
+    sys.exit(1)
   except Exception as error:
     # Libraries wrap a full disk in errors of their own.
     if os.strerror(errno.ENOSPC) in str(error):
@@ -70,7 +73,7 @@ def one_line_errors() -> Iterator[None]:
       _exit(f"no space left on the disk{where}; free some and retry")
     if not isinstance(error, OSError) or error.filename is None:
       raise
-    _exit(f"{_name(error.filename)}: {error.strerror}")
+    _exit(f"{_name(error.filename)}: {os_reason(error)}")
 
 
 def _exit(message: str) -> NoReturn:
@@ -79,6 +82,11 @@ def _exit(message: str) -> NoReturn:
 
 def _name(path: str | bytes | os.PathLike | int) -> str:
   return str(path) if isinstance(path, int) else as_text(path)
+
+
+def os_reason(error: OSError) -> str:
+  """Returns what the system says, also of errors without a number."""
+  return error.strerror or str(error)
 
 
 def flags_parser(config: flags.FlagHolder) -> Callable[[list[str]], list[str]]:

@@ -4,6 +4,7 @@ Of libraries, only warnings are shown.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -34,6 +35,12 @@ def setup() -> None:
     logger.addHandler(handler)
     logger.propagate = False
   logger.setLevel(logging.INFO)
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+  """Logs a warning, unless this process has logged it before."""
+  logger.warning("%s", message)
 
 
 @contextlib.contextmanager
@@ -83,6 +90,8 @@ def _print(text: str) -> None:
     sys.stdout.flush()
   except OSError as error:
     _silence(sys.stdout)
+    if sys.stdout is sys.stderr:  # stdout gets the sound, which is yet to come
+      return
     if isinstance(error, BrokenPipeError):
       sys.exit(0)
     error.filename = "standard output"
