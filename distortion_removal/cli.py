@@ -4,6 +4,8 @@ import importlib
 import sys
 
 from distortion_removal import main as runs
+from distortion_removal.common import log
+from distortion_removal.common.errors import UserError, one_line_errors
 
 # Commands on files, each in the module of its name.
 _FILE_COMMANDS = {
@@ -19,10 +21,15 @@ _COMMANDS = runs.MODES | _FILE_COMMANDS
 
 def main() -> None:
   """Runs the command that the first argument names with the others."""
+  with one_line_errors():
+    _run()
+
+
+def _run() -> None:
   command = sys.argv[1] if len(sys.argv) > 1 else "--help"
   arguments = sys.argv[2:]
   if command in ("-h", "--help", "help"):
-    print(_usage())
+    log.say(_usage())
   elif command in runs.MODES:
     # config_flags reads overrides from sys.argv.
     sys.argv = [f"distortion-removal {command}", f"--mode={command}"]
@@ -34,7 +41,7 @@ def main() -> None:
     module.main(arguments)
   else:
     known = ", ".join(_COMMANDS)
-    sys.exit(f"error: unknown command {command!r}; choose from {known}")
+    raise UserError(f"unknown command {command!r}; choose from {known}")
 
 
 def _usage() -> str:

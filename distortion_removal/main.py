@@ -79,8 +79,10 @@ def _main(argv: list[str]) -> None:
     if _MODE.value == "train":
       _train(workdir)
     elif _MODE.value == "evaluate":
+      from distortion_removal.common import devices
       from distortion_removal.evaluation.evaluate import evaluate
 
+      devices.check_platform()
       evaluate(workdir, _CONFIG.value)
     else:
       from distortion_removal.evaluation.timing import time_methods
@@ -111,9 +113,11 @@ def _require_network(purpose: str) -> None:
 
 def _train(workdir: Path) -> None:
   _require_network("train")
+  from distortion_removal.common import devices
   from distortion_removal.evaluation.plan import check_evaluation_fields
   from distortion_removal.training.train import train
 
+  devices.check_platform()
   # Better now than after the training.
   check_evaluation_fields(_CONFIG.value)
   train(_CONFIG.value, workdir)
@@ -122,15 +126,17 @@ def _train(workdir: Path) -> None:
 def _describe() -> None:
   _require_network("describe")
   from distortion_removal import models
+  from distortion_removal.common import devices
   from distortion_removal.models import describe
   from distortion_removal.training import check_config
 
+  devices.check_platform()
   check_config.check(_CONFIG.value)
   model = models.from_config(_CONFIG.value)
   summary = describe.describe(model, name=_CONFIG.value.model.name)
-  print(json.dumps(summary, indent=2))
+  log.say(json.dumps(summary, indent=2))
   if _TABLE.value:
-    print(describe.layer_table(model))
+    log.say(describe.layer_table(model))
 
 
 def _report() -> None:

@@ -11,11 +11,13 @@ it is.
 from collections.abc import Sequence
 from pathlib import Path
 
+from distortion_removal.common import devices, log
 from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
   one_line_errors,
 )
+from distortion_removal.common.files import one_line
 from distortion_removal.training import weights
 
 
@@ -38,11 +40,12 @@ def main(argv: Sequence[str] | None = None) -> None:
       raise UserError(
         f"{options.output}: to a run, give a folder without {weights.SUFFIX}"
       )
+    devices.check_platform()
     if options.source.suffix == weights.SUFFIX:
       weights.import_run(options.source, options.output)
     else:
       weights.export_run(options.source, options.output)
-    print(f"written: {options.output}")
+    log.say(f"written: {one_line(options.output)}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from distortion_removal.common.errors import (
   UserError,
   one_line_errors,
 )
+from distortion_removal.common.files import one_line
 from distortion_removal.datasets.opening import (
   DATASETS,
   open_builder,
@@ -50,7 +51,11 @@ def _summary(builder: "CleanAudioBuilder") -> str:
       f"  left out {len(leaks)} excerpts that are also in a split to test on: "
       "see report.json"
     )
-  lines += [f"in {folder}", "train on it with", f"  {_train_command(builder)}"]
+  lines += [
+    f"in {one_line(folder)}",
+    "train on it with",
+    f"  {_train_command(builder)}",
+  ]
   return "\n".join(lines)
 
 
@@ -86,7 +91,7 @@ def _describe(builder: "CleanAudioBuilder") -> str:
   facts = json.loads((folder / description.DESCRIPTION_FILE).read_text())
   picture = folder / description.PLOT_FILE
   description.plot(facts).savefig(picture, dpi=150)
-  return f"{description.to_text(facts)}\n{picture}"
+  return f"{description.to_text(facts)}\n{one_line(picture)}"
 
 
 def _parser() -> OneLineParser:
@@ -143,7 +148,6 @@ def _count(text: str) -> int:
 
 def _store_statistics(builder: "CleanAudioBuilder") -> None:
   """Stores what Open-Unmix needs: who trains may not be allowed to write."""
-  # Needs JAX, which takes seconds to import.
   from distortion_removal.datasets import spectrum_statistics
 
   rate = builder.builder_config.sample_rate
@@ -162,12 +166,16 @@ def main(argv: Sequence[str] | None = None) -> None:
       **{k: value for k, value in options.items() if value not in (None, "")}
     )
     if is_described:
-      print(_describe(builder))
+      log.say(_describe(builder))
       return
     log.setup()
+    # Needs JAX, which takes seconds to import.
+    from distortion_removal.common import devices
+
+    devices.check_platform()
     builder = prepare(builder, **how)
     _store_statistics(builder)
-    print(_summary(builder))
+    log.say(_summary(builder))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,13 @@ import soundfile
 
 from distortion_removal import declipping
 from distortion_removal.audio import files
-from distortion_removal.common import log
+from distortion_removal.common import devices, log
 from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
   one_line_errors,
 )
+from distortion_removal.common.files import one_line
 from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.restoration import restore_file
 
@@ -142,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
       raise UserError(f"{target}: is a folder; name a file, such as {example}")
     with files.piped_output(target) as place:
       _restore(sources[0], place, given)
-      print(f"restored: {target}")
+      log.say(f"restored: {one_line(target)}")
 
 
 def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
@@ -156,6 +157,7 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
       "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
       "network, or --method=NAME, without one"
     )
+  devices.check_platform()
   if method is None:
     if given:
       flag = _flag(next(iter(given)))
@@ -166,7 +168,7 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
   unknown = [_flag(option) for option in given if option not in known]
   if unknown:
     raise UserError(f"{method} has no option {unknown[0]}; leave it out")
-  print(declip_file(source, target, method, **output, **given))
+  log.say(one_line(declip_file(source, target, method, **output, **given)))
 
 
 if __name__ == "__main__":

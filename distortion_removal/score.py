@@ -19,6 +19,7 @@ from distortion_removal.common.errors import (
   UserError,
   one_line_errors,
 )
+from distortion_removal.common.files import as_text, one_line
 from distortion_removal.common.log import Progress
 from distortion_removal.metrics import number, peaq
 from distortion_removal.metrics.fad import frechet
@@ -78,15 +79,15 @@ def _compare(
   common = aligned.compared_parts(*tracks)
   rate = reference.sample_rate
   result = {
-    "reference": str(reference.path),
-    "estimate": str(estimate.path),
+    "reference": as_text(reference.path),
+    "estimate": as_text(estimate.path),
     "sample_rate": rate,
     "channels": common[0].shape[1],
     "compared_seconds": len(common[0]) / rate,
     **estimate.changes(),
   }
   for track in degraded:
-    result["degraded"] = {"file": str(track.path), **track.changes()}
+    result["degraded"] = {"file": as_text(track.path), **track.changes()}
   for name in names:
     metric, parts = metrics.get(name), common
     if abs(estimate.lag_samples) <= metric.tolerated_lag_seconds * rate:
@@ -125,11 +126,11 @@ def _table(results: Sequence[dict], names: Sequence[str]) -> str:
   rows = [["estimate", *(metric.heading for metric in listed.values())]]
   for result in results:
     texts = (metric.text(result[name]) for name, metric in listed.items())
-    rows.append([result["estimate"], *texts])
+    rows.append([one_line(result["estimate"]), *texts])
   lines = [*_columns(rows), ""]
   lines += [f"{metric.label}: {metric.settings}" for metric in listed.values()]
   if "peaq_movs" in results[0]:
-    rows = [["PEAQ", *(result["estimate"] for result in results)]]
+    rows = [["PEAQ", *(one_line(result["estimate"]) for result in results)]]
     for name in results[0]["peaq_movs"]:
       values = (result["peaq_movs"][name] for result in results)
       rows.append([name, *("n/a" if x is None else f"{x:.4f}" for x in values)])
@@ -198,12 +199,17 @@ def main(argv: Sequence[str] | None = None) -> None:
       raise UserError("--max-lag-seconds must be between 0 and 60")
     if no_align:
       options["max_lag_seconds"] = 0.0
+    if any(metrics.get(name).embed for name in names):
+      # JAX takes seconds to import, which the other metrics do not need.
+      from distortion_removal.common import devices
+
+      devices.check_platform()
     results = score_files(names=names, **options)
     if as_json:
       for result in results:
-        print(json.dumps(result, allow_nan=False), flush=True)
+        log.say(json.dumps(result, allow_nan=False))
     else:
-      print(_table(list(results), names))
+      log.say(_table(list(results), names))
 
 
 if __name__ == "__main__":

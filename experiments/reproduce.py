@@ -22,6 +22,7 @@ from distortion_removal.common.errors import (
   UserError,
   one_line_errors,
 )
+from distortion_removal.common.log import say
 from experiments.reproduction import chain, running
 
 
@@ -70,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     stages = chain.stages(options)
     if is_dry:
       for k, stage in enumerate(stages, 1):
-        print(f"[{k}/{len(stages)}] {stage.title}")
-        print(f"  {running.to_text(stage)}")
+        say(f"[{k}/{len(stages)}] {stage.title}")
+        say(f"  {running.to_text(stage)}")
       return
     running.run(stages, options.workdir / options.task / "finished.json")
 

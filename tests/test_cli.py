@@ -11,8 +11,10 @@ from absl.testing import flagsaver
 from conftest import ROOT
 
 from distortion_removal import cli, main, model_file, prepare, restore, score
-from distortion_removal.common import cores
+from distortion_removal.common import cores, devices
+from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.preparation import prepare as preparation
+from distortion_removal.evaluation import timing
 from distortion_removal.report import report
 
 QUICKSTART = "--config=configs/quickstart.py"
@@ -164,6 +166,35 @@ def test_commands_get_their_arguments(monkeypatch, module):
   monkeypatch.setattr(sys, "argv", ["distortion-removal", command, "a", "-b"])
   cli.main()
   assert seen == [["a", "-b"]]
+
+
+@pytest.mark.parametrize(
+  "arguments",
+  [
+    ["train", f"{QUICKSTART}:smoke", "--workdir={}/run"],
+    ["describe", f"{QUICKSTART}:smoke"],
+    ["evaluate", "--workdir=no/run"],
+    ["time", "--workdir=no/run"],
+    ["prepare", "--dataset=plucked_strings_smoke", "--data-dir={}/data"],
+    ["restore", "in.wav", "-o", "{}/out.wav", "--method=aspade"],
+    ["restore", "in.wav", "-o", "{}/out.wav", "--checkpoint=no/run"],
+    ["score", "in.wav", "in.wav", "--metrics=fad"],
+    ["model-file", "no/run", "-o", "{}/model.safetensors"],
+  ],
+  ids=lambda arguments: "_".join(arguments[:1]),
+)
+def test_a_platform_that_does_not_start_comes_before_any_work(
+  run, monkeypatch, tmp_path, arguments
+):
+  def fail(*_):
+    raise UserError("JAX_PLATFORMS=cuda: JAX does not start")
+
+  monkeypatch.setattr(devices, "check_platform", fail)
+  # In which another process asks JAX.
+  monkeypatch.setattr(timing, "_environments", fail)
+  error = run(*(x.format(tmp_path) for x in arguments))
+  _assert_one_line(error, ["JAX_PLATFORMS=cuda"])
+  assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "time"])

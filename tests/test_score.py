@@ -148,6 +148,21 @@ def test_the_table(files, capsys):
   assert "scored 100 % of the estimates" in captured.err
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9\n.wav", "café\n.wav".encode()])
+def test_an_estimate_of_any_name(files, capsys, name):
+  path = os.fsdecode(name)
+  try:
+    os.link("better.wav", path)
+  except OSError:
+    pytest.skip("this file system only takes Unicode names")
+  score.main(["clean.wav", path, "--metrics=sdr", "--json"])
+  row = json.loads(capsys.readouterr().out)
+  assert row["estimate"].encode() == name.replace(b"\xe9\n", rb"\xe9" + b"\n")
+  score.main(["clean.wav", path, "--metrics=sdr"])
+  shown = row["estimate"].replace("\n", r"\n")
+  assert f"\n{shown}  " in capsys.readouterr().out
+
+
 def test_odd_audio_has_stated_values(files, capsys):
   expected = {"silent clean": None, "silent silent": None, "clean silent": 0.0}
   expected |= {"offset offset": 100.0, "one one": 100.0}

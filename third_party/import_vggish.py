@@ -21,6 +21,7 @@ import numpy as np
 
 from distortion_removal.common import download, log
 from distortion_removal.common.errors import OneLineParser, one_line_errors
+from distortion_removal.common.files import one_line
 from distortion_removal.metrics.fad import vggish
 from third_party import state_dict
 
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     output = options.output or vggish.default_weights_path()
     import_weights(options.weights, output)
-    print(f"written: {output}")
+    log.say(f"written: {one_line(output)}")
 
 
 if __name__ == "__main__":

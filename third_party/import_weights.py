@@ -22,6 +22,7 @@ from distortion_removal.common.errors import (
   look_up,
   one_line_errors,
 )
+from distortion_removal.common.files import as_text, one_line
 from distortion_removal.training import check_config
 from distortion_removal.training.weights import save_model
 from third_party import demucs_weights, open_unmix_weights, state_dict
@@ -41,7 +42,7 @@ def import_weights(
   check_config.check(config)
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
   variables = convert(state_dict.load(source), models.from_config(config))
-  origin = {"origin": f"imported from {source.name}"}
+  origin = {"origin": f"imported from {as_text(source.name)}"}
   save_model(target, variables, config, 0, origin=origin)
 
 
@@ -58,7 +59,7 @@ def main() -> None:
       if flag.value is None:
         raise UserError(f"--{flag.name} is missing; see --help")
     import_weights(config.value, Path(source.value), Path(target.value))
-    print(f"written: {target.value}")
+    log.say(f"written: {one_line(target.value)}")
 
   log.setup()
   with one_line_errors():

@@ -13,8 +13,54 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from distortion_removal.common.errors import UserError
+from distortion_removal.common.log import logger
 
 AXIS = "batch"
+
+
+def check_platform() -> None:
+  """Starts JAX on its platform; commands that need it do so before any work.
+
+  Where several are asked for and the first is missing, a warning says so.
+
+  Raises:
+    UserError: it does not start; the message says what would.
+  """
+  asked = jax.config.jax_platforms or ""
+  try:
+    jax.devices()
+  except Exception as error:  # AssertionError among others
+    reason = str(error).partition(" (set JAX_PLATFORMS=")[0].rstrip(".")
+    where = f"JAX_PLATFORMS={asked}: " if asked else ""
+    raise UserError(
+      f"{where}JAX does not start{reason and f' ({reason})'}; here it has "
+      f"{_platforms()}: unset JAX_PLATFORMS, or set it to cpu"
+    ) from None
+  first = asked.partition(",")[0]
+  if first and not _has(first):
+    logger.warning(
+      "JAX_PLATFORMS=%s: there is no %s here; %s is used",
+      asked,
+      first,
+      jax.default_backend(),
+    )
+
+
+def _has(platform: str) -> bool:
+  try:
+    return bool(jax.devices(platform))
+  except RuntimeError:
+    return False
+
+
+def _platforms() -> str:
+  """Returns the platforms that JAX finds where it may choose."""
+  try:
+    jax.config.update("jax_platforms", None)
+    found = {device.platform for device in jax.devices()}
+  except Exception:
+    found = set()
+  return " and ".join(sorted(found | {"cpu"}))
 
 
 def initialize_distributed() -> None:

@@ -10,6 +10,9 @@ from typing import NoReturn, TypeVar
 
 from absl import flags
 
+from distortion_removal.common import log
+from distortion_removal.common.files import as_text, one_line
+
 T = TypeVar("T")
 
 
@@ -23,6 +26,17 @@ def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
     known = ", ".join(sorted(table))
     raise UserError(f"unknown {kind} {name!r}; choose one of: {known}")
   return table[name]
+
+
+def check_is_utf8(folder: str | os.PathLike) -> None:
+  """Raises UserError for a folder whose name libraries in C++ cannot take."""
+  try:
+    os.fspath(folder).encode()
+  except UnicodeEncodeError:
+    raise UserError(
+      f"{folder}: checkpoints and data sets need a folder whose name is UTF-8; "
+      "rename it or choose another; if it is UTF-8, set LC_ALL=C.UTF-8"
+    ) from None
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -39,28 +53,35 @@ def one_line_errors() -> Iterator[None]:
 
   That is a `UserError` or a refusal of the operating system; any other error is
   our defect and keeps its traceback. Nothing is said where whoever reads our
-  output closes the pipe, as `head` does.
+  output closes the pipe, as `head` does. Every command runs within this, so
+  that its streams take any file's name, see `log.streams`.
   """
   try:
-    yield
-    sys.stdout.flush()
+    with log.streams():
+      yield
   except UserError as error:
-    sys.exit(f"error: {error}")
+    _exit(str(error))
   except KeyboardInterrupt:
-    sys.exit("error: interrupted")
-  except BrokenPipeError:
-    # What is still in the buffer would fail once more at the end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _exit("interrupted")
+  except BrokenPipeError:  # a pipe that gets the sound itself
     sys.exit(1)
   except Exception as error:
     # Libraries wrap a full disk in errors of their own.
     if os.strerror(errno.ENOSPC) in str(error):
       path = getattr(error, "filename", None)
-      where = f" while writing {path}" if path else ""
-      sys.exit(f"error: no space left on the disk{where}; free some and retry")
+      where = f" while writing {_name(path)}" if path else ""
+      _exit(f"no space left on the disk{where}; free some and retry")
     if not isinstance(error, OSError) or error.filename is None:
       raise
-    sys.exit(f"error: {error.filename}: {os_reason(error)}")
+    _exit(f"{_name(error.filename)}: {os_reason(error)}")
+
+
+def _exit(message: str) -> NoReturn:
+  sys.exit(f"error: {one_line(message)}")
+
+
+def _name(path: str | bytes | os.PathLike | int) -> str:
+  return str(path) if isinstance(path, int) else as_text(path)
 
 
 def os_reason(error: OSError) -> str:

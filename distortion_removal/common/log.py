@@ -1,21 +1,29 @@
-"""Log lines and progress on stderr; of libraries, only their warnings."""
+"""Results on stdout; log lines and progress on stderr.
 
+Of libraries, only warnings are shown.
+"""
+
+import contextlib
 import functools
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from typing import TextIO
 
 import absl.logging
 from tqdm import tqdm
+
+from distortion_removal.common.files import one_line
 
 logger = logging.getLogger("distortion_removal")
 
 
 class _Handler(logging.Handler):
-  """Writes above a progress bar, if there is one."""
+  """Writes our log lines."""
 
   def emit(self, record: logging.LogRecord) -> None:
-    # Looks stderr up late: tests and notebooks replace it.
-    tqdm.write(self.format(record), file=sys.stderr)
+    note(self.format(record))
 
 
 def setup() -> None:
@@ -33,6 +41,70 @@ def setup() -> None:
 def warn_once(message: str) -> None:
   """Logs a warning, unless this process has logged it before."""
   logger.warning("%s", message)
+
+
+@contextlib.contextmanager
+def streams() -> Iterator[None]:
+  """Makes stdout and stderr take any text, and no end of theirs a defect.
+
+  Characters that the locale does not have are escaped. A reader that stops
+  reading (`| head`) ends a command quietly where it prints next; what it writes
+  to files must be there by then.
+
+  Raises:
+    OSError: stdout's disk is full; the `filename` is "standard output".
+  """
+  for name in ("stdout", "stderr"):
+    if getattr(sys, name) is None:  # closed by the caller
+      setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    stream = getattr(sys, name)
+    if hasattr(stream, "reconfigure"):
+      stream.reconfigure(errors="backslashreplace")
+  try:
+    yield
+  except BaseException:
+    with contextlib.suppress(OSError, SystemExit):
+      _print("")
+    raise
+  _print("")
+
+
+def say(text: str) -> None:
+  """Prints a result on stdout, at once."""
+  _print(f"{text}\n")
+
+
+def note(text: str) -> None:
+  """Prints one line on stderr, above a progress bar if there is one."""
+  # Looks stderr up late: tests and notebooks replace it.
+  try:
+    tqdm.write(one_line(text), file=sys.stderr)
+    sys.stderr.flush()
+  except OSError:  # No one reads it any more; the work goes on.
+    _silence(sys.stderr)
+
+
+def _print(text: str) -> None:
+  try:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+  except OSError as error:
+    _silence(sys.stdout)
+    if sys.stdout is sys.stderr:  # stdout gets the sound, which is yet to come
+      return
+    if isinstance(error, BrokenPipeError):
+      sys.exit(0)
+    error.filename = "standard output"
+    raise
+
+
+def _silence(stream: TextIO) -> None:
+  """Sends to nowhere what is written, and what is left in the buffer.
+
+  Python would try that again, and report it, at its end.
+  """
+  with open(os.devnull, "w") as nowhere, contextlib.suppress(OSError):
+    os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class Progress:

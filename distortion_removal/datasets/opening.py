@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distortion_removal.common import cores
-from distortion_removal.common.errors import UserError, look_up
+from distortion_removal.common.errors import UserError, check_is_utf8, look_up
+from distortion_removal.common.files import as_text
 from distortion_removal.datasets.mixing import Mixture
 from distortion_removal.datasets.preparation import description
 from distortion_removal.datasets.preparation.prepare import prepare
@@ -66,6 +67,7 @@ def open_builder(
   config = builder.CONFIG(**options)
   folder = Path(data_dir).expanduser() if data_dir else None
   opened = builder(config=config, data_dir=folder)
+  check_is_utf8(opened.data_dir)
   if (
     config.task.effect == "recorded" and "degraded" not in opened.info.features
   ):
@@ -158,7 +160,7 @@ def open_sources(
 def label(data: Any) -> str:
   """Names a run's data set; a user's recordings by their prepared folder."""
   if data.dataset in _FOLDERS and data.data_dir:
-    return Path(data.data_dir).expanduser().resolve().name
+    return as_text(Path(data.data_dir).expanduser().resolve().name)
   return data.dataset
 
 

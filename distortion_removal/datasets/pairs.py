@@ -21,6 +21,7 @@ import numpy as np
 
 from distortion_removal import effects
 from distortion_removal.common import devices
+from distortion_removal.common.files import as_text
 from distortion_removal.datasets import augmentation
 from distortion_removal.datasets.augmentation import Augmentation
 from distortion_removal.datasets.mixing import Mixture
@@ -202,6 +203,5 @@ def fixed_seed(record: dict, level_index: int) -> np.uint32:
 
 
 def record_name(record: dict) -> str:
-  """Returns the name of an excerpt as text."""
-  name = record["id"]
-  return name.decode() if isinstance(name, bytes) else str(name)
+  """Returns the name of an excerpt as text, whatever its recording's is."""
+  return as_text(record["id"])

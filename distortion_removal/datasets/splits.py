@@ -64,7 +64,8 @@ def read_csv(path: Path) -> tuple[set[str], list[tuple[str, dict[str, str]]]]:
     (`FILE: line N`), and its cells by column, without blanks around them.
   """
   try:
-    text = path.read_text(encoding="utf-8-sig")
+    # Names as the system gives them, in whatever locale.
+    text = os.fsdecode(path.read_text(encoding="utf-8-sig").encode())
   except UnicodeDecodeError:
     raise UserError(f"{path}: not in UTF-8; save it as UTF-8") from None
   reader = csv.DictReader(io.StringIO(text, newline=""))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from distortion_removal import metrics
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.files import replacing
+from distortion_removal.common.files import one_line, replacing
+from distortion_removal.common.log import say
 from distortion_removal.evaluation.plan import Plan
 from distortion_removal.evaluation.scores import Systems
 from distortion_removal.evaluation.store import read_sound
@@ -39,8 +40,9 @@ def write_results(plan: Plan) -> list[dict]:
       (folder / f"{name}.json").write_text(text)
     _write_listen(plan, folder, sounds)
     text = overview.write_overview(folder)
-  print(text)
-  print(f"listen to {plan.folder / 'listen'}, look at {plan.folder}")
+  say(text)
+  listen, folder = one_line(plan.folder / "listen"), one_line(plan.folder)
+  say(f"listen to {listen}, look at {folder}")
   return rows
 
 

@@ -28,8 +28,8 @@ import numpy as np
 
 from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.files import write_whole
-from distortion_removal.common.log import logger
+from distortion_removal.common.files import one_line, write_whole
+from distortion_removal.common.log import logger, say
 from distortion_removal.config import to_dict
 from distortion_removal.datasets import opening, pairs
 from distortion_removal.effects import tasks
@@ -67,7 +67,7 @@ def time_methods(
   Raises:
     UserError: as for `evaluate`, or no method could be timed.
   """
-  environment = dict(os.environ)
+  environments = _environments(dict(os.environ))
   # An accelerator is left to the processes that are timed.
   jax.config.update("jax_platforms", "cpu")
   run, config = find_run(workdir, config)
@@ -83,17 +83,17 @@ def time_methods(
     audio = Path(folder) / "audio.npz"
     np.savez(audio, degraded=degraded, clean=clean)
     options = {"audio": str(audio), "repeats": repeats, "largest": largest}
-    for platforms in _platforms(environment):
+    for environment in environments:
       for request in requests:
-        variables = environment | platforms
-        rows += _measure(request | options, variables, common["audio_seconds"])
+        request |= options
+        rows += _measure(request, environment, common["audio_seconds"])
   if not rows:
     raise UserError("no method could be timed; the lines above say why")
   path = workdir / NAME
   rows = [row | common | {"hardware": _hardware(row["device"])} for row in rows]
-  print(timing_table(rows))
   write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
-  print(f"\nall that was measured: {path}")
+  say(timing_table(rows))
+  say(f"\nall that was measured: {one_line(path)}")
   return path
 
 
@@ -134,16 +134,18 @@ def take_excerpts(
   return np.asarray(jax.jit(pairs.degrader(task))(batch)), batch["clean"]
 
 
-def _platforms(environment: Mapping[str, str]) -> list[dict[str, str]]:
-  """Returns what makes JAX use the CPU, and the accelerator if there is one."""
-  ask = f"from {_MODULE} import device_name; print(device_name())"
-  answer = _python(["-c", ask], environment)
+def _environments(environment: Mapping[str, str]) -> list[dict[str, str]]:
+  """Returns those in which JAX uses the CPU, and an accelerator if it has one.
+
+  Raises:
+    UserError: it does not start in the given one.
+  """
+  answer = _python(["-m", _MODULE, "--device"], environment)
   if answer.returncode:
-    raise UserError(
-      f"JAX finds no device ({_last_line(answer)}); unset JAX_PLATFORMS"
-    )
-  cpu = {"JAX_PLATFORMS": "cpu"}
-  return [cpu] if answer.stdout.strip() == "cpu" else [cpu, {}]
+    raise UserError(_last_line(answer).removeprefix("error: "))
+  cpu = {**environment, "JAX_PLATFORMS": "cpu"}
+  is_cpu = answer.stdout.strip() == "cpu"
+  return [cpu] if is_cpu else [cpu, dict(environment)]
 
 
 def _measure(

@@ -1,7 +1,7 @@
 """Times one method on one device, in a process of its own: see `timing`.
 
 Reads a request, one JSON object, from stdin, and prints a JSON line for each
-batch size as soon as it is measured.
+batch size as soon as it is measured. With `--device` it only names the device.
 """
 
 import json
@@ -17,6 +17,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from distortion_removal.common.devices import check_platform
 from distortion_removal.common.errors import one_line_errors
 from distortion_removal.evaluation import methods
 from distortion_removal.evaluation.methods import Method
@@ -87,6 +88,7 @@ def peak_bytes() -> int | None:
 
 def device_name() -> str:
   """Returns `cpu`, or `gpu:KIND` for an accelerator."""
+  check_platform()
   device = jax.local_devices()[0]
   if device.platform == "cpu":
     return "cpu"
@@ -125,4 +127,7 @@ def main() -> None:
 
 if __name__ == "__main__":
   with one_line_errors():
-    main()
+    if sys.argv[1:] == ["--device"]:
+      print(device_name())
+    else:
+      main()

@@ -14,17 +14,58 @@ from distortion_removal.common.log import Progress, logger
 
 @dataclasses.dataclass
 class LevelMeter:
-  """Sum of squares and peak of the blocks that have passed by."""
+  """Levels of each channel of the blocks that have passed by, in float64."""
 
-  squares: float = 0.0
-  peak: float = 0.0
+  frames: int = 0
+  low: np.ndarray | None = None  # least and largest samples, [channels]
+  high: np.ndarray | None = None
+  # Sums are of what lies above the first sample: a DC that is large against the
+  # music costs them no digits, and a constant channel has exact zeros.
+  first: np.ndarray | None = None
+  sum: np.ndarray | float = 0.0
+  squares: np.ndarray | float = 0.0
 
   def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields the blocks unchanged."""
+    """Yields the blocks `[time, channels]` unchanged."""
     for block in blocks:
-      self.squares += float(np.sum(np.square(block, dtype=np.float64)))
-      self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
+      if len(block):
+        self._add(block)
       yield block
+
+  def _add(self, block: np.ndarray) -> None:
+    if self.first is None:
+      self.first = self.low = self.high = block[0].astype(np.float64)
+    self.low = np.minimum(self.low, block.min(axis=0))
+    self.high = np.maximum(self.high, block.max(axis=0))
+    above = block - self.first
+    self.frames += len(block)
+    self.sum = self.sum + above.sum(axis=0)
+    self.squares = self.squares + np.square(above).sum(axis=0)
+
+  @property
+  def dc(self) -> np.ndarray:
+    """Each channel's mean."""
+    return self.first + self.sum / self.frames
+
+  @property
+  def energy(self) -> np.ndarray:
+    """Each channel's sum of squares, without its DC."""
+    return np.maximum(self.squares - self.sum**2 / self.frames, 0.0)
+
+  @property
+  def is_constant(self) -> np.ndarray:
+    """Tells which channels are silent, or a DC alone."""
+    return self.low == self.high
+
+  @property
+  def peak(self) -> float:
+    """The largest magnitude."""
+    return float(max(-self.low.min(), self.high.max(), 0.0))
+
+  @property
+  def ac_peak(self) -> float:
+    """The largest magnitude without the DC."""
+    return float(max((self.dc - self.low).max(), (self.high - self.dc).max()))
 
 
 def choose_subtype(
@@ -91,7 +132,8 @@ def write_by_way_of_scratch(
   *,
   subtype: str,
   dtype: str,
-  squares: float | None = None,
+  energy: float | None = None,
+  offset: np.ndarray | float = 0.0,
   dither: bool = False,
 ) -> None:
   """Writes a recording, as `write` does, whose level is known at its end.
@@ -102,7 +144,9 @@ def write_by_way_of_scratch(
     source: the recording it is made of.
     subtype: sample format of the target.
     dtype: sample format of the scratch file.
-    squares: sum of squares to bring the samples to; None leaves the level.
+    energy: sum of squares, without DC, to bring all channels together to; None
+      leaves the level.
+    offset: see `write`.
     dither: see `write`.
   """
   meter, gain = LevelMeter(), 1.0
@@ -111,20 +155,21 @@ def write_by_way_of_scratch(
   ) as scratch:
     for block in meter.watch(blocks):
       scratch.write(block)
-    if squares is not None:
-      if meter.squares == 0.0:
+    if energy is not None:
+      restored = float(meter.energy.sum())
+      if restored == 0.0:
         raise UserError(
           f"{source.path}: nothing is left of it; is it long enough?"
         )
-      gain = float(np.sqrt(squares / meter.squares))
-    blocks = scratch.read_blocks()
+      gain = float(np.sqrt(energy / restored))
     write(
       target,
-      blocks,
+      scratch.read_blocks(),
       source,
       subtype=subtype,
       peak=meter.peak,
       gain=gain,
+      offset=offset,
       dither=dither,
     )
 
@@ -137,6 +182,7 @@ def write(
   subtype: str,
   peak: float,
   gain: float = 1.0,
+  offset: np.ndarray | float = 0.0,
   dither: bool = False,
 ) -> float:
   """Writes a recording; lowers it where an integer format would clip.
@@ -149,6 +195,7 @@ def write(
     subtype: sample format of the target.
     peak: the blocks' largest magnitude, before the gain.
     gain: factor for the level.
+    offset: what each channel gets on top, after the gain.
     dither: adds triangular noise within ±1 code to all samples, also to those
       that have not changed: noise that comes and goes is heard.
 
@@ -165,7 +212,7 @@ def write(
     gain = 1.0 / peak
   files.write_blocks(
     target,
-    (gain * block for block in blocks),
+    (gain * block + offset for block in blocks),
     source.sample_rate,
     source.channels,
     subtype=subtype,

@@ -2,9 +2,14 @@
 
 The file streams through in blocks, so its length does not matter: resample to
 the model's rate, group the channels as the model takes them, apply the network
-with cross-faded chunks, and back. The result has the rate, length, channels
-and RMS level of the source. A model knows only its own band: with a 16 kHz
-model nothing above 8 kHz comes back.
+with cross-faded chunks, and back. A model knows only its own band: with a
+16 kHz model nothing above 8 kHz comes back.
+
+The result has the rate, length and channels of the source, and the RMS level of
+all its channels together; their balance is the network's. A DC offset is a
+fault of the recording, which neither the network nor the level match sees: each
+channel's mean is left out. A channel that is constant, silent or not, carries
+nothing to restore: it stays as it is, and the others come out as without it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +25,8 @@ from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
 from distortion_removal.inference import network, output
 from distortion_removal.training import weights
+
+_NOTABLE_DC = 1e-3  # relative to the recording's peak without it: −60 dB
 
 
 def restore_file(
@@ -47,27 +54,42 @@ def restore_file(
   )
   function = network.load_network(workdir, config)
   before = output.LevelMeter()
-  # The whole file is read once before any work: for its level, and so that a
+  # The whole file is read once before any work: for its levels, and so that a
   # damaged one is refused at once.
   with files.open_reader(source) as reader:
-    for _ in before.watch(reader.blocks()):
+    for _ in before.watch(reader.blocks(dtype="float64")):
       pass
-  if before.peak == 0.0:
+  idle = before.is_constant
+  if idle.all():
     raise UserError(f"{source}: only silence; there is nothing to restore")
-  gain = input_gain(config, before.peak, source)
+  _log_dc(before, source)
+  gain = input_gain(config, before.ac_peak, source)
   with files.open_reader(source) as reader:
-    blocks = (gain * block for block in reader.blocks())
+    blocks = (
+      np.float32(gain * (block - before.dc))
+      for block in reader.blocks(dtype="float64")
+    )
     blocks = output.show_progress(blocks, reader.frames)
-    restored = _restored(blocks, function, config, reader)
+    restored = _restored(blocks, function, config, reader, idle)
     output.write_by_way_of_scratch(
       target,
       _cut_or_fill(restored, reader.frames, reader.channels),
       reader,
       subtype=subtype,
       dtype="float32",
-      squares=before.squares,
+      energy=float(before.energy.sum()),
+      offset=np.where(idle, before.dc, 0.0),
       dither=dither,
     )
+
+
+def _log_dc(levels: output.LevelMeter, source: Path) -> None:
+  """Logs the DC offsets that are left out, unless they are negligible."""
+  is_notable = np.abs(levels.dc) > _NOTABLE_DC * levels.ac_peak
+  found = np.flatnonzero(is_notable & ~levels.is_constant)
+  if len(found):
+    text = ", ".join(f"{levels.dc[k]:.3g} (channel {k + 1})" for k in found)
+    logger.info("%s: its DC offset is left out: %s", source, text)
 
 
 def input_gain(
@@ -81,7 +103,7 @@ def input_gain(
 
   Args:
     config: the trained run's configuration.
-    peak: the recording's, above 0.
+    peak: the recording's, without its DC, above 0.
     source: the recording, for warnings.
   """
   task = tasks.from_config(config.data)
@@ -109,20 +131,41 @@ def _restored(
   function: chunks.Function,
   config: ml_collections.ConfigDict,
   source: files.Reader,
+  idle: np.ndarray,
 ) -> Iterator[np.ndarray]:
   """Streams `[time, channels]` of the source through the network, and back.
 
-  The result is as long as the input to within the resampler's rounding.
+  The result is as long as the input to within the resampler's rounding, and
+  silent in the channels that are `idle`.
   """
   rate = config.data.sample_rate
+  chosen = stand_ins(idle, config.data.channels)
   grouped = (
-    group_channels(block, config.data.channels)
+    group_channels(block[:, chosen], config.data.channels)
     for block in resample_blocks(blocks, source.sample_rate, rate)
   )
   chunking = network.chunking(config)
   outputs = chunks.apply_to_stream(function, grouped, **chunking)
-  joined = (ungroup_channels(block, source.channels) for block in outputs)
+  joined = (
+    np.where(idle, np.float32(0.0), ungroup_channels(block, source.channels))
+    for block in outputs
+  )
   return resample_blocks(joined, rate, source.sample_rate)
+
+
+def stand_ins(idle: np.ndarray, size: int) -> np.ndarray:
+  """Returns the channel that the network gets in place of each.
+
+  That is the first of its group of `size` with music where it has none itself:
+  a network of stereo sees one channel twice, rather than music on one side.
+  """
+  index = np.arange(len(idle))
+  for start in range(0, len(idle), size):
+    group = index[start : start + size]
+    active = group[~idle[group]]
+    if len(active):
+      group[idle[group]] = active[0]
+  return index
 
 
 def group_channels(block: np.ndarray, size: int) -> np.ndarray:

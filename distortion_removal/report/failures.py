@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from distortion_removal.common.files import as_text
+
 _MAX_CHARACTERS = 300
 
 
 def reason(error: BaseException) -> str:
   """Describes an exception in one line: its class and its message's start."""
-  lines = str(error).strip().splitlines() or [""]
+  lines = as_text(str(error)).strip().splitlines() or [""]
   text = f"{type(error).__name__}: {lines[0]}" if lines[0] else repr(error)
   if len(text) <= _MAX_CHARACTERS:
     return text

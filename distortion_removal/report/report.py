@@ -12,8 +12,8 @@ from typing import Any
 
 from distortion_removal import __version__
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.files import replacing, write_whole
-from distortion_removal.common.log import logger
+from distortion_removal.common.files import one_line, replacing, write_whole
+from distortion_removal.common.log import logger, say
 from distortion_removal.report.analysis import Study, studies
 from distortion_removal.report.figures import write_figures
 from distortion_removal.report.methods import DISTORTED, method_label
@@ -81,9 +81,10 @@ def report(
     ]
     write_whole(partial / _NAME, "\n\n".join(parts) + "\n")
   path = output / _NAME
-  print(f"the report: {path}")
+  say(f"the report: {one_line(path)}")
   if not silence:
-    print(f"listen to {output / 'page' / 'index.html'}, in a browser")
+    page = one_line(output / "page" / "index.html")
+    say(f"listen to {page}, in a browser")
   return path
 
 

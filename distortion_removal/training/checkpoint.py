@@ -18,7 +18,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from distortion_removal.common.errors import UserError
+from distortion_removal.common.errors import UserError, check_is_utf8
 
 _ROOT = "checkpoints"
 _IMPORTED_SCORE = -1e3  # dB, stands for weights that were not scored here
@@ -34,6 +34,7 @@ class Checkpoints:
 
   def __init__(self, workdir: Path):
     self._root = root = (workdir / _ROOT).absolute()
+    check_is_utf8(root)
     self._last = _manager(root / "last", ("params", "ema", "opt"), 2)
     self._best = _manager(
       root / "best", ("ema",), 1, best_fn=lambda metrics: metrics["score"]
@@ -157,6 +158,7 @@ def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
   path = _weights(workdir)
   if path is None:
     raise UserError(f"{workdir}: no checkpoint here; train first")
+  check_is_utf8(path)
   handler = ocp.StandardCheckpointHandler()
   try:
     check_same_model(dict(handler.metadata(path)), shapes, path)

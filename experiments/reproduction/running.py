@@ -11,6 +11,7 @@ from pathlib import Path
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.files import write_whole
+from distortion_removal.common.log import say
 from experiments.reproduction.chain import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,9 +43,9 @@ def run(stages: Sequence[Stage], record_file: Path) -> None:
   for k, stage in enumerate(stages):
     head = f"[{k + 1}/{len(stages)}] {stage.title}"
     if k < len(stages) - 1 and is_finished(stage, record):
-      print(f"{head}: finished before", flush=True)
+      say(f"{head}: finished before")
       continue
-    print(f"{head}\n  {to_text(stage)}", flush=True)
+    say(f"{head}\n  {to_text(stage)}")
     for later in stages[k:]:
       if stage.subject in ("", later.subject):
         record.pop(later.title, None)

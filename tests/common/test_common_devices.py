@@ -12,6 +12,49 @@ from conftest import ROOT
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
 
+_BAD_PLATFORM = """
+import jax
+from distortion_removal.common import devices
+from distortion_removal.common.errors import UserError
+try:
+  devices.check_platform()
+except UserError as error:
+  print(error)
+else:
+  print("started", jax.default_backend())
+"""
+
+
+def _check_platform(platforms):
+  """The lines of a new process: what is printed, then the log."""
+  result = subprocess.run(
+    [sys.executable, "-c", _BAD_PLATFORM],
+    env=os.environ | {"JAX_PLATFORMS": platforms, "CUDA_VISIBLE_DEVICES": ""},
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  return (result.stdout + result.stderr).splitlines()
+
+
+@pytest.mark.parametrize("platforms", ["cuda", "gibberish", "cpu,gibberish"])
+def test_a_platform_that_is_not_there_is_named(platforms):
+  (line,) = _check_platform(platforms)
+  assert line.startswith(f"JAX_PLATFORMS={platforms}: ")
+  assert line.endswith(" cpu: unset JAX_PLATFORMS, or set it to cpu")
+
+
+def test_the_second_choice_is_told():
+  started, warning = _check_platform("cuda,cpu")
+  assert started == "started cpu"
+  assert "there is no cuda here" in warning
+
+
+def test_a_platform_that_is_there_goes_without_saying(caplog):
+  devices.check_platform()
+  assert not caplog.messages
+
 
 def test_split_batch_keeps_the_order_and_join_batch_restores_it(monkeypatch):
   monkeypatch.setattr(jax, "local_device_count", lambda: 4)

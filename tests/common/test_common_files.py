@@ -1,10 +1,51 @@
 """Files are whole, or as they were."""
 
 import multiprocessing
+import os
 
 import pytest
 
-from distortion_removal.common.files import replacing, write_whole
+from distortion_removal.common.files import (
+  as_text,
+  one_line,
+  replacing,
+  write_whole,
+)
+
+
+@pytest.mark.parametrize(
+  ("name", "text", "line"),
+  [
+    (b"caf\xe9.wav", r"caf\xe9.wav", r"caf\xe9.wav"),
+    ("café 音.wav".encode(), "café 音.wav", "café 音.wav"),
+    (b"a\nb\x1b[31m\xc2\x85", "a\nb\x1b[31m\x85", r"a\nb\x1b[31m\x85"),
+    ("a\u2028\u3000b".encode(), "a\u2028\u3000b", "a\\u2028\u3000b"),
+  ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_name_is_text_in_any_locale(name, text, line, encoding):
+  """Python decodes names as the locale does, with surrogates."""
+  path = name.decode(encoding, "surrogateescape")
+  assert as_text(path) == as_text(name) == text
+  assert one_line(path) == one_line(name) == line
+
+
+def test_half_a_character_is_escaped():
+  assert as_text("a\ud83d") == r"a\ud83d"
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "音" * 85, b"\xe9" * 255])
+def test_a_name_of_any_length_can_be_replaced(tmp_path, name):
+  """255 bytes are the most that file systems allow."""
+  path = tmp_path / os.fsdecode(name)
+  for content in ("before", "after \udce9"):
+    write_whole(path, content)
+  assert path.read_bytes() == b"after \\xe9"
+  path.unlink()
+  for _ in range(2):
+    with replacing(path) as partial:
+      partial.mkdir()
+  assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import pathlib
 
 import pytest
@@ -59,6 +60,16 @@ def test_csv_pins_files_and_groups(tmp_path):
     "valid": ["carl/1.wav"],
     "test": ["anna/1.wav", "anna/2.wav", "duo/1.wav"],
   }
+
+
+def test_csv_names_files_in_any_locale(tmp_path, monkeypatch):
+  """Here it is ASCII: Python lists other bytes as surrogates."""
+  monkeypatch.setattr(
+    os, "fsdecode", lambda x: x.decode("ascii", "surrogateescape")
+  )
+  names = [os.fsdecode(name.encode()) for name in ("é.wav", "音.wav")]
+  found = pins(tmp_path, "file,split\né.wav,test\n音.wav,valid\n", names)
+  assert found.sides == dict(zip(names, ("test", "valid"), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Evaluation against scores computed by hand, and what it leaves behind."""
 
+import csv
 import itertools
 import json
+import re
 from unittest import mock
 
 import numpy as np
@@ -18,6 +20,7 @@ from distortion_removal.effects import tasks
 from distortion_removal.evaluation import baselines
 from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.report import results
+from distortion_removal.report.report import report
 
 LEVELS = tasks.get("hard_clip").evaluation_levels
 
@@ -271,3 +274,28 @@ def test_options_of_the_effect_reach_the_results_and_declippers(
   assert found.left_out == {"aspade": why}
   assert f"aspade is left out: it {why}" in caplog.messages
   assert why in (other / "table.md").read_text()
+
+
+def test_excerpts_of_any_name_are_scored_and_reported(case, tmp_path):
+  names = [
+    b"caf\xe9.wav",
+    "音\n.wav".encode(),
+    b"|$a$`<i>\x1b[31m," + b"n" * 240,
+  ]
+  for record, name in zip(case.source, names, strict=True):
+    record["id"] = name
+  case.config.listen_excerpts = 3
+  case.evaluate()
+  rows = case.rows()
+  assert not [row for row in rows if row.get("error")]
+  files = list(dict.fromkeys(row["file"] for row in rows))
+  assert files == [r"caf\xe9.wav", *(name.decode() for name in names[1:])]
+  # UTF-8 can hold what JSON does.
+  assert json.dumps(rows, ensure_ascii=False).encode()
+  report([case.workdir], tmp_path / "report")
+  page = (tmp_path / "report/page/index.html").read_text(encoding="utf-8")
+  data = json.loads(re.search(r'"application/json">(.*?)</script>', page)[1])
+  assert [x["name"] for x in data["tasks"][0]["excerpts"]] == files
+  (table,) = (tmp_path / "report/tables").glob("*_rows.csv")
+  with table.open(encoding="utf-8", newline="") as file:
+    assert {row["file"] for row in csv.DictReader(file)} == set(files)

@@ -151,7 +151,7 @@ def test_what_fails_is_told_and_the_rest_is_timed(case, monkeypatch, caplog):
   processes = {}  # the answers: stdout, stderr and the exit status
 
   def answer(arguments, environment, text=""):
-    if arguments[0] == "-c":
+    if arguments[-1] == "--device":
       return subprocess.CompletedProcess(arguments, 0, "cpu\n", "")
     out, err, code = processes[json.loads(text)["method"]]
     return subprocess.CompletedProcess(arguments, code, out, err)

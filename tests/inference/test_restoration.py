@@ -150,6 +150,73 @@ def test_a_network_without_normalisation_sees_the_tasks_level(
   np.testing.assert_allclose(output, audio, atol=1e-5)
 
 
+_DC = {"none": 0.0, "small": 0.02, "above the music": -0.7}
+
+
+@pytest.mark.parametrize("dc", _DC.values(), ids=_DC)
+@pytest.mark.parametrize("rate", [8_000, 11_025])
+def test_a_dc_offset_is_left_out_and_changes_nothing_else(
+  use, paths, caplog, rate, dc
+):
+  """Not even for a network that is not linear, and makes a DC of its own."""
+  caplog.set_level("INFO")
+  workdir = use(lambda x: 2.0 * x + 10.0 * x**3 + 0.01)
+  audio = _tones(rate, 2, 1.5, peak=0.2)
+  audio[:, 1] *= 0.5
+  audio -= audio.mean(axis=0)
+  offset = np.array([dc, dc / 2])
+  soundfile.write(paths[0], audio + offset, rate, subtype="DOUBLE")
+  restore_file(*paths, workdir)
+  output, _ = soundfile.read(paths[1])
+  expected = 2.0 * audio + 10.0 * audio**3 + 0.01
+  expected *= _rms(audio) / np.sqrt(np.var(expected, axis=0).mean())
+  # But for the ringing where the network's own DC begins and ends.
+  inside = slice(200, -200) if rate != 8_000 else slice(None)
+  np.testing.assert_allclose(output[inside], expected[inside], atol=2e-5)
+  logged = [x for x in caplog.messages if "DC offset is left out" in x]
+  assert len(logged) == (dc != 0.0)
+  for message in logged:
+    assert f"{dc:.3g} (channel 1), {dc / 2:.3g} (channel 2)" in message
+
+
+def test_the_level_that_a_network_expects_is_that_without_dc(
+  use, tiny_config, paths
+):
+  """A hard clipper's audio has a peak of 1."""
+  tiny_config.model.fields.normalize = False
+  seen = []
+  workdir = use(lambda x: seen.append(x) or x)
+  audio = _tones(8_000, 1, 1.5, peak=0.1)
+  soundfile.write(paths[0], audio + 0.6, 8_000, subtype="FLOAT")
+  restore_file(*paths, workdir)
+  assert max(abs(x).max() for x in seen) == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("constant", [0.0, 0.25, -0.9])
+@pytest.mark.parametrize("silent", [[1], [0], [0, 2]])
+def test_a_constant_channel_stays_and_the_others_are_as_without_it(
+  use, tmp_path, size, constant, silent
+):
+  """Whether the network takes them one by one, or in pairs."""
+
+  def work(chunk):  # The channels of a pair depend on each other.
+    return chunk * (1.0 + chunk**2) + 0.3 * chunk.mean(-1, keepdims=True) + 0.01
+
+  workdir = use(work, channels=size)
+  audio = np.repeat(_tones(8_000, 2, 1.5)[:, 1:], 2 * len(silent), axis=1)
+  music = [k for k in range(audio.shape[1]) if k not in silent]
+  audio[:, silent] = constant
+  for name, sound in (("all", audio), ("music", audio[:, music])):
+    soundfile.write(tmp_path / f"{name}.wav", sound, 8_000, subtype="FLOAT")
+    restore_file(tmp_path / f"{name}.wav", tmp_path / f"{name}_.wav", workdir)
+  output, _ = soundfile.read(tmp_path / "all_.wav")
+  expected, _ = soundfile.read(tmp_path / "music_.wav", always_2d=True)
+  assert np.all(output[:, silent] == np.float32(constant))
+  np.testing.assert_allclose(output[:, music], expected, rtol=0, atol=1e-7)
+  assert _rms(expected) > 0.1
+
+
 def test_memory_does_not_grow_with_the_length(use, paths):
   """Five minutes of stereo are 106 MB as float32; a few are used."""
   block = np.int16(3_000 * np.sin(np.arange(44_100) / 10))
@@ -165,8 +232,9 @@ def test_memory_does_not_grow_with_the_length(use, paths):
   assert most < 12e6
 
 
-def test_silence_is_refused(use, paths):
-  soundfile.write(paths[0], np.zeros((8_000, 1)), 8_000)
+@pytest.mark.parametrize("constant", [0.0, 0.5])
+def test_silence_is_refused(use, paths, constant):
+  soundfile.write(paths[0], np.full((8_000, 1), constant), 8_000)
   with pytest.raises(UserError, match=r"in\.wav: only silence"):
     restore_file(*paths, use(lambda chunk: chunk))
 

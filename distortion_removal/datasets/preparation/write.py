@@ -14,18 +14,17 @@ import errno
 import itertools
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
-from tqdm import tqdm
 
 from distortion_removal.common import cores
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.log import Progress
+from distortion_removal.common.files import as_text, write_whole
+from distortion_removal.common.log import Progress, note
 from distortion_removal.datasets import splits
 from distortion_removal.datasets.preparation import description
 from distortion_removal.datasets.preparation.recordings import (
@@ -189,7 +188,7 @@ def _skipped(stored: Mapping[str, StoredRecording]) -> dict[str, str]:
   """Prints the recordings that cannot be used; returns reasons by name."""
   skipped = {n: s.reason for n, s in stored.items() if s.reason is not None}
   for name, reason in skipped.items():
-    tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
+    note(f"skipped {name}: {reason}")
   return skipped
 
 
@@ -261,10 +260,13 @@ def _write_facts(
     task=dataclasses.asdict(builder.builder_config.task), splits=counts
   )
   report = {
-    "skipped": [{"file": n, "reason": why} for n, why in skipped.items()],
+    "skipped": [
+      {"file": as_text(name), "reason": as_text(why)}
+      for name, why in skipped.items()
+    ],
     "silent_excerpts": sum(each["silent"] for each in left_out.values()),
     "short_remainders": sum(each["short"] for each in left_out.values()),
-    "leaks": doubles,
+    "leaks": [{k: as_text(v) for k, v in row.items()} for row in doubles],
     "splits": counts,
   }
   described = {
@@ -279,4 +281,4 @@ def _write_facts(
     (description.DIGESTS_FILE, digests),
   ):
     text = json.dumps(content, indent=2) + "\n"
-    (Path(builder.data_dir) / name).write_text(text)
+    write_whole(Path(builder.data_dir) / name, text)

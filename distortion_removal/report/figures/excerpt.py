@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from distortion_removal.audio import files
+from distortion_removal.common.files import one_line
 from distortion_removal.report.figures import drawing
 from distortion_removal.report.methods import CLEAN, DISTORTED, family, in_order
 from distortion_removal.report.results import Results, Sound
@@ -133,7 +134,8 @@ def _grid(panels: Sequence[tuple[str, Spectrogram]], top_db: float) -> Figure:
 
 def _title(results: Results, chosen: Mapping[str, Sound]) -> str:
   sound = next(s for m, s in chosen.items() if m != CLEAN)
-  file = sound.file if len(sound.file) <= 40 else f"…{sound.file[-39:]}"
+  file = one_line(sound.file)
+  file = file if len(file) <= 40 else f"…{file[-39:]}"
   text = f"{results.task_label}, {results.dataset}: {file}"
   if sound.level is not None:
     level = f"{sound.level:g} {results.level_unit}".strip()

@@ -179,7 +179,9 @@ def write(folder: Path, data: dict) -> None:
     (folder / name).write_bytes((own / name).read_bytes())
   page = (own / "page.html").read_text(encoding="utf-8")
   page = page.replace("$data", embedded(data))
-  (folder / "index.html").write_text(page, encoding="utf-8")
+  (folder / "index.html").write_text(
+    page, encoding="utf-8", errors="backslashreplace"
+  )
 
 
 def embedded(data: dict) -> str:

@@ -201,6 +201,8 @@ def test_file_names_that_are_not_unicode(tmp_path):
     (tmp_path / "in/plain.wav").rename(tmp_path / "in" / name)
   except OSError:
     pytest.skip("this file system only takes Unicode names")
+  (tmp_path / "in" / f"{name}.txt").touch()
   builder = build(tmp_path / "in", tmp_path / "out")
   record = opening.read_split(builder, "train")[0]
   assert record["id"] == b"caf\xe9.wav#000"
+  assert list(skipped(builder)) == [r"caf\xe9.wav.txt"]
