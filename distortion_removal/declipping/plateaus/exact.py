@@ -1,0 +1,126 @@
+"""Plateaus of exactly one value at a channel's extremes."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from distortion_removal.common.errors import UserError
+
+FLOAT32_ROUNDING = 2.0**-22
+_DISTINCT = 64
+_BAND = 0.005
+_BAND_STEPS = 8
+_COARSEST_STEP = 0.01  # a little more than that of 8 bit
+_EDGE_SAMPLES = 3
+_MOST_EDGES = 0.95
+
+
+class Extremes(NamedTuple):
+  """Each channel's upper extreme, and the lower one's negative, `[2, c]`."""
+
+  peak: np.ndarray
+  step: np.ndarray  # of the quantisation next to it, 0 if there is none
+  centre: np.ndarray  # the mean and its negative
+
+  @property
+  def half_range(self) -> np.ndarray:
+    """Half the difference of both extremes, `[channels]`."""
+    return self.peak.sum(axis=0) / 2
+
+
+def find_extremes(blocks: Iterable[np.ndarray]) -> Extremes:
+  """Reads a recording `[time, channels]` for its extremes."""
+  tops, total, count = None, 0.0, 0
+  for block in blocks:
+    sides = _sides(block)
+    tops = tops or [np.empty(0)] * sides.shape[1]
+    tops = [_largest(t, x) for t, x in zip(tops, sides.T, strict=True)]
+    total, count = total + sides.sum(axis=0), count + len(block)
+  if tops is None:
+    raise UserError("the recording is empty; give one that holds samples")
+  peak = np.array([top[0] if len(top) else 0.0 for top in tops])
+  step = np.array([_quantisation_step(top) for top in tops])
+  centre = total / max(count, 1)
+  return Extremes(*(x.reshape(2, -1) for x in (peak, step, centre)))
+
+
+def _sides(block: np.ndarray) -> np.ndarray:
+  """Returns the channels and their negatives, `[time, 2 * channels]`."""
+  block = np.asarray(block, np.float64)
+  return np.concatenate([block, -block], axis=1)
+
+
+def _largest(top: np.ndarray, samples: np.ndarray) -> np.ndarray:
+  """Returns the largest distinct values of both, descending."""
+  least = top[-1] if len(top) == _DISTINCT else -np.inf
+  values = np.unique(np.concatenate([top, samples[samples > least]]))
+  return values[: -_DISTINCT - 1 : -1]
+
+
+def _quantisation_step(top: np.ndarray) -> float:
+  """Returns the step whose multiples all gaps are; 0 if there is none."""
+  gaps = -np.diff(top)
+  # Among few values no two need to be a single step apart.
+  for parts in (1, 2, 3, 4):
+    step = gaps.min(initial=np.inf) / parts
+    multiples = gaps / step
+    if np.all(abs(multiples - np.round(multiples)) < 0.02):
+      return step if step < _COARSEST_STEP else 0.0
+  return 0.0
+
+
+class HeldPeaks:
+  """Counts, block by block, samples that hold an extreme or come near it."""
+
+  def __init__(self, extremes: Extremes) -> None:
+    self._extremes = extremes
+    peak = extremes.peak.reshape(-1)
+    swing = np.tile(2 * extremes.half_range, 2)
+    height = peak - extremes.centre.reshape(-1)
+    steps = (_BAND_STEPS + 0.5) * extremes.step.reshape(-1)
+    self._floor = peak - np.maximum(_BAND * height, steps)
+    self._threshold = peak - FLOAT32_ROUNDING * abs(peak)
+    self._foot = peak - 0.9 * swing
+    self._held, self._near, self._ends, self._edges = np.zeros(
+      (4, len(peak)), int
+    )
+    self._is_run = np.zeros(len(peak), bool)
+    self._before = np.full((_EDGE_SAMPLES, len(peak)), -np.inf)
+
+  def add(self, block: np.ndarray) -> None:
+    """Counts a block's samples, `[time, channels]`."""
+    sides = np.concatenate([self._before, _sides(block)])
+    self._before = sides[-_EDGE_SAMPLES:]
+    for k, samples in enumerate(np.ascontiguousarray(sides.T)):
+      new = samples[_EDGE_SAMPLES:]
+      self._near[k] += np.count_nonzero(new >= self._floor[k])
+      at = np.flatnonzero(samples >= self._threshold[k])
+      follows = np.diff(at, prepend=-2) == 1
+      self._is_run[k] |= bool(np.any(follows[1:] & follows[:-1]))
+      is_new = at >= _EDGE_SAMPLES
+      self._held[k] += np.count_nonzero(is_new)
+      begin = at[is_new & ~follows]
+      self._ends[k] += len(begin)
+      is_edge = samples[begin - _EDGE_SAMPLES] <= self._foot[k]
+      self._edges[k] += np.count_nonzero(is_edge)
+
+  def rails(self) -> np.ndarray:
+    """Returns the clipped peaks, `[2, channels]`, infinite elsewhere."""
+    peak, step, centre = self._extremes
+    is_held = self._is_run & (self._held > self._near - self._held)
+    # A wave that jumps from one extreme to the other is square by nature.
+    is_held &= self._edges <= _MOST_EDGES * self._ends
+    is_held = is_held.reshape(2, -1) & (peak - centre > _BAND_STEPS * step)
+    is_held &= peak[0] > -peak[1]
+    rounding = np.maximum(FLOAT32_ROUNDING * peak[0], 1.5 * step.max(axis=0))
+    is_held |= is_held.any(axis=0) & (abs(peak[0] - peak[1]) <= rounding)
+    return np.where(is_held, peak, np.inf)
+
+
+def find_exact_rails(read: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
+  """Finds rails of one value each, `[2, channels]`; see `HeldPeaks.rails`."""
+  held = HeldPeaks(find_extremes(read()))
+  for block in read():
+    held.add(block)
+  return held.rails()
