@@ -359,16 +359,22 @@ def main() -> None:
 
 
 def _print_row(kind: str, row: dict[int, list[dict]]) -> None:
-  texts = []
-  for scores in row.values():
-    found = [x for x in scores if x["found"]]
-    mean = lambda name: np.mean([x[name] for x in found]) if found else 0.0
-    error = np.nanmedian([x["level_error_db"] for x in scores]) if found else 0
-    texts.append(
-      f"{len(found)}/{len(scores)} {100 * mean('precision'):3.0f} "
-      f"{100 * mean('recall'):3.0f} {error:.2f}"
-    )
-  print(f"{kind:20s}", " | ".join(texts), flush=True)
+  print(f"{kind:20s}", " | ".join(map(_cell, row.values())), flush=True)
+
+
+def _cell(scores: list[dict]) -> str:
+  """Returns excerpts found, precision, recall (%), error of the level (dB)."""
+  found = [x for x in scores if x["found"]]
+  if not found:
+    return f"0/{len(scores)}"
+  precision, recall, error = (
+    np.nanmean([x[name] for x in found])
+    for name in ("precision", "recall", "level_error_db")
+  )
+  return (
+    f"{len(found)}/{len(scores)} {100 * precision:.0f} {100 * recall:.0f} "
+    f"{error:.2f}"
+  )
 
 
 if __name__ == "__main__":

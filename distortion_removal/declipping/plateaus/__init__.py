@@ -37,8 +37,9 @@ _CONTEXT = (consensus.REACH + 1) * consensus.CELL
 _COARSEST_STEP = 0.01
 # Among a clipped channel's flat tops so many can hardly be anything else; of
 # clean recordings' few that agree, hardly any.
-_LEAST_STRONG = 8
-_LEAST_STRONG_SHARE = 0.45
+_LEAST_STRONG = 16
+_LEAST_STRONG_SHARE = 0.5
+_LEAST_NAMED = 8  # of a rail that is worth a word
 _LARGEST_WIDTH = 0.12  # in units of the level
 _MOST_DECAYS = 20_000
 
@@ -48,6 +49,7 @@ class Plateaus(NamedTuple):
 
   rails: np.ndarray  # [2, channels]: upper, and lower ones' negatives; or inf
   tracks: tuple[Track, ...]  # of rails that are not of one value
+  doubtful: tuple[Track, ...]  # which may be none
   extremes: Extremes
   decay: np.ndarray  # [channels], of an AC coupling, else 0
 
@@ -94,7 +96,11 @@ def find_plateaus(read: Read) -> Plateaus:
     tracks = [x for x in tracks if not decay[x.channel]] + [
       x for x in level_tracks if decay[x.channel]
     ]
-  return Plateaus(rails, tuple(tracks), extremes, decay)
+  sure, doubtful = (
+    tuple(x for x in tracks if x.is_sure == is_sure)
+    for is_sure in (True, False)
+  )
+  return Plateaus(rails, sure, doubtful, extremes, decay)
 
 
 def _with_level_tops(
@@ -154,30 +160,33 @@ def _step(samples: np.ndarray) -> float:
 def _tracks(
   knots: list[list[list[Knots]]], rails: np.ndarray, extremes: Extremes
 ) -> list[Track]:
-  """Returns the rails that the knots are sure of."""
+  """Returns the rails that the knots tell of, other than those in `rails`."""
   tracks = []
   for channel, sides in enumerate(knots):
     for side, parts in enumerate(sides):
       if not parts:
         continue
       all_ = Knots(*(np.concatenate(x) for x in zip(*parts, strict=True)))
-      sign = 1 - 2 * side
       exact = rails[side, channel] - extremes.centre[side, channel]
       all_ = all_.where(~(abs(all_.level - exact) <= 3 * all_.width))
-      strong = np.sum(all_.strong)
-      if strong < max(_LEAST_STRONG, _LEAST_STRONG_SHARE * np.sum(all_.tops)):
+      tops, strong = np.sum(all_.tops), np.sum(all_.strong)
+      if strong < _LEAST_NAMED:
         continue
-      if np.median(all_.width / all_.level) > _LARGEST_WIDTH:
-        continue
+      is_sure = strong >= max(_LEAST_STRONG, _LEAST_STRONG_SHARE * tops)
+      is_sure &= np.median(all_.width / all_.level) <= _LARGEST_WIDTH
       is_constant = np.ptp(all_.level) <= 2 * all_.width.max()
       is_constant &= np.isinf(exact)
       if is_constant:
         level = np.average(all_.level, weights=all_.tops)
         all_ = all_._replace(level=np.full(len(all_.level), level))
-      tracks.append(Track(channel, sign, *all_, bool(is_constant)))
+      tracks.append(
+        Track(channel, 1 - 2 * side, *all_, bool(is_constant), bool(is_sure))
+      )
   return tracks
 
 
 def _tops(tracks: list[Track], channel: int) -> int:
-  """Returns how many flat tops a channel's rails are known from."""
-  return sum(np.sum(x.tops) for x in tracks if x.channel == channel)
+  """Returns how many flat tops a channel's sure rails are known from."""
+  return sum(
+    np.sum(x.tops) for x in tracks if x.channel == channel and x.is_sure
+  )

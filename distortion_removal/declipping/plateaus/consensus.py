@@ -14,7 +14,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from distortion_removal.declipping.plateaus.flat_tops import (
   FLAT,
   ROUND,
-  STRONG,
   FlatTops,
   flat_tops,
 )
@@ -30,7 +29,8 @@ _ABOUT_AS_MANY = 0.85
 _LEAST_AGREEING = 6
 _LEAST_TO_DISAGREEING = 2.0
 _LEAST_LEVEL = 0.02  # in units of the half range
-_MOST_EDGES = 0.8  # of a square wave
+# The flanks of clipped music differ; those of square waves are all alike.
+_LEAST_VARIETY = 1.3
 _THINNED = 1 << 13
 _DISTANCE = np.arange(-REACH, REACH + 1)
 _ROUNDING = 2.0**-22  # of float32
@@ -69,21 +69,19 @@ def find_knots(
     tops that can hardly be anything but cut, for each tolerance.
   """
   heights = [_cell_maxima(sign * samples) for sign in (1, -1)]
-  swing = _around(heights[0]) + _around(heights[1])
   best = [NO_KNOTS, NO_KNOTS]
   strong = []
   tolerances = {max(1.5 * step, x * half_range) for x in _TOLERANCES}
   # From the largest on: a smaller one replaces it if it finds about as many.
   for tolerance in sorted(tolerances, reverse=True):
     tops = flat_tops(samples, tolerance, step)
-    strong.append(tops.where(tops.flatness >= STRONG))
+    strong.append(tops.where(tops.is_strong))
     for side, sign in enumerate((1, -1)):
       chosen = tops.where(tops.is_upper == (sign > 0))
       chosen = chosen._replace(level=sign * chosen.level)
       knots = _agreeing(
         chosen,
         heights[side],
-        swing,
         tolerance,
         core,
         _LEAST_LEVEL * half_range,
@@ -98,7 +96,6 @@ def find_knots(
 def _agreeing(
   tops: FlatTops,
   heights: np.ndarray,
-  swing: np.ndarray,
   tolerance: float,
   core: slice,
   least_level: float,
@@ -150,14 +147,15 @@ def _agreeing(
   tops_there = is_knot[cell] & (error <= 2 * tolerance)
   if not tops_there.any():
     return NO_KNOTS
-  is_edge = tops.edge > _MOST_EDGES * swing[cell]
-  if np.mean(is_edge[tops_there]) > _MOST_EDGES:
+  flank = (tops.flank / tops.level)[tops_there]
+  flanks = np.quantile(flank, (0.25, 0.75))
+  if flanks[1] < _LEAST_VARIETY * flanks[0]:
     return NO_KNOTS
   width = np.quantile((error + tops.spread / 2)[tops_there], 0.9)
   width = max(width, least_width)
   counts = (
     np.bincount(cell[tops_there & chosen], minlength=count)
-    for chosen in (True, tops.flatness >= STRONG)
+    for chosen in (True, tops.is_strong)
   )
   knots = Knots(start + CELL / 2, level, np.full(count, width), *counts)
   knots = knots.where(is_knot)

@@ -1,6 +1,6 @@
 """Plateaus of exactly one value at a channel's extremes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +12,9 @@ _DISTINCT = 64
 _BAND = 0.005
 _BAND_STEPS = 8
 _COARSEST_STEP = 0.01  # a little more than that of 8 bit
-_EDGE_SAMPLES = 3
-_MOST_EDGES = 0.95
+# A square wave's flanks rise so far, in units of its swing, in three samples.
+_EDGE, _EDGE_SAMPLES = 0.6, 3
+_MOST_EDGES = 0.97
 
 
 class Extremes(NamedTuple):
@@ -81,10 +82,9 @@ class HeldPeaks:
     steps = (_BAND_STEPS + 0.5) * extremes.step.reshape(-1)
     self._floor = peak - np.maximum(_BAND * height, steps)
     self._threshold = peak - FLOAT32_ROUNDING * abs(peak)
-    self._foot = peak - 0.9 * swing
-    self._held, self._near, self._ends, self._edges = np.zeros(
-      (4, len(peak)), int
-    )
+    self._foot = peak - _EDGE * swing
+    self._held, self._near, self._tops = np.zeros((3, len(peak)), int)
+    self._edges = np.zeros((2, len(peak)), int)  # before and after tops
     self._is_run = np.zeros(len(peak), bool)
     self._before = np.full((_EDGE_SAMPLES, len(peak)), -np.inf)
 
@@ -101,26 +101,25 @@ class HeldPeaks:
       is_new = at >= _EDGE_SAMPLES
       self._held[k] += np.count_nonzero(is_new)
       begin = at[is_new & ~follows]
-      self._ends[k] += len(begin)
-      is_edge = samples[begin - _EDGE_SAMPLES] <= self._foot[k]
-      self._edges[k] += np.count_nonzero(is_edge)
+      self._tops[k] += len(begin)
+      is_low = samples <= self._foot[k]
+      # Any of three samples before, any of three behind.
+      is_low[2:] |= is_low[1:-1] | is_low[:-2]
+      self._edges[0, k] += np.count_nonzero(is_low[begin - 1])
+      # The end of a top is counted with the sample that is three behind it.
+      end = at[np.diff(at, append=len(samples) + 1) != 1] + _EDGE_SAMPLES
+      end = end[end < len(samples)]
+      self._edges[1, k] += np.count_nonzero(is_low[end])
 
   def rails(self) -> np.ndarray:
     """Returns the clipped peaks, `[2, channels]`, infinite elsewhere."""
     peak, step, centre = self._extremes
     is_held = self._is_run & (self._held > self._near - self._held)
-    # A wave that jumps from one extreme to the other is square by nature.
-    is_held &= self._edges <= _MOST_EDGES * self._ends
     is_held = is_held.reshape(2, -1) & (peak - centre > _BAND_STEPS * step)
+    # A wave that jumps to both extremes, or from both, is square by nature.
+    is_edgy = (self._edges > _MOST_EDGES * self._tops).reshape(2, 2, -1)
+    is_held &= ~np.any(np.all(is_edgy & is_held, axis=1), axis=0)
     is_held &= peak[0] > -peak[1]
     rounding = np.maximum(FLOAT32_ROUNDING * peak[0], 1.5 * step.max(axis=0))
     is_held |= is_held.any(axis=0) & (abs(peak[0] - peak[1]) <= rounding)
     return np.where(is_held, peak, np.inf)
-
-
-def find_exact_rails(read: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
-  """Finds rails of one value each, `[2, channels]`; see `HeldPeaks.rails`."""
-  held = HeldPeaks(find_extremes(read()))
-  for block in read():
-    held.add(block)
-  return held.rails()

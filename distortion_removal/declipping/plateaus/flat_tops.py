@@ -5,7 +5,7 @@ a corner. Had the peak been a parabola of these flanks, it would have risen by
 a quarter of flank times length above them. A natural peak does rise so far; a
 cut one stays within the noise, however weak that is. The ratio of the two, the
 flatness, does not depend on level, rate or gain, and hardly on tilt or drift.
-On clean recordings it is about 1, and above `STRONG` in one peak of thousands.
+On clean recordings it is about 1, and above 10 in one peak of thousands.
 """
 
 from typing import NamedTuple
@@ -13,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 # Flatness of a cut peak, and of one that can hardly be anything else.
-FLAT, STRONG = 5.0, 10.0
+FLAT, _STRONG = 5.0, 10.0
 # A top that is none, and speaks against a rail.
 ROUND = 2.0
 _LEAST_SAMPLES = 3
 _FLANK_SAMPLES = 3
+_CORNER = 0.5
+_STEEP = 2.0
 
 
 class FlatTops(NamedTuple):
@@ -29,8 +31,9 @@ class FlatTops(NamedTuple):
   spread: np.ndarray  # that range
   tilt: np.ndarray  # change for each sample
   flatness: np.ndarray
-  edge: np.ndarray  # rise and fall within three samples, the smaller one
+  flank: np.ndarray  # height within three samples, of the less steep one
   is_upper: np.ndarray
+  is_strong: np.ndarray
 
   def where(self, chosen: np.ndarray) -> "FlatTops":
     """Returns some of the events."""
@@ -59,15 +62,22 @@ def flat_tops(samples: np.ndarray, tolerance: float, step: float) -> FlatTops:
   first, last, rise, fall = (x[is_top] for x in (first, last, rise, fall))
   if not len(first):
     none = np.zeros(0)
-    return FlatTops(first, last, *[none] * 5, none > 0)
+    return FlatTops(first, last, *[none] * 5, none > 0, none > 0)
   bounds = np.stack([first, last + 1], axis=1).reshape(-1)
   highest = np.maximum.reduceat(samples, bounds)[::2]
   lowest = np.minimum.reduceat(samples, bounds)[::2]
   size = last - first + 1
   spread = highest - lowest
   flank = np.minimum(abs(rise), abs(fall))
-  before = samples[first] - samples[first - _FLANK_SAMPLES]
-  after = samples[last] - samples[last + _FLANK_SAMPLES]
+  height = np.minimum(
+    abs(samples[first] - samples[first - _FLANK_SAMPLES]),
+    abs(samples[last] - samples[last + _FLANK_SAMPLES]),
+  )
+  flatness = flank * size / 4 / np.maximum(spread + step, 1e-12)
+  # At a corner a flank is as steep as further down; a smooth top's is not.
+  is_corner = abs(rise) >= _CORNER * abs(change[first - 3])
+  is_corner &= abs(fall) >= _CORNER * abs(change[last + 2])
+  is_corner &= flank >= _STEEP * tolerance
   return FlatTops(
     first,
     size,
@@ -75,9 +85,10 @@ def flat_tops(samples: np.ndarray, tolerance: float, step: float) -> FlatTops:
     spread,
     # Without the ends, which may be cut flanks.
     (samples[last - 1] - samples[first + 1]) / np.maximum(size - 3, 1),
-    flank * size / 4 / np.maximum(spread + step, 1e-12),
-    np.minimum(abs(before), abs(after)),
+    flatness,
+    height,
     rise > 0,
+    is_corner & (flatness >= _STRONG),
   )
 
 

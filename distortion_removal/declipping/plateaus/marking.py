@@ -1,5 +1,6 @@
 """Marks the samples at rails that move, or that noise has blurred."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -25,6 +26,18 @@ class Track(NamedTuple):
   tops: np.ndarray  # that it is known from
   strong: np.ndarray  # of them, those that can hardly be anything else
   is_constant: bool  # holds wherever samples reach it
+  is_sure: bool
+
+  def spans(self) -> list[slice]:
+    """Returns runs of knots between which the level only drifts."""
+    change = abs(np.diff(self.level))
+    is_step = change > self._drift()[1:]
+    is_step |= (np.diff(self.time) > 2 * _REACH) & (not self.is_constant)
+    ends = [0, *np.flatnonzero(is_step) + 1, len(self.time)]
+    return [slice(a, b) for a, b in itertools.pairwise(ends)]
+
+  def _drift(self) -> np.ndarray:
+    return 4 * self.width + _SMOOTH * self.level
 
   def at(self, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns level and width at some times; infinite where not known."""
@@ -38,7 +51,7 @@ class Track(NamedTuple):
     level, width = self.level[nearest], self.width[nearest]
     change = self.level[right] - self.level[left]
     is_smooth = (since >= 0) & (until >= 0) & (since + until <= 2 * _REACH)
-    is_smooth &= abs(change) <= 4 * width + _SMOOTH * level
+    is_smooth &= abs(change) <= self._drift()[right]
     share = since / np.maximum(since + until, 1)
     level = np.where(is_smooth, self.level[left] + share * change, level)
     distance = np.minimum(abs(since), abs(until))
