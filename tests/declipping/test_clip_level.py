@@ -90,7 +90,7 @@ def test_what_is_not_clipped_has_no_rails(signal):
 
 
 def test_few_distinct_values_are_no_coarse_quantisation():
-  signal = np.clip(np.sin(np.pi / 16 * np.arange(800)), -0.5, 0.5)
+  signal = np.clip(np.sin(np.pi / 20 * np.arange(800)), -0.5, 0.5)
   assert found(signal) == (-0.5, 0.5)
 
 

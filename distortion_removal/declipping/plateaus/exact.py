@@ -11,10 +11,12 @@ FLOAT32_ROUNDING = 2.0**-22
 _DISTINCT = 64
 _BAND = 0.005
 _BAND_STEPS = 8
+_SPREAD_STEPS = 2
+_LEAST_AT_PEAK = 3  # as many as within the spread
 _COARSEST_STEP = 0.01  # a little more than that of 8 bit
-# A square wave's flanks rise so far, in units of its swing, in three samples.
-_EDGE, _EDGE_SAMPLES = 0.6, 3
-_MOST_EDGES = 0.97
+# A square wave's flanks rise so far, in units of its swing, in four samples.
+_EDGE, _EDGE_SAMPLES = 0.7, 4
+_MOST_EDGES = 0.997
 
 
 class Extremes(NamedTuple):
@@ -81,9 +83,14 @@ class HeldPeaks:
     height = peak - extremes.centre.reshape(-1)
     steps = (_BAND_STEPS + 0.5) * extremes.step.reshape(-1)
     self._floor = peak - np.maximum(_BAND * height, steps)
+    # Dither spreads a plateau over a few steps; coarse ones tell nothing.
+    spread = (_SPREAD_STEPS + 0.5) * extremes.step.reshape(-1)
+    self._spread = np.where(spread < _BAND * height, peak - spread, peak)
     self._threshold = peak - FLOAT32_ROUNDING * abs(peak)
     self._foot = peak - _EDGE * swing
-    self._held, self._near, self._tops = np.zeros((3, len(peak)), int)
+    self._held, self._near, self._beside, self._tops = np.zeros(
+      (4, len(peak)), int
+    )
     self._edges = np.zeros((2, len(peak)), int)  # before and after tops
     self._is_run = np.zeros(len(peak), bool)
     self._before = np.full((_EDGE_SAMPLES, len(peak)), -np.inf)
@@ -95,6 +102,7 @@ class HeldPeaks:
     for k, samples in enumerate(np.ascontiguousarray(sides.T)):
       new = samples[_EDGE_SAMPLES:]
       self._near[k] += np.count_nonzero(new >= self._floor[k])
+      self._beside[k] += np.count_nonzero(new >= self._spread[k])
       at = np.flatnonzero(samples >= self._threshold[k])
       follows = np.diff(at, prepend=-2) == 1
       self._is_run[k] |= bool(np.any(follows[1:] & follows[:-1]))
@@ -103,22 +111,29 @@ class HeldPeaks:
       begin = at[is_new & ~follows]
       self._tops[k] += len(begin)
       is_low = samples <= self._foot[k]
-      # Any of three samples before, any of three behind.
-      is_low[2:] |= is_low[1:-1] | is_low[:-2]
+      # Any of four samples before, any of four behind.
+      is_low[3:] |= is_low[2:-1] | is_low[1:-2] | is_low[:-3]
       self._edges[0, k] += np.count_nonzero(is_low[begin - 1])
-      # The end of a top is counted with the sample that is three behind it.
+      # The end of a top is counted with the sample that is four behind it.
       end = at[np.diff(at, append=len(samples) + 1) != 1] + _EDGE_SAMPLES
       end = end[end < len(samples)]
       self._edges[1, k] += np.count_nonzero(is_low[end])
 
-  def rails(self) -> np.ndarray:
-    """Returns the clipped peaks, `[2, channels]`, infinite elsewhere."""
+  def rails(self, *, of_squares: bool = False) -> np.ndarray:
+    """Returns the clipped peaks, `[2, channels]`, infinite elsewhere.
+
+    Args:
+      of_squares: takes square waves as clipped, too, which is right where all
+        is known to be: a sine driven hard enough is one.
+    """
     peak, step, centre = self._extremes
     is_held = self._is_run & (self._held > self._near - self._held)
+    is_held &= self._held > _LEAST_AT_PEAK * (self._beside - self._held)
     is_held = is_held.reshape(2, -1) & (peak - centre > _BAND_STEPS * step)
-    # A wave that jumps to both extremes, or from both, is square by nature.
-    is_edgy = (self._edges > _MOST_EDGES * self._tops).reshape(2, 2, -1)
-    is_held &= ~np.any(np.all(is_edgy & is_held, axis=1), axis=0)
+    if not of_squares:
+      # A wave that jumps to both extremes, or from both, is square by nature.
+      is_edgy = (self._edges > _MOST_EDGES * self._tops).reshape(2, 2, -1)
+      is_held &= ~np.any(np.all(is_edgy & is_held, axis=1), axis=0)
     is_held &= peak[0] > -peak[1]
     rounding = np.maximum(FLOAT32_ROUNDING * peak[0], 1.5 * step.max(axis=0))
     is_held |= is_held.any(axis=0) & (abs(peak[0] - peak[1]) <= rounding)

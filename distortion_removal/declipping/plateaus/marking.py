@@ -12,6 +12,9 @@ _CONTEXT = 1 << 11
 _BLOCK = 1 << 16
 # Samples so many widths above a rail are no blurred ones.
 _BEYOND = 3.0
+# How far below it clipped samples lie, in widths: most of them, and those
+# between two that are so many samples apart.
+_BELOW, _FAR_BELOW, _LONGEST_GAP = 2.0, 5.0, 5
 _SMOOTH = 0.03  # change of a level between knots that is no step
 
 
@@ -68,7 +71,10 @@ def mark(track: Track, samples: np.ndarray, start: int) -> np.ndarray:
   """
   level, width = track.at(np.arange(start, start + len(samples)))
   height = track.sign * samples
-  is_near = height >= level - width
+  # A clipped sample taken for a reliable one holds its neighbours down; a
+  # reliable one taken for clipped is only known less well.
+  is_near = height >= level - _BELOW * width
+  is_near |= _gaps(is_near) & (height >= level - _FAR_BELOW * width)
   ends = np.flatnonzero(np.diff(is_near, prepend=False, append=False))
   first, last = ends[::2], ends[1::2]
   if not len(first):
@@ -78,6 +84,17 @@ def mark(track: Track, samples: np.ndarray, start: int) -> np.ndarray:
   is_clipped = 2 * (beyond[last] - beyond[first]) <= last - first
   run = np.cumsum(np.diff(is_near, prepend=False) & is_near) - 1
   return is_near & is_clipped[np.maximum(run, 0)]
+
+
+def _gaps(marked: np.ndarray) -> np.ndarray:
+  """Returns what lies between marked samples that are close to each other."""
+  at = np.flatnonzero(marked)
+  gap = np.diff(at)
+  is_short = (gap > 1) & (gap <= _LONGEST_GAP + 1)
+  edges = np.zeros(len(marked) + 1, int)
+  edges[at[:-1][is_short]] += 1
+  edges[at[1:][is_short]] -= 1
+  return np.cumsum(edges)[:-1] > 0
 
 
 def with_context(
