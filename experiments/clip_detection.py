@@ -32,6 +32,7 @@ from distortion_removal.declipping.clip_level import (
 )
 
 LEVELS_DB = (1, 3, 5, 7, 10, 15, 20)
+GAIN_LEVEL_DB = 7
 DECLIPPER = {"frame": 2048, "hop": 512, "s": 4, "r": 1, "relative": True}
 RESULTS = Path(__file__).parent / "results" / "declipping"
 
@@ -303,63 +304,88 @@ def gains(truth: Clipped) -> dict[str, float]:
   }
 
 
-def _table(rows: dict[str, list[str]], head: str) -> str:
-  lines = [f"| {head} | " + " | ".join(map(str, LEVELS_DB)) + " |"]
-  lines.append("|---" * (len(LEVELS_DB) + 1) + "|")
-  lines += [
-    f"| {kind} | " + " | ".join(row) + " |" for kind, row in rows.items()
-  ]
-  return "\n".join(lines)
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  add = parser.add_argument
+  add("--path", type=Path, required=True, nargs="+", help="clean recordings")
+  add("--output", type=Path, default=RESULTS)
+  add("--seconds", type=float, default=3.0, help="of an excerpt")
+  add("--recordings", type=int, default=3, help="of each folder")
+  add("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+  add("--levels", type=int, nargs="+", default=LEVELS_DB)
+  add("--gains", type=int, default=0, help="excerpts to declip, at 7 dB")
+  return parser
 
 
 def main() -> None:
   """Runs the command line, see `--help`."""
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-  parser.add_argument("--path", type=Path, required=True, nargs="+")
-  parser.add_argument("--clean", type=Path, help="folder without clipping")
-  parser.add_argument("--output", type=Path, default=RESULTS)
-  parser.add_argument("--seconds", type=float, default=4.0)
-  parser.add_argument("--recordings", type=int, default=6, help="of a folder")
-  parser.add_argument("--kinds", nargs="+", default=list(KINDS))
-  parser.add_argument("--levels", type=int, nargs="+", default=LEVELS_DB)
-  parser.add_argument("--gains", type=int, default=0, help="excerpts declipped")
-  args = parser.parse_args()
-  kinds = [
-    kind
-    for kind in args.kinds
-    if shutil.which("ffmpeg") or not kind.startswith("MP3")
-  ]
+  args = _parser().parse_args()
+  has_ffmpeg = shutil.which("ffmpeg") is not None
   sounds = [
     sound
     for path in args.path
     for sound in excerpts(path, args.seconds, args.recordings)
   ]
-  cells = {kind: {} for kind in kinds}
-  restored = {kind: {} for kind in kinds}
-  for kind in kinds:
+  cells, restored = {}, {}
+  for kind in args.kinds:
+    if kind.startswith("MP3") and not has_ffmpeg:
+      continue
+    cells[kind], restored[kind] = {}, []
     for level_db in args.levels:
-      scores, won = [], []
+      scores = cells[kind][level_db] = []
       for k, (_, clean, rate) in enumerate(sounds):
         level = clip_to_sdr(clean, level_db)
         truth = KINDS[kind](clean, level, rate, np.random.default_rng(k))
         scores.append(score(truth)._asdict())
-        if k < args.gains and level_db in (3, 7, 15):
-          won.append(gains(truth))
-      cells[kind][level_db] = scores
-      if won:
-        restored[kind][level_db] = won
-    _print_row(kind, cells[kind])
-  record = {"excerpts": [name for name, *_ in sounds], "cells": cells}
-  record["gains_db"] = restored
-  if args.clean:
-    record["false_alarms"] = false_alarms(args.clean)
-    print("false alarms:", record["false_alarms"])
+        if level_db == GAIN_LEVEL_DB and k < args.gains and has_ffmpeg:
+          restored[kind].append(gains(truth))
+    print(kind, *map(_cell, cells[kind].values()), sep=" | ", flush=True)
+  alarms = {}
+  for path in args.path:
+    alarms |= false_alarms(path)
+  record = {
+    "excerpts": [name for name, *_ in sounds],
+    "cells": cells,
+    "gains_db": restored,
+    "false_alarms": alarms,
+  }
   args.output.mkdir(parents=True, exist_ok=True)
-  (args.output / "detection.json").write_text(json.dumps(record))
+  (args.output / "detection.json").write_text(json.dumps(record, indent=1))
+  (args.output / "detection.md").write_text(_report(record, args.levels))
 
 
-def _print_row(kind: str, row: dict[int, list[dict]]) -> None:
-  print(f"{kind:20s}", " | ".join(map(_cell, row.values())), flush=True)
+def _report(record: dict, levels: list[int]) -> str:
+  """Returns the record's tables in Markdown."""
+  lines = [
+    "Excerpts found of all; precision and recall (%) of the clipped samples; "
+    "median error of the level (dB); by input SDR (dB).",
+    "",
+    "| kind | " + " | ".join(map(str, levels)) + " |",
+    "|---" * (len(levels) + 1) + "|",
+  ]
+  for kind, row in record["cells"].items():
+    lines.append(f"| {kind} | " + " | ".join(map(_cell, row.values())) + " |")
+  lines += ["", f"False alarms on the clean recordings: {len(_alarms(record))}"]
+  if any(record["gains_db"].values()):
+    lines += [
+      "",
+      f"Mean SDR gained at {GAIN_LEVEL_DB} dB by A-SPADE with the true rails, "
+      "with those found, and by ffmpeg's adeclip (dB).",
+      "",
+      "| kind | true | found | adeclip |",
+      "|---|---|---|---|",
+    ]
+  for kind, rows in record["gains_db"].items():
+    if rows:
+      means = [np.mean([row[name] for row in rows]) for name in rows[0]]
+      lines.append(
+        f"| {kind} | " + " | ".join(f"{x:.2f}" for x in means) + " |"
+      )
+  return "\n".join(lines) + "\n"
+
+
+def _alarms(record: dict) -> list[str]:
+  return sorted(record["false_alarms"])
 
 
 def _cell(scores: list[dict]) -> str:

@@ -84,7 +84,7 @@ class Survey(NamedTuple):
     """Describes a rail that noise has blurred, or that moves."""
     spans = track.spans()
     if len(spans) > _MOST_SPANS:
-      text = f"{len(spans)} levels from {_range(self.plateaus, track)}"
+      text = f"{_range(self.plateaus, track)} in {len(spans)} places"
     else:
       text = ", then ".join(self._span(track, span) for span in spans)
     text += f" (by {np.sum(track.tops):.0f} flat tops"

@@ -41,6 +41,7 @@ _LEAST_STRONG = 16
 _LEAST_STRONG_SHARE = 0.5
 _LEAST_NAMED = 8  # of a rail that is worth a word
 _LARGEST_WIDTH = 0.12  # in units of the level
+_ENOUGH = 0.9  # tops, made level, of those known as they were
 _MOST_DECAYS = 20_000
 
 
@@ -91,7 +92,8 @@ def find_plateaus(read: Read) -> Plateaus:
     level_knots, _ = _survey(read, extremes, decay)
     level_tracks = _tracks(level_knots, rails, extremes)
     decay = decay * [
-      _tops(level_tracks, k) >= _tops(tracks, k) for k in range(channels)
+      _tops(level_tracks, k) >= _ENOUGH * _tops(tracks, k)
+      for k in range(channels)
     ]
     tracks = [x for x in tracks if not decay[x.channel]] + [
       x for x in level_tracks if decay[x.channel]

@@ -147,7 +147,10 @@ def _agreeing(
   tops_there = is_knot[cell] & (error <= 2 * tolerance)
   if not tops_there.any():
     return NO_KNOTS
-  flank = (tops.flank / tops.level)[tops_there]
+  strong_there = tops_there & tops.is_strong
+  if not strong_there.any():
+    return NO_KNOTS
+  flank = (tops.flank / tops.level)[strong_there]
   flanks = np.quantile(flank, (0.25, 0.75))
   if flanks[1] < _LEAST_VARIETY * flanks[0]:
     return NO_KNOTS

@@ -16,7 +16,8 @@ _LEAST_AT_PEAK = 3  # as many as within the spread
 _COARSEST_STEP = 0.01  # a little more than that of 8 bit
 # A square wave's flanks rise so far, in units of its swing, in four samples.
 _EDGE, _EDGE_SAMPLES = 0.7, 4
-_MOST_EDGES = 0.997
+_REST = 0.3
+_MOST_EDGES, _LEAST_EDGES = 0.997, 0.9
 
 
 class Extremes(NamedTuple):
@@ -88,6 +89,7 @@ class HeldPeaks:
     self._spread = np.where(spread < _BAND * height, peak - spread, peak)
     self._threshold = peak - FLOAT32_ROUNDING * abs(peak)
     self._foot = peak - _EDGE * swing
+    self._rest = peak - _REST * swing
     self._held, self._near, self._beside, self._tops = np.zeros(
       (4, len(peak)), int
     )
@@ -111,6 +113,9 @@ class HeldPeaks:
       begin = at[is_new & ~follows]
       self._tops[k] += len(begin)
       is_low = samples <= self._foot[k]
+      # A square wave also jumps to rests.
+      is_still = samples[1:] == samples[:-1]
+      is_low[1:] |= is_still & (samples[1:] < self._rest[k])
       # Any of four samples before, any of four behind.
       is_low[3:] |= is_low[2:-1] | is_low[1:-2] | is_low[:-3]
       self._edges[0, k] += np.count_nonzero(is_low[begin - 1])
@@ -132,7 +137,10 @@ class HeldPeaks:
     is_held = is_held.reshape(2, -1) & (peak - centre > _BAND_STEPS * step)
     if not of_squares:
       # A wave that jumps to both extremes, or from both, is square by nature.
-      is_edgy = (self._edges > _MOST_EDGES * self._tops).reshape(2, 2, -1)
+      # But for a first and a last top.
+      is_edgy = self._edges > _MOST_EDGES * (self._tops - 2)
+      is_edgy &= self._edges >= _LEAST_EDGES * self._tops
+      is_edgy = is_edgy.reshape(2, 2, -1)
       is_held &= ~np.any(np.all(is_edgy & is_held, axis=1), axis=0)
     is_held &= peak[0] > -peak[1]
     rounding = np.maximum(FLOAT32_ROUNDING * peak[0], 1.5 * step.max(axis=0))
