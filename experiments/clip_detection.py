@@ -154,7 +154,8 @@ def _scaled(gain: Callable[[int], np.ndarray]) -> Callable[..., Clipped]:
 
 def _offset(clean, level, rate, rng):
   found = _plain(clean, level, rate)
-  found = _with(found, lambda x: x + 1.2 * level)
+  # Beyond its level: the lower rail lies above zero. All within full scale.
+  found = _with(found, lambda x: (x + 1.2 * level) / 2.5)
   return found._replace(audio=_round(found.audio), rails=found.audio)
 
 
