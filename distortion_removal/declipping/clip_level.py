@@ -4,39 +4,40 @@ A clipper holds at its rail whatever would pass it; samples between the rails
 are reliable.
 """
 
-from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from distortion_removal.common.errors import UserError
+from distortion_removal.declipping.plateaus import Plateaus, find_plateaus
+from distortion_removal.declipping.plateaus.exact import (
+  FLOAT32_ROUNDING,
+  HeldPeaks,
+  find_extremes,
+)
 
 _BLOCK = 1 << 16
 _LSB = 2.0**-15  # of 16 bit
-_FLOAT32_ROUNDING = 2.0**-22
 _ROUNDING = {
-  np.dtype(np.float32): _FLOAT32_ROUNDING,
+  np.dtype(np.float32): FLOAT32_ROUNDING,
   np.dtype(np.float64): 2.0**-51,
 }
-
-# The plateaus that `find_rails` looks for, see there.
-_DISTINCT = 64
-_BAND = 0.005
-_BAND_STEPS = 8
-_COARSEST_STEP = 0.01  # a little more than that of 8 bit
 
 ClipLevel = npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 class Rails(NamedTuple):
-  """The values that a clipper holds, low <= 0 <= high; infinite without one.
+  """The values that a clipper holds; infinite without one.
 
-  Both are `[batch, channels]` float64; 1.0 is full scale.
+  Both are `[batch, channels]` float64; 1.0 is full scale. Where a rail is not
+  of one value, marks tell which samples are clipped: then each is a rail of its
+  own, and the two values only bound them all.
   """
 
   low: np.ndarray
   high: np.ndarray
+  marks: np.ndarray | None = None  # as of `clip_signs`
 
 
 def as_samples(audio: npt.ArrayLike) -> np.ndarray:
@@ -59,94 +60,59 @@ def find_rails(audio: np.ndarray) -> Rails:
 
   So a side is clipped where three successive samples have the extreme value
   (to float32 rounding), more samples have it than lie within 0.5 % or eight
-  quantisation steps of it, whichever is more, and it is further from zero
-  than those steps. If one side is, so is the other where its extreme is the
-  same but for sign and rounding.
+  quantisation steps of it, whichever is more, and it is further from the
+  channel's mean than those steps. If one side is, so is the other where its
+  extreme is the same but for sign and rounding. A channel that only jumps from
+  one extreme to the other is a square wave, and not clipped.
+
+  Rails that noise, codecs or AC coupling have blurred, or that move with the
+  gain, are found by flat tops, see `plateaus`; the result then has marks.
 
   Args:
     audio: `[batch, time, channels]`, finite.
   """
   batch, time, channels = audio.shape
-  rails = Rails(np.empty((batch, channels)), np.empty((batch, channels)))
+  low, high = np.empty((2, batch, channels))
+  marks = np.zeros(audio.shape, np.int8)
   starts = range(0, max(1, time), _BLOCK)
+  has_marks = False
   for i, item in enumerate(audio):
-    found = find_rails_in_stream(
-      lambda item=item: (item[start : start + _BLOCK] for start in starts)
-    )
-    rails.low[i], rails.high[i] = found.low[0], found.high[0]
-  return rails
+    blocks = [item[start : start + _BLOCK] for start in starts]
+    found = find_plateaus(lambda blocks=blocks: iter(blocks))
+    rails = rails_of(found)
+    low[i], high[i] = rails.low[0], rails.high[0]
+    has_marks |= bool(found.tracks)
+    signs = [signs for _, signs in found.marked(blocks)]
+    marks[i] = np.concatenate(signs) if signs else 0
+  return Rails(low, high, marks if has_marks else None)
 
 
-def find_rails_in_stream(read: Callable[[], Iterable[np.ndarray]]) -> Rails:
-  """Finds the rails of a recording too long for memory, as `find_rails` does.
+def find_exact_rails(audio: np.ndarray) -> Rails:
+  """Finds rails of one value each, in audio that a clipper has written.
 
-  Args:
-    read: returns the whole recording, as blocks `[time, channels]`; called
-      twice.
+  As `find_rails`, but without those that came out blurred or moving; and square
+  waves are clipped sines.
   """
-  tops = None
-  for block in read():
-    sides = _sides(block)
-    tops = tops or [np.empty(0)] * sides.shape[1]
-    tops = [_largest(t, x) for t, x in zip(tops, sides.T, strict=True)]
-  if tops is None:
-    raise UserError("the recording is empty; give one that holds samples")
+  batch, _, channels = audio.shape
+  low, high = np.empty((2, batch, channels))
+  for i, item in enumerate(audio):
+    held = HeldPeaks(find_extremes([item]))
+    held.add(item)
+    high[i], low[i] = held.rails(of_squares=True)
+  return Rails(-low, high)
 
-  peak = np.array([top[0] if len(top) else 0.0 for top in tops])
-  step = np.array([_quantisation_step(top) for top in tops])
-  floor = peak - np.maximum(_BAND * peak, (_BAND_STEPS + 0.5) * step)
-  is_clipped = (peak > _BAND_STEPS * step) & _has_plateau(read(), peak, floor)
 
-  high, low = peak.reshape(2, -1)
-  step = step.reshape(2, -1).max(axis=0)
-  rounding = np.maximum(_FLOAT32_ROUNDING * high, 1.5 * step)
-  is_clipped = is_clipped.reshape(2, -1)
-  is_clipped |= is_clipped.any(axis=0) & (abs(high - low) <= rounding)
-  high, low = np.where(is_clipped, (high, low), np.inf)
+def rails_of(found: Plateaus) -> Rails:
+  """Returns a recording's rails, without marks.
+
+  A side whose rail is not of one value has the extreme, which bounds nothing.
+  """
+  high, low = found.rails.copy()
+  peaks = found.extremes.peak
+  for track in found.tracks:
+    side = high if track.sign > 0 else low
+    side[track.channel] = peaks[int(track.sign < 0), track.channel]
   return Rails(-low[None], high[None])
-
-
-def _sides(block: np.ndarray) -> np.ndarray:
-  """Returns the channels and their negatives, `[time, 2 * channels]`."""
-  block = np.asarray(block, np.float64)
-  return np.concatenate([block, -block], axis=1)
-
-
-def _largest(top: np.ndarray, samples: np.ndarray) -> np.ndarray:
-  """Returns the largest distinct values of both, descending."""
-  least = top[-1] if len(top) == _DISTINCT else -np.inf
-  values = np.unique(np.concatenate([top, samples[samples > least]]))
-  return values[: -_DISTINCT - 1 : -1]
-
-
-def _quantisation_step(top: np.ndarray) -> float:
-  """Returns the step whose multiples all gaps are; 0 if there is none."""
-  gaps = -np.diff(top)
-  # Among few values no two need to be a single step apart.
-  for parts in (1, 2, 3, 4):
-    step = gaps.min(initial=np.inf) / parts
-    multiples = gaps / step
-    if np.all(abs(multiples - np.round(multiples)) < 0.02):
-      return step if step < _COARSEST_STEP else 0.0
-  return 0.0
-
-
-def _has_plateau(
-  blocks: Iterable[np.ndarray], peak: np.ndarray, floor: np.ndarray
-) -> np.ndarray:
-  """Tests for three peaks in a row, and more peaks than values just below."""
-  threshold = peak * (1 - _FLOAT32_ROUNDING)
-  held, near, is_run = 0, 0, np.zeros(len(peak), bool)
-  before = np.zeros((2, len(peak)), bool)
-  for block in blocks:
-    sides = _sides(block)
-    is_held = sides >= threshold
-    held += np.sum(is_held, axis=0)
-    near += np.sum(sides >= floor, axis=0)
-    is_held = np.concatenate([before, is_held])
-    is_run |= np.any(is_held[:-2] & is_held[1:-1] & is_held[2:], axis=0)
-    before = is_held[-2:]
-  return is_run & (held > near - held)
 
 
 def resolve_rails(
@@ -183,15 +149,20 @@ def resolve_rails(
 
 def _given_rails(clip_level: ClipLevel, shape: tuple[int, int]) -> Rails:
   """Returns the user's level as rails of that shape, `[batch, channels]`."""
+  marks = None
+  if isinstance(clip_level, Rails):
+    *clip_level, marks = clip_level
+    clip_level = tuple(clip_level)
   if isinstance(clip_level, tuple) and len(clip_level) == 2:
     low, high = (_numbers(level, shape) for level in clip_level)
   else:
     high = np.repeat(_numbers(clip_level, shape[:1])[:, None], shape[1], axis=1)
     low = -high
-  if not np.all((low <= 0) & (high >= 0) & (low < high)):
+  # With an offset both may lie on one side of zero.
+  if not np.all(low < high):
     text = " ".join(str(clip_level).split())
-    raise UserError(f"clip level {text}: give one above 0, or low <= 0 <= high")
-  return Rails(low, high)
+    raise UserError(f"clip level {text}: give one above 0, or low < high")
+  return Rails(low, high, marks)
 
 
 def _numbers(level: npt.ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
@@ -207,7 +178,7 @@ def _snap(audio: np.ndarray, level: np.ndarray) -> np.ndarray:
   is_plateau = np.sum(audio == peak[:, None], axis=1) > 1
   is_below = (peak < level) & (level - peak < _LSB)
   # Audio that is float64 now may have been clipped in float32.
-  is_rounded = (peak > level) & (peak <= level * (1.0 + _FLOAT32_ROUNDING))
+  is_rounded = (peak > level) & (peak <= level * (1.0 + FLOAT32_ROUNDING))
   return np.where(is_plateau & (is_below | is_rounded), peak, level)
 
 
@@ -217,10 +188,35 @@ def clip_signs(audio: np.ndarray, rails: Rails) -> np.ndarray:
   Returns:
     int8 of the audio's shape: 1 above, -1 below, 0 reliable.
   """
-  kept = 1 - _ROUNDING[audio.dtype]
-  above = audio >= kept * rails.high[:, None]
-  below = audio <= kept * rails.low[:, None]
+  if rails.marks is not None:
+    return rails.marks
+  rounding = _ROUNDING[audio.dtype]
+  above = audio >= _times(rails.high, rounding)[:, None]
+  below = audio <= -_times(-rails.low, rounding)[:, None]
   return above.astype(np.int8) - below.astype(np.int8)
+
+
+def _times(rail: np.ndarray, rounding: float) -> np.ndarray:
+  """Lowers rails by their rounding; an offset may make upper ones negative."""
+  return rail * np.where(rail < 0, 1 + rounding, 1 - rounding)
+
+
+def bounds(
+  audio: np.ndarray, rails: Rails, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the least and the largest value that each sample can have had.
+
+  A reliable sample has its own; a clipped one lies at the rail or beyond, which
+  is its own value where the rail is not of one.
+  """
+  low, high = (side[:, None] for side in rails[:2])
+  if rails.marks is not None:
+    low = high = audio
+  sides = [signs > 0, signs < 0]
+  return (
+    np.select(sides, [high, -np.inf], audio),
+    np.select(sides, [np.inf, low], audio),
+  )
 
 
 def farther_rails(rails: Rails) -> np.ndarray:
@@ -228,5 +224,7 @@ def farther_rails(rails: Rails) -> np.ndarray:
 
   Thresholds in units of it make a declipper's result scale with its input.
   """
-  farther = np.max([np.where(np.isinf(x), 0.0, abs(x)) for x in rails], axis=0)
+  farther = np.max(
+    [np.where(np.isinf(x), 0.0, abs(x)) for x in rails[:2]], axis=0
+  )
   return np.where(farther > 0.0, farther, 1.0)

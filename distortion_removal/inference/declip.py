@@ -9,28 +9,26 @@ import functools
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
-from distortion_removal.declipping.clip_level import (
-  Rails,
-  clip_signs,
-  find_rails_in_stream,
-  resolve_rails,
-)
 from distortion_removal.declipping.spade import SpadeInfo, Termination
 from distortion_removal.inference import output
+from distortion_removal.inference.clipping import (
+  Survey,
+  marked_blocks,
+  read_blocks,
+  survey,
+)
 
 # Samples of all channels that are declipped at a time: the overlap with the
 # neighbours is a few frames of it.
 _CHUNK = 1 << 20
 _FADED_FRAMES = 4
-# A level that is so far below the peak is not merely a rounded one.
-_CLEARLY = 1.001
 
 
 def declip_file(
@@ -67,13 +65,13 @@ def declip_file(
   declipping.check_options(method, options, clip_level)
   clipping = survey(source, clip_level)
   if not clipping.count:
-    return _copy(info, target, clipping.peak, subtype, dither)
+    return _copy(info, target, clipping, subtype, dither)
   share = clipping.count / (info.frames * info.channels)
   line = f"clipped at {clipping.levels}: {100 * share:.3g} % of the samples"
   logger.info("%s: %s", source, line)
   terminations = []
   with files.open_reader(source) as reader:
-    blocks = _restored(reader, method, clipping.rails, options, terminations)
+    blocks = _restored(reader, method, clipping, options, terminations)
     output.write_by_way_of_scratch(
       target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
     )
@@ -96,91 +94,23 @@ def _with_defaults(method: str, options: dict[str, Any]) -> dict[str, Any]:
   return defaults | options
 
 
-class Survey(NamedTuple):
-  """The clipping of a recording, from a first reading."""
-
-  rails: Rails  # [1, channels]
-  count: int  # of clipped samples of all channels
-  peak: float
-
-  @property
-  def levels(self) -> str:
-    """The rails of all channels, for people."""
-    channels = zip(self.rails.low[0], self.rails.high[0], strict=True)
-    texts = [
-      " and ".join(f"{level:.6g}" for level in pair if np.isfinite(level))
-      for pair in channels
-    ]
-    if len(set(texts)) == 1:
-      return texts[0]
-    return "; ".join(
-      f"{text or 'no level'} (channel {k})" for k, text in enumerate(texts, 1)
-    )
-
-
-def survey(
-  source: Path, clip_level: float | tuple[float, float] | None = None
-) -> Survey:
-  """Reads a whole recording to find where it is clipped.
-
-  A damaged file is refused here, before any work. A given level that lies
-  clearly below the peak causes a warning.
-  """
-  read = functools.partial(_read_blocks, source)
-  if clip_level is None:
-    rails = find_rails_in_stream(read)
-  else:
-    extremes = _extremes(read())
-    rails = resolve_rails(extremes, clip_level)
-    if np.any(
-      (extremes < _CLEARLY * rails.low) | (extremes > _CLEARLY * rails.high)
-    ):
-      logger.warning(
-        "%s: samples beyond the given level are taken as clipped at it; the "
-        "peak is %.6g",
-        source,
-        np.abs(extremes).max(),
-      )
-  count, peak = 0, 0.0
-  for block in read():
-    count += np.count_nonzero(clip_signs(block[None], rails))
-    peak = max(peak, float(np.abs(block).max()))
-  return Survey(rails, count, peak)
-
-
-def _read_blocks(source: Path) -> Iterator[np.ndarray]:
-  with files.open_reader(source) as reader:
-    yield from reader.blocks(dtype="float64")
-
-
-def _extremes(blocks: Iterator[np.ndarray]) -> np.ndarray:
-  """Returns each channel's two least and two largest samples.
-
-  A given level is compared with the recording's plateaus; these samples have
-  those of all. `[1, time, channels]`, time at most 4.
-  """
-  held = next(blocks)
-  for block in blocks:
-    held = np.sort(np.concatenate([held, block]), axis=0)
-    if len(held) > 4:
-      held = held[[0, 1, -2, -1]]
-  return held[None]
-
-
 def _copy(
-  source: files.Reader, target: Path, peak: float, subtype: str, dither: bool
+  source: files.Reader,
+  target: Path,
+  found: Survey,
+  subtype: str,
+  dither: bool,
 ) -> str:
   """Writes a recording that is not clipped as it is, and says so."""
-  blocks = _read_blocks(source.path)
   bits = [files.linear_bits(format_) for format_ in (source.subtype, subtype)]
   # Samples that are codes of the format already need no rounding.
-  is_exact = None not in bits and bits[0] <= bits[1] and peak <= 1.0
+  is_exact = None not in bits and bits[0] <= bits[1] and found.peak <= 1.0
   gain = output.write(
     target,
-    blocks,
+    read_blocks(source.path),
     source,
     subtype=subtype,
-    peak=peak,
+    peak=found.peak,
     dither=dither and not is_exact,
   )
   changes = ""
@@ -189,16 +119,17 @@ def _copy(
   is_encoded = not subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
   if is_encoded or subtype != source.subtype:
     changes += f", as {subtype}"
+  doubts = f"; {found.doubts}" if found.doubts else ""
   return (
-    f"nothing is clipped, the result is the input{changes}; its peak is "
-    f"{peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"
+    f"nothing is clipped, the result is the input{changes}{doubts}; its peak "
+    f"is {found.peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"
   )
 
 
 def _restored(
   reader: files.Reader,
   method: str,
-  rails: Rails,
+  found: Survey,
   options: dict[str, Any],
   terminations: list[np.ndarray],
 ) -> Iterator[np.ndarray]:
@@ -214,13 +145,22 @@ def _restored(
   declipper = functools.partial(declipping.declipper(method), **options)
 
   def restored(chunk: np.ndarray) -> np.ndarray:
+    rails = found.rails
+    if found.is_moving:
+      chunk, marks = np.split(chunk, 2, axis=2)
+      rails = rails._replace(marks=marks.astype(np.int8))
     result, info = declipper(chunk, clip_level=rails)
     if isinstance(info, SpadeInfo):
       is_clipped = info.termination != Termination.UNTOUCHED
       terminations.append(info.termination[is_clipped])
     return result
 
-  blocks = (block[None] for block in reader.blocks(dtype="float64"))
+  blocks = reader.blocks(dtype="float64")
+  if found.is_moving:
+    # The marks go along as channels of their own.
+    pairs = marked_blocks(blocks, found)
+    blocks = (np.concatenate(pair, axis=1) for pair in pairs)
+  blocks = (block[None] for block in blocks)
   results = chunks.apply_to_stream(restored, blocks, **chunking)
   results = (block[0] for block in results)
   if is_one_chunk:

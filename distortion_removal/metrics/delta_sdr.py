@@ -11,7 +11,10 @@ the other arguments and the errors are those of `si_sdr`.
 
 import numpy as np
 
-from distortion_removal.declipping.clip_level import clip_signs, find_rails
+from distortion_removal.declipping.clip_level import (
+  clip_signs,
+  find_exact_rails,
+)
 from distortion_removal.metrics.si_sdr import sdr
 from distortion_removal.metrics.signals import check_pair, defined
 
@@ -75,7 +78,7 @@ def _is_clipped(degraded: np.ndarray) -> np.ndarray:
   """Finds the samples at a rail; none in items that are not finite."""
   finite = np.isfinite(degraded).all(axis=(1, 2), keepdims=True)
   degraded = np.where(finite, degraded, 0.0)
-  return clip_signs(degraded, find_rails(degraded)) != 0
+  return clip_signs(degraded, find_exact_rails(degraded)) != 0
 
 
 def _sdr_where(

@@ -194,7 +194,7 @@ def test_a_level_that_rounding_moved(paths):
     audio[RATE:] *= 0.5
     soundfile.write(paths[0], audio, RATE)
     clipping = survey(paths[0], (low, 0.3))
-    assert clipping.rails == (low, 9830 / 32768)
+    assert clipping.rails[:2] == (low, 9830 / 32768)
     assert clipping.count == np.sum((audio == 0.3) | (audio == low))
 
 
@@ -206,7 +206,7 @@ def test_rails_of_each_channel_are_found_and_named(calls, paths):
   line = declip_file(*paths, "aspade")
   levels = "-0.4 and 0.4 (channel 1); no level (channel 2); 0.25 (channel 3)"
   assert line.startswith(f"clipped at {levels}: ")
-  low, high = calls[0][2]
+  low, high, _ = calls[0][2]
   assert low.tolist() == [[-0.4, -np.inf, -np.inf]]
   assert high.tolist() == [[0.4, np.inf, 0.25]]
   is_clipped = np.stack([abs(audio[:, 0]) == 0.4, audio[:, 2] == 0.25])

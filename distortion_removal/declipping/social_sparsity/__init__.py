@@ -35,6 +35,7 @@ from distortion_removal.declipping.clip_level import (
   ClipLevel,
   Rails,
   as_samples,
+  bounds,
   clip_signs,
   farther_rails,
   resolve_rails,
@@ -168,9 +169,7 @@ def _allowed_range(
   audio: np.ndarray, rails: Rails, signs: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns the low and high ends of the scaled samples' intervals."""
-  sides = [signs > 0, signs < 0]
-  low = np.select(sides, [rails.high[:, None], -np.inf], audio)
-  high = np.select(sides, [np.inf, rails.low[:, None]], audio)
+  low, high = bounds(audio, rails, signs)
   return low / scale[:, None], high / scale[:, None]
 
 

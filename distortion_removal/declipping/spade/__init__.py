@@ -117,7 +117,7 @@ def spade(
   audio = as_samples(audio)
   rails = resolve_rails(audio, clip_level)
   signs = clip_signs(audio, rails)
-  low, high = (side[:, None].astype(audio.dtype) for side in rails)
+  low, high = (side[:, None].astype(audio.dtype) for side in rails[:2])
   within = np.clip(audio, low, high).astype(np.result_type(audio, precision))
   units = farther_rails(rails) if relative else np.ones_like(rails.low)
   epsilons = (epsilon * units).astype(precision)

@@ -201,7 +201,7 @@ def test_audio_that_is_not_clipped_is_untouched():
     restored, info = aspade(audio, **SMALL)
     np.testing.assert_array_equal(restored, audio)
     assert np.all(info.termination == Termination.UNTOUCHED)
-    assert info.rails == (-np.inf, np.inf)
+    assert info.rails[:2] == (-np.inf, np.inf)
   for shape in ((1, 500, 1), (2, 0, 1), (0, 100, 2)):
     silence = np.zeros(shape, np.float32)
     np.testing.assert_array_equal(aspade(silence, **SMALL)[0], silence)
