@@ -84,6 +84,8 @@ def choose_subtype(
       that the target has, or else the target's usual one.
     dither: the samples are to be dithered, which is for linear integer formats.
   """
+  if source.format == "ffmpeg":
+    logger.info("%s: %s, read through ffmpeg", source.path, source.subtype)
   subtype = (
     subtype or _like_source(target, source) or files.usual_subtype(target)
   )
