@@ -34,6 +34,7 @@ from distortion_removal.declipping import check_counts, check_precision
 from distortion_removal.declipping.clip_level import (
   ClipLevel,
   Rails,
+  allowed_range,
   as_samples,
   clip_signs,
   farther_rails,
@@ -150,7 +151,7 @@ def social_sparsity(
   results = _solve_all(
     solve,
     cut.segments(signs != 0),
-    _allowed_range(audio, rails, signs, scale),
+    [end / scale[:, None] for end in allowed_range(audio, rails, signs)],
     precision,
     show_progress,
   )
@@ -164,20 +165,10 @@ def social_sparsity(
   return restored, SocialInfo(rails, counts)
 
 
-def _allowed_range(
-  audio: np.ndarray, rails: Rails, signs: np.ndarray, scale: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the low and high ends of the scaled samples' intervals."""
-  sides = [signs > 0, signs < 0]
-  low = np.select(sides, [rails.high[:, None], -np.inf], audio)
-  high = np.select(sides, [np.inf, rails.low[:, None]], audio)
-  return low / scale[:, None], high / scale[:, None]
-
-
 def _solve_all(
   solve: Callable[..., tuple[jax.Array, jax.Array]],
   segments: list[Segment],
-  allowed: tuple[np.ndarray, np.ndarray],
+  allowed: Sequence[np.ndarray],
   precision: str,
   show_progress: bool,
 ) -> Iterator[tuple[Segment, np.ndarray, np.ndarray]]:
