@@ -20,6 +20,8 @@ _MODULES = {
   "aspade": "spade",
   "sspade": "spade",
   "social_sparsity": "social_sparsity",
+  "parabola": "parabola",
+  "nmf": "nmf",
 }
 DECLIPPERS = tuple(_MODULES)
 # Their frames do not know of each other and lie on a grid that begins at the
