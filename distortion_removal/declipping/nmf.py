@@ -115,7 +115,7 @@ def nmf(
     solve,
     audio,
     rails,
-    _even_cut(audio.shape[1], frame),
+    Cut(*(frame * length for length in CUT)).evenly(audio.shape[1]),
     precision=precision,
     show_progress=show_progress,
   )
@@ -152,15 +152,6 @@ def largest_coefficient(
       largest = max(largest, float(np.sqrt(power.max())))
     held = held[max(0, count) * hop :]
   return largest
-
-
-def _even_cut(time: int, frame: int) -> Cut:
-  """Cuts into as few segments as possible, all of about the same length."""
-  longest, step, shared = (frame * length for length in CUT)
-  count = max(1, -(-(time - shared) // (longest - shared)))
-  shared = shared if count > 1 else 0
-  length = -(-(time + (count - 1) * shared) // count)
-  return Cut(max(step, -(-length // step) * step), step, shared)
 
 
 def _solve_jointly(

@@ -102,9 +102,10 @@ def rail_units(rails: Rails) -> np.ndarray:
   A channel without a rail has that of the item's channel with the farthest.
   """
   has_rail = np.isfinite(rails.low) | np.isfinite(rails.high)
-  farther = farther_rails(rails)
-  farthest = np.where(has_rail, farther, 0).max(axis=1, keepdims=True, initial=0)
-  return np.where(has_rail | (farthest == 0), farther, farthest)
+  farther = np.where(has_rail, farther_rails(rails), 0)
+  farthest = farther.max(axis=1, keepdims=True, initial=0)
+  units = np.where(has_rail, farther, farthest)
+  return np.where(units > 0, units, 1)
 
 
 def _of(segment: Segment, audio: np.ndarray) -> np.ndarray:

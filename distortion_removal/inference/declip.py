@@ -16,12 +16,14 @@ import numpy as np
 from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
+from distortion_removal.declipping import nmf
 from distortion_removal.declipping.clip_level import (
   Rails,
   clip_signs,
   find_rails_in_stream,
   resolve_rails,
 )
+from distortion_removal.declipping.segments import Cut
 from distortion_removal.declipping.spade import SpadeInfo, Termination
 from distortion_removal.inference import output
 
@@ -29,6 +31,8 @@ from distortion_removal.inference import output
 # neighbours is a few frames of it.
 _CHUNK = 1 << 20
 _FADED_FRAMES = 4
+# Segments of all channels that a low-rank model is given at a time, one a core.
+_SEGMENTS = 8
 # A level that is so far below the peak is not merely a rounded one.
 _CLEARLY = 1.001
 
@@ -52,14 +56,15 @@ def declip_file(
     clip_level: level of both rails, or (low, high); None: found from the
       recording.
     subtype: sample format of the target.
-    **options: the declipper's own; `hop` follows `frame` unless given.
+    **options: the declipper's own. Unless given, `frame` follows the sample
+      rate, and `hop` the frame.
 
   Returns:
     A line that says what was done. Where nothing is clipped, the result is the
     source, to the sample if its format can be.
   """
-  options = _with_defaults(method, options)
   info = files.info(source)
+  options = _with_defaults(method, options, info.sample_rate)
   subtype = output.choose_subtype(target, info, subtype)
   declipping.check_options(method, options, clip_level)
   clipping = survey(source, clip_level)
@@ -68,6 +73,10 @@ def declip_file(
   share = clipping.count / (info.frames * info.channels)
   line = f"clipped at {clipping.levels}: {100 * share:.3g} % of the samples"
   logger.info("%s: %s", source, line)
+  if "largest" in options:
+    options["largest"] = nmf.largest_coefficient(
+      _read_blocks(source), clipping.rails, options["frame"], options["hop"]
+    )
   terminations = []
   with files.open_reader(source) as reader:
     blocks = _restored(reader, method, clipping.rails, options, terminations)
@@ -81,7 +90,9 @@ def declip_file(
   return f"{line}; {converged:.3g} % of the clipped frames converged"
 
 
-def _with_defaults(method: str, options: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(
+  method: str, options: dict[str, Any], sample_rate: int
+) -> dict[str, Any]:
   parameters = inspect.signature(declipping.declipper(method)).parameters
   defaults = {
     name: parameter.default
@@ -90,7 +101,7 @@ def _with_defaults(method: str, options: dict[str, Any]) -> dict[str, Any]:
   }
   if "frame" in options and "hop" not in options:
     options = options | {"hop": max(1, options["frame"] // 4)}
-  return defaults | options
+  return defaults | declipping.options_at(method, sample_rate) | options
 
 
 class Survey(NamedTuple):
@@ -223,6 +234,11 @@ def _chunking(
   if method in declipping.FRAMEWISE:
     context, overlap = (frame, frame), 2 * frame
   chunk = max(_CHUNK // channels, 4 * overlap) // hop * hop
+  if method == "nmf":
+    longest, _, overlap = (frame * length for length in nmf.CUT)
+    more = max(1, _SEGMENTS // channels) - 1
+    cut = Cut(longest + more * (longest - overlap), hop, overlap)
+    chunk = cut.evenly(frames).longest
   if frames <= chunk:
     return {"chunk": frames, "overlap": 0}
   return {"chunk": chunk, "overlap": overlap, "hop": hop, "context": context}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.declipping import nmf as module
 from distortion_removal.declipping.clip_level import Rails
-from distortion_removal.declipping.nmf import largest_coefficient, nmf
+from distortion_removal.declipping.nmf import CUT, largest_coefficient, nmf
+from distortion_removal.declipping.segments import Cut
 
 FRAME, HOP = 32, 8
 TIME = 16 * FRAME  # whole segments: the rank follows their length
@@ -173,9 +173,11 @@ def test_long_recordings_are_cut_evenly_and_joined_without_a_trace():
   options = SMALL | {"iterations": 100, "rank": 8, "precision": "float32"}
   restored, info = nmf(audio, 0.5, **options)
   assert info.segments == 3
-  np.testing.assert_array_equal(restored[:, : 19 * FRAME], audio[:, : 19 * FRAME])
+  np.testing.assert_array_equal(
+    restored[:, : 19 * FRAME], audio[:, : 19 * FRAME]
+  )
   error = (restored - clean)[0, :, 0] ** 2
-  cut = module._even_cut(250 * FRAME, FRAME)
+  cut = Cut(*(FRAME * length for length in CUT)).evenly(250 * FRAME)
   for start, _ in cut.spans(250 * FRAME)[1:]:
     seam = error[start : start + cut.shared]
     assert np.mean(seam) < 2 * np.mean(error[20 * FRAME :])

@@ -112,7 +112,7 @@ def test_a_batch_is_its_channels_one_by_one():
   audio[1, :, 1] *= 0.9  # not clipped, given the level
   options = SMALL | {"iterations": 5}
   together, info = parabola(audio, 0.5, **options)
-  assert info.segments == 6  # of three channels
+  assert info.segments == 9  # of three channels
   assert info.rails.high.shape == (2, 2)
   for item, channel in np.ndindex(2, 2):
     alone = audio[item, :, channel][None, :, None]
