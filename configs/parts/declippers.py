@@ -17,10 +17,10 @@ def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
   for method in ("aspade", "sspade"):
     config[method] = ml_collections.ConfigDict(frames | sparsity | _SPADE)
   config.social_sparsity = ml_collections.ConfigDict(frames | _SOCIAL)
-  config.parabola = ml_collections.ConfigDict(_PARABOLA[setting])
-  config.nmf = ml_collections.ConfigDict(_NMF[setting])
   # Samples of the fade back to the reliable ones; None: they stay replaced.
   config.social_sparsity.crossfade = ml_collections.config_dict.placeholder(int)
+  for method, options in (("parabola", _PARABOLA), ("nmf", _NMF)):
+    config[method] = ml_collections.ConfigDict(_LONG_FRAMES[setting] | options)
 
 
 def shrink(config: ml_collections.ConfigDict) -> None:
@@ -69,26 +69,21 @@ _SOCIAL = {
   "precision": "float32",  # or "float64"
 }
 
+_LONG_FRAMES = {
+  "paper": {"frame": 2048, "hop": 512},
+  "survey": {"frame": 8192, "hop": 2048},
+}
+
 _PARABOLA = {
-  "paper": {
-    "frame": 2048,
-    "hop": 512,
-    "redundancy": 2,
-    "iterations": 500,
-    "precision": "float32",  # or "float64"
-  },
-  "survey": {"frame": 8192, "hop": 2048, "redundancy": 2, "iterations": 500},
+  "redundancy": 2,
+  "iterations": 500,
+  "precision": "float32",  # or "float64"
 }
 
 _NMF = {
-  "paper": {
-    "frame": 2048,
-    "hop": 512,
-    "rank": 128,  # templates, at most
-    "iterations": 400,
-    # First and last lambda, in units of the recording's largest coefficient.
-    "thresholds": (1e-1, 1e-4),
-    "precision": "float32",  # or "float64"
-  },
-  "survey": {"frame": 8192, "hop": 2048, "rank": 128, "iterations": 400},
+  "rank": 128,  # templates, at most
+  "iterations": 400,
+  # First and last lambda, in units of the recording's largest coefficient.
+  "thresholds": (1e-1, 1e-4),
+  "precision": "float32",  # or "float64"
 }
