@@ -94,6 +94,12 @@ def _add_declipping(parser: OneLineParser) -> None:
     "samples of a frame; default: follows method and sample rate",
     type=_count,
   )
+  add(
+    "frames",
+    "the mean of the results with each of these frames, such as 4096,8192",
+    type=lambda text: tuple(_count(number) for number in text.split(",")),
+    metavar="SAMPLES,...",
+  )
   add("hop", "samples between frames; default: a quarter", type=_count)
   add("redundancy", "bins of the DFT for each sample of a frame", type=_count)
   add("s", "coefficients that are let in at a time", type=_count)

@@ -8,7 +8,7 @@ have is ours.
 
 import ml_collections
 
-from distortion_removal.declipping import social_sparsity
+from distortion_removal.declipping import DECLIPPERS, social_sparsity
 
 
 def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
@@ -21,6 +21,8 @@ def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
   config.social_sparsity.crossfade = ml_collections.config_dict.placeholder(int)
   for method, options in (("parabola", _PARABOLA), ("nmf", _NMF)):
     config[method] = ml_collections.ConfigDict(_LONG_FRAMES[setting] | options)
+  for method in DECLIPPERS:
+    config[method].frames = ()  # not one: the mean of the results with each
 
 
 def shrink(config: ml_collections.ConfigDict) -> None:

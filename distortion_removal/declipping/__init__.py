@@ -8,6 +8,7 @@ samples and does not know their rate: its defaults are for 16 kHz, and
 and give its options in `configs/parts/declippers.py`.
 """
 
+import functools
 import importlib
 import inspect
 import math
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from distortion_removal.common.errors import UserError
+from distortion_removal.declipping.means import with_means
 
 # Modules below this one, imported when needed: they take JAX with them.
 _MODULES = {
@@ -42,10 +44,14 @@ _OPTIONS_AT = {
 FRAMEWISE = ("aspade", "sspade")
 
 
+@functools.cache
 def declipper(name: str) -> Callable[..., tuple[np.ndarray, Any]]:
-  """Returns the declipper called `name`, one of `DECLIPPERS`."""
+  """Returns the declipper called `name`, one of `DECLIPPERS`.
+
+  It has the option `frames`, see `with_means`.
+  """
   module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
-  return getattr(module, name)
+  return with_means(getattr(module, name))
 
 
 def options_at(name: str, sample_rate: int) -> dict[str, int]:

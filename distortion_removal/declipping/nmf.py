@@ -21,7 +21,7 @@ put together again before P; their frames share the templates.
 
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,7 @@ def nmf(
   rank: int = 128,
   iterations: int = 400,
   thresholds: tuple[float, float] = (1e-1, 1e-4),
-  largest: float | None = None,
+  largest: Mapping[int, float] | None = None,
   precision: str = "float32",
   show_progress: bool = False,
 ) -> tuple[np.ndarray, SegmentInfo]:
@@ -83,7 +83,7 @@ def nmf(
     iterations: their number.
     thresholds: the first and the last lambda, in units of `largest`.
     largest: largest coefficient of the whole recording, if this is a part of
-      it, see `largest_coefficient`; None: that of each item.
+      it, by frame length, see `largest_coefficient`; None: that of each item.
     precision: `float32` or `float64`, of the iteration.
     show_progress: bar on a terminal, log lines elsewhere, for long work.
 
@@ -102,7 +102,9 @@ def nmf(
   audio = as_samples(audio)
   rails = resolve_rails(audio, clip_level)
   largests = [
-    largest or largest_coefficient([item], Rails(*sides), frame, hop)
+    largest[frame]
+    if largest
+    else largest_coefficient([item], Rails(*sides), frame, hop)
     for item, *sides in zip(audio, *rails, strict=True)
   ]
   ratios = np.geomspace(*thresholds, iterations)

@@ -23,6 +23,7 @@ from distortion_removal.declipping.clip_level import (
   find_rails_in_stream,
   resolve_rails,
 )
+from distortion_removal.declipping.means import frames_and_hops
 from distortion_removal.declipping.segments import Cut
 from distortion_removal.declipping.spade import SpadeInfo, Termination
 from distortion_removal.inference import output
@@ -74,9 +75,12 @@ def declip_file(
   line = f"clipped at {clipping.levels}: {100 * share:.3g} % of the samples"
   logger.info("%s: %s", source, line)
   if "largest" in options:
-    options["largest"] = nmf.largest_coefficient(
-      _read_blocks(source), clipping.rails, options["frame"], options["hop"]
-    )
+    options["largest"] = {
+      frame: nmf.largest_coefficient(
+        _read_blocks(source), clipping.rails, frame, hop
+      )
+      for frame, hop in frames_and_hops(options)
+    }
   terminations = []
   with files.open_reader(source) as reader:
     blocks = _restored(reader, method, clipping.rails, options, terminations)
@@ -212,9 +216,10 @@ def _restored(
 
   def restored(chunk: np.ndarray) -> np.ndarray:
     result, info = declipper(chunk, clip_level=rails)
-    if isinstance(info, SpadeInfo):
-      is_clipped = info.termination != Termination.UNTOUCHED
-      terminations.append(info.termination[is_clipped])
+    for part in info if isinstance(info, list) else [info]:
+      if isinstance(part, SpadeInfo):
+        is_clipped = part.termination != Termination.UNTOUCHED
+        terminations.append(part.termination[is_clipped])
     return result
 
   blocks = (block[None] for block in reader.blocks(dtype="float64"))
@@ -229,9 +234,11 @@ def _chunking(
   method: str, options: dict[str, Any], frames: int, channels: int
 ) -> dict[str, Any]:
   """Returns how a recording is cut, see `apply_to_stream`."""
-  frame, hop = options["frame"], options["hop"]
+  sizes = frames_and_hops(options)
+  frame, hop = max(sizes)
   context, overlap = None, _FADED_FRAMES * frame
-  if method in declipping.FRAMEWISE:
+  share_grid = all(hop % other == 0 for _, other in sizes)
+  if method in declipping.FRAMEWISE and share_grid:
     context, overlap = (frame, frame), 2 * frame
   chunk = max(_CHUNK // channels, 4 * overlap) // hop * hop
   if method == "nmf":

@@ -170,7 +170,7 @@ def test_chunks_share_the_whole_recordings_largest_coefficient():
   expected = np.sqrt((abs(spectra) ** 2).sum(axis=0).max())
   np.testing.assert_allclose(found, expected, rtol=1e-12)
   clipped = np.clip(tones(), -0.5, 0.5)
-  given, _ = nmf(clipped, 0.5, **SMALL, largest=found)
+  given, _ = nmf(clipped, 0.5, **SMALL, largest={FRAME: found})
   other, _ = nmf(clipped, 0.5, **SMALL)
   assert np.any(given != other)
 
