@@ -4,7 +4,8 @@
 
 trains Demucs at the paper's size on the embedded guitar data. Any field can be
 set on the command line (`--config.batch_size=8`); `configs/default.py:smoke`
-is the same run at a size that takes seconds.
+is the same run at a size that takes seconds. Fields marked * may have another
+value when a run is resumed (`config.CHANGEABLE_FIELDS`).
 
 Time and score: not yet run at this size.
 """
@@ -23,6 +24,8 @@ tasks = sibling(__file__, "parts/tasks")
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """Returns the default run; `arg` is '' or 'smoke'."""
   config = ml_collections.ConfigDict()
+  # Folder of a run, or a model file, whose weights to start from; "": random.
+  config.initialize_from = ""
   config.seed = 0  # of the weights, the shuffling, the crops and the levels
 
   config.data = ml_collections.ConfigDict(
@@ -34,8 +37,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       "channels": 1,
       "excerpt_seconds": 10.0,  # length of stored excerpts
       "segment_seconds": 5.0,  # length of the crops to train on
-      "workers": 0,  # data-loading processes; 0: threads in this process
-      "hint": "",  # advice in the error if the data set is missing
+      "workers": 0,  # * data-loading processes; 0: threads in this process
+      "hint": "",  # * advice in the error if the data set is missing
       # Training data instead of the data set's own, which then only validates
       # and tests: (("audio_folder", "data_dir", weight), ...), prepared alike.
       "sources": (),
@@ -73,7 +76,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   # "magnitude_l2", or a sum: "l1 + 0.1 * multi_resolution_stft".
   config.loss = "l1"
   config.batch_size = 64  # examples of one optimiser step, over all devices
-  config.steps = 200_000  # optimiser steps, including pre-training
+  config.steps = 200_000  # * optimiser steps, including pre-training
   config.pretrain_steps = 0  # steps of CRAFx's outer layers as an autoencoder
   config.optimizer = ml_collections.ConfigDict(
     {
@@ -88,12 +91,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   )
   config.ema_decay = 0.999  # per step, of the weights that are evaluated
 
-  config.log_every = 100  # steps
-  config.validate_every = 2_000  # steps
-  config.checkpoint_every = 2_000  # steps
+  config.log_every = 100  # * steps
+  config.validate_every = 2_000  # * steps
+  config.checkpoint_every = 2_000  # * steps
   config.validation_pairs = 64  # fixed pairs that a validation scores
-  config.validation_examples = 2  # pairs that TensorBoard shows
+  config.validation_examples = 2  # * pairs that TensorBoard shows
 
+  # * From here on.
   config.apply = ml_collections.ConfigDict(
     {
       "chunk_seconds": 10.0,  # s that the network sees at a time

@@ -5,14 +5,24 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import ml_collections
 
 from distortion_removal.common.files import write_whole
 
 FILE_NAME = "config.json"
-# Only evaluation reads these: a run may resume with other values.
-EVALUATION_FIELDS = (
+# How long a run is, and how it is watched, fed, applied and evaluated: it may
+# resume with other values. All other fields are its identity.
+CHANGEABLE_FIELDS = (
+  "steps",
+  "log_every",
+  "validate_every",
+  "checkpoint_every",
+  "validation_examples",
+  "data.workers",
+  "data.hint",
+  "apply",
   "metrics",
   "baselines",
   "aspade",
@@ -57,22 +67,25 @@ def differences(
   stored: ml_collections.ConfigDict,
   given: ml_collections.ConfigDict,
   ignored: Collection[str] = (),
-) -> list[str]:
-  """Returns a phrase for each field in which two configurations differ.
+) -> dict[str, tuple[Any, Any]]:
+  """Returns the fields in which two configurations differ, by dotted name.
 
   Args:
     stored: the configuration of a run.
     given: the one to compare with it.
-    ignored: top-level fields that may differ.
+    ignored: fields, or groups of them, that may differ.
+
+  Returns:
+    Both values of each field; "(absent)" where one has no such field.
   """
   old, new = (flatten(to_dict(config)) for config in (stored, given))
   missing = "(absent)"
-  return [
-    f"{key}: {old.get(key, missing)!r} there, {new.get(key, missing)!r} given"
+  pairs = {
+    key: (old.get(key, missing), new.get(key, missing))
     for key in sorted(old.keys() | new.keys())
-    if old.get(key, missing) != new.get(key, missing)
-    and key.partition(".")[0] not in ignored
-  ]
+    if not any(f"{key}.".startswith(f"{name}.") for name in ignored)
+  }
+  return {key: (a, b) for key, (a, b) in pairs.items() if a != b}
 
 
 def flatten(tree: dict, prefix: str = "") -> dict:

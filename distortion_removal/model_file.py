@@ -3,7 +3,7 @@
     python -m distortion_removal.model_file runs/quickstart -o clean.safetensors
     python -m distortion_removal.model_file clean.safetensors -o runs/shared
 
-The file has a model card next to it, see `inference.weights`. The second
+The file has a model card next to it, see `training.weights`. The second
 command makes a run again, bit for bit, to evaluate; `restore` takes the file as
 it is.
 """
@@ -16,7 +16,7 @@ from distortion_removal.common.errors import (
   UserError,
   one_line_errors,
 )
-from distortion_removal.inference import weights
+from distortion_removal.training import weights
 
 
 def _parser() -> OneLineParser:

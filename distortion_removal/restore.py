@@ -1,7 +1,7 @@
 """Restores one recording: `python -m distortion_removal.restore IN -o OUT`.
 
 With `--checkpoint` a trained network does it, see `inference.restoration`; with
-`--method` a declipper, see `inference.declip`.
+`--method` a declipper, see `inference.declip`. IN and OUT may be pipes, or "-".
 """
 
 import argparse
@@ -9,10 +9,12 @@ import functools
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
 from distortion_removal import declipping
+from distortion_removal.audio import files
 from distortion_removal.common import log
 from distortion_removal.common.errors import (
   OneLineParser,
@@ -57,8 +59,14 @@ def _parser() -> OneLineParser:
     description="Takes the distortion out of a recording.",
   )
   add = parser.add_argument
-  add("input", type=Path, help="recording to restore")
-  add("-o", "--output", type=Path, required=True, help="where it goes")
+  add("input", type=Path, nargs="+", help="recording to restore; - is stdin")
+  add(
+    "-o",
+    "--output",
+    type=Path,
+    required=True,
+    help="file to write; - is stdout, which gets a WAV",
+  )
   add(
     "--checkpoint",
     type=Path,
@@ -69,6 +77,12 @@ def _parser() -> OneLineParser:
     choices=sorted(soundfile.available_subtypes()),
     metavar="FORMAT",
     help="sample format of the result, such as PCM_24; default: the input's",
+  )
+  add(
+    "--dither",
+    action="store_const",
+    const=True,
+    help="add triangular noise of ±1 code before rounding to an integer format",
   )
   _add_declipping(parser)
   return parser
@@ -134,29 +148,41 @@ def _flag(option: str) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   log.setup()
-  with one_line_errors():
-    arguments = vars(_parser().parse_args(argv))
-    given = {k: value for k, value in arguments.items() if value is not None}
-    source, target = given.pop("input"), given.pop("output")
-    names = ("checkpoint", "method", "subtype")
-    checkpoint, method, subtype = (given.pop(name, None) for name in names)
-    if (checkpoint is None) == (method is None):
-      raise UserError(
-        "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
-        "network, or --method=NAME, without one"
-      )
-    if method is None:
-      if given:
-        flag = _flag(next(iter(given)))
-        raise UserError(f"{flag} is for --method; a network has no such option")
-      restore_file(source, target, checkpoint, subtype=subtype)
-    else:
-      known = inspect.signature(declipping.declipper(method)).parameters
-      unknown = [_flag(option) for option in given if option not in known]
-      if unknown:
-        raise UserError(f"{method} has no option {unknown[0]}; leave it out")
-      print(declip_file(source, target, method, subtype=subtype, **given))
-    print(f"restored: {target}")
+  with one_line_errors(), files.spooling():
+    given = vars(_parser().parse_args(argv))
+    sources, target = given.pop("input"), given.pop("output")
+    if len(sources) > 1:
+      raise UserError(f"{sources[1]}: one recording at a time; call it again")
+    if target.is_dir():
+      example = target / (sources[0].stem + ".wav")
+      raise UserError(f"{target}: is a folder; name a file, such as {example}")
+    with files.piped_output(target) as place:
+      _restore(sources[0], place, given)
+      print(f"restored: {target}")
+
+
+def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
+  """Restores a recording as the command line's options say."""
+  given = {k: value for k, value in arguments.items() if value is not None}
+  names = ("checkpoint", "method", "subtype")
+  checkpoint, method, subtype = (given.pop(name, None) for name in names)
+  output = {"subtype": subtype, "dither": given.pop("dither", False)}
+  if (checkpoint is None) == (method is None):
+    raise UserError(
+      "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
+      "network, or --method=NAME, without one"
+    )
+  if method is None:
+    if given:
+      flag = _flag(next(iter(given)))
+      raise UserError(f"{flag} is for --method; a network has no such option")
+    restore_file(source, target, checkpoint, **output)
+    return
+  known = inspect.signature(declipping.declipper(method)).parameters
+  unknown = [_flag(option) for option in given if option not in known]
+  if unknown:
+    raise UserError(f"{method} has no option {unknown[0]}; leave it out")
+  print(declip_file(source, target, method, **output, **given))
 
 
 if __name__ == "__main__":

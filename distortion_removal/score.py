@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from distortion_removal import metrics
-from distortion_removal.audio import aligned
+from distortion_removal.audio import aligned, files
 from distortion_removal.audio.alignment import common_part
 from distortion_removal.common import log
 from distortion_removal.common.errors import (
@@ -165,7 +165,7 @@ def _parser() -> OneLineParser:
     allow_abbrev=False,
   )
   add = parser.add_argument
-  add("reference", type=Path, help="the clean recording")
+  add("reference", type=Path, help="the clean recording; - is stdin")
   add("estimates", type=Path, nargs="+", metavar="estimate", help="to score")
   among = f"among {', '.join(metrics.METRICS)}, or all (%(default)s)"
   default = "si_sdr,sdr,peaq,r_nonlin"
@@ -188,7 +188,7 @@ def _parser() -> OneLineParser:
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   log.setup()
-  with one_line_errors():
+  with one_line_errors(), files.spooling():
     options = vars(_parser().parse_args(argv))
     as_json, no_align = options.pop("json"), options.pop("no_align")
     names = _chosen_metrics(options.pop("metrics"), bool(options["degraded"]))

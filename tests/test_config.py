@@ -18,7 +18,7 @@ def test_round_trip_leaves_no_difference(tmp_path):
   run_config.save(config, tmp_path)
   assert run_config.exists(tmp_path)
   loaded = check_config.load(tmp_path)
-  assert run_config.differences(loaded, config) == []
+  assert run_config.differences(loaded, config) == {}
   # JSON has no tuples; what reads them takes any sequence.
   assert list(loaded.model.fields.lstm_features) == [64, 32, 16]
   assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
@@ -45,20 +45,31 @@ def test_a_file_that_is_no_configuration(tmp_path):
       check_config.load(tmp_path)
 
 
-def test_differences_of_evaluation_may_be_ignored():
+def test_differences_of_some_fields_may_be_ignored():
   run, given = shipped_config("quickstart"), shipped_config("quickstart")
   given.baselines = ()
   given.aspade.frame = 512
-  fields = run_config.EVALUATION_FIELDS
-  assert len(run_config.differences(run, given)) == 2
-  assert run_config.differences(run, given, ignored=fields) == []
+  given.data.workers = 2
+  fields = run_config.CHANGEABLE_FIELDS
+  assert run_config.differences(run, given) == {
+    "aspade.frame": (1024, 512),
+    "baselines": (["ideal_ratio_mask"], []),
+    "data.workers": (0, 2),
+  }
+  assert run_config.differences(run, given, ignored=fields) == {}
   given.batch_size = 5
   with given.unlocked():
-    given.extra = None
-  assert run_config.differences(run, given, ignored=fields) == [
-    f"batch_size: {run.batch_size} there, 5 given",
-    "extra: '(absent)' there, None given",
-  ]
+    given.steps_more = None  # `steps` is another field
+  assert run_config.differences(run, given, ignored=fields) == {
+    "batch_size": (run.batch_size, 5),
+    "steps_more": ("(absent)", None),
+  }
+
+
+def test_fields_that_may_change_exist():
+  flat = run_config.flatten(run_config.to_dict(shipped_config("default")))
+  for name in run_config.CHANGEABLE_FIELDS:
+    assert any(f"{key}.".startswith(f"{name}.") for key in flat), name
 
 
 def test_a_configuration_without_a_network_is_checked_but_for_that():

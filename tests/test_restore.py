@@ -1,10 +1,13 @@
 """The command that restores a recording: its results, and one-line errors."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
+from conftest import ROOT
 
 from distortion_removal import restore
 
@@ -47,6 +50,33 @@ def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
   assert (info.channels, info.subtype) == (3, "PCM_16")
 
 
+@pytest.mark.e2e
+def test_from_a_pipe_to_a_pipe_as_from_file_to_file(tmp_path, clean):
+  options = ["--method=aspade", "--frame=256", "--clip-level=-0.3,0.25"]
+  _restore(tmp_path, *options)
+  command = [sys.executable, "-m", "distortion_removal.restore", "-", "-o", "-"]
+  result = subprocess.run(
+    [*command, *options],
+    input=(tmp_path / "in.wav").read_bytes(),
+    capture_output=True,
+    cwd=ROOT,
+    check=True,
+  )
+  assert result.stdout == (tmp_path / "out.wav").read_bytes()
+  assert b"restored: -\n" in result.stderr
+
+
+def test_one_recording_to_one_file(tmp_path, clean):
+  source = str(tmp_path / "in.wav")
+  for arguments, message in (
+    ([source, source, "-o", str(tmp_path / "out.wav")], "one recording at a"),
+    ([source, "-o", str(tmp_path)], f"{tmp_path}: is a folder; name a file"),
+  ):
+    with pytest.raises(SystemExit) as caught:
+      restore.main([*arguments, "--method=aspade"])
+    assert re.fullmatch(f"error: .*{re.escape(message)}.*", caught.value.code)
+
+
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
@@ -62,6 +92,8 @@ def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
     ("--method=aspade --clip-level=1,2,3", "'1,2,3' is neither a number nor"),
     ("--method=social_sparsity --shrinkage=pw", "unknown shrinkage 'pw'"),
     ("--method=aspade --hop=1024", "with hop 1024"),
+    ("--method=aspade --dither --subtype=FLOAT", "--dither is for integer"),
+    ("--method=aspade --dither --subtype=ULAW", "--dither is for integer"),
   ],
 )
 def test_mistakes_are_one_line(tmp_path, clean, arguments, message):

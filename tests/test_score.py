@@ -1,14 +1,17 @@
 """The command `score`: its JSON against the metrics, and its mistakes."""
 
 import json
+import os
 import runpy
+import shutil
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 import scipy.signal
 import soundfile
-from conftest import pluck
+from conftest import ROOT, pluck
 
 from distortion_removal import metrics, score
 
@@ -67,6 +70,28 @@ def test_an_object_for_every_estimate(files, capsys):
       "si_sdr": si_sdr.function(*pair, sample_rate=RATE)[0],
       "esr": esr.function(*pair, sample_rate=RATE)[0],
     }
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+@pytest.mark.e2e
+def test_process_substitution_and_standard_input(files):
+  command = f"{sys.executable} -m distortion_removal.score"
+  options = "--metrics=si_sdr --no-align --json"
+  command = f"{command} - <(cat clipped.wav) better.wav {options} < clean.wav"
+  result = subprocess.run(
+    ["bash", "-c", command],
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  piped, better = map(json.loads, result.stdout.splitlines())
+  assert piped["reference"] == "-"
+  assert piped["estimate"].startswith("/dev/fd/")
+  for row, name in ((piped, "clipped"), (better, "better")):
+    pair = files[name][None], files["clean"][None]
+    score = metrics.get("si_sdr").function(*pair, sample_rate=RATE)[0]
+    assert row["si_sdr"] == pytest.approx(score, abs=1e-4)
 
 
 def test_what_was_done_is_reported(files, capsys):

@@ -22,8 +22,8 @@ from distortion_removal.common.errors import (
   look_up,
   one_line_errors,
 )
-from distortion_removal.inference.weights import save_model
 from distortion_removal.training import check_config
+from distortion_removal.training.weights import save_model
 from third_party import demucs_weights, open_unmix_weights, state_dict
 
 
@@ -41,7 +41,7 @@ def import_weights(
   check_config.check(config)
   convert = look_up(_IMPORTERS, "network with an import", config.model.name)
   variables = convert(state_dict.load(source), models.from_config(config))
-  origin = f"imported from {source.name}"
+  origin = {"origin": f"imported from {source.name}"}
   save_model(target, variables, config, 0, origin=origin)
 
 

@@ -88,7 +88,7 @@ def load_estimate(
   """Reads a file at the reference's rate, and finds its lag.
 
   Args:
-    path: any file that libsndfile reads.
+    path: any recording that `audio.files` reads.
     reference: the track to compare with, of as many channels.
     max_lag_seconds: the largest lag to look for; 0 leaves the file as it is.
     mono: whether to average the channels.

@@ -38,14 +38,20 @@ def one_line_errors() -> Iterator[None]:
   """Turns what a user can mend into one line on stderr and exit status 1.
 
   That is a `UserError` or a refusal of the operating system; any other error is
-  our defect and keeps its traceback.
+  our defect and keeps its traceback. Nothing is said where whoever reads our
+  output closes the pipe, as `head` does.
   """
   try:
     yield
+    sys.stdout.flush()
   except UserError as error:
     sys.exit(f"error: {error}")
   except KeyboardInterrupt:
     sys.exit("error: interrupted")
+  except BrokenPipeError:
+    # What is still in the buffer would fail once more at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
   except Exception as error:
     # Libraries wrap a full disk in errors of their own.
     if os.strerror(errno.ENOSPC) in str(error):
@@ -54,7 +60,12 @@ def one_line_errors() -> Iterator[None]:
       sys.exit(f"error: no space left on the disk{where}; free some and retry")
     if not isinstance(error, OSError) or error.filename is None:
       raise
-    sys.exit(f"error: {error.filename}: {error.strerror}")
+    sys.exit(f"error: {error.filename}: {os_reason(error)}")
+
+
+def os_reason(error: OSError) -> str:
+  """Returns what the system says, also of errors without a number."""
+  return error.strerror or str(error)
 
 
 def flags_parser(config: flags.FlagHolder) -> Callable[[list[str]], list[str]]:

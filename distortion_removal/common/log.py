@@ -1,5 +1,6 @@
 """Log lines and progress on stderr; of libraries, only their warnings."""
 
+import functools
 import logging
 import sys
 
@@ -26,6 +27,12 @@ def setup() -> None:
     logger.addHandler(handler)
     logger.propagate = False
   logger.setLevel(logging.INFO)
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+  """Logs a warning, unless this process has logged it before."""
+  logger.warning("%s", message)
 
 
 class Progress:

@@ -123,6 +123,7 @@ def training_batches(
   seed: int,
   workers: int = 0,
   options: Augmentation | None = None,
+  start: int = 0,
 ) -> grain.DatasetIterator:
   """Makes endless training batches, already on the devices.
 
@@ -134,12 +135,13 @@ def training_batches(
     seed: decides shuffling, crops, levels and all else.
     workers: processes that load; 0 loads in threads of this one.
     options: changes of the clean takes; None for none.
+    start: batches of the stream to leave out, without loading them.
 
   Returns:
     Iterator of `clean` `[devices, batch, time, channels]` float32, `level`
     `[devices, batch]` float32, `seed` `[devices, batch]` uint32; for recorded
-    pairs also `degraded`, shaped as `clean`. Its state can be saved and
-    restored. The batches of all processes are, together, those of one.
+    pairs also `degraded`, shaped as `clean`. The batches of all processes are,
+    together, those of one, and the same for any number of workers.
   """
   if not isinstance(source, Mixture):
     source = Mixture((source,), (1.0,))
@@ -149,14 +151,13 @@ def training_batches(
   draw = _DrawPair(task, segment, options, source)
   dataset = source.stream(seed).random_map(draw)
   dataset = dataset[jax.process_index() :: jax.process_count()]
-  dataset = dataset.batch(devices.local_batch_size(batch_size))
+  dataset = dataset.batch(devices.local_batch_size(batch_size))[start:]
   dataset = dataset.map(devices.split_batch)
   stream = dataset.to_iter_dataset(
     grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
   )
   if workers:
     stream = stream.mp_prefetch(grain.MultiprocessingOptions(workers))
-  # Unlike flax's prefetch, this one keeps the iterator's state exact.
   return iter(
     grain.experimental.device_put(
       stream,

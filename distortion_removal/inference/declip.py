@@ -45,6 +45,7 @@ def declip_file(
   clip_level: float | tuple[float, float] | None = None,
   *,
   subtype: str | None = None,
+  dither: bool = False,
   **options: Any,
 ) -> str:
   """Declips one audio file; rate, channels and level stay.
@@ -57,6 +58,8 @@ def declip_file(
     clip_level: level of both rails, or (low, high); None: found from the
       recording.
     subtype: sample format of the target.
+    dither: dithers an integer format, see `output.write`; not a recording that
+      is not clipped and fits into the format as it is.
     **options: the declipper's own. Unless given, `frame` follows the sample
       rate, and `hop` the frame.
 
@@ -66,11 +69,11 @@ def declip_file(
   """
   info = files.info(source)
   options = _with_defaults(method, options, info.sample_rate)
-  subtype = output.choose_subtype(target, info, subtype)
+  subtype = output.choose_subtype(target, info, subtype, dither=dither)
   declipping.check_options(method, options, clip_level)
   clipping = survey(source, clip_level)
   if not clipping.count:
-    return _copy(info, target, clipping.peak, subtype)
+    return _copy(info, target, clipping.peak, subtype, dither)
   share = clipping.count / (info.frames * info.channels)
   line = f"clipped at {clipping.levels}: {100 * share:.3g} % of the samples"
   logger.info("%s: %s", source, line)
@@ -85,7 +88,7 @@ def declip_file(
   with files.open_reader(source) as reader:
     blocks = _restored(reader, method, clipping.rails, options, terminations)
     output.write_by_way_of_scratch(
-      target, blocks, reader, subtype=subtype, dtype="float64"
+      target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
     )
   ends = np.concatenate([np.empty(0), *terminations])
   if not len(ends):
@@ -180,16 +183,27 @@ def _extremes(blocks: Iterator[np.ndarray]) -> np.ndarray:
 
 
 def _copy(
-  source: files.Reader, target: Path, peak: float, subtype: str | None
+  source: files.Reader, target: Path, peak: float, subtype: str, dither: bool
 ) -> str:
   """Writes a recording that is not clipped as it is, and says so."""
   blocks = _read_blocks(source.path)
-  gain = output.write(target, blocks, source, subtype=subtype, peak=peak)
+  bits = [files.linear_bits(format_) for format_ in (source.subtype, subtype)]
+  # Samples that are codes of the format already need no rounding.
+  is_exact = None not in bits and bits[0] <= bits[1] and peak <= 1.0
+  gain = output.write(
+    target,
+    blocks,
+    source,
+    subtype=subtype,
+    peak=peak,
+    dither=dither and not is_exact,
+  )
   changes = ""
   if gain < 1.0:
     changes += f" but {-20 * np.log10(gain):.1f} dB quieter"
-  if subtype != source.subtype:
-    changes += f", as {subtype or target.suffix}"
+  is_encoded = not subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
+  if is_encoded or subtype != source.subtype:
+    changes += f", as {subtype}"
   return (
     f"nothing is clipped, the result is the input{changes}; its peak is "
     f"{peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"

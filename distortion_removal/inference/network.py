@@ -11,16 +11,7 @@ import numpy as np
 from distortion_removal import models
 from distortion_removal.audio import chunks
 from distortion_removal.common import devices
-from distortion_removal.inference import weights
-from distortion_removal.training import check_config, checkpoint
-
-
-def load_config(source: Path) -> ml_collections.ConfigDict:
-  """Reads the configuration of a run's folder or of a model file."""
-  if source.suffix == weights.SUFFIX:
-    config, _ = weights.load_card(source)
-    return config
-  return check_config.load(source)
+from distortion_removal.training import weights
 
 
 def load_network(
@@ -30,16 +21,12 @@ def load_network(
 
   Args:
     source: folder of a trained run, or a model file.
-    config: that run's configuration, from `load_config`.
+    config: that run's configuration, from `weights.load_config`.
     batch: number of chunks that go through the network at a time, spread over
       the local devices; None: all at once on one of them.
   """
   model = models.from_config(config)
-  shapes = models.variable_shapes(model)
-  if source.suffix == weights.SUFFIX:
-    variables = weights.load_weights(source, shapes)
-  else:
-    variables, _ = checkpoint.restore_weights(source, shapes)
+  variables, _ = weights.load_weights(source, models.variable_shapes(model))
   restore = jax.jit(model.apply)
   if batch is not None:
     variables = devices.replicate(variables)

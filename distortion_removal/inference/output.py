@@ -28,18 +28,32 @@ class LevelMeter:
 
 
 def choose_subtype(
-  target: Path, source: files.Reader, subtype: str | None
-) -> str | None:
+  target: Path,
+  source: files.Reader,
+  subtype: str | None,
+  *,
+  dither: bool = False,
+) -> str:
   """Returns the sample format to write; refuses what cannot be written.
 
   Args:
     target: the file to write; its suffix names the format.
     source: the recording it is made of.
     subtype: the format asked for; None: the source's, or the nearest linear one
-      that the target has.
+      that the target has, or else the target's usual one.
+    dither: the samples are to be dithered, which is for linear integer formats.
   """
-  subtype = subtype or _like_source(target, source)
-  files.check_format(target, source.sample_rate, source.channels, subtype)
+  subtype = (
+    subtype or _like_source(target, source) or files.usual_subtype(target)
+  )
+  files.check_format(
+    target, source.sample_rate, source.channels, subtype, source.frames
+  )
+  if dither and not files.linear_bits(subtype):
+    raise UserError(
+      f"{target}: --dither is for integer formats, and this is {subtype}; "
+      "leave it out, or choose a format such as --subtype=PCM_16"
+    )
   return subtype
 
 
@@ -75,9 +89,10 @@ def write_by_way_of_scratch(
   blocks: Iterable[np.ndarray],
   source: files.Reader,
   *,
-  subtype: str | None,
+  subtype: str,
   dtype: str,
   squares: float | None = None,
+  dither: bool = False,
 ) -> None:
   """Writes a recording, as `write` does, whose level is known at its end.
 
@@ -88,6 +103,7 @@ def write_by_way_of_scratch(
     subtype: sample format of the target.
     dtype: sample format of the scratch file.
     squares: sum of squares to bring the samples to; None leaves the level.
+    dither: see `write`.
   """
   meter, gain = LevelMeter(), 1.0
   with files.scratch_file(
@@ -102,7 +118,15 @@ def write_by_way_of_scratch(
         )
       gain = float(np.sqrt(squares / meter.squares))
     blocks = scratch.read_blocks()
-    write(target, blocks, source, subtype=subtype, peak=meter.peak, gain=gain)
+    write(
+      target,
+      blocks,
+      source,
+      subtype=subtype,
+      peak=meter.peak,
+      gain=gain,
+      dither=dither,
+    )
 
 
 def write(
@@ -110,19 +134,23 @@ def write(
   blocks: Iterable[np.ndarray],
   source: files.Reader,
   *,
-  subtype: str | None,
+  subtype: str,
   peak: float,
   gain: float = 1.0,
+  dither: bool = False,
 ) -> float:
   """Writes a recording; lowers it where an integer format would clip.
 
   Args:
     target: where it goes.
     blocks: `[time, channels]`.
-    source: the recording it is made of, of the same rate and channels.
+    source: the recording it is made of, of the same rate, channels and length;
+      the result gets its tags.
     subtype: sample format of the target.
     peak: the blocks' largest magnitude, before the gain.
     gain: factor for the level.
+    dither: adds triangular noise within ±1 code to all samples, also to those
+      that have not changed: noise that comes and goes is heard.
 
   Returns:
     The gain that was applied, below `gain` after a warning.
@@ -141,5 +169,8 @@ def write(
     source.sample_rate,
     source.channels,
     subtype=subtype,
+    frames=source.frames,
+    dither=dither,
+    source=source,
   )
   return gain

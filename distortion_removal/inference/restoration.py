@@ -19,23 +19,32 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
 from distortion_removal.inference import network, output
+from distortion_removal.training import weights
 
 
 def restore_file(
-  source: Path, target: Path, workdir: Path, *, subtype: str | None = None
+  source: Path,
+  target: Path,
+  workdir: Path,
+  *,
+  subtype: str | None = None,
+  dither: bool = False,
 ) -> None:
   """Takes the distortion out of one audio file with a trained network.
 
   Args:
-    source: any file libsndfile reads, of any rate, length and channel count.
+    source: a recording of any format, rate, length and channel count.
     target: where the result goes; its suffix names the format. It is written
       next to that place and renamed, so that it is either whole or not there.
     workdir: folder of the trained run, or a model file.
     subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
       source's own, where the target's format has it.
+    dither: dithers an integer format, see `output.write`.
   """
-  config = network.load_config(workdir)
-  subtype = output.choose_subtype(target, files.info(source), subtype)
+  config = weights.load_config(workdir)
+  subtype = output.choose_subtype(
+    target, files.info(source), subtype, dither=dither
+  )
   function = network.load_network(workdir, config)
   before = output.LevelMeter()
   # The whole file is read once before any work: for its level, and so that a
@@ -57,6 +66,7 @@ def restore_file(
       subtype=subtype,
       dtype="float32",
       squares=before.squares,
+      dither=dither,
     )
 
 

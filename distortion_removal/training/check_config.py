@@ -44,7 +44,7 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
   if not path.is_file():
     raise UserError(
       f"{workdir}: no trained run here ({FILE_NAME} is missing); give the "
-      "--workdir that training wrote to"
+      "folder that training wrote to"
     )
   try:
     tree = json.loads(path.read_text())

@@ -1,15 +1,15 @@
 """Checkpoints of a run; no other module uses orbax.
 
-    workdir/checkpoints/last/STEP/{params,ema,opt,data}   to resume from
-    workdir/checkpoints/best/STEP/ema                     to evaluate
+    workdir/checkpoints/last/STEP/{params,ema,opt}   to resume from
+    workdir/checkpoints/best/STEP/ema                to evaluate
 
 Items are separate so that evaluation reads `ema` alone. `params` and `ema` hold
-all collections of the network's variables, without and with averaging. `data`
-is the state of the data iterator: a resumed run sees the batches that an
-uninterrupted one would have seen.
+all collections of the network's variables, without and with averaging. The
+position in the data needs no record: it is the step.
 """
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Checkpoints:
 
   def __init__(self, workdir: Path):
     self._root = root = (workdir / _ROOT).absolute()
-    self._last = _manager(root / "last", ("params", "ema", "opt", "data"), 2)
+    self._last = _manager(root / "last", ("params", "ema", "opt"), 2)
     self._best = _manager(
       root / "best", ("ema",), 1, best_fn=lambda metrics: metrics["score"]
     )
@@ -47,20 +47,13 @@ class Checkpoints:
     """Returns the last step stored, or None in a new run."""
     return self._last.latest_step()
 
-  def are_imported(self) -> bool:
-    """Returns whether all there is are weights from `save_weights`."""
-    return self.latest_step() is None and self.best_score == _IMPORTED_SCORE
-
-  def save_last(self, step: int, state: Any, data: Any) -> None:
+  def save_last(self, step: int, state: Any) -> None:
     """Stores everything needed to resume after `step`, unless it is there."""
     if self.latest_step() == step:
       return
-    import grain  # Two seconds that evaluation need not spend.
-
     trees = _trees(state)
     self._require_space(trees)
     items = {key: ocp.args.StandardSave(tree) for key, tree in trees.items()}
-    items["data"] = grain.checkpoint.CheckpointSave(data)
     self._last.save(step, args=ocp.args.Composite(**items))
 
   def save_best(self, step: int, variables: Any, score: float) -> None:
@@ -87,13 +80,10 @@ class Checkpoints:
         "command resumes"
       )
 
-  def restore_last(self, state: Any, data: Any) -> Any:
-    """Returns `state` as last stored, and sets `data` to go on from there."""
-    import grain
-
+  def restore_last(self, state: Any) -> Any:
+    """Returns `state` as it was last stored."""
     step, trees = self.latest_step(), _trees(state)
     items = {key: ocp.args.StandardRestore(tree) for key, tree in trees.items()}
-    items["data"] = grain.checkpoint.CheckpointRestore(data)
     restored = self._last.restore(step, args=ocp.args.Composite(**items))
     model_state = dict(restored.params)
     return state.replace(
@@ -141,6 +131,21 @@ def save_weights(workdir: Path, variables: Any, step: int) -> None:
   checkpoints.close()
 
 
+def last_step(workdir: Path) -> int | None:
+  """Returns the last step that the run in `workdir` can resume from."""
+  return max(_steps(workdir, "last"), default=None)
+
+
+def are_imported(workdir: Path) -> bool:
+  """Returns whether all there is are weights from `save_weights`."""
+  if last_step(workdir) is not None:
+    return False
+  root = workdir / _ROOT / "best"
+  files = (root / str(x) / "metrics/metrics" for x in _steps(workdir, "best"))
+  scores = [json.loads(file.read_text())["score"] for file in files]
+  return _IMPORTED_SCORE in scores
+
+
 def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
   """Reads the averaged variables of a run, the best ones if there are some.
 
@@ -179,12 +184,17 @@ def digest(workdir: Path) -> str:
 def _weights(workdir: Path) -> epath.Path | None:
   """Returns the folder of the weights to evaluate."""
   for kind in ("best", "last"):
-    root = epath.Path(workdir).resolve() / _ROOT / kind
-    # orbax renames a step's folder to its number once it is complete.
-    steps = [int(path.name) for path in root.glob("*") if path.name.isdigit()]
-    if steps:
+    if steps := _steps(workdir, kind):
+      root = epath.Path(workdir).resolve() / _ROOT / kind
       return root / str(max(steps)) / "ema"
   return None
+
+
+def _steps(workdir: Path, kind: str) -> list[int]:
+  """Lists the steps that are stored completely."""
+  # orbax renames a step's folder to its number once it is complete.
+  names = [path.name for path in (workdir / _ROOT / kind).glob("*")]
+  return [int(name) for name in names if name.isdigit()]
 
 
 def check_same_model(stored: Any, shapes: Any, path: Path) -> None:
@@ -192,14 +202,22 @@ def check_same_model(stored: Any, shapes: Any, path: Path) -> None:
 
   The message names `path` and the first variable that differs.
   """
-  there, wanted = _shapes_by_name(stored), _shapes_by_name(shapes)
-  for name in sorted(there.keys() | wanted.keys()):
-    if there.get(name) != wanted.get(name):
-      raise UserError(
-        f"{path}: a checkpoint of another model: {name} has shape "
-        f"{there.get(name, 'none')}, the configuration asks for "
-        f"{wanted.get(name, 'none')}; use the workdir's own config.json"
-      )
+  if wrong := differing_shapes(stored, shapes):
+    name, (there, wanted) = next(iter(wrong.items()))
+    raise UserError(
+      f"{path}: a checkpoint of another model: {name} has shape {there}, the "
+      f"configuration asks for {wanted}; use the workdir's own config.json"
+    )
+
+
+def differing_shapes(stored: Any, wanted: Any) -> dict[str, tuple[str, str]]:
+  """Returns both shapes, or "none", of variables in which two trees differ."""
+  old, new = _shapes_by_name(stored), _shapes_by_name(wanted)
+  found = {}
+  for name in sorted(old.keys() | new.keys()):
+    if old.get(name) != new.get(name):
+      found[name] = str(old.get(name, "none")), str(new.get(name, "none"))
+  return found
 
 
 def _shapes_by_name(tree: Any) -> dict[str, tuple[int, ...]]:

@@ -8,6 +8,7 @@ Functions import tensorboardX, which imports PyTorch where that is installed.
 import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,24 @@ from distortion_removal.common.log import logger
 
 
 class MetricWriter:
-  """Writes to `workdir` what comes `after_step`, in the main process only."""
+  """Writes to `workdir` what comes `after_step`, in the main process only.
+
+  None stands for before the first step: nothing that was written stays.
+  """
 
   def __init__(
-    self, workdir: Path, *, after_step: int = 0, is_main: bool = True
+    self,
+    workdir: Path,
+    *,
+    after_step: int | None = None,
+    is_main: bool = True,
   ):
     self._is_main = is_main
     if is_main:
       from tensorboardX.event_file_writer import EventsWriter
 
       path = workdir / "metrics.jsonl"
-      _drop_after(path, after_step)
+      _drop_after(path, -1 if after_step is None else after_step)
       self._file = open(path, "a")  # noqa: SIM115
       (workdir / "tensorboard").mkdir(exist_ok=True)
       # Not a SummaryWriter: its queue is emptied by a thread that a full disk
@@ -51,6 +59,12 @@ class MetricWriter:
     self._board.flush()
     text = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
     logger.info("step %d  %s", step, text)
+
+  def changes(self, step: int, fields: Mapping[str, Sequence]) -> None:
+    """Writes old and new values of configuration fields after one step."""
+    if self._is_main:
+      self._file.write(json.dumps({"step": step, "config": fields}) + "\n")
+      self._file.flush()
 
   def example(
     self, step: int, name: str, sounds: dict[str, np.ndarray], sample_rate: int

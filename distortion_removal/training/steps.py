@@ -36,12 +36,11 @@ class TrainState(train_state.TrainState):
     return {"params": self.params, **self.model_state}
 
 
-def create_optimizer(
-  config: ml_collections.ConfigDict,
-) -> optax.GradientTransformation:
-  """Makes Adam with linear warm-up, cosine decay, clipping and weight decay.
+def learning_rates(config: ml_collections.ConfigDict) -> optax.Schedule:
+  """Makes the schedule of the learning rate: linear warm-up, half a cosine.
 
-  Pre-training begins the same schedule and breaks it off.
+  Pre-training begins the same schedule and breaks it off. Equal rates at the
+  start and the end of the cosine make it constant.
 
   Raises:
     UserError: the warm-up leaves no step to decay in.
@@ -54,13 +53,20 @@ def create_optimizer(
       f"config.optimizer.warmup_steps {options.warmup_steps} and "
       f"config.pretrain_steps {config.pretrain_steps} together"
     )
-  schedule = optax.warmup_cosine_decay_schedule(
+  return optax.warmup_cosine_decay_schedule(
     init_value=0.0,
     peak_value=options.learning_rate,
     warmup_steps=options.warmup_steps,
     decay_steps=decay_steps,
     end_value=options.final_learning_rate,
   )
+
+
+def create_optimizer(
+  config: ml_collections.ConfigDict,
+) -> optax.GradientTransformation:
+  """Makes Adam with the schedule, gradient clipping and weight decay."""
+  options = config.optimizer
   clip = (
     optax.clip_by_global_norm(options.gradient_clip_norm)
     if options.gradient_clip_norm
@@ -69,7 +75,10 @@ def create_optimizer(
   return optax.chain(
     clip,
     optax.adamw(
-      schedule, options.b1, options.b2, weight_decay=options.weight_decay
+      learning_rates(config),
+      options.b1,
+      options.b2,
+      weight_decay=options.weight_decay,
     ),
   )
 
@@ -78,25 +87,32 @@ def create_state(
   config: ml_collections.ConfigDict,
   model: nn.Module,
   statistics: Statistics | None = None,
+  variables: Variables | None = None,
 ) -> TrainState:
-  """Makes the state before the first step from `config.seed`.
+  """Makes the state before the first step.
 
-  Networks that scale their input take `statistics`: mean and deviation of the
-  degraded spectrogram per bin.
+  Args:
+    config: the run's configuration.
+    model: its network.
+    statistics: mean and deviation of the degraded spectrogram per bin, for
+      networks that scale their input.
+    variables: the network's collections; None: from `config.seed`.
   """
   optimizer = create_optimizer(config)
-  segment = round(config.data.segment_seconds * config.data.sample_rate)
-  audio = jnp.zeros((1, segment, config.data.channels))
-  variables = jax.jit(model.init)(jax.random.key(config.seed), audio)
-  params = variables.pop("params")
+  if variables is None:
+    segment = round(config.data.segment_seconds * config.data.sample_rate)
+    audio = jnp.zeros((1, segment, config.data.channels))
+    variables = jax.jit(model.init)(jax.random.key(config.seed), audio)
+  model_state = dict(variables)
+  params = model_state.pop("params")
   if statistics is not None:
     params = model.scaled(params, *statistics)
   return TrainState.create(
     apply_fn=model.apply,
     params=params,
     tx=optimizer,
-    model_state=variables,
-    ema=jax.tree.map(jnp.copy, {"params": params, **variables}),
+    model_state=model_state,
+    ema=jax.tree.map(jnp.copy, {"params": params, **model_state}),
   )
 
 

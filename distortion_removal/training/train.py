@@ -15,7 +15,6 @@ import numpy as np
 from flax import linen as nn
 from tqdm import tqdm
 
-from distortion_removal import config as run_config
 from distortion_removal import models
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
@@ -26,6 +25,7 @@ from distortion_removal.effects import tasks
 from distortion_removal.training import check_config, objectives, steps
 from distortion_removal.training.checkpoint import Checkpoints
 from distortion_removal.training.metric_writer import MetricWriter, StepTimer
+from distortion_removal.training.start import Start, find_start
 from distortion_removal.training.validation import validator
 
 
@@ -37,42 +37,46 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     workdir: folder for config.json, checkpoints/, metrics.jsonl and
       tensorboard/. If it holds the same run already, training resumes from its
       last checkpoint and sees the batches that an uninterrupted run would have
-      seen.
+      seen. Fields that may change take their new values.
 
   Raises:
     UserError: the configuration cannot be trained, `workdir` holds another
-      run, the data set is missing, or the loss stopped being a number.
+      run, data or weights are missing, or the loss stopped being a number.
   """
   check_config.check(config)
+  start = find_start(config, workdir)
+  if start.is_finished:
+    start.record(workdir)
+    return
+  config = start.config
   task = tasks.from_config(config.data)
   degrade = pairs.degrader(task)
   model = models.from_config(config)
   dataset = opening.open_dataset(config.data)
-  _check_same_run(config, workdir)
 
-  batches, held_out = _batches(config, dataset, task)
+  batches, held_out = _batches(config, dataset, task, start.step or 0)
   validate = validator(
     model, held_out, degrade=degrade, batch_size=config.batch_size
   )
-  state = _first_state(config, model, dataset, task)
-  checkpoints = Checkpoints(workdir)
-  if checkpoints.are_imported():
-    raise UserError(
-      f"{workdir} holds imported weights, which cannot be trained on; choose "
-      "another --workdir"
-    )
-  if checkpoints.latest_step() is not None:
-    state = checkpoints.restore_last(state, batches)
-    logger.info("resuming after step %d of %d", state.step, config.steps)
-  state = devices.replicate(state)
+  state = _first_state(start, model, dataset, task)
+  start = start._replace(variables=None)  # Large, and perhaps on a device.
   # Only now: a configuration that cannot be trained must not claim the folder.
-  if devices.is_main_process() and not run_config.exists(workdir):
-    run_config.save(config, workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  checkpoints = Checkpoints(workdir)
+  if start.step is not None:
+    state = checkpoints.restore_last(state)
+  state = devices.replicate(state)
   writer = MetricWriter(
-    workdir, after_step=int(state.step), is_main=devices.is_main_process()
+    workdir, after_step=start.step, is_main=devices.is_main_process()
   )
   make_step = functools.partial(_make_step, config, model, degrade)
   try:
+    if start.step is not None and start.changed:
+      writer.changes(start.step, start.changed)
+    start.record(workdir)
+    if start.origin is not None:
+      # Weights that training only makes worse stay the best.
+      _validate(config, 0, state.ema, validate, checkpoints, writer)
     _loop(config, state, batches, make_step, validate, checkpoints, writer)
   finally:
     batches.close()
@@ -80,26 +84,10 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     writer.close()
 
 
-def _check_same_run(config: ml_collections.ConfigDict, workdir: Path) -> None:
-  """Makes the folder; raises UserError if it holds another run."""
-  workdir.mkdir(parents=True, exist_ok=True)
-  if not run_config.exists(workdir):
-    return
-  changed = run_config.differences(
-    check_config.load(workdir), config, ignored=run_config.EVALUATION_FIELDS
-  )
-  if changed:
-    raise UserError(
-      f"{workdir} holds a run with another configuration "
-      f"({'; '.join(changed)}); choose another --workdir, or give the "
-      "configuration of the run to resume it"
-    )
-
-
 def _batches(
-  config: ml_collections.ConfigDict, dataset: Any, task: tasks.Task
+  config: ml_collections.ConfigDict, dataset: Any, task: tasks.Task, done: int
 ) -> tuple[Iterator[steps.Batch], dict[str, np.ndarray]]:
-  """Opens the stream of training batches and the fixed validation pairs."""
+  """Opens the training batches after `done` steps, and the validation pairs."""
   segment = round(config.data.segment_seconds * config.data.sample_rate)
   batches = pairs.training_batches(
     opening.training_source(config.data, dataset),
@@ -109,6 +97,7 @@ def _batches(
     seed=config.seed,
     workers=config.data.workers,
     options=augmentation.from_config(config.data),
+    start=done,
   )
   held_out = pairs.validation_batch(
     opening.read_split(dataset, "valid"),
@@ -120,21 +109,19 @@ def _batches(
 
 
 def _first_state(
-  config: ml_collections.ConfigDict,
-  model: nn.Module,
-  dataset: Any,
-  task: tasks.Task,
+  start: Start, model: nn.Module, dataset: Any, task: tasks.Task
 ) -> steps.TrainState:
   """Makes the state before training, scaled to the data if the network is."""
-  statistics = None
-  if hasattr(model, "scaled"):
+  config, statistics = start.config, None
+  is_random = start.variables is None and start.step is None
+  if is_random and hasattr(model, "scaled"):
     statistics = mixture_statistics(
       opening.open_sources(config.data, dataset),
       size=model.stft_size,
       hop=model.stft_hop,
       task=task,
     )
-  return steps.create_state(config, model, statistics)
+  return steps.create_state(config, model, statistics, start.variables)
 
 
 def _make_step(
@@ -196,7 +183,7 @@ def _loop(
       if check:
         _validate(config, number, state.ema, validate, checkpoints, writer)
       if save:
-        checkpoints.save_last(number, state, batches)
+        checkpoints.save_last(number, state)
       if check or save:
         timer.restart()
       if stop:

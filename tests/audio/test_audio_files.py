@@ -134,7 +134,8 @@ def test_files_that_are_not_audio(tmp_path):
     ("noise.raw", bytes(range(256)), "not audio in a known format"),
   ):
     (tmp_path / name).write_bytes(content)
-    assert reason(tmp_path / name) == expected
+    # With or without ffmpeg, which is asked as well.
+    assert reason(tmp_path / name).partition(";")[0] == expected
   files.write(tmp_path / "none.wav", np.zeros((0, 1)), RATE)
   assert reason(tmp_path / "none.wav") == "holds no samples"
 

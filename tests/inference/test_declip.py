@@ -138,13 +138,33 @@ def test_a_recording_that_is_not_clipped_stays_to_the_bit(paths, subtype):
   assert not soundfile.read(paths[1])[0].any()
 
 
+@pytest.mark.usefixtures("calls")
+def test_dither_is_for_all_samples_that_are_rounded(paths):
+  """Those of an unclipped recording are not, if the format has room for them.
+
+  Triangular noise of ±1 code changes a rounded sample with probability 1/4.
+  """
+  soundfile.write(paths[0], np.clip(0.4 * _tones(), -0.3, 0.3), RATE)
+  for dither, share in ((False, 0.0), (True, 0.25)):
+    declip_file(*paths, "aspade", 0.3, dither=dither)
+    before, after = (soundfile.read(p, dtype="int16")[0] for p in paths)
+    reliable = np.abs(before) < before.max()
+    change = after[reliable] - before[reliable]
+    assert np.abs(change).max(initial=0) <= bool(dither)
+    np.testing.assert_allclose(np.mean(change != 0), share, atol=0.03)
+  for subtype, is_same in (("PCM_16", True), ("PCM_24", True), ("PCM_U8", 0)):
+    declip_file(*paths, "aspade", 0.9, dither=True, subtype=subtype)
+    before, after = (soundfile.read(path)[0] for path in paths)
+    assert np.array_equal(before, after) == is_same
+
+
 @pytest.mark.parametrize(
   ("subtype", "name", "changes"),
   [
     ("DOUBLE", "out.wav", ""),
     ("FLOAT", "out.wav", ", as FLOAT"),
     ("PCM_16", "out.wav", " but 3.5 dB quieter, as PCM_16"),
-    (None, "out.mp3", " but 3.5 dB quieter, as .mp3"),
+    (None, "out.mp3", " but 3.5 dB quieter, as MPEG_LAYER_III"),
   ],
 )
 def test_changes_of_the_input_are_reported(paths, subtype, name, changes):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 _TRAINING = """
 import sys, pathlib, jax
-port, process, workdir, root = sys.argv[1:]
+port, process, workdir, root, source = sys.argv[1:]
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
 from distortion_removal.common import log
 from distortion_removal.config import sibling
@@ -26,6 +26,7 @@ config.data.data_dir = str(workdir.parent / "data")
 config.model.fields.update(depth=1, lstm_layers=0)
 config.validate_every = 100
 config.checkpoint_every = 4
+config.initialize_from = source
 train(config, workdir)
 """
 
@@ -70,13 +71,11 @@ def _two(program, *arguments):
   return outputs
 
 
-def _train(workdir):
-  """Trains in two processes; returns the losses by step."""
-  _two(_TRAINING, workdir, ROOT)
+def _train(workdir, source="", key="train/loss"):
+  """Trains in two processes; returns the losses, or others, by step."""
+  _two(_TRAINING, workdir, ROOT, source)
   rows = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
-  return [
-    (row["step"], row["train/loss"]) for row in rows if "train/loss" in row
-  ]
+  return [(row["step"], row[key]) for row in rows if key in row]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +94,16 @@ def test_two_processes_train_one_run(run):
   logged = (workdir / "metrics.jsonl").read_bytes()
   assert _train(workdir) == losses
   assert (workdir / "metrics.jsonl").read_bytes() == logged
+
+
+def test_two_processes_start_from_the_same_weights(run):
+  """Validation sees at step 0 what it saw at the end of the source."""
+  workdir, _ = run
+  tuned = workdir.with_name("tuned")
+  (start, first), _ = _train(tuned, workdir, key="validation/si_sdr")
+  rows = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
+  assert start == 0
+  assert first == pytest.approx(rows[-1]["validation/si_sdr"], abs=1e-4)
 
 
 def _scores(workdir):

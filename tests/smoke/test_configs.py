@@ -170,7 +170,7 @@ def test_smoke_trains_and_evaluates(
     config.metrics = ("si_sdr",)
   train.train(config, tmp_path)
   assert read_metrics(tmp_path)[-1]["step"] == 3
-  assert run_config.differences(check_config.load(tmp_path), config) == []
+  assert run_config.differences(check_config.load(tmp_path), config) == {}
   folder = evaluate(tmp_path)
   lines = (folder / "results.jsonl").read_text().splitlines()
   task = tasks.from_config(config.data)

@@ -70,11 +70,14 @@ def _in_small(command):
       file = word.removeprefix("--config=")
       words[k] = f"--config={ROOT / file}:smoke"
       stem = file.removeprefix("configs/").removesuffix(".py")
-      words.append(f"--workdir=runs/{stem}")
+      if "--workdir=" not in command:
+        words.append(f"--workdir=runs/{stem}")
       if "guitar" in file:
         words += GUITAR
       if command.startswith(f"{MAIN} --config"):
         words += SHALLOW
+    if word.startswith("--config.steps="):
+      words[k] = "--config.steps=6"
   return words
 
 

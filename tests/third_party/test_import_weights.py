@@ -13,6 +13,7 @@ from conftest import ROOT, shipped_config
 from distortion_removal import models
 from distortion_removal.common.errors import UserError
 from distortion_removal.inference import network
+from distortion_removal.training import weights
 from third_party import demucs_weights, open_unmix_weights
 from third_party.import_weights import import_weights
 
@@ -44,7 +45,7 @@ def _restore(target, reference):
   """A chunk of noise as restored by the file's network and by PyTorch's."""
   import torch
 
-  function = network.load_network(target, network.load_config(target))
+  function = network.load_network(target, weights.load_config(target))
   rng = np.random.default_rng(0)
   audio = rng.uniform(-0.5, 0.5, (1, 1_600, 1)).astype(np.float32)
   with torch.no_grad():

@@ -15,6 +15,8 @@ from distortion_removal.datasets.spectrum_statistics import (
 )
 from distortion_removal.evaluation.methods import network
 from distortion_removal.training import steps
+from distortion_removal.training import train as training
+from distortion_removal.training.start import find_start
 from distortion_removal.training.train import train
 
 parts = run_config.sibling(str(ROOT / "configs" / "any"), "parts/networks")
@@ -96,6 +98,7 @@ def test_umx_keeps_batch_statistics_and_starts_from_the_datas(
   tiny_data, tmp_path
 ):
   config = _config(tiny_data, "umx", steps=3)
+  tmp_path /= "run"
   train(config, tmp_path)
   stored = read_checkpoint(tmp_path, "last", 3, "ema")
   model = models.from_config(config)
@@ -119,3 +122,9 @@ def test_umx_keeps_batch_statistics_and_starts_from_the_datas(
   np.testing.assert_allclose(
     restore(audio, None), model.apply(variables, audio), atol=1e-6
   )
+  # Another run that starts from them takes them as they are, without the data.
+  config.initialize_from = str(tmp_path)
+  start = find_start(config, tmp_path.with_name("tuned"))
+  state = training._first_state(start, model, None, None)
+  for item in (state.variables, state.ema):
+    jax.tree.map(np.testing.assert_array_equal, item, variables)

@@ -1,7 +1,6 @@
 """Whole runs: straight, interrupted, refused, failing, and learning."""
 
 import os
-import shutil
 import signal
 
 import jax
@@ -118,24 +117,10 @@ def test_an_interrupted_run_ends_as_a_straight_one(
 
 @pytest.mark.e2e
 def test_the_same_command_on_a_finished_run_changes_nothing(
-  tiny_run, tiny_config, tmp_path
+  tiny_run, tiny_config
 ):
-  workdir = tmp_path / "run"
-  shutil.copytree(tiny_run, workdir)
-  before = files_of(workdir)
-  train(tiny_config, workdir)
-  after = files_of(workdir)
-  added = {path.parent.name for path in after.keys() - before.keys()}
-  assert added <= {"tensorboard"}
-  assert {path: after[path] for path in before} == before
-
-
-@pytest.mark.e2e
-def test_another_configuration_is_refused(tiny_run, tiny_config):
   before = files_of(tiny_run)
-  tiny_config.batch_size = 8
-  with pytest.raises(UserError, match="batch_size: 4 there, 8 given"):
-    train(tiny_config, tiny_run)
+  train(tiny_config, tiny_run)
   assert files_of(tiny_run) == before
 
 

@@ -2,10 +2,15 @@
 
 Audio is `[time, channels]` float32, or float64 on request. A file that cannot
 be used (not audio, cut short, NaN) raises an `AudioFileError` with its name and
-the reason.
+the reason. Pipes are read within `spooling`, and written by `piped_output`.
 """
 
 from distortion_removal.audio.files.integrity import AudioFileError
+from distortion_removal.audio.files.pipes import piped_output, spooling
+from distortion_removal.audio.files.quantisation import (
+  linear_bits,
+  quantise,
+)
 from distortion_removal.audio.files.reading import (
   BLOCK_FRAMES,
   Reader,
@@ -17,6 +22,7 @@ from distortion_removal.audio.files.writing import (
   FORMATS,
   check_format,
   scratch_file,
+  usual_subtype,
   write,
   write_blocks,
 )
@@ -28,9 +34,14 @@ __all__ = [
   "Reader",
   "check_format",
   "info",
+  "linear_bits",
   "open_reader",
+  "piped_output",
+  "quantise",
   "read",
   "scratch_file",
+  "spooling",
+  "usual_subtype",
   "write",
   "write_blocks",
 ]

@@ -1,8 +1,8 @@
 """Notices audio files that were cut short.
 
 libsndfile decodes what it finds and does not report what is missing. WAV, AIFF
-and W64 show it in the sizes that libsndfile logs, Ogg in its last page, FLAC
-and MP3 only when they are decoded.
+and W64 show it in the sizes that libsndfile logs, Ogg in its last page, MP3 in
+its frames (`mpeg`), FLAC only when it is decoded.
 """
 
 import os
@@ -16,6 +16,7 @@ from distortion_removal.common.errors import UserError
 _SHORT_CHUNK = re.compile(
   r"^\s*(?:data|SSND|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.M
 )
+NO_LAST_PAGE = "truncated: the last page is missing or cut"
 _OGG_PAGE_BYTES = 65_307  # the largest page that the format allows
 _OGG_HEADER_BYTES = 27  # without the segment table
 
@@ -28,28 +29,29 @@ class AudioFileError(UserError):
     self.reason = reason
 
 
-def defect(file: soundfile.SoundFile, path: Path) -> str | None:
-  """Returns what is missing according to the headers and the file's end."""
-  if not file.frames:
-    return "holds no samples"
+def defect(file: soundfile.SoundFile, path: Path, end: int) -> str | None:
+  """Returns what is missing according to the headers and the file's end.
+
+  Args:
+    file: a recording, as libsndfile reads it.
+    path: the file it lies in.
+    end: byte before which it ends there.
+  """
   for promised, present in _SHORT_CHUNK.findall(file.extra_info):
     missing = int(promised) - int(present)
-    # One byte is a forgotten pad byte. Tools that write to a pipe cannot know
-    # the length and promise about 2 or 4 GiB.
-    is_piped = int(promised) >> 12 in (0x7FFFF, 0x80000, 0xFFFFF)
-    if missing > 1 and not is_piped:
+    if missing > 1:  # One byte is a forgotten pad byte.
       return f"truncated: {present} of {promised} bytes are there"
-  if file.format == "OGG" and not _ends_stream(path):
-    return "truncated: the last page is missing or cut"
+  if file.format == "OGG" and not ends_ogg_stream(path, end):
+    return NO_LAST_PAGE
   return None
 
 
-def _ends_stream(path: Path) -> bool:
+def ends_ogg_stream(path: Path, end: int) -> bool:
   """Returns whether the last Ogg page (RFC 3533) is whole and marked so."""
   with path.open("rb") as file:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _OGG_PAGE_BYTES))
-    tail = file.read()
+    start = max(0, end - _OGG_PAGE_BYTES)
+    file.seek(start)
+    tail = file.read(end - start)
   page = tail[tail.rfind(b"OggS\0") :]
   if len(page) < _OGG_HEADER_BYTES:
     return False

@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
+from distortion_removal.audio import files
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import Progress, logger
 from distortion_removal.report.page import audio, contents, thumbnails
@@ -138,7 +137,7 @@ def _write_sound(
   thumbnails.write_spectrogram(path.with_suffix(".png"), cut, sample_rate)
   found = {"stem": stem, "wave": thumbnails.waveform(cut)}
   if wav:
-    soundfile.write(path.with_suffix(".wav"), cut, sample_rate, "PCM_16")
+    files.write(path.with_suffix(".wav"), cut, sample_rate)
     found["wav"] = True
   if quiet_lufs is not None:
     found["quiet"] = f"{quiet_lufs:.1f}"

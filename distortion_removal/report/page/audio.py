@@ -85,5 +85,6 @@ def cut(
 def flac(audio: np.ndarray, sample_rate: int) -> bytes:
   """Encodes a FLAC file of 16 bits in which browsers can seek."""
   place = io.BytesIO()
-  soundfile.write(place, audio, sample_rate, "PCM_16", format="FLAC")
+  codes = files.quantise(audio, "PCM_16")
+  soundfile.write(place, codes, sample_rate, "PCM_16", format="FLAC")
   return with_seek_table(place.getvalue())

@@ -1,6 +1,7 @@
 """A folder of every kind of file, good and bad, through TFDS and back."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -75,13 +76,20 @@ def test_what_cannot_be_used_is_named_with_its_reason(tmp_path, capsys):
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: int(share * len(content))])
   (folder / ".cache").mkdir()
-  for name in ("text.wav", "song.m4a", ".hidden.wav", ".cache/a.wav"):
+  for name in (
+    "text.wav",
+    "song.m4a",
+    "song.txt",
+    ".hidden.wav",
+    ".cache/a.wav",
+  ):
     (folder / name).write_text("not audio at all")
   (folder / "zero.wav").touch()
 
   builder = build(folder, tmp_path / "out")
   found = skipped(builder)
-  assert {name: reason.partition(":")[0] for name, reason in found.items()} == {
+  firsts = {name: re.split("[:;]", reason)[0] for name, reason in found.items()}
+  assert firsts == {
     "cut.wav": "truncated",
     "cut.flac": "truncated or damaged",
     "none.wav": "holds no samples",
@@ -90,7 +98,8 @@ def test_what_cannot_be_used_is_named_with_its_reason(tmp_path, capsys):
     "nan.wav": "holds NaN or infinite samples",
     "zero.wav": "empty file",
     "text.wav": "not audio in a known format",
-    "song.m4a": "not an audio format read here (.m4a)",
+    "song.m4a": "not audio in a known format",
+    "song.txt": "not an audio format read here (.txt)",
   }
   lines = capsys.readouterr().err.splitlines()
   for file, why in found.items():

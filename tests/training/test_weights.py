@@ -13,9 +13,8 @@ from conftest import files_of, make_tiny_config, read_checkpoint
 from distortion_removal import config as run_config
 from distortion_removal import model_file, models
 from distortion_removal.common.errors import UserError
-from distortion_removal.inference import weights
 from distortion_removal.inference.restoration import restore_file
-from distortion_removal.training import check_config, checkpoint
+from distortion_removal.training import check_config, checkpoint, weights
 from distortion_removal.training.train import train
 
 
@@ -59,7 +58,7 @@ def test_there_and_back_is_equal_to_the_bit(tiny_run, tmp_path, capsys):
   assert copied_step == step
   jax.tree.map(np.testing.assert_array_equal, copied, trained)
   stored, original = (check_config.load(folder) for folder in (copy, tiny_run))
-  assert run_config.differences(stored, original) == []
+  assert run_config.differences(stored, original) == {}
   again = tmp_path / "again.safetensors"
   weights.export_run(copy, again)
   assert again.read_bytes() == exported.read_bytes()
@@ -87,14 +86,20 @@ def test_weights_and_card_are_what_they_say(run, exported, tmp_path):
     "step": step,
   }
   assert {key: card[key] for key in expected} == expected
-  config, _ = weights.load_card(exported)
-  assert run_config.differences(config, check_config.load(run)) == []
+  config = weights.load_config(exported)
+  assert run_config.differences(config, check_config.load(run)) == {}
   # What was not trained here has an origin in place of task and data.
   target = tmp_path / "a.safetensors"
-  weights.save_model(target, variables, config, 0, origin="imported from x.th")
-  card = json.loads(target.with_suffix(".json").read_text())
-  assert card["origin"] == "imported from x.th"
-  assert not {"task", "trained_on", "trained_levels"} & card.keys()
+  origin = {"origin": "imported from x.th"}
+  weights.save_model(target, variables, config, 0, origin=origin)
+  # Also after it was a run.
+  weights.import_run(target, tmp_path / "run")
+  again = tmp_path / "b.safetensors"
+  weights.export_run(tmp_path / "run", again)
+  for file in (target, again):
+    card = json.loads(file.with_suffix(".json").read_text())
+    assert card["origin"] == "imported from x.th"
+    assert not {"task", "trained_on", "trained_levels"} & card.keys()
 
 
 def test_a_file_restores_as_its_run_does(run, exported, tmp_path):
