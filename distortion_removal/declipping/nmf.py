@@ -243,7 +243,7 @@ def _updated(power: jax.Array, factors: Factors) -> Factors:
   ratio = power / _model(activations, templates)
   templates *= activations.T @ ratio
   templates /= jnp.sum(activations, axis=0)[:, None]
-  scale = jnp.sum(templates, axis=1)
+  scale = jnp.maximum(jnp.sum(templates, axis=1), _FLOOR)
   templates = jnp.maximum(templates / scale[:, None], _FLOOR)
   activations = jnp.maximum(activations * scale, _FLOOR)
   return activations, templates, _model(activations, templates)

@@ -200,6 +200,19 @@ def test_audio_that_is_not_clipped_comes_back():
       assert info.segments == 0
 
 
+def test_silence_around_a_clipped_burst():
+  """Powers over all that float32 holds, and many templates without a use."""
+  audio = np.zeros((1, TIME, 2), np.float32)
+  audio[0, 200:240, 0] = np.clip(np.sin(np.arange(40)), -0.5, 0.5)
+  audio[0, 300:, 0] = 1e-12
+  options = SMALL | {"precision": "float32", "rank": 1000, "iterations": 50}
+  restored, _ = nmf(audio, 0.5, **options)
+  is_clipped = abs(audio) == 0.5
+  np.testing.assert_array_equal(restored[~is_clipped], audio[~is_clipped])
+  peaks = abs(restored[is_clipped])
+  assert np.all((peaks >= 0.5) & (peaks < 1.5))
+
+
 def test_all_samples_at_the_rails():
   steps = np.where(np.sin(np.arange(TIME) / 5) > 0, 0.5, -0.5)
   for signal in (steps, np.full(TIME, 0.5), np.full(1, -0.5)):
