@@ -1,13 +1,14 @@
-"""The options of the sparse declippers, in two settings of the literature.
+"""The options of the declippers, in two settings of the literature.
 
 `set_declippers(config, "paper")` is Imort et al. 2022, for 16 kHz; "survey" is
 Záviška, Rajmic, Ozerov and Rencker, "A survey and an extensive evaluation of
-popular audio declipping methods", 2021, for 44.1 kHz.
+popular audio declipping methods", 2021, for 44.1 kHz. What a setting does not
+have is ours.
 """
 
 import ml_collections
 
-from distortion_removal.declipping import social_sparsity
+from distortion_removal.declipping import DECLIPPERS, social_sparsity
 
 
 def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
@@ -18,6 +19,10 @@ def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
   config.social_sparsity = ml_collections.ConfigDict(frames | _SOCIAL)
   # Samples of the fade back to the reliable ones; None: they stay replaced.
   config.social_sparsity.crossfade = ml_collections.config_dict.placeholder(int)
+  for method, options in (("parabola", _PARABOLA), ("nmf", _NMF)):
+    config[method] = ml_collections.ConfigDict(_LONG_FRAMES[setting] | options)
+  for method in DECLIPPERS:
+    config[method].frames = ()  # not one: the mean of the results with each
 
 
 def shrink(config: ml_collections.ConfigDict) -> None:
@@ -27,6 +32,8 @@ def shrink(config: ml_collections.ConfigDict) -> None:
   config.social_sparsity.update(
     frame=1024, hop=256, lambdas=(1e-1, 1e-2, 1e-3), iterations=10
   )
+  for method in ("parabola", "nmf"):
+    config[method].update(frame=1024, hop=256, iterations=10)
 
 
 _FRAMES = {
@@ -61,5 +68,24 @@ _SOCIAL = {
   "iterations": 500,  # at most, for each lambda
   "tolerance": 1e-5,  # relative change that ends a lambda; 0: none does
   "relative": False,  # lambdas are relative to the higher clipping level
+  "precision": "float32",  # or "float64"
+}
+
+_LONG_FRAMES = {
+  "paper": {"frame": 2048, "hop": 512},
+  "survey": {"frame": 8192, "hop": 2048},
+}
+
+_PARABOLA = {
+  "redundancy": 2,
+  "iterations": 500,
+  "precision": "float32",  # or "float64"
+}
+
+_NMF = {
+  "rank": 128,  # templates, at most
+  "iterations": 400,
+  # First and last lambda, in units of the recording's largest coefficient.
+  "thresholds": (1e-1, 1e-4),
   "precision": "float32",  # or "float64"
 }

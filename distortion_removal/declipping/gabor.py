@@ -38,19 +38,23 @@ class Gabor(NamedTuple):
   redundancy: int  # DFT bins for each sample of a frame
 
   def analysis(self, signal: jax.Array) -> jax.Array:
-    """Transforms `[time]`, a multiple of the hop, to `[frames, bins]`."""
-    signal = jnp.pad(signal, self.frame - self.hop)
-    frames = split_frames(signal, self.frame, self.hop) * self._window(signal)
+    """Transforms `[…, time]`, whole hops, to `[…, frames, bins]`."""
+    reach = self.frame - self.hop
+    padding = [(0, 0)] * (signal.ndim - 1) + [(reach, reach)]
+    frames = split_frames(jnp.pad(signal, padding), self.frame, self.hop)
+    frames *= self.window().astype(signal.dtype)
     return jnp.fft.rfft(frames, self.frame * self.redundancy, norm="ortho")
 
   def synthesis(self, spectrum: jax.Array) -> jax.Array:
-    """Transforms `[frames, bins]` to `[time]`."""
+    """Transforms `[…, frames, bins]` to `[…, time]`."""
     reach = self.frame - self.hop
     size = self.frame * self.redundancy
-    frames = jnp.fft.irfft(spectrum, size, norm="ortho")[:, : self.frame]
-    return overlap_add(frames * self._window(frames), self.hop)[reach:-reach]
+    frames = jnp.fft.irfft(spectrum, size, norm="ortho")[..., : self.frame]
+    frames *= self.window().astype(frames.dtype)
+    return overlap_add(frames, self.hop)[..., reach:-reach]
 
-  def _window(self, like: jax.Array) -> np.ndarray:
+  def window(self) -> np.ndarray:
+    """Returns the window of both transforms, float64."""
     window = stft.window(self.frame, dtype=np.float64).reshape(-1, self.hop)
     window = window / np.sqrt(np.sum(window**2, axis=0))
-    return window.reshape(-1).astype(like.dtype)
+    return window.reshape(-1)

@@ -151,7 +151,7 @@ def social_sparsity(
   results = _solve_all(
     solve,
     cut.segments(signs != 0),
-    _allowed_range(audio, rails, signs, scale),
+    [end / scale[:, None] for end in bounds(audio, rails, signs)],
     precision,
     show_progress,
   )
@@ -165,18 +165,10 @@ def social_sparsity(
   return restored, SocialInfo(rails, counts)
 
 
-def _allowed_range(
-  audio: np.ndarray, rails: Rails, signs: np.ndarray, scale: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the low and high ends of the scaled samples' intervals."""
-  low, high = bounds(audio, rails, signs)
-  return low / scale[:, None], high / scale[:, None]
-
-
 def _solve_all(
   solve: Callable[..., tuple[jax.Array, jax.Array]],
   segments: list[Segment],
-  allowed: tuple[np.ndarray, np.ndarray],
+  allowed: Sequence[np.ndarray],
   precision: str,
   show_progress: bool,
 ) -> Iterator[tuple[Segment, np.ndarray, np.ndarray]]:
