@@ -20,11 +20,12 @@ _MODULES = {
   "aspade": "spade",
   "sspade": "spade",
   "social_sparsity": "social_sparsity",
+  "janssen": "janssen",
 }
 DECLIPPERS = tuple(_MODULES)
 # Their frames do not know of each other and lie on a grid that begins at the
 # first sample: chunks of whole hops are joined exactly.
-FRAMEWISE = ("aspade", "sspade")
+FRAMEWISE = ("aspade", "sspade", "janssen")
 
 
 def declipper(name: str) -> Callable[..., tuple[np.ndarray, Any]]:

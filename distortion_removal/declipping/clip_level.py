@@ -223,6 +223,19 @@ def clip_signs(audio: np.ndarray, rails: Rails) -> np.ndarray:
   return above.astype(np.int8) - below.astype(np.int8)
 
 
+def allowed_range(
+  audio: np.ndarray, rails: Rails, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the low and high ends of the interval that holds each true sample.
+
+  Reliable samples are known; clipped ones are at the rail or beyond.
+  """
+  sides = [signs > 0, signs < 0]
+  low = np.select(sides, [rails.high[:, None], -np.inf], audio)
+  high = np.select(sides, [np.inf, rails.low[:, None]], audio)
+  return low, high
+
+
 def farther_rails(rails: Rails) -> np.ndarray:
   """Returns the farther rail of each channel, `[batch, channels]`; 1 if none.
 
