@@ -4,8 +4,8 @@ Siedenburg, Kowalski, Dörfler, "Audio declipping with social sparsity", ICASSP
 2014. With persistent empirical Wiener shrinkage it gains most in the SDR of
 Záviška, Rajmic, Ozerov, Rencker, "A survey and an extensive evaluation of
 popular audio declipping methods", IEEE JSTSP 2021, and the defaults are the
-settings that were run there (frame and hop: at 44.1 kHz, see below). `iteration` has the
-method.
+settings that were run there (frame and hop: at 44.1 kHz, see below).
+`iteration` has the method.
 """
 
 import functools
@@ -159,6 +159,7 @@ def social_sparsity(
     go_on,
     cut.segments(signs != 0),
     [end / scale[:, None] for end in allowed],
+    Rails(*(side / scale for side in rails)),
     np.asarray(lambdas, precision),
     # The end of a segment is no neighbour of its start.
     padding=0 if len(cut.spans(time)) == 1 else size,
@@ -180,6 +181,7 @@ def _solve_all(
   go_on: Callable[..., tuple[State, jax.Array]],
   segments: list[Segment],
   allowed: Sequence[np.ndarray],
+  levels: Rails,
   lambdas: np.ndarray,
   *,
   padding: int,
@@ -195,14 +197,16 @@ def _solve_all(
     shape = slots, members[0].length + padding
     low = np.full(shape, -np.inf if padding else 0, lambdas.dtype)
     high = -low
+    rails = np.zeros((slots, 2), lambdas.dtype)
     for i, segment in enumerate(members):
       within = i, slice(segment.stop - segment.start)
       low[within], high[within] = (segment.of(end) for end in allowed)
+      rails[i] = [side[segment.item, segment.channel] for side in levels]
     counts = []
     with jax.enable_x64(lambdas.dtype == np.float64):
       state = None
       for i in range(0, len(lambdas), part):
-        state, count = go_on(low, high, state, lambdas[i : i + part])
+        state, count = go_on(low, high, rails, state, lambdas[i : i + part])
         counts.append(jax.device_get(count))
         with lock:
           progress.advance(len(members) * count.shape[1])

@@ -4,11 +4,11 @@ With D the synthesis of a signal from coefficients c, and y the recording, the
 distance of x = D c to what the recording allows is made small:
 
     1/2 ||y - x||^2 over the reliable samples
-      + 1/2 ||rail - x||^2 over those clipped at a rail, while |x| <= |rail|
+      + 1/2 ||rail - x||^2 over those clipped that lie between the two rails
 
 A relaxed iterative shrinkage S does so for one lambda after the other,
 starting from the last one's result; r are the differences above, 0 for clipped
-samples beyond their rail:
+samples beyond a rail, even the wrong one:
 
     c <- S_lambda(z + D* r(D z)),   z <- c + gamma (c - c_previous)
 
@@ -39,6 +39,7 @@ class State(NamedTuple):
 def advance(
   low: jax.Array,
   high: jax.Array,
+  rails: jax.Array,
   state: State | None,
   lambdas: jax.Array,
   *,
@@ -50,13 +51,12 @@ def advance(
 ) -> tuple[State, jax.Array]:
   """Goes on with lambdas; returns `[slots, lambdas]` iterations, too.
 
-  The bounds are `[slots, time]`; the state is None before the first lambda. A
-  slot whose signal has settled waits for the others, unchanged.
+  Low and high ends of what is allowed are `[slots, time]`, rails `[slots, 2]`;
+  the state is None before the first lambda. A slot whose signal has settled
+  waits for the others, unchanged.
   """
 
-  def settle(low, high, state, threshold):
-    target, reach = _target(low, high)
-
+  def settle(low, high, rails, state, threshold):
     def is_on(loop):
       state, count = loop
       change = jnp.linalg.norm(state.signal - state.previous_signal)
@@ -69,7 +69,8 @@ def advance(
       gamma = jnp.asarray(gamma, low.dtype)
       x = state.signal + gamma * (state.signal - state.previous_signal)
       z = state.spectrum + gamma * (state.spectrum - state.previous_spectrum)
-      residual = jnp.where(abs(x) <= reach, target - x, 0)
+      is_drawn = (low == high) | (rails[0] <= x) & (x <= rails[1])
+      residual = jnp.where(is_drawn, jnp.clip(x, low, high) - x, 0)
       spectrum = shrink(z + gabor.analysis(residual), threshold)
       signal = gabor.synthesis(spectrum)
       state = State(spectrum, state.spectrum, signal, state.signal)
@@ -80,24 +81,17 @@ def advance(
   def start(low, high):
     # From zero, a constant gamma would double the recording at once, and
     # clipped samples would stay there: nothing draws them back to the rail.
-    signal, _ = _target(low, high)
-    signal *= relaxation is not None
+    signal = jnp.clip(0, low, high) * (relaxation is not None)
     spectrum = gabor.analysis(signal)
     return State(spectrum, spectrum, signal, signal)
 
-  def solve(low, high, state):
+  def solve(low, high, rails, state):
     state = start(low, high) if state is None else state
-    return jax.lax.scan(functools.partial(settle, low, high), state, lambdas)
+    go_on = functools.partial(settle, low, high, rails)
+    return jax.lax.scan(go_on, state, lambdas)
 
   if len(low) > 1:
-    return jax.vmap(solve)(low, high, state)
+    return jax.vmap(solve)(low, high, rails, state)
   # Without the selection between old and new that a batch needs.
-  alone = jax.tree.map(lambda x: x[0], (low, high, state))
+  alone = jax.tree.map(lambda x: x[0], (low, high, rails, state))
   return jax.tree.map(lambda x: x[None], solve(*alone))
-
-
-def _target(low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Returns what samples are drawn to, and up to which magnitude they are."""
-  target = jnp.clip(0, low, high)
-  is_known, is_unknown = low == high, jnp.isinf(low) & jnp.isinf(high)
-  return target, jnp.select([is_known, is_unknown], [jnp.inf, -1], abs(target))
