@@ -38,6 +38,4 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     "peaq",
     "r_nonlin",
   )
-  # A quarter of the time of 500 iterations, for a loss of up to 1.3 dB.
-  config.social_sparsity.update(iterations=100, tolerance=0.0)
   return default.sized(config, arg)

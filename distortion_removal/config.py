@@ -18,6 +18,7 @@ EVALUATION_FIELDS = (
   "aspade",
   "sspade",
   "social_sparsity",
+  "janssen",
   "listen_excerpts",
   "evaluation_batch",
 )

@@ -103,6 +103,12 @@ def _add_declipping(parser: OneLineParser) -> None:
   )
   add("shrinkage", "of social_sparsity: lasso, wgl, ew or pew", metavar="NAME")
   add(
+    "relaxation",
+    "of social_sparsity: a constant one, 0.98 for fewer iterations",
+    type=float,
+  )
+  add("order", "of janssen: samples a prediction looks back", type=_count)
+  add(
     "crossfade",
     "of social_sparsity: put reliable samples back, faded over so many",
     type=functools.partial(_count, least=0),

@@ -54,7 +54,7 @@ def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
     ("--checkpoint=run --method=aspade", "give either --checkpoint"),
     ("--checkpoint=run --frame=512", "--frame is for --method; a network"),
     ("--checkpoint=no/run", "no/run: no trained run here"),
-    ("--method=aspad", "choose from 'aspade', 'social_sparsity', 'sspade'"),
+    ("--method=aspad", "choose from 'aspade', 'janssen',"),
     ("--method=social_sparsity --sparsity-step=2", "no option --sparsity-step"),
     ("--method=aspade --frame=0", "--frame: '0' is not a whole number"),
     ("--method=social_sparsity --crossfade=-1", "'-1' is not a whole number"),

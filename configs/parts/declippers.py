@@ -18,6 +18,11 @@ def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
   config.social_sparsity = ml_collections.ConfigDict(frames | _SOCIAL)
   # Samples of the fade back to the reliable ones; None: they stay replaced.
   config.social_sparsity.crossfade = ml_collections.config_dict.placeholder(int)
+  # A constant gamma; None: as its authors have it.
+  config.social_sparsity.relaxation = ml_collections.config_dict.placeholder(
+    float
+  )
+  config.janssen = ml_collections.ConfigDict(_JANSSEN)
 
 
 def shrink(config: ml_collections.ConfigDict) -> None:
@@ -27,6 +32,7 @@ def shrink(config: ml_collections.ConfigDict) -> None:
   config.social_sparsity.update(
     frame=1024, hop=256, lambdas=(1e-1, 1e-2, 1e-3), iterations=10
   )
+  config.janssen.update(frame=1024, hop=512, order=32, iterations=2)
 
 
 _FRAMES = {
@@ -59,7 +65,15 @@ _SOCIAL = {
   # 0.0001 in equal ratios.
   "lambdas": social_sparsity.LAMBDAS,
   "iterations": 500,  # at most, for each lambda
-  "tolerance": 1e-5,  # relative change that ends a lambda; 0: none does
-  "relative": False,  # lambdas are relative to the higher clipping level
+  "tolerance": 1e-4,  # norm of a change that ends a lambda; 0: none does
+  # Lambdas and tolerance are relative to the farther clipping level.
+  "relative": False,
   "precision": "float32",  # or "float64"
+}
+
+_JANSSEN = {  # for 44.1 kHz
+  "frame": 8192,  # samples, not windowed
+  "hop": 4096,  # samples
+  "order": 512,  # samples that a prediction looks back
+  "iterations": 5,
 }

@@ -40,11 +40,11 @@ from distortion_removal.declipping.clip_level import (
   resolve_rails,
 )
 
-# Of the mean square of a frame and of the residual: what is added to the
-# diagonals of the two systems. The latter holds samples that the predictor
-# leaves open near the rail.
+# Parts of the diagonals of the two systems that are added to them. The second
+# holds samples that the predictor leaves open near the rail; at 1e-6 it holds
+# them all. It grows until the system is positive definite in float64.
 _NOISE = 1e-9
-_PULL = 1e-9
+_PULLS = 10.0 ** np.arange(-12, 3, 2)
 # Beyond this share of clipped samples a frame's predictor is a guess.
 _MILD = 0.6
 
@@ -155,15 +155,9 @@ def _interpolate(
   x = start
   for i in range(1, iterations + 1):
     residual = np.append(1.0, -_predictor(x, order))
-    # Of the errors' energy: its second derivatives, by lag.
+    # Second derivatives of the errors' energy, by lag.
     b = np.correlate(residual, residual, "full")[order:]
-    energy = np.append(b, 0.0)
-    matrix = energy[lags]
-    matrix[:, 0] += _PULL * b[0]
-    goal = _PULL * b[0] * start[where] - _filtered(known, b)[where]
-    solved = scipy.linalg.solveh_banded(
-      matrix.T, goal, lower=True, overwrite_ab=True, check_finite=False
-    )
+    solved = _solve(b, lags, -_filtered(known, b)[where], start[where])
     gain = 1.0
     if i > 2 and len(where) < _MILD * len(start):
       gain += (iterations - i) / (iterations - 1)
@@ -171,6 +165,26 @@ def _interpolate(
     following[where] += gain * (solved - x[where])
     x = following
   return x
+
+
+def _solve(
+  b: np.ndarray, lags: np.ndarray, goal: np.ndarray, start: np.ndarray
+) -> np.ndarray:
+  """Solves B x = goal, B being `b` at the lags, with x drawn to a start."""
+  for pull in b[0] * _PULLS:
+    matrix = np.append(b, 0.0)[lags]
+    matrix[:, 0] += pull
+    try:
+      return scipy.linalg.solveh_banded(
+        matrix.T,
+        goal + pull * start,
+        lower=True,
+        overwrite_ab=True,
+        check_finite=False,
+      )
+    except np.linalg.LinAlgError:
+      continue
+  return start
 
 
 def _lags(where: np.ndarray, order: int) -> np.ndarray:

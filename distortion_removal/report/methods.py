@@ -52,6 +52,7 @@ _METHODS = {
   "social_sparsity": _Method(
     "social sparsity", "declipper", Style("#5D3A00", "<", _DASH_DOT)
   ),
+  "janssen": _Method("Janssen", "declipper", Style("#780069", "8", _DOTTED)),
   "ideal_ratio_mask": _Method(
     "ideal ratio mask", "oracle", Style("#666666", "P", _DOTTED)
   ),

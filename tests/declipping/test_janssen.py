@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import toeplitz
 
 from distortion_removal.common.errors import UserError
+from distortion_removal.declipping import janssen as janssen_module
 from distortion_removal.declipping.janssen import janssen
 
 FRAME, HOP, ORDER = 64, 32, 10
@@ -38,7 +39,7 @@ def interpolate(start, mask, iterations):
     r[0] *= 1 + 1e-9
     a = np.append(1, -np.linalg.solve(toeplitz(r[:-1]), r[1:]))
     errors = toeplitz(np.pad(a, (0, len(x) - 1)), np.zeros(len(x)))
-    faint = np.sqrt(1e-9 * a @ a) * np.eye(mask.sum())
+    faint = np.sqrt(1e-12 * a @ a) * np.eye(mask.sum())
     rows = np.concatenate([errors[:, mask], faint])
     known = -errors[:, ~mask] @ start[~mask]
     goal = np.concatenate([known, faint @ start[mask]])
@@ -159,6 +160,15 @@ def test_almost_all_samples_at_the_rails(signal):
   np.testing.assert_array_equal(restored[~is_clipped], signal[~is_clipped])
   excess = (restored * np.sign(signal))[is_clipped] - 0.5
   assert np.all((excess >= 0) & (excess < 5))
+
+
+def test_a_system_that_is_not_definite_is_drawn_to_the_start():
+  """One of 1 and 2 has an eigenvalue of -1: 100 is added, after 1e-12 to 1."""
+  b, lags = np.array([1.0, 2.0]), np.array([[0, 1], [0, 2]])
+  goal, start = np.array([3.0, -1.0]), np.array([0.5, 0.7])
+  expected = np.linalg.solve([[101, 2], [2, 101]], goal + 100 * start)
+  found = janssen_module._solve(b, lags, goal, start)
+  np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(

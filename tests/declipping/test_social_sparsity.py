@@ -223,7 +223,7 @@ def test_comes_nearer_to_the_clean_signal():
   single, _ = social_sparsity(audio, shrinkage="ew", **options)
   assert before < snr_db(single, clean) < after
   fast, info = social_sparsity(audio, **(options | FAST))
-  assert info.iterations.sum() == 500
+  assert info.iterations.sum() <= 500
   assert snr_db(fast, clean) > before + 15
   is_reliable = abs(audio) < np.float32(0.35)
   back, _ = social_sparsity(audio, crossfade=0, **options)
