@@ -219,6 +219,9 @@ def test_comes_nearer_to_the_clean_signal():
   np.testing.assert_allclose(info.rails.high, 0.35, rtol=1e-6)
   before, after = snr_db(audio, clean), snr_db(restored, clean)
   assert after > before + 15
+  double, _ = social_sparsity(audio, precision="float64", **options)
+  assert double.dtype == np.float64
+  assert snr_db(restored, double) > 60
   # PEW is the better operator, as in the survey.
   single, _ = social_sparsity(audio, shrinkage="ew", **options)
   assert before < snr_db(single, clean) < after

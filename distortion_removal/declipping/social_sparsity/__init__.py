@@ -210,7 +210,7 @@ def _solve_all(
 
   with Progress(
     len(segments) * len(lambdas),
-    "declipped %.0f %% of the clipped segments",
+    "declipping is %.0f %% done",
     unit="lambda",
     is_shown=show_progress,
   ) as progress:
