@@ -54,8 +54,8 @@ _SPARSITY = {
     "r": 1,  # iterations between two additions
   },
   "survey": {"s": 1, "r": 2},
-  # Of frames of w samples: s is w / 1024, epsilon the root of w / 4096. A
-  # smaller s is slower, and better below 5 dB of input SDR.
+  # Of frames of w samples: s is w / 1024, epsilon the root of w / 4096. At
+  # 3 dB of input SDR a smaller, slower s can be 2 dB better.
   "fast": {"s": 8, "r": 1, "epsilon": 2**0.5, "relative": True},
 }
 

@@ -38,14 +38,14 @@ from distortion_removal.declipping.social_sparsity.iteration import (
 )
 from distortion_removal.declipping.social_sparsity.shrinkage import Shrinkage
 
-# In frame lengths. Cut into two, 11 s became 0.2 dB better, not worse.
+# In frame lengths. Two recordings of 11 s lost nothing by being cut in two.
 _LONGEST, _SHARED = 64, 2
 # Segments at a time on an accelerator. On a CPU they would wait for each other.
 _SLOTS = 16
 # Calls that the lambdas of a segment are divided into, to show progress.
 _PARTS = 20
 LAMBDAS = tuple(float(x) for x in np.geomspace(1e-1, 1e-4, 20))
-# A twentieth of the work, for a few tenths of a decibel.
+# A twentieth of the work; the SDR of four trials differed by -.8 to +.7 dB.
 FAST = {"iterations": 25, "relaxation": 0.98}
 
 
