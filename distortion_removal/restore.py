@@ -115,13 +115,17 @@ def _add_declipping(parser: OneLineParser) -> None:
     type=lambda text: tuple(_count(number) for number in text.split(",")),
     metavar="SAMPLES,...",
   )
-  add("hop", "samples between frames; default: a quarter", type=_count)
+  add(
+    "hop",
+    "samples between frames; default: a quarter, for janssen half",
+    type=_count,
+  )
   add("redundancy", "bins of the DFT for each sample of a frame", type=_count)
   add("s", "coefficients that are let in at a time", type=_count)
   add("r", "iterations after which more are let in", type=_count)
   add(
     "iterations",
-    "of nmf and parabola in all, of social_sparsity for each lambda",
+    "of nmf, parabola and janssen; of social_sparsity for each lambda",
     type=_count,
   )
   add("rank", "of nmf: templates of the low-rank model, at most", type=_count)
@@ -133,6 +137,12 @@ def _add_declipping(parser: OneLineParser) -> None:
     const=True,
   )
   add("shrinkage", "of social_sparsity: lasso, wgl, ew or pew", metavar="NAME")
+  add(
+    "relaxation",
+    "of social_sparsity: a constant one, 0.98 for fewer iterations",
+    type=float,
+  )
+  add("order", "of janssen: samples a prediction looks back", type=_count)
   add(
     "crossfade",
     "of social_sparsity: put reliable samples back, faded over so many",

@@ -27,6 +27,7 @@ _MODULES = {
   "social_sparsity": "social_sparsity",
   "parabola": "parabola",
   "nmf": "nmf",
+  "janssen": "janssen",
 }
 DECLIPPERS = tuple(_MODULES)
 # Options that follow the sample rate, by the rate in Hz they are meant for. The
@@ -38,10 +39,16 @@ _OPTIONS_AT = {
   "social_sparsity": {16_000: {"frame": 1024}, 44_100: {"frame": 8192}},
   "parabola": {16_000: {"frame": 2048}, 44_100: {"frame": 8192}},
   "nmf": {16_000: {"frame": 2048}, 44_100: {"frame": 4096}},
+  "janssen": {
+    16_000: {"frame": 4096, "order": 256},
+    44_100: {"frame": 8192, "order": 512},
+  },
 }
+# Frames of which each sample is in two; of the other methods, in four.
+_HALF_OVERLAPPING = ("janssen",)
 # Their frames do not know of each other and lie on a grid that begins at the
 # first sample: chunks of whole hops are joined exactly.
-FRAMEWISE = ("aspade", "sspade")
+FRAMEWISE = ("aspade", "sspade", "janssen")
 
 
 @functools.cache
@@ -58,7 +65,7 @@ def options_at(name: str, sample_rate: int) -> dict[str, int]:
   """Returns a declipper's options for a sample rate in Hz.
 
   They are those of the nearer of the rates at which they were chosen, with the
-  frame doubled or halved for each octave beyond, and a quarter of it as hop.
+  frame doubled or halved for each octave beyond, and the usual hop.
   """
 
   def octaves(rate: int) -> float:
@@ -68,7 +75,12 @@ def options_at(name: str, sample_rate: int) -> dict[str, int]:
     _OPTIONS_AT[name].items(), key=lambda item: abs(octaves(item[0]))
   )
   frame = max(4, round(options["frame"] * 2 ** round(octaves(rate))))
-  return options | {"frame": frame, "hop": frame // 4}
+  return options | {"frame": frame, "hop": usual_hop(name, frame)}
+
+
+def usual_hop(name: str, frame: int) -> int:
+  """Returns the hop that a declipper's frame has unless one is given."""
+  return max(1, frame // (2 if name in _HALF_OVERLAPPING else 4))
 
 
 def check_options(

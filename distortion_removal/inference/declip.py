@@ -105,7 +105,8 @@ def _with_defaults(
     if parameter.kind is inspect.Parameter.KEYWORD_ONLY
   }
   if "frame" in options and "hop" not in options:
-    options = options | {"hop": max(1, options["frame"] // 4)}
+    hop = declipping.usual_hop(method, options["frame"])
+    options = options | {"hop": hop}
   return defaults | declipping.options_at(method, sample_rate) | options
 
 

@@ -56,6 +56,7 @@ _METHODS = {
     "weighted l1", "declipper", Style("#A53CFF", "X", _SHORT)
   ),
   "nmf": _Method("NMF", "declipper", Style("#3C0096", "H", _SOLID)),
+  "janssen": _Method("Janssen", "declipper", Style("#780069", "8", _DOTTED)),
   "ideal_ratio_mask": _Method(
     "ideal ratio mask", "oracle", Style("#666666", "P", _DOTTED)
   ),

@@ -61,14 +61,15 @@ def calls(monkeypatch):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("method", ["aspade", "sspade"])
+@pytest.mark.parametrize("method", ["aspade", "sspade", "janssen"])
 def test_a_file_equals_its_audio_at_once(paths, monkeypatch, method):
   """Chunks are cut where they are exact, whatever their number."""
   monkeypatch.setattr(declip, "_CHUNK", 1)
   clean = _tones(channels=2)
   audio = np.clip(clean, -0.6, 0.5)
   soundfile.write(paths[0], audio, RATE, subtype="DOUBLE")
-  options = {"frame": 128, "hop": 32, "precision": "float64"}
+  options = {"frame": 128, "hop": 32}
+  options |= {"order": 16} if method == "janssen" else {"precision": "float64"}
   line = declip_file(*paths, method, **options)
   expected, _ = declipping.declipper(method)(audio[None], **options)
   restored, _ = soundfile.read(paths[1])
@@ -78,8 +79,10 @@ def test_a_file_equals_its_audio_at_once(paths, monkeypatch, method):
   is_clipped = (audio == -0.6) | (audio == 0.5)
   np.testing.assert_array_equal(restored[~is_clipped], audio[~is_clipped])
   share = f"{100 * np.mean(is_clipped):.3g} % of the samples"
-  ends = "100 % of the clipped frames converged"
-  assert line == f"clipped at -0.6 and 0.5: {share}; {ends}"
+  expected = f"clipped at -0.6 and 0.5: {share}"
+  if method != "janssen":
+    expected += "; 100 % of the clipped frames converged"
+  assert line == expected
 
 
 def test_social_sparsity_fades_between_chunks(paths, monkeypatch):
