@@ -207,7 +207,7 @@ KINDS = {
   "MP3 192": _mp3(192),
   "MP3 320": _mp3(320),
   "lowered 7.3 dB": _scaled(lambda n: np.full(n, 10 ** (-7.3 / 20))),
-  "fade": _scaled(lambda n: np.geomspace(1, 0.1, n)),
+  "fade, 5 dB/s": _scaled(lambda n: 10 ** (-np.arange(n) / 44_100 / 4)),
   "step -4 dB": _scaled(lambda n: np.where(np.arange(n) < n / 2, 1, 0.63)),
   "DC offset": _offset,
   "asymmetric": _asymmetric,
@@ -351,7 +351,7 @@ def main() -> None:
     "false_alarms": alarms,
   }
   args.output.mkdir(parents=True, exist_ok=True)
-  (args.output / "detection.json").write_text(json.dumps(record, indent=1))
+  (args.output / "detection.json").write_text(json.dumps(record))
   (args.output / "detection.md").write_text(_report(record, args.levels))
 
 

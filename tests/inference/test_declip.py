@@ -231,6 +231,28 @@ def test_rails_of_each_channel_are_found_and_named(calls, paths):
   assert survey(paths[0]).peak == np.abs(audio).max()
 
 
+@pytest.mark.usefixtures("calls")
+def test_blurred_rails_are_declipped_chunk_by_chunk(paths, monkeypatch):
+  """The marks are those of the whole, and the line says how they were found."""
+  monkeypatch.setattr(declip, "_CHUNK", 1)
+  rng = np.random.default_rng(0)
+  tones = np.cumsum(_tones(seconds=4.0, channels=2), axis=0)
+  tones *= (1 + 0.5 * np.sin(np.arange(len(tones)) / 900))[:, None]
+  tones[:, 0] = np.clip(tones[:, 0], -1.5, 1.5)
+  audio = 0.2 * tones + 2e-5 * rng.standard_normal(tones.shape)
+  soundfile.write(paths[0], audio, RATE, subtype="DOUBLE")
+  line = declip_file(*paths, "aspade", subtype="DOUBLE")
+  restored, _ = soundfile.read(paths[1])
+  rails = resolve_rails(audio[None])
+  is_clipped = clip_signs(audio[None], rails)[0] != 0
+  truly = abs(tones[:, 0]) == 1.5
+  assert np.mean(is_clipped[:, 0] == truly) > 0.98
+  assert not is_clipped[:, 1].any()
+  expected = np.where(is_clipped, GAIN * audio, audio)
+  np.testing.assert_allclose(restored, expected, rtol=1e-6)
+  assert re.match("clipped at about 0.3 .*channel 1.*no level .channel 2", line)
+
+
 @pytest.mark.parametrize(
   ("level", "is_low"),
   [(0.8, 1), ((-0.8, np.inf), 1), ((-np.inf, 0.8), 1), (0.8995, 0), (0.95, 0)],
