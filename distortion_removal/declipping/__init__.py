@@ -65,7 +65,7 @@ def options_at(name: str, sample_rate: int) -> dict[str, int]:
   """Returns a declipper's options for a sample rate in Hz.
 
   They are those of the nearer of the rates at which they were chosen, with the
-  frame doubled or halved for each octave beyond, and the usual hop.
+  frame (and order) doubled or halved for each octave beyond, and the usual hop.
   """
 
   def octaves(rate: int) -> float:
@@ -75,6 +75,9 @@ def options_at(name: str, sample_rate: int) -> dict[str, int]:
     _OPTIONS_AT[name].items(), key=lambda item: abs(octaves(item[0]))
   )
   frame = max(4, round(options["frame"] * 2 ** round(octaves(rate))))
+  if "order" in options:
+    order = max(1, options["order"] * frame // options["frame"])
+    options = options | {"order": order}
   return options | {"frame": frame, "hop": usual_hop(name, frame)}
 
 

@@ -33,10 +33,10 @@ def test_every_declipper_can(name):
   parameters = inspect.signature(declipper(name)).parameters
   assert parameters["frames"].default == ()
   empty = np.zeros((1, 0, 1), np.float32)
-  found, infos = declipper(name)(empty, 0.5, frames=(64, 128))
+  found, infos = declipper(name)(empty, 0.5, frames=(512, 1024))
   assert (found.shape, len(infos)) == ((1, 0, 1), 2)
   with pytest.raises(UserError, match="frame"):
-    declipper(name)(empty, 0.5, frames=(64, 3))
+    declipper(name)(empty, 0.5, frames=(512, 3))
 
 
 def test_consistent_results_have_a_consistent_mean():

@@ -305,6 +305,7 @@ def test_a_low_rank_model_is_given_equal_chunks(monkeypatch, paths, channels):
   np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("calls")
 def test_memory_does_not_grow_with_the_length(paths):
   block = np.clip(np.sin(np.arange(44_100) / 10), -0.5, 0.5)
