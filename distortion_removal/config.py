@@ -28,6 +28,7 @@ CHANGEABLE_FIELDS = (
   "aspade",
   "sspade",
   "social_sparsity",
+  "janssen",
   "listen_excerpts",
   "evaluation_batch",
 )

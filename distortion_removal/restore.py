@@ -104,11 +104,31 @@ def _add_declipping(parser: OneLineParser) -> None:
     type=_clip_level,
     metavar="LEVEL",
   )
-  add("frame", "samples of a frame, such as 8192 at 44.1 kHz", type=_count)
-  add("hop", "samples between frames; default: a quarter", type=_count)
+  add(
+    "frame",
+    "samples of a frame; default: follows method and sample rate",
+    type=_count,
+  )
+  add(
+    "frames",
+    "the mean of the results with each of these frames, such as 4096,8192",
+    type=lambda text: tuple(_count(number) for number in text.split(",")),
+    metavar="SAMPLES,...",
+  )
+  add(
+    "hop",
+    "samples between frames; default: a quarter, for janssen half",
+    type=_count,
+  )
   add("redundancy", "bins of the DFT for each sample of a frame", type=_count)
   add("s", "coefficients that are let in at a time", type=_count)
   add("r", "iterations after which more are let in", type=_count)
+  add(
+    "iterations",
+    "of nmf, parabola and janssen; of social_sparsity for each lambda",
+    type=_count,
+  )
+  add("rank", "of nmf: templates of the low-rank model, at most", type=_count)
   add("epsilon", "norm of the residual at which a frame is done", type=float)
   add(
     "relative",
@@ -117,6 +137,12 @@ def _add_declipping(parser: OneLineParser) -> None:
     const=True,
   )
   add("shrinkage", "of social_sparsity: lasso, wgl, ew or pew", metavar="NAME")
+  add(
+    "relaxation",
+    "of social_sparsity: a constant one, 0.98 for fewer iterations",
+    type=float,
+  )
+  add("order", "of janssen: samples a prediction looks back", type=_count)
   add(
     "crossfade",
     "of social_sparsity: put reliable samples back, faded over so many",

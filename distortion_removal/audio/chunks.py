@@ -142,7 +142,8 @@ def _join(
     return output
   length = min(tail.shape[1], output.shape[1])
   weight = fade[:length]
-  joined = (1 - weight) * tail[:, :length] + weight * output[:, :length]
+  # Where both are the same, so is the sum, to the bit.
+  joined = tail[:, :length] + weight * (output[:, :length] - tail[:, :length])
   return np.concatenate([joined, output[:, length:]], axis=1)
 
 

@@ -36,21 +36,36 @@ class Gabor(NamedTuple):
   frame: int  # samples of a window
   hop: int  # samples between frames
   redundancy: int  # DFT bins for each sample of a frame
+  # The signal's end is followed by its start, not by zeros: it is a frame long
+  # or longer, then, and has a frame for each hop.
+  circular: bool = False
 
   def analysis(self, signal: jax.Array) -> jax.Array:
-    """Transforms `[time]`, a multiple of the hop, to `[frames, bins]`."""
-    signal = jnp.pad(signal, self.frame - self.hop)
-    frames = split_frames(signal, self.frame, self.hop) * self._window(signal)
-    return jnp.fft.rfft(frames, self.frame * self.redundancy, norm="ortho")
+    """Transforms `[…, time]`, whole hops, to `[…, frames, bins]`."""
+    reach = self.frame - self.hop
+    edges = (0, reach) if self.circular else (reach, reach)
+    padding = [(0, 0)] * (signal.ndim - 1) + [edges]
+    mode = "wrap" if self.circular else "constant"
+    frames = split_frames(jnp.pad(signal, padding, mode), self.frame, self.hop)
+    # The DFT's scale is the window's: there are fewer samples than bins.
+    size = self.frame * self.redundancy
+    frames *= (self.window() / np.sqrt(size)).astype(signal.dtype)
+    return jnp.fft.rfft(frames, size)
 
   def synthesis(self, spectrum: jax.Array) -> jax.Array:
-    """Transforms `[frames, bins]` to `[time]`."""
+    """Transforms `[…, frames, bins]` to `[…, time]`."""
     reach = self.frame - self.hop
     size = self.frame * self.redundancy
-    frames = jnp.fft.irfft(spectrum, size, norm="ortho")[:, : self.frame]
-    return overlap_add(frames * self._window(frames), self.hop)[reach:-reach]
+    frames = jnp.fft.irfft(spectrum, size)[..., : self.frame]
+    frames *= (self.window() * np.sqrt(size)).astype(frames.dtype)
+    signal = overlap_add(frames, self.hop)
+    if self.circular:
+      wrapped = signal[..., :reach] + signal[..., -reach:]
+      return jnp.concatenate([wrapped, signal[..., reach:-reach]], -1)
+    return signal[..., reach:-reach]
 
-  def _window(self, like: jax.Array) -> np.ndarray:
+  def window(self) -> np.ndarray:
+    """Returns the window of both transforms, float64."""
     window = stft.window(self.frame, dtype=np.float64).reshape(-1, self.hop)
     window = window / np.sqrt(np.sum(window**2, axis=0))
-    return window.reshape(-1).astype(like.dtype)
+    return window.reshape(-1)

@@ -33,6 +33,14 @@ class Cut(NamedTuple):
   step: int  # all lengths are multiples of it, by padding
   shared: int  # overlap of a segment and the next
 
+  def evenly(self, time: int) -> "Cut":
+    """Returns the cut into as many segments, of about the same length."""
+    count = max(1, -(-(time - self.shared) // (self.longest - self.shared)))
+    shared = self.shared if count > 1 else 0
+    length = -(-(time + (count - 1) * shared) // count)
+    steps = max(1, -(-length // self.step))
+    return Cut(steps * self.step, self.step, shared)
+
   def spans(self, time: int) -> list[tuple[int, int]]:
     """Returns start and stop of the segments, one or more, of a channel."""
     advance = self.longest - self.shared

@@ -16,6 +16,9 @@ import numpy as np
 from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
+from distortion_removal.declipping import nmf
+from distortion_removal.declipping.means import frames_and_hops
+from distortion_removal.declipping.segments import Cut
 from distortion_removal.declipping.spade import SpadeInfo, Termination
 from distortion_removal.inference import output
 from distortion_removal.inference.clipping import (
@@ -29,6 +32,8 @@ from distortion_removal.inference.clipping import (
 # neighbours is a few frames of it.
 _CHUNK = 1 << 20
 _FADED_FRAMES = 4
+# Segments of all channels that a low-rank model is given at a time, one a core.
+_SEGMENTS = 8
 
 
 def declip_file(
@@ -53,14 +58,15 @@ def declip_file(
     subtype: sample format of the target.
     dither: dithers an integer format, see `output.write`; not a recording that
       is not clipped and fits into the format as it is.
-    **options: the declipper's own; `hop` follows `frame` unless given.
+    **options: the declipper's own. Unless given, `frame` follows the sample
+      rate, and `hop` the frame.
 
   Returns:
     A line that says what was done. Where nothing is clipped, the result is the
     source, to the sample if its format can be.
   """
-  options = _with_defaults(method, options)
   info = files.info(source)
+  options = _with_defaults(method, options, info.sample_rate)
   subtype = output.choose_subtype(target, info, subtype, dither=dither)
   declipping.check_options(method, options, clip_level)
   clipping = survey(source, clip_level)
@@ -69,6 +75,13 @@ def declip_file(
   share = clipping.count / (info.frames * info.channels)
   line = f"clipped at {clipping.levels}: {100 * share:.3g} % of the samples"
   logger.info("%s: %s", source, line)
+  if "largest" in options:
+    options["largest"] = {
+      frame: nmf.largest_coefficient(
+        read_blocks(source), clipping.rails, frame, hop
+      )
+      for frame, hop in frames_and_hops(options)
+    }
   terminations = []
   with files.open_reader(source) as reader:
     blocks = _restored(reader, method, clipping, options, terminations)
@@ -82,7 +95,9 @@ def declip_file(
   return f"{line}; {converged:.3g} % of the clipped frames converged"
 
 
-def _with_defaults(method: str, options: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(
+  method: str, options: dict[str, Any], sample_rate: int
+) -> dict[str, Any]:
   parameters = inspect.signature(declipping.declipper(method)).parameters
   defaults = {
     name: parameter.default
@@ -90,8 +105,9 @@ def _with_defaults(method: str, options: dict[str, Any]) -> dict[str, Any]:
     if parameter.kind is inspect.Parameter.KEYWORD_ONLY
   }
   if "frame" in options and "hop" not in options:
-    options = options | {"hop": max(1, options["frame"] // 4)}
-  return defaults | options
+    hop = declipping.usual_hop(method, options["frame"])
+    options = options | {"hop": hop}
+  return defaults | declipping.options_at(method, sample_rate) | options
 
 
 def _copy(
@@ -150,9 +166,10 @@ def _restored(
       chunk, marks = np.split(chunk, 2, axis=2)
       rails = rails._replace(marks=marks.astype(np.int8))
     result, info = declipper(chunk, clip_level=rails)
-    if isinstance(info, SpadeInfo):
-      is_clipped = info.termination != Termination.UNTOUCHED
-      terminations.append(info.termination[is_clipped])
+    for part in info if isinstance(info, list) else [info]:
+      if isinstance(part, SpadeInfo):
+        is_clipped = part.termination != Termination.UNTOUCHED
+        terminations.append(part.termination[is_clipped])
     return result
 
   blocks = reader.blocks(dtype="float64")
@@ -172,11 +189,18 @@ def _chunking(
   method: str, options: dict[str, Any], frames: int, channels: int
 ) -> dict[str, Any]:
   """Returns how a recording is cut, see `apply_to_stream`."""
-  frame, hop = options["frame"], options["hop"]
+  sizes = frames_and_hops(options)
+  frame, hop = max(sizes)
   context, overlap = None, _FADED_FRAMES * frame
-  if method in declipping.FRAMEWISE:
+  share_grid = all(hop % other == 0 for _, other in sizes)
+  if method in declipping.FRAMEWISE and share_grid:
     context, overlap = (frame, frame), 2 * frame
   chunk = max(_CHUNK // channels, 4 * overlap) // hop * hop
+  if method == "nmf":
+    longest, _, overlap = (frame * length for length in nmf.CUT)
+    more = max(1, _SEGMENTS // channels) - 1
+    cut = Cut(longest + more * (longest - overlap), hop, overlap)
+    chunk = cut.evenly(frames).longest
   if frames <= chunk:
     return {"chunk": frames, "overlap": 0}
   return {"chunk": chunk, "overlap": overlap, "hop": hop, "context": context}

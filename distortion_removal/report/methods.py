@@ -52,6 +52,11 @@ _METHODS = {
   "social_sparsity": _Method(
     "social sparsity", "declipper", Style("#5D3A00", "<", _DASH_DOT)
   ),
+  "parabola": _Method(
+    "weighted l1", "declipper", Style("#A53CFF", "X", _SHORT)
+  ),
+  "nmf": _Method("NMF", "declipper", Style("#3C0096", "H", _SOLID)),
+  "janssen": _Method("Janssen", "declipper", Style("#780069", "8", _DOTTED)),
   "ideal_ratio_mask": _Method(
     "ideal ratio mask", "oracle", Style("#666666", "P", _DOTTED)
   ),

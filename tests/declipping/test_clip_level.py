@@ -113,6 +113,7 @@ def test_items_and_channels_have_their_own_rails():
   assert high.tolist() == [[0.25, np.inf], [np.inf, 0.5]]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_a_stream_has_the_rails_of_the_array(size):
   """Also where a run of three lies across blocks, and is the only one."""

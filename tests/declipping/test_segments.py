@@ -43,3 +43,16 @@ def test_groups_are_of_one_length():
   segments = [Segment(0, 0, i, 0, n, n) for i, n in enumerate(lengths)]
   found = [[s.index for s in group] for group in group_segments(segments, 2)]
   assert found == [[0, 1], [2], [3, 4]]
+
+
+@pytest.mark.parametrize("time", [1, 9, 12, 13, 30, 45, 1000])
+def test_even_cuts_have_no_short_end(time):
+  """As many segments as at full length, or fewer, to a step each."""
+  cut = Cut(longest=12, step=2, shared=4)
+  even = cut.evenly(time)
+  lengths = [stop - start for start, stop in even.spans(time)]
+  assert len(lengths) <= len(cut.spans(time))
+  assert set(lengths[:-1]) <= {even.longest}
+  assert even.longest <= 12
+  slack = len(lengths) * cut.step
+  assert 0 <= even.longest - lengths[-1] < slack

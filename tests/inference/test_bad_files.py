@@ -23,7 +23,7 @@ def restore(request, tiny_config, tmp_path, monkeypatch):
   run_config.save(tiny_config, tmp_path)
 
   def run(source, target, subtype=None, work=lambda audio: audio):
-    def declipper(audio, clip_level=None, *, frame=64, hop=16, **_):
+    def declipper(audio, clip_level=None, *, frame=64, hop=16, r=1, **_):
       return (work(audio) if audio.size else audio), None
 
     monkeypatch.setattr(declipping, "declipper", lambda name: declipper)

@@ -217,6 +217,7 @@ def test_a_constant_channel_stays_and_the_others_are_as_without_it(
   assert _rms(expected) > 0.1
 
 
+@pytest.mark.e2e
 def test_memory_does_not_grow_with_the_length(use, paths):
   """Five minutes of stereo are 106 MB as float32; a few are used."""
   block = np.int16(3_000 * np.sin(np.arange(44_100) / 10))

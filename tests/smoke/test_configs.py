@@ -130,6 +130,17 @@ def test_declippers_know_their_options(name):
     assert value == parameters[option].default, option
 
 
+def test_faster_options_of_declippers_are_theirs():
+  fast, survey = (shipped_config("aspade_survey", x) for x in ("fast", ""))
+  for name in declipping.DECLIPPERS:
+    declipping.check_options(name, fast[name])
+    assert fast[name].frame == survey[name].frame
+    assert set(fast[name]) == set(survey[name])
+  # More coefficients in each iteration; fewer iterations.
+  assert fast.aspade.s / fast.aspade.r > survey.aspade.s / survey.aspade.r
+  assert fast.social_sparsity.iterations < survey.social_sparsity.iterations
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
   """Where the data set is rendered once, by whichever run is the first."""

@@ -7,10 +7,11 @@ lambda, with x+ = max(x, 0):
     ew, pew:     c (1 - lambda^2 / E)+
 
 E is |c|^2 for the LASSO and the empirical Wiener (EW); for the windowed group
-LASSO (WGL) and the persistent empirical Wiener (PEW) it is the sum of |c|^2
+LASSO (WGL) and the persistent empirical Wiener (PEW) it is the mean of |c|^2
 over a neighbourhood of bins and frames, so that a coefficient stays if its
-neighbours are large. A mean in place of the sum would be the same with lambda
-times the root of the neighbourhood's size.
+neighbours are large. At all four edges the energies are mirrored, the edge
+repeated. (The paper has the sum; the mean, with that lambda over the root of
+the neighbourhood's size, is what its authors ran in the survey.)
 
 Source: Kowalski, Siedenburg, Dörfler, "Social sparsity! Neighborhood systems
 enrich structured shrinkage operators", IEEE TSP 2013.
@@ -41,8 +42,7 @@ class Shrinkage(NamedTuple):
 
   Attributes:
     operator: `lasso`, `wgl`, `ew` or `pew`.
-    neighbourhood: its bins and frames, both odd, for `wgl` and `pew`. Negative
-      frequencies are neighbours, too; before and after the frames are zeros.
+    neighbourhood: its bins and frames, both odd, for `wgl` and `pew`.
   """
 
   operator: str = "pew"
@@ -70,16 +70,19 @@ class Shrinkage(NamedTuple):
     is_social, gain_of = _OPERATORS[self.operator]
     energy = spectrum.real**2 + spectrum.imag**2
     if is_social:
-      energy = _neighbourhood_sum(energy, *self.neighbourhood)
+      energy = _neighbourhood_mean(energy, *self.neighbourhood)
     ratio = threshold**2 / jnp.maximum(energy, _SILENCE)
     return spectrum * jnp.maximum(1 - gain_of(ratio), 0)
 
 
-def _neighbourhood_sum(energy: jax.Array, bins: int, frames: int) -> jax.Array:
-  """Sums `[frames, bins]` over rectangles, by shifted additions."""
+def _neighbourhood_mean(energy: jax.Array, bins: int, frames: int) -> jax.Array:
+  """Averages `[frames, bins]` over rectangles, by shifted additions."""
   count, width = energy.shape
-  reach = bins // 2, frames // 2
-  padded = jnp.pad(energy, ((0, 0), (reach[0], reach[0])), mode="reflect")
-  energy = sum(padded[:, i : i + width] for i in range(bins))
-  padded = jnp.pad(energy, ((reach[1], reach[1]), (0, 0)))
-  return sum(padded[i : i + count] for i in range(frames))
+  edges = ((frames // 2,) * 2, (bins // 2,) * 2)
+
+  # Unless told to keep them, XLA computes the sums over frames, and the
+  # energies, anew for each of their neighbours.
+  keep = jax.lax.optimization_barrier
+  padded = keep(jnp.pad(keep(energy), edges, mode="symmetric"))
+  energy = keep(sum(padded[i : i + count] for i in range(frames)))
+  return sum(energy[:, i : i + width] for i in range(bins)) / (bins * frames)

@@ -1,0 +1,253 @@
+"""Declipping with a low-rank model of the spectrogram as a denoiser.
+
+A recording is few sounds that come back. Non-negative matrix factorisation
+(NMF) models the power Q of its spectrogram as V = H T, activations times
+templates, and the Wiener gain of V against noise of variance lambda^2 is the
+denoiser of an accelerated proximal gradient iteration (plug and play, FISTA).
+With A the analysis of a Parseval frame, and P the projection of samples on
+their bounds:
+
+    z = A P(m),  Q = |z|^2
+    H <- H (Q / V) T' / sum T,   T <- T H' (Q / V) / sum H    (divergence of
+                                  Kullback and Leibler, Lee and Seung 2001)
+    x' <- A* (z V / (V + lambda^2))
+    m <- x' + (t - 1) / t' (x' - x),   t' = (1 + sqrt(1 + 4 t^2)) / 2
+
+lambda falls in equal ratios. The result is P x.
+
+Channels are decorrelated by the eigenvectors of their covariance before A and
+put together again before P; their frames share the templates.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from distortion_removal.common.errors import UserError
+from distortion_removal.declipping import check_counts, check_precision
+from distortion_removal.declipping.clip_level import (
+  ClipLevel,
+  Rails,
+  as_samples,
+  resolve_rails,
+)
+from distortion_removal.declipping.gabor import Gabor, check_frames
+from distortion_removal.declipping.segments import Cut
+from distortion_removal.declipping.segmentwise import (
+  SegmentInfo,
+  declip_segments,
+  rail_units,
+)
+
+# In frame lengths: 20.8 s with 1.5 s of context at 44.1 kHz and a frame of
+# 8192. Of 448 frames, 128 templates are as many as of fewer frames.
+CUT = Cut(longest=112, step=2, shared=16)
+_RANK_SHARE = 0.3  # templates, at most, for each frame
+_FIRST_UPDATES = 50  # from the random start; they are warm afterwards
+# Keeps factors away from zero, which they could not leave, and from numbers so
+# small that a CPU is slow with them.
+_FLOOR = 1e-20
+_BLOCK_FRAMES = 64
+
+
+def nmf(
+  audio: np.ndarray,
+  clip_level: ClipLevel | None = None,
+  *,
+  frame: int = 2048,
+  hop: int = 512,
+  rank: int = 128,
+  iterations: int = 400,
+  thresholds: tuple[float, float] = (1e-1, 1e-4),
+  largest: Mapping[int, float] | None = None,
+  precision: str = "float32",
+  show_progress: bool = False,
+) -> tuple[np.ndarray, SegmentInfo]:
+  """Declips audio with a low-rank model, the channels of an item together.
+
+  At 44.1 kHz take a frame of 4096 for guitar and mixes, 8192 for tonal music.
+  Recordings of more than 112 frame lengths are cut into equal segments which
+  fade into each other over 16.
+
+  Args:
+    audio: `[batch, time, channels]`, 1.0 is full scale.
+    clip_level: see `resolve_rails`; None: found from the audio.
+    frame: samples of a Hann window, a multiple of `hop`.
+    hop: samples between frames, at most half of `frame`.
+    rank: number of templates, at most; fewer for segments of few frames.
+    iterations: their number.
+    thresholds: the first and the last lambda, in units of `largest`.
+    largest: largest coefficient of the whole recording, if this is a part of
+      it, by frame length, see `largest_coefficient`; None: that of each item.
+    precision: `float32` or `float64`, of the iteration.
+    show_progress: bar on a terminal, log lines elsewhere, for long work.
+
+  Returns:
+    `[batch, time, channels]`, float64 if audio or precision is and otherwise
+    float32, and a record of the work. Reliable samples come back as they are.
+
+  Raises:
+    UserError: the audio is not finite, or an option cannot be used.
+  """
+  check_frames(frame, hop, 1)
+  check_counts(rank=rank, iterations=iterations)
+  check_precision(precision)
+  if len(thresholds) != 2 or not thresholds[0] >= thresholds[1] > 0:
+    raise UserError(f"thresholds {thresholds}; give a large and a small one")
+  audio = as_samples(audio)
+  rails = resolve_rails(audio, clip_level)
+  largests = [
+    largest[frame]
+    if largest
+    else largest_coefficient([item], Rails(*sides), frame, hop)
+    for item, *sides in zip(audio, *rails[:2], strict=True)
+  ]
+  ratios = np.geomspace(*thresholds, iterations)
+
+  def solve(item: int, low: np.ndarray, high: np.ndarray) -> jax.Array:
+    squares = ((largests[item] * ratios) ** 2).astype(low.dtype)
+    return _solve_jointly(low, high, squares, rank, Gabor(frame, hop, 1))
+
+  return declip_segments(
+    solve,
+    audio,
+    rails,
+    Cut(*(frame * length for length in CUT)).evenly(audio.shape[1]),
+    precision=precision,
+    show_progress=show_progress,
+  )
+
+
+def largest_coefficient(
+  blocks: Iterable[np.ndarray], rails: Rails, frame: int, hop: int
+) -> float:
+  """Finds the largest coefficient of a recording, in units of its rails.
+
+  Channels are taken together, as the root of the sum of their powers, which is
+  the same however they are rotated.
+
+  Args:
+    blocks: the recording, `[time, channels]` each.
+    rails: its rails, `[channels]` or `[1, channels]`.
+    frame: samples of a Hann window.
+    hop: samples between frames.
+  """
+  units = rail_units(Rails(*(side.reshape(1, -1) for side in rails[:2])))[0]
+  window = Gabor(frame, hop, 1).window()
+  held = np.zeros((frame - hop, len(units)))
+  largest = 0.0
+  end = np.zeros((frame - 1, len(units)))
+  for block in itertools.chain(blocks, [end]):
+    held = np.concatenate([held, block / units])
+    count = (len(held) - frame) // hop + 1
+    for start in range(0, count, _BLOCK_FRAMES):
+      stop = min(start + _BLOCK_FRAMES, count)
+      part = held[start * hop : (stop - 1) * hop + frame]
+      frames = sliding_window_view(part, frame, axis=0)[::hop]
+      spectrum = np.fft.rfft(frames * window, norm="ortho")
+      power = np.sum(spectrum.real**2 + spectrum.imag**2, axis=1)
+      largest = max(largest, float(np.sqrt(power.max())))
+    held = held[max(0, count) * hop :]
+  return largest
+
+
+def _solve_jointly(
+  low: np.ndarray,
+  high: np.ndarray,
+  squares: np.ndarray,
+  rank: int,
+  gabor: Gabor,
+) -> jax.Array:
+  """Finds signals within bounds `[channels, time]`.
+
+  Channels that are the same stay so.
+  """
+  channels, time = low.shape
+  if np.all(low == low[0]) and np.all(high == high[0]):
+    low, high = low[:1], high[:1]
+  start = np.clip(0, low, high).astype(np.float64)
+  _, rotation = np.linalg.eigh(start @ start.T)
+  rows = len(low) * (time + gabor.frame - gabor.hop) // gabor.hop
+  rank = max(1, min(rank, int(_RANK_SHARE * rows)))
+  rng = np.random.default_rng(0)
+  activations = rng.uniform(size=(rows, rank))
+  templates = rng.uniform(size=(rank, gabor.frame // 2 + 1))
+  templates /= templates.sum(axis=1, keepdims=True)
+  factors = (x.astype(low.dtype) for x in (activations, templates))
+  rotation = rotation.T.astype(low.dtype)
+  signal = _solve(low, high, squares, rotation, *factors, gabor=gabor)
+  return jnp.broadcast_to(signal, (channels, time))
+
+
+@functools.partial(jax.jit, static_argnames="gabor")
+def _solve(
+  low: jax.Array,
+  high: jax.Array,
+  squares: jax.Array,
+  rotation: jax.Array,
+  activations: jax.Array,
+  templates: jax.Array,
+  *,
+  gabor: Gabor,
+) -> jax.Array:
+  """Iterates once for each of the squares of lambda."""
+  bins = templates.shape[1]
+
+  def coefficients(signal):
+    if len(low) > 1:
+      signal = rotation @ signal
+    return gabor.analysis(signal)
+
+  def restored(spectrum):
+    signal = gabor.synthesis(spectrum)
+    return rotation.T @ signal if len(low) > 1 else signal
+
+  def power_of(spectrum):
+    return (spectrum.real**2 + spectrum.imag**2).reshape(-1, bins)
+
+  def iterate(state, square):
+    x, moved, t, factors = state
+    spectrum = coefficients(jnp.clip(moved, low, high))
+    factors = _updated(power_of(spectrum), factors)
+    model = factors[2]
+    gain = (model / (model + square)).reshape(spectrum.shape)
+    following = restored(gain * spectrum)
+    t_following = (1 + jnp.sqrt(1 + 4 * t**2)) / 2
+    moved = following + (t - 1) / t_following * (following - x)
+    return (following, moved, t_following, factors), None
+
+  start = jnp.clip(0, low, high)
+  power = power_of(coefficients(start))
+  factors = activations, templates, _model(activations, templates)
+  factors = jax.lax.fori_loop(
+    0, _FIRST_UPDATES - 1, lambda _, factors: _updated(power, factors), factors
+  )
+  state = start, start, jnp.ones((), low.dtype), factors
+  (x, *_), _ = jax.lax.scan(iterate, state, squares)
+  return jnp.clip(x, low, high)
+
+
+Factors = tuple[jax.Array, jax.Array, jax.Array]
+
+
+def _updated(power: jax.Array, factors: Factors) -> Factors:
+  """Updates activations, then templates, then the model, their product."""
+  activations, templates, model = factors
+  activations *= (power / model) @ templates.T
+  activations = jnp.maximum(activations, _FLOOR)
+  ratio = power / _model(activations, templates)
+  templates *= activations.T @ ratio
+  templates /= jnp.sum(activations, axis=0)[:, None]
+  scale = jnp.maximum(jnp.sum(templates, axis=1), _FLOOR)
+  templates = jnp.maximum(templates / scale[:, None], _FLOOR)
+  activations = jnp.maximum(activations * scale, _FLOOR)
+  return activations, templates, _model(activations, templates)
+
+
+def _model(activations: jax.Array, templates: jax.Array) -> jax.Array:
+  return jnp.maximum(activations @ templates, _FLOOR)
