@@ -199,5 +199,6 @@ def _sdr_db(signal: np.ndarray, clipped: np.ndarray) -> np.ndarray:
   """Returns each channel's SDR."""
   energy = np.sum(np.square(signal, dtype=np.float64), axis=1)
   change = np.sum(np.square(signal - clipped, dtype=np.float64), axis=1)
-  tiny = np.finfo(np.float64).tiny
-  return 10 * np.log10(np.maximum(energy, tiny) / np.maximum(change, tiny))
+  # Below any sample's square, so that no channel divides by zero.
+  energy, change = np.maximum((energy, change), 1e-30)
+  return 10 * np.log10(energy / change)
