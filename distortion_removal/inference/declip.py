@@ -7,6 +7,7 @@ once, for the whole file, unless given.
 
 import functools
 import inspect
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
-from distortion_removal.declipping import nmf
+from distortion_removal.declipping import fusion, nmf
 from distortion_removal.declipping.means import frames_and_hops
 from distortion_removal.declipping.segments import Cut
 from distortion_removal.declipping.spade import SpadeInfo, Termination
@@ -80,7 +81,7 @@ def declip_file(
       frame: nmf.largest_coefficient(
         read_blocks(source), clipping.rails, frame, hop
       )
-      for frame, hop in frames_and_hops(options)
+      for frame, hop in _low_rank_sizes(method, options)
     }
   terminations = []
   with files.open_reader(source) as reader:
@@ -93,6 +94,17 @@ def declip_file(
     return line
   converged = 100 * np.mean(ends == Termination.CONVERGED)
   return f"{line}; {converged:.3g} % of the clipped frames converged"
+
+
+def _low_rank_sizes(
+  method: str, options: dict[str, Any]
+) -> list[tuple[int, int]]:
+  """Returns the frames and hops of all low-rank models."""
+  sizes = frames_and_hops(options)
+  if method not in fusion.PRESETS:
+    return sizes
+  parts = (fusion.low_rank_sizes(method, *size) for size in sizes)
+  return sorted(set(itertools.chain(*parts)))
 
 
 def _with_defaults(
@@ -196,7 +208,7 @@ def _chunking(
   if method in declipping.FRAMEWISE and share_grid:
     context, overlap = (frame, frame), 2 * frame
   chunk = max(_CHUNK // channels, 4 * overlap) // hop * hop
-  if method == "nmf":
+  if "largest" in options:
     longest, _, overlap = (frame * length for length in nmf.CUT)
     more = max(1, _SEGMENTS // channels) - 1
     cut = Cut(longest + more * (longest - overlap), hop, overlap)
