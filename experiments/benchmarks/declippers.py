@@ -41,8 +41,9 @@ _RATE = 44_100
 
 
 class Setting(NamedTuple):
-  """A declipper's options, and samples of an excerpt: one segment of it."""
+  """A declipper, its options, and samples of an excerpt: one segment of it."""
 
+  name: str
   samples: int
   options: dict[str, Any]
 
@@ -51,11 +52,20 @@ _FRAME = {"frame": 8192, "hop": 2048}
 _FAST = {"s": 8, "r": 1, "epsilon": 1.41}
 SETTINGS = {
   "nmf": Setting(
-    108 * 4096, {"frame": 4096, "hop": 1024, "rank": 128, "iterations": 400}
+    "nmf",
+    108 * 4096,
+    {"frame": 4096, "hop": 1024, "rank": 128, "iterations": 400},
   ),
-  "parabola": Setting(26 * 8192, _FRAME | {"iterations": 500}),
-  "aspade": Setting(26 * 8192, _FRAME | _FAST),
-  "janssen": Setting(26 * 8192, {"frame": 8192, "hop": 4096, "order": 512}),
+  "nmf-half-overlapping": Setting(
+    "nmf",
+    54 * 8192,
+    {"frame": 8192, "hop": 4096, "rank": 128, "iterations": 300},
+  ),
+  "parabola": Setting("parabola", 26 * 8192, _FRAME | {"iterations": 500}),
+  "aspade": Setting("aspade", 26 * 8192, _FRAME | _FAST),
+  "janssen": Setting(
+    "janssen", 26 * 8192, {"frame": 8192, "hop": 4096, "order": 512}
+  ),
 }
 SIDES = ("ours float32", "ours float64", "NumPy float32", "NumPy float64")
 
@@ -83,23 +93,24 @@ def load(path: Path | None, samples: int, channels: int) -> np.ndarray:
 
 
 def restore(
-  excerpts: np.ndarray, level: float, *, name: str, precision: str
+  excerpts: np.ndarray, level: float, *, setting: Setting, precision: str
 ) -> np.ndarray:
   """Declips with ours."""
-  options = dict(SETTINGS[name].options)
+  name, _, options = setting
   if name == "aspade":
-    options["relative"] = True
+    options = options | {"relative": True}
   if name != "janssen":
-    options["precision"] = precision
+    options = options | {"precision": precision}
   audio = excerpts.astype(precision)
   return declipper(name)(audio, level, **options)[0]
 
 
 def restore_excerpt(
-  excerpt: np.ndarray, level: float, *, name: str, precision: str
+  excerpt: np.ndarray, level: float, *, setting: Setting, precision: str
 ) -> np.ndarray:
   """Declips `[time, channels]` with the peer."""
-  excerpt, options = excerpt.astype(precision), SETTINGS[name].options
+  name, _, options = setting
+  excerpt = excerpt.astype(precision)
   if name == "nmf":
     return declippers.nmf(excerpt, (-level, level), **options)
   if name == "parabola":
@@ -122,7 +133,7 @@ def sdr_db(estimate: np.ndarray, target: np.ndarray) -> float:
 
 
 def compare(
-  name: str,
+  setting: Setting,
   clean: np.ndarray,
   pool: concurrent.futures.Executor,
   options: argparse.Namespace,
@@ -140,11 +151,11 @@ def compare(
   runs = {}
   for side in options.sides:
     library, precision = side.split()
-    if name == "janssen" and side != "ours float64":
+    if setting.name == "janssen" and side != "ours float64":
       continue
     ours = functools.partial(restore, clipped, level)
     call = ours if library == "ours" else peer
-    runs[side] = functools.partial(call, name=name, precision=precision)
+    runs[side] = functools.partial(call, setting=setting, precision=precision)
   measured = take_turns(runs, options.repeats, options.peer_repeats)
   reference = measured.get("NumPy float64")
   sides = {}
@@ -158,12 +169,12 @@ def compare(
     if reference and side != "NumPy float64":
       sides[side]["snr_db"] = sdr_db(restored, reference[1])
   return {
-    "method": name,
+    "method": setting.name,
     "channels": clipped.shape[2],
     "input_sdr_db": options.input_sdr,
     "clipped_percent": 100 * float(np.mean(abs(clipped) >= level)),
     "load": os.getloadavg()[0],
-    "options": SETTINGS[name].options,
+    "options": setting.options,
     "sides": sides,
   }
 
@@ -215,7 +226,7 @@ def main() -> None:
         clean = load(options.path, samples, channels)
         size = f"{CORES} x {samples / _RATE:.1f} s, {channels} channels"
         print(f"{name}, {options.input_sdr:g} dB, {size}:", flush=True)
-        row = compare(name, clean, pool, options)
+        row = compare(SETTINGS[name], clean, pool, options)
         report(row)
         results["rows"].append(row)
         options.output.write_text(json.dumps(results, indent=1))
