@@ -308,7 +308,7 @@ def test_a_low_rank_model_is_given_equal_chunks(monkeypatch, paths, channels):
 @pytest.mark.e2e
 @pytest.mark.usefixtures("calls")
 @pytest.mark.parametrize(
-  ("method", "lengths"), [("aspade", (30, 75)), ("nmf", (80, 180))]
+  ("method", "lengths"), [("aspade", (30, 75)), ("nmf", (72, 108))]
 )
 def test_memory_does_not_grow_with_the_length(paths, method, lengths):
   block = np.clip(np.sin(np.arange(44_100) / 10), -0.5, 0.5)
