@@ -177,7 +177,7 @@ def survey(
     rails = _given(source, read, clip_level)
   found = Survey(rails, 0, 0.0, files.info(source).sample_rate, plateaus, *soft)
   if found.knee:
-    found = found._replace(rails=_bounded(rails, found.knee, plateaus))
+    found = _with_knee(found)
   count, peak = 0, 0.0
   for block, signs in marked_blocks(read(), found):
     count += np.count_nonzero(signs)
@@ -203,16 +203,25 @@ def _given(
   return rails
 
 
-def _bounded(rails: Rails, knee: Rails, plateaus: Plateaus) -> Rails:
-  """Returns the extremes as rails where there are none, but a knee."""
-  high, low = plateaus.extremes.peak
-  is_open = [
-    np.isinf(rail) & np.isfinite(side)
-    for rail, side in zip(rails[:2], knee[:2], strict=True)
-  ]
-  return Rails(
-    np.where(is_open[0], -low, rails.low),
-    np.where(is_open[1], high, rails.high),
+def _with_knee(found: Survey) -> Survey:
+  """Takes a side with a knee as saturated.
+
+  Its extreme is the rail, unless there is one. What looked like a blurred rail
+  was the top that saturation bends towards.
+  """
+  knee, plateaus = found.knee, found.plateaus
+  has_knee = np.isfinite([knee.high[0], knee.low[0]])
+  high, low = np.where(
+    has_knee & np.isinf(plateaus.rails),
+    plateaus.extremes.peak,
+    [found.rails.high[0], -found.rails.low[0]],
+  )
+  tracks = tuple(
+    x for x in plateaus.tracks if not has_knee[int(x.sign < 0), x.channel]
+  )
+  return found._replace(
+    rails=Rails(-low[None], high[None]),
+    plateaus=plateaus._replace(tracks=tracks),
   )
 
 
