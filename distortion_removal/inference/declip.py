@@ -28,6 +28,7 @@ from distortion_removal.inference.clipping import (
   read_blocks,
   survey,
 )
+from distortion_removal.inference.soft_clipping import Knee
 
 # Samples of all channels that are declipped at a time: the overlap with the
 # neighbours is a few frames of it.
@@ -43,6 +44,7 @@ def declip_file(
   method: str,
   clip_level: float | tuple[float, float] | None = None,
   *,
+  knee: Knee | None = None,
   subtype: str | None = None,
   dither: bool = False,
   **options: Any,
@@ -56,6 +58,8 @@ def declip_file(
     method: name of a declipper.
     clip_level: level of both rails, or (low, high); None: found from the
       recording.
+    knee: amplitude beyond which the recording is softly clipped, or (low,
+      high), or "find"; None: it is not, or stays so.
     subtype: sample format of the target.
     dither: dithers an integer format, see `output.write`; not a recording that
       is not clipped and fits into the format as it is.
@@ -70,11 +74,11 @@ def declip_file(
   options = _with_defaults(method, options, info.sample_rate)
   subtype = output.choose_subtype(target, info, subtype, dither=dither)
   declipping.check_options(method, options, clip_level)
-  clipping = survey(source, clip_level)
+  clipping = survey(source, clip_level, knee)
   if not clipping.count:
     return _copy(info, target, clipping, subtype, dither)
   share = clipping.count / (info.frames * info.channels)
-  line = f"clipped at {clipping.levels}: {100 * share:.3g} % of the samples"
+  line = f"{clipping.levels}: {100 * share:.3g} % of the samples"
   logger.info("%s: %s", source, line)
   if "largest" in options:
     options["largest"] = {
@@ -90,10 +94,10 @@ def declip_file(
       target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
     )
   ends = np.concatenate([np.empty(0), *terminations])
-  if not len(ends):
-    return line
-  converged = 100 * np.mean(ends == Termination.CONVERGED)
-  return f"{line}; {converged:.3g} % of the clipped frames converged"
+  if len(ends):
+    converged = 100 * np.mean(ends == Termination.CONVERGED)
+    line += f"; {converged:.3g} % of the clipped frames converged"
+  return "; ".join(filter(None, (line, clipping.note)))
 
 
 def _low_rank_sizes(
@@ -147,9 +151,10 @@ def _copy(
   is_encoded = not subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
   if is_encoded or subtype != source.subtype:
     changes += f", as {subtype}"
-  doubts = f"; {found.doubts}" if found.doubts else ""
+  doubts = "".join(f"; {x}" for x in (found.doubts, found.note) if x)
+  clipped = "hard clipped" if found.note else "clipped"
   return (
-    f"nothing is clipped, the result is the input{changes}{doubts}; its peak "
+    f"nothing is {clipped}, the result is the input{changes}{doubts}; its peak "
     f"is {found.peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"
   )
 
@@ -174,7 +179,7 @@ def _restored(
 
   def restored(chunk: np.ndarray) -> np.ndarray:
     rails = found.rails
-    if found.is_moving:
+    if found.is_marked:
       chunk, marks = np.split(chunk, 2, axis=2)
       rails = rails._replace(marks=marks.astype(np.int8))
     result, info = declipper(chunk, clip_level=rails)
@@ -185,7 +190,7 @@ def _restored(
     return result
 
   blocks = reader.blocks(dtype="float64")
-  if found.is_moving:
+  if found.is_marked:
     # The marks go along as channels of their own.
     pairs = marked_blocks(blocks, found)
     blocks = (np.concatenate(pair, axis=1) for pair in pairs)
