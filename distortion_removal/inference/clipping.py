@@ -204,16 +204,17 @@ def _given(
 
 
 def _with_knee(found: Survey) -> Survey:
-  """Takes a side with a knee as saturated.
+  """Takes a side that reaches a knee as saturated.
 
   Its extreme is the rail, unless there is one. What looked like a blurred rail
   was the top that saturation bends towards.
   """
-  knee, plateaus = found.knee, found.plateaus
-  has_knee = np.isfinite([knee.high[0], knee.low[0]])
+  plateaus = found.plateaus
+  peak = plateaus.extremes.peak
+  has_knee = peak >= [found.knee.high[0], -found.knee.low[0]]
   high, low = np.where(
     has_knee & np.isinf(plateaus.rails),
-    plateaus.extremes.peak,
+    peak,
     [found.rails.high[0], -found.rails.low[0]],
   )
   tracks = tuple(

@@ -85,6 +85,17 @@ def test_what_lies_beyond_a_knee_is_at_its_value_or_farther_out(
   assert line == f"softly clipped beyond {names}: {share:.3g} % of the samples"
 
 
+def test_a_channel_that_does_not_reach_the_knee_stays(paths):
+  sound = _sound(2, seconds=1)
+  sound[:, 1] = 0.01 * music(2, seconds=1)
+  restored, _ = _restored(paths, sound, 0.15)
+  np.testing.assert_array_equal(restored[:, 1], sound[:, 1])
+  assert np.any(restored[:, 0] != sound[:, 0])
+  sound[:, 1] = 0.0
+  restored, _ = _restored(paths, sound, 0.15)
+  np.testing.assert_array_equal(restored[:, 1], sound[:, 1])
+
+
 @pytest.mark.e2e
 def test_a_knee_brings_the_sound_nearer(paths):
   clean = music(seconds=3)[:, None]
