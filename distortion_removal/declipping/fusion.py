@@ -12,8 +12,8 @@ orchestra (validation and training recordings, 44.1 kHz).
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class Preset(NamedTuple):
     aspade_parts: A-SPADE's frame lengths, as parts of the longest.
     step: coefficients that A-SPADE lets in at a time, for 8192 samples.
     iterations: of the low-rank model.
+    rank: of the low-rank model.
+    hop_factor: of the low-rank model's hop, in units of the others'.
   """
 
   nmf: Mapping[float, tuple[float, ...]]
@@ -53,10 +55,12 @@ class Preset(NamedTuple):
   aspade_parts: tuple[float, ...] = ()
   step: int = 0
   iterations: int = 400
+  rank: int = 128
+  hop_factor: int = 1
 
 
 PRESETS = {
-  "fast": Preset({1 / 2: (1.0,) * 5}, iterations=120),
+  "fast": Preset({1: (1.0,) * 5}, iterations=300, rank=48, hop_factor=2),
   "normal": Preset(
     {
       1: (0.55, 0.4, 0.3, 0.3, 0.34),
@@ -136,50 +140,22 @@ def fusion(
   rails = resolve_rails(audio, clip_level)
   signs = clip_signs(audio, rails)
   low, high = bounds(audio, rails, signs)
-  cut = np.clip(0.0, low, high)
-
-  def sizes(part: float) -> dict[str, Any]:
-    lengths = {"frame": round(part * frame), "hop": round(part * hop)}
-    return lengths | {"precision": precision, "show_progress": show_progress}
-
-  results = {}
-  for part in chosen.nmf:
-    results[f"nmf {round(part * frame)}"], _ = nmf(
-      audio,
-      rails,
-      iterations=chosen.iterations,
-      largest=largest,
-      **sizes(part),
-    )
-  sdr_db = _sdr_db(np.mean(list(results.values()), axis=0), cut)
-  sdr_db = np.where((signs != 0).any(axis=1), sdr_db, np.nan)
-
-  def at_sdr(weight: tuple[float, ...]) -> np.ndarray:
-    # Where nothing is clipped, all results are the same.
-    known = np.nan_to_num(sdr_db, nan=_SDRS_DB[-1])
-    return np.interp(known, _SDRS_DB, weight)
-
-  weights = {
-    name: at_sdr(weight)
-    for name, weight in zip(results, chosen.nmf.values(), strict=True)
+  shared = {"precision": precision, "show_progress": show_progress}
+  low_rank, others = _members(chosen, frame, hop, largest)
+  results = {
+    name: declip(audio, rails, **shared)[0]
+    for name, (declip, _) in low_rank.items()
   }
-  for part in chosen.aspade_parts:
-    name, length = f"aspade {round(part * frame)}", round(part * frame)
-    weights[name] = at_sdr(chosen.aspade) / len(chosen.aspade_parts)
-    if np.any(weights[name] > 0):
-      results[name], _ = aspade(
-        audio,
-        rails,
-        s=max(1, chosen.step * length // 8192),
-        r=1,
-        epsilon=0.25,
-        relative=True,
-        **sizes(part),
-      )
-  name = f"parabola {frame}"
-  weights[name] = at_sdr(chosen.parabola)
-  if np.any(weights[name] > 0):
-    results[name], _ = parabola(audio, rails, **sizes(1))
+  first = np.mean(list(results.values()), axis=0)
+  sdr_db = _sdr_db(first, np.clip(0.0, low, high))
+  sdr_db = np.where((signs != 0).any(axis=1), sdr_db, np.nan)
+  # Where nothing is clipped, all results are the same.
+  known_db = np.nan_to_num(sdr_db, nan=_SDRS_DB[-1])
+  weights = {}
+  for name, (declip, weight) in (low_rank | others).items():
+    weights[name] = np.interp(known_db, _SDRS_DB, weight)
+    if name in others and np.any(weights[name] > 0):
+      results[name], _ = declip(audio, rails, **shared)
   total = sum(weights[name] for name in results)
   mean = sum((weights[n] / total)[:, None] * results[n] for n in results)
   restored = np.where(signs == 0, audio, np.clip(mean, low, high))
@@ -190,9 +166,47 @@ def fusion(
 fast, normal, best = (functools.partial(fusion, name) for name in PRESETS)
 
 
+Members = dict[str, tuple[Callable, Sequence[float]]]
+
+
+def _members(
+  chosen: Preset, frame: int, hop: int, largest: Mapping[int, float] | None
+) -> tuple[Members, Members]:
+  """Returns the low-rank models and the others: functions and weights."""
+
+  def sizes(part: float, factor: int = 1) -> dict[str, int]:
+    return {"frame": round(part * frame), "hop": round(part * hop * factor)}
+
+  low_rank, others = {}, {}
+  for part, weight in chosen.nmf.items():
+    low_rank[f"nmf {round(part * frame)}"] = (
+      functools.partial(
+        nmf,
+        rank=chosen.rank,
+        iterations=chosen.iterations,
+        largest=largest,
+        **sizes(part, chosen.hop_factor),
+      ),
+      weight,
+    )
+  for part in chosen.aspade_parts:
+    length = round(part * frame)
+    step = max(1, chosen.step * length // 8192)
+    options = {"s": step, "r": 1, "epsilon": 0.25, "relative": True}
+    others[f"aspade {length}"] = (
+      functools.partial(aspade, **options, **sizes(part)),
+      np.array(chosen.aspade) / len(chosen.aspade_parts),
+    )
+  declip = functools.partial(parabola, **sizes(1))
+  others[f"parabola {frame}"] = declip, chosen.parabola
+  return low_rank, others
+
+
 def low_rank_sizes(preset: str, frame: int, hop: int) -> list[tuple[int, int]]:
   """Returns the frames and hops of a preset's low-rank models."""
-  return [(round(x * frame), round(x * hop)) for x in PRESETS[preset].nmf]
+  chosen = PRESETS[preset]
+  hop *= chosen.hop_factor
+  return [(round(x * frame), round(x * hop)) for x in chosen.nmf]
 
 
 def _sdr_db(signal: np.ndarray, clipped: np.ndarray) -> np.ndarray:
