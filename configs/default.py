@@ -110,8 +110,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   # See `distortion_removal.metrics`; "fad" needs weights, see docs/metrics.md.
   config.metrics = ("si_sdr", "sdr", "peaq", "r_nonlin")
   # Scored next to the network: "ideal_ratio_mask"; for hard clipping also
-  # "aspade", "sspade", "social_sparsity", "parabola", "nmf" and "janssen", with
-  # these options.
+  # "aspade", "sspade", "social_sparsity", "parabola", "nmf" and "janssen", and
+  # their means "fast", "normal" and "best", with these options.
   config.baselines = ("ideal_ratio_mask",)
   declippers.set_declippers(config, "paper")
   config.listen_excerpts = 3  # test excerpts written out for listening

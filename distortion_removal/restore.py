@@ -24,6 +24,7 @@ from distortion_removal.common.errors import (
 from distortion_removal.common.files import one_line
 from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.restoration import restore_file
+from distortion_removal.inference.soft_clipping import FIND
 
 _LARGEST = 1_000_000
 # Options of the declippers with another name on the command line.
@@ -52,6 +53,10 @@ def _clip_level(text: str) -> float | tuple[float, ...]:
       f"{text!r} is neither a number nor two, LOW,HIGH"
     )
   return (*low, high) if low else high
+
+
+def _knee(text: str) -> float | tuple[float, ...] | str:
+  return text if text == FIND else _clip_level(text)
 
 
 def _parser() -> OneLineParser:
@@ -102,6 +107,13 @@ def _add_declipping(parser: OneLineParser) -> None:
     "amplitude of the clipped peaks, or LOW,HIGH as in --clip-level=-0.2,0.3 "
     "(with the =); default: found from the recording",
     type=_clip_level,
+    metavar="LEVEL",
+  )
+  add(
+    "knee",
+    "amplitude beyond which the recording is softly clipped or limited, or "
+    f"LOW,HIGH, or {FIND!r}; default: what is stays so",
+    type=_knee,
     metavar="LEVEL",
   )
   add(
@@ -190,7 +202,7 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
       raise UserError(f"{flag} is for --method; a network has no such option")
     restore_file(source, target, checkpoint, **output)
     return
-  known = inspect.signature(declipping.declipper(method)).parameters
+  known = {"knee", *inspect.signature(declipping.declipper(method)).parameters}
   unknown = [_flag(option) for option in given if option not in known]
   if unknown:
     raise UserError(f"{method} has no option {unknown[0]}; leave it out")

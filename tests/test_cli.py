@@ -18,7 +18,7 @@ from distortion_removal.evaluation import timing
 from distortion_removal.report import report
 
 QUICKSTART = "--config=configs/quickstart.py"
-SURVEY = "--config=configs/aspade_survey.py"
+SURVEY = "--config=configs/declipping_survey.py"
 
 
 @pytest.fixture

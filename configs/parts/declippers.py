@@ -9,7 +9,11 @@ settings do not have is ours.
 
 import ml_collections
 
-from distortion_removal.declipping import DECLIPPERS, social_sparsity
+from distortion_removal.declipping import (
+  DECLIPPERS,
+  fusion,
+  social_sparsity,
+)
 
 
 def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
@@ -29,6 +33,8 @@ def set_declippers(config: ml_collections.ConfigDict, setting: str) -> None:
   for method, options in (("parabola", _PARABOLA), ("nmf", _NMF)):
     config[method] = ml_collections.ConfigDict(_LONG_FRAMES[setting] | options)
   config.janssen = ml_collections.ConfigDict(_JANSSEN[setting])
+  for method in fusion.PRESETS:
+    config[method] = ml_collections.ConfigDict(_FUSION[setting])
   for method in DECLIPPERS:
     config[method].frames = ()  # not one: the mean of the results with each
 
@@ -43,6 +49,8 @@ def shrink(config: ml_collections.ConfigDict) -> None:
   for method in ("parabola", "nmf"):
     config[method].update(frame=1024, hop=256, iterations=10)
   config.janssen.update(frame=1024, hop=512, order=32, iterations=2)
+  for method in fusion.PRESETS:
+    config[method].update(frame=1024, hop=256)
 
 
 _FRAMES = {
@@ -104,6 +112,12 @@ _NMF = {
   "thresholds": (1e-1, 1e-4),
   "precision": "float32",  # or "float64"
 }
+
+_FUSION = {  # of the longest frame
+  "paper": {"frame": 4096, "hop": 1024, "precision": "float32"},
+  "survey": {"frame": 8192, "hop": 2048, "precision": "float32"},
+}
+_FUSION["fast"] = _FUSION["survey"]
 
 _JANSSEN = {
   # Samples of a frame, which is not windowed, and that a prediction looks back.

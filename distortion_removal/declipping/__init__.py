@@ -28,12 +28,20 @@ _MODULES = {
   "parabola": "parabola",
   "nmf": "nmf",
   "janssen": "janssen",
+  # Means of the others, by the time that they take.
+  "fast": "fusion",
+  "normal": "fusion",
+  "best": "fusion",
 }
 DECLIPPERS = tuple(_MODULES)
 # Options that follow the sample rate, by the rate in Hz they are meant for. The
 # sparse methods have those of Imort et al. 2022 and Záviška et al. 2021.
 _SPADE = {16_000: {"frame": 1024, "r": 1}, 44_100: {"frame": 8192, "r": 2}}
+_FUSION = {16_000: {"frame": 4096}, 44_100: {"frame": 8192}}
 _OPTIONS_AT = {
+  "fast": _FUSION,
+  "normal": _FUSION,
+  "best": _FUSION,
   "aspade": _SPADE,
   "sspade": _SPADE,
   "social_sparsity": {16_000: {"frame": 1024}, 44_100: {"frame": 8192}},
@@ -74,7 +82,7 @@ def options_at(name: str, sample_rate: int) -> dict[str, int]:
   rate, options = min(
     _OPTIONS_AT[name].items(), key=lambda item: abs(octaves(item[0]))
   )
-  frame = max(4, round(options["frame"] * 2 ** round(octaves(rate))))
+  frame = max(16, round(options["frame"] * 2 ** round(octaves(rate))))
   if "order" in options:
     order = max(1, options["order"] * frame // options["frame"])
     options = options | {"order": order}

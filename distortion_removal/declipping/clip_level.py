@@ -141,13 +141,15 @@ def resolve_rails(
       raise UserError(f"audio item {i} holds NaN or infinity; repair it")
   if clip_level is None:
     return find_rails(audio)
-  rails = _given_rails(clip_level, (batch, channels))
+  rails = given_rails(clip_level, (batch, channels))
   if isinstance(clip_level, Rails) or not time:
     return rails
   return Rails(-_snap(-audio, -rails.low), _snap(audio, rails.high))
 
 
-def _given_rails(clip_level: ClipLevel, shape: tuple[int, int]) -> Rails:
+def given_rails(
+  clip_level: ClipLevel, shape: tuple[int, int], name: str = "clip level"
+) -> Rails:
   """Returns the user's level as rails of that shape, `[batch, channels]`."""
   marks = None
   if isinstance(clip_level, Rails):
@@ -161,7 +163,7 @@ def _given_rails(clip_level: ClipLevel, shape: tuple[int, int]) -> Rails:
   # With an offset both may lie on one side of zero.
   if not np.all(low < high):
     text = " ".join(str(clip_level).split())
-    raise UserError(f"clip level {text}: give one above 0, or low < high")
+    raise UserError(f"{name} {text}: give one above 0, or low < high")
   return Rails(low, high, marks)
 
 

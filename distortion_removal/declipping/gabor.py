@@ -40,24 +40,52 @@ class Gabor(NamedTuple):
   # or longer, then, and has a frame for each hop.
   circular: bool = False
 
-  def analysis(self, signal: jax.Array) -> jax.Array:
-    """Transforms `[…, time]`, whole hops, to `[…, frames, bins]`."""
+  def analysis(
+    self, signal: jax.Array, chosen: jax.Array | None = None
+  ) -> jax.Array:
+    """Transforms `[…, time]`, whole hops, to `[…, frames, bins]`.
+
+    Args:
+      signal: the signal.
+      chosen: indices of the frames that are wanted; None: all, in order.
+    """
     reach = self.frame - self.hop
     edges = (0, reach) if self.circular else (reach, reach)
     padding = [(0, 0)] * (signal.ndim - 1) + [edges]
     mode = "wrap" if self.circular else "constant"
     frames = split_frames(jnp.pad(signal, padding, mode), self.frame, self.hop)
+    if chosen is not None:
+      frames = frames[..., chosen, :]
     # The DFT's scale is the window's: there are fewer samples than bins.
     size = self.frame * self.redundancy
     frames *= (self.window() / np.sqrt(size)).astype(signal.dtype)
     return jnp.fft.rfft(frames, size)
 
-  def synthesis(self, spectrum: jax.Array) -> jax.Array:
-    """Transforms `[…, frames, bins]` to `[…, time]`."""
+  def synthesis(
+    self,
+    spectrum: jax.Array,
+    chosen: jax.Array | None = None,
+    count: int | None = None,
+  ) -> jax.Array:
+    """Transforms `[…, frames, bins]` to `[…, time]`.
+
+    Args:
+      spectrum: the coefficients.
+      chosen: the frames that these are, each once; the others are zero. None:
+        all, in order.
+      count: number of all frames, where some are chosen.
+    """
     reach = self.frame - self.hop
     size = self.frame * self.redundancy
     frames = jnp.fft.irfft(spectrum, size)[..., : self.frame]
     frames *= (self.window() * np.sqrt(size)).astype(frames.dtype)
+    if chosen is not None:
+      # Where each frame lies among the chosen; their end, zeros, if nowhere.
+      places = (
+        jnp.full(count, len(chosen)).at[chosen].set(jnp.arange(len(chosen)))
+      )
+      frames = jnp.pad(frames, [(0, 0)] * (frames.ndim - 2) + [(0, 1), (0, 0)])
+      frames = frames[..., places, :]
     signal = overlap_add(frames, self.hop)
     if self.circular:
       wrapped = signal[..., :reach] + signal[..., -reach:]

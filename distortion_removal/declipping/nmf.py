@@ -53,6 +53,8 @@ _FIRST_UPDATES = 50  # from the random start; they are warm afterwards
 # small that a CPU is slow with them.
 _FLOOR = 1e-20
 _BLOCK_FRAMES = 64
+# Programs are compiled for so many counts of frames that are transformed.
+_COUNTS = 8
 
 
 def nmf(
@@ -178,13 +180,39 @@ def _solve_jointly(
   activations = rng.uniform(size=(rows, rank))
   templates = rng.uniform(size=(rank, gabor.frame // 2 + 1))
   templates /= templates.sum(axis=1, keepdims=True)
-  factors = (x.astype(low.dtype) for x in (activations, templates))
-  rotation = rotation.T.astype(low.dtype)
-  signal = _solve(low, high, squares, rotation, *factors, gabor=gabor)
+  order, count = _order(np.any(low != high, axis=0), gabor)
+  activations = activations.reshape(len(low), -1, rank)[:, order]
+  signal = _solve(
+    low,
+    high,
+    squares,
+    rotation.T.astype(low.dtype),
+    activations.reshape(rows, rank).astype(low.dtype),
+    templates.astype(low.dtype),
+    order,
+    count=count,
+    gabor=gabor,
+  )
   return jnp.broadcast_to(signal, (channels, time))
 
 
-@functools.partial(jax.jit, static_argnames="gabor")
+def _order(is_clipped: np.ndarray, gabor: Gabor) -> tuple[np.ndarray, int]:
+  """Returns frames in the order of work, and how many need the transforms.
+
+  Those are the first: all with a clipped sample, and more, so that there are
+  few counts. The coefficients of the others stay what they are, and no sample
+  that is restored is in any of them.
+  """
+  padded = np.pad(is_clipped, gabor.frame - gabor.hop)
+  needs = sliding_window_view(padded, gabor.frame)[:: gabor.hop].any(axis=1)
+  step = -(-len(needs) // _COUNTS)
+  count = min(len(needs), -(-max(1, int(needs.sum())) // step) * step)
+  if count == len(needs):
+    return np.arange(count), count
+  return np.argsort(~needs, kind="stable"), count
+
+
+@functools.partial(jax.jit, static_argnames=("count", "gabor"))
 def _solve(
   low: jax.Array,
   high: jax.Array,
@@ -192,42 +220,60 @@ def _solve(
   rotation: jax.Array,
   activations: jax.Array,
   templates: jax.Array,
+  order: jax.Array,
   *,
+  count: int,
   gabor: Gabor,
 ) -> jax.Array:
-  """Iterates once for each of the squares of lambda."""
-  bins = templates.shape[1]
+  """Iterates once for each of the squares of lambda.
 
-  def coefficients(signal):
+  Args:
+    low: low ends of the samples' intervals, `[channels, time]`.
+    high: high ends.
+    squares: squares of lambda.
+    rotation: matrix that decorrelates the channels.
+    activations: random ones of each channel's frames, in the order of work.
+    templates: random ones.
+    order: see `_order`.
+    count: number of frames that need the transforms.
+    gabor: the frame.
+  """
+  bins = templates.shape[1]
+  chosen = order[:count] if count < len(order) else None
+
+  def coefficients(signal, chosen):
     if len(low) > 1:
       signal = rotation @ signal
-    return gabor.analysis(signal)
+    return gabor.analysis(signal, chosen)
 
   def restored(spectrum):
-    signal = gabor.synthesis(spectrum)
+    signal = gabor.synthesis(spectrum, chosen, len(order))
     return rotation.T @ signal if len(low) > 1 else signal
 
   def power_of(spectrum):
-    return (spectrum.real**2 + spectrum.imag**2).reshape(-1, bins)
+    return spectrum.real**2 + spectrum.imag**2
 
   def iterate(state, square):
-    x, moved, t, factors = state
-    spectrum = coefficients(jnp.clip(moved, low, high))
-    factors = _updated(power_of(spectrum), factors)
-    model = factors[2]
-    gain = (model / (model + square)).reshape(spectrum.shape)
-    following = restored(gain * spectrum)
+    x, moved, t, power, factors = state
+    spectrum = coefficients(jnp.clip(moved, low, high), chosen)
+    power = power.at[:, :count].set(power_of(spectrum))
+    factors = _updated(power.reshape(-1, bins), factors)
+    model = factors[2].reshape(power.shape)[:, :count]
+    following = restored(model / (model + square) * spectrum)
     t_following = (1 + jnp.sqrt(1 + 4 * t**2)) / 2
     moved = following + (t - 1) / t_following * (following - x)
-    return (following, moved, t_following, factors), None
+    return (following, moved, t_following, power, factors), None
 
   start = jnp.clip(0, low, high)
-  power = power_of(coefficients(start))
+  power = power_of(coefficients(start, order))
   factors = activations, templates, _model(activations, templates)
   factors = jax.lax.fori_loop(
-    0, _FIRST_UPDATES - 1, lambda _, factors: _updated(power, factors), factors
+    0,
+    _FIRST_UPDATES - 1,
+    lambda _, factors: _updated(power.reshape(-1, bins), factors),
+    factors,
   )
-  state = start, start, jnp.ones((), low.dtype), factors
+  state = start, start, jnp.ones((), low.dtype), power, factors
   (x, *_), _ = jax.lax.scan(iterate, state, squares)
   return jnp.clip(x, low, high)
 

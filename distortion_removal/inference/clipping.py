@@ -15,10 +15,18 @@ from distortion_removal.declipping.clip_level import (
   rails_of,
   resolve_rails,
 )
+from distortion_removal.declipping.knees import knee_signs
 from distortion_removal.declipping.plateaus import (
   Plateaus,
+  Read,
   Track,
   find_plateaus,
+)
+from distortion_removal.inference.soft_clipping import (
+  Knee,
+  check_knee,
+  knee_and_note,
+  levels_of,
 )
 
 # A level that is so far below the peak is not merely a rounded one.
@@ -34,21 +42,28 @@ class Survey(NamedTuple):
   peak: float
   sample_rate: int
   plateaus: Plateaus | None  # None with a given level
+  knee: Rails | None = None  # [1, channels]; None: none asked for, or found
+  note: str = ""  # on soft clipping that is left as it is
 
   @property
   def levels(self) -> str:
-    """The rails of all channels, for people."""
+    """The rails of all channels, and the knees, for people."""
     texts = [self._channel(k) for k in range(self.rails.low.shape[1])]
-    if len(set(texts)) == 1:
-      return texts[0]
-    return "; ".join(
+    rails = "; ".join(
       f"{text or 'no level'} (channel {k})" for k, text in enumerate(texts, 1)
     )
+    if len(set(texts)) == 1:
+      rails = texts[0]
+    text = f"clipped at {rails}" if rails else ""
+    if not self.knee:
+      return text
+    knees = levels_of(self.knee.low[0], self.knee.high[0])
+    return f"{text}{', and ' if text else ''}softly clipped beyond {knees}"
 
   @property
-  def is_moving(self) -> bool:
-    """Whether a sample's mark depends on more than its own value."""
-    return bool(self.plateaus and self.plateaus.tracks)
+  def is_marked(self) -> bool:
+    """Whether clipped samples are each a rail of their own."""
+    return bool(self.knee or (self.plateaus and self.plateaus.tracks))
 
   @property
   def doubts(self) -> str:
@@ -137,31 +152,32 @@ def _clock(seconds: float) -> str:
 
 
 def survey(
-  source: Path, clip_level: float | tuple[float, float] | None = None
+  source: Path,
+  clip_level: float | tuple[float, float] | None = None,
+  knee: Knee | None = None,
 ) -> Survey:
   """Reads a whole recording to find where it is clipped.
 
   A damaged file is refused here, before any work. A given level that lies
   clearly below the peak causes a warning.
+
+  Args:
+    source: the recording.
+    clip_level: level of both rails, or (low, high); None: found.
+    knee: samples beyond are taken as softly clipped, see `knee_and_note`.
   """
+  check_knee(knee, clip_level)
   read = functools.partial(read_blocks, source)
-  plateaus = None
+  plateaus, soft = None, (None, "")
   if clip_level is None:
     plateaus = find_plateaus(read)
     rails = rails_of(plateaus)
+    soft = knee_and_note(read, plateaus, knee)
   else:
-    extremes = _extremes(read())
-    rails = resolve_rails(extremes, clip_level)
-    if np.any(
-      (extremes < _CLEARLY * rails.low) | (extremes > _CLEARLY * rails.high)
-    ):
-      logger.warning(
-        "%s: samples beyond the given level are taken as clipped at it; the "
-        "peak is %.6g",
-        source,
-        np.abs(extremes).max(),
-      )
-  found = Survey(rails, 0, 0.0, files.info(source).sample_rate, plateaus)
+    rails = _given(source, read, clip_level)
+  found = Survey(rails, 0, 0.0, files.info(source).sample_rate, plateaus, *soft)
+  if found.knee:
+    found = _with_knee(found)
   count, peak = 0, 0.0
   for block, signs in marked_blocks(read(), found):
     count += np.count_nonzero(signs)
@@ -169,15 +185,60 @@ def survey(
   return found._replace(count=count, peak=peak)
 
 
+def _given(
+  source: Path, read: Read, level: float | tuple[float, float]
+) -> Rails:
+  """Returns rails at a given level; warns if it lies below the peak."""
+  extremes = _extremes(read())
+  rails = resolve_rails(extremes, level)
+  if np.any(
+    (extremes < _CLEARLY * rails.low) | (extremes > _CLEARLY * rails.high)
+  ):
+    logger.warning(
+      "%s: samples beyond the given level are taken as clipped at it; the "
+      "peak is %.6g",
+      source,
+      np.abs(extremes).max(),
+    )
+  return rails
+
+
+def _with_knee(found: Survey) -> Survey:
+  """Takes a side that reaches a knee as saturated.
+
+  Its extreme is the rail, unless there is one. What looked like a blurred rail
+  was the top that saturation bends towards.
+  """
+  plateaus = found.plateaus
+  peak = plateaus.extremes.peak
+  has_knee = peak >= [found.knee.high[0], -found.knee.low[0]]
+  high, low = np.where(
+    has_knee & np.isinf(plateaus.rails),
+    peak,
+    [found.rails.high[0], -found.rails.low[0]],
+  )
+  tracks = tuple(
+    x for x in plateaus.tracks if not has_knee[int(x.sign < 0), x.channel]
+  )
+  return found._replace(
+    rails=Rails(-low[None], high[None]),
+    plateaus=plateaus._replace(tracks=tracks),
+  )
+
+
 def marked_blocks(
   blocks: Iterator[np.ndarray], found: Survey
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """Yields a recording's blocks with marks as of `clip_signs`."""
-  if found.is_moving:
-    yield from found.plateaus.marked(blocks)
-  else:
+  if not found.is_marked:
     for block in blocks:
       yield block, clip_signs(block[None], found.rails)[0]
+    return
+  for block, signs in found.plateaus.marked(blocks):
+    if found.knee:
+      soft = knee_signs(block, found.knee.low, found.knee.high)
+      signs = np.where(signs == 0, soft, signs)
+    yield block, signs
 
 
 def read_blocks(source: Path) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ once, for the whole file, unless given.
 
 import functools
 import inspect
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
-from distortion_removal.declipping import nmf
+from distortion_removal.declipping import fusion, nmf
 from distortion_removal.declipping.means import frames_and_hops
 from distortion_removal.declipping.segments import Cut
 from distortion_removal.declipping.spade import SpadeInfo, Termination
@@ -27,6 +28,7 @@ from distortion_removal.inference.clipping import (
   read_blocks,
   survey,
 )
+from distortion_removal.inference.soft_clipping import Knee
 
 # Samples of all channels that are declipped at a time: the overlap with the
 # neighbours is a few frames of it.
@@ -42,6 +44,7 @@ def declip_file(
   method: str,
   clip_level: float | tuple[float, float] | None = None,
   *,
+  knee: Knee | None = None,
   subtype: str | None = None,
   dither: bool = False,
   **options: Any,
@@ -55,6 +58,8 @@ def declip_file(
     method: name of a declipper.
     clip_level: level of both rails, or (low, high); None: found from the
       recording.
+    knee: amplitude beyond which the recording is softly clipped, or (low,
+      high), or "find"; None: it is not, or stays so.
     subtype: sample format of the target.
     dither: dithers an integer format, see `output.write`; not a recording that
       is not clipped and fits into the format as it is.
@@ -69,18 +74,18 @@ def declip_file(
   options = _with_defaults(method, options, info.sample_rate)
   subtype = output.choose_subtype(target, info, subtype, dither=dither)
   declipping.check_options(method, options, clip_level)
-  clipping = survey(source, clip_level)
+  clipping = survey(source, clip_level, knee)
   if not clipping.count:
     return _copy(info, target, clipping, subtype, dither)
   share = clipping.count / (info.frames * info.channels)
-  line = f"clipped at {clipping.levels}: {100 * share:.3g} % of the samples"
+  line = f"{clipping.levels}: {100 * share:.3g} % of the samples"
   logger.info("%s: %s", source, line)
   if "largest" in options:
     options["largest"] = {
       frame: nmf.largest_coefficient(
         read_blocks(source), clipping.rails, frame, hop
       )
-      for frame, hop in frames_and_hops(options)
+      for frame, hop in _low_rank_sizes(method, options)
     }
   terminations = []
   with files.open_reader(source) as reader:
@@ -89,10 +94,21 @@ def declip_file(
       target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
     )
   ends = np.concatenate([np.empty(0), *terminations])
-  if not len(ends):
-    return line
-  converged = 100 * np.mean(ends == Termination.CONVERGED)
-  return f"{line}; {converged:.3g} % of the clipped frames converged"
+  if len(ends):
+    converged = 100 * np.mean(ends == Termination.CONVERGED)
+    line += f"; {converged:.3g} % of the clipped frames converged"
+  return "; ".join(filter(None, (line, clipping.note)))
+
+
+def _low_rank_sizes(
+  method: str, options: dict[str, Any]
+) -> list[tuple[int, int]]:
+  """Returns the frames and hops of all low-rank models."""
+  sizes = frames_and_hops(options)
+  if method not in fusion.PRESETS:
+    return sizes
+  parts = (fusion.low_rank_sizes(method, *size) for size in sizes)
+  return sorted(set(itertools.chain(*parts)))
 
 
 def _with_defaults(
@@ -135,9 +151,10 @@ def _copy(
   is_encoded = not subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
   if is_encoded or subtype != source.subtype:
     changes += f", as {subtype}"
-  doubts = f"; {found.doubts}" if found.doubts else ""
+  doubts = "".join(f"; {x}" for x in (found.doubts, found.note) if x)
+  clipped = "hard clipped" if found.note else "clipped"
   return (
-    f"nothing is clipped, the result is the input{changes}{doubts}; its peak "
+    f"nothing is {clipped}, the result is the input{changes}{doubts}; its peak "
     f"is {found.peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"
   )
 
@@ -162,7 +179,7 @@ def _restored(
 
   def restored(chunk: np.ndarray) -> np.ndarray:
     rails = found.rails
-    if found.is_moving:
+    if found.is_marked:
       chunk, marks = np.split(chunk, 2, axis=2)
       rails = rails._replace(marks=marks.astype(np.int8))
     result, info = declipper(chunk, clip_level=rails)
@@ -173,7 +190,7 @@ def _restored(
     return result
 
   blocks = reader.blocks(dtype="float64")
-  if found.is_moving:
+  if found.is_marked:
     # The marks go along as channels of their own.
     pairs = marked_blocks(blocks, found)
     blocks = (np.concatenate(pair, axis=1) for pair in pairs)
@@ -196,7 +213,7 @@ def _chunking(
   if method in declipping.FRAMEWISE and share_grid:
     context, overlap = (frame, frame), 2 * frame
   chunk = max(_CHUNK // channels, 4 * overlap) // hop * hop
-  if method == "nmf":
+  if "largest" in options:
     longest, _, overlap = (frame * length for length in nmf.CUT)
     more = max(1, _SEGMENTS // channels) - 1
     cut = Cut(longest + more * (longest - overlap), hop, overlap)

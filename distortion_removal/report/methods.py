@@ -57,6 +57,11 @@ _METHODS = {
   ),
   "nmf": _Method("NMF", "declipper", Style("#3C0096", "H", _SOLID)),
   "janssen": _Method("Janssen", "declipper", Style("#780069", "8", _DOTTED)),
+  "fast": _Method("fusion, fast", "declipper", Style("#B7B766", "2", _SHORT)),
+  "normal": _Method(
+    "fusion, normal", "declipper", Style("#2A3F2C", "1", _LONG)
+  ),
+  "best": _Method("fusion, best", "declipper", Style("#1C0DFB", "+", _SOLID)),
   "ideal_ratio_mask": _Method(
     "ideal ratio mask", "oracle", Style("#666666", "P", _DOTTED)
   ),

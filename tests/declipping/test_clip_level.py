@@ -208,3 +208,11 @@ def test_the_farther_rail():
   high = np.array([[0.2, 0.3, np.inf, np.inf]])
   farther = farther_rails(Rails(low, high))
   np.testing.assert_array_equal(farther, [[0.5, 0.3, 1.0, 0.1]])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_silence_next_to_a_click_is_not_clipped(sign):
+  audio = np.zeros((1, 4000, 1))
+  audio[0, 1000] = -0.01 * sign
+  for side in find_rails(audio)[:2]:
+    assert np.isinf(side).all()

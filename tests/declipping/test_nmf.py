@@ -5,8 +5,15 @@ import pytest
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.clip_level import Rails
-from distortion_removal.declipping.nmf import CUT, largest_coefficient, nmf
+from distortion_removal.declipping.gabor import Gabor
+from distortion_removal.declipping.nmf import (
+  CUT,
+  _order,
+  largest_coefficient,
+  nmf,
+)
 from distortion_removal.declipping.segments import Cut
+from experiments.benchmarks.peers import declippers
 
 FRAME, HOP = 32, 8
 TIME = 16 * FRAME  # whole segments: the rank follows their length
@@ -29,65 +36,9 @@ def tones(shape=(1, TIME, 1), seed=0):
   return np.sum(gain * np.sin(phase + rng.uniform(0, 6, gain.shape)), axis=0)
 
 
-def hann():
-  window = np.sin(np.pi * np.arange(FRAME) / FRAME) ** 2
-  shifts = range(0, FRAME, HOP)
-  return window / np.sqrt(sum(np.roll(window, k) ** 2 for k in shifts))
-
-
-def analysis(signal):
-  """Frequencies up to Nyquist's of all frames that overlap the signal."""
-  padded = np.pad(signal, FRAME - HOP)
-  starts = range(0, len(padded) - FRAME + 1, HOP)
-  frames = [hann() * padded[start : start + FRAME] for start in starts]
-  return np.fft.rfft(frames, norm="ortho")
-
-
-def synthesis(spectrum):
-  signal = np.zeros((len(spectrum) - 1) * HOP + FRAME)
-  for i, part in enumerate(np.fft.irfft(spectrum, norm="ortho")):
-    signal[i * HOP : i * HOP + FRAME] += hann() * part
-  return signal[FRAME - HOP : -(FRAME - HOP)]
-
-
-def updated(power, h, w):
-  """Lee and Seung's updates for the divergence, with templates of sum 1."""
-  h = h * ((power / (h @ w)) @ w.T) / w.sum(axis=1)
-  w = w * (h.T @ (power / (h @ w))) / h.sum(axis=0)[:, None]
-  return h * w.sum(axis=1), w / w.sum(axis=1)[:, None]
-
-
-def written_out(y, low_rail, high_rail, rank, count):
-  """An item `[time, channels]` in units of its rail."""
-  unit = max(abs(low_rail), high_rail)
-  y = y / unit
-  above, below = y >= high_rail / unit, y <= low_rail / unit
-
-  def project(x):
-    x = np.where(above, np.maximum(x, high_rail / unit), x)
-    x = np.where(below, np.minimum(x, low_rail / unit), x)
-    return np.where(above | below, x, y)
-
-  _, rotation = np.linalg.eigh(y.T @ y)
-  spectra = np.array([analysis(channel) for channel in y.T])
-  largest = np.sqrt((abs(spectra) ** 2).sum(axis=0).max())
-  lambdas = largest * 10 ** np.linspace(-1, -4, count)
-  rng = np.random.default_rng(0)
-  h = rng.uniform(size=(spectra.shape[0] * spectra.shape[1], rank))
-  w = rng.uniform(size=(rank, spectra.shape[2]))
-  w /= w.sum(axis=1)[:, None]
-  x = moved = y
-  t = 1.0
-  for i in range(count):
-    z = np.concatenate([analysis(c) for c in (project(moved) @ rotation).T])
-    for _ in range(1 if i else 50):
-      h, w = updated(abs(z) ** 2, h, w)
-    parts = np.split(z * (h @ w) / (h @ w + lambdas[i] ** 2), y.shape[1])
-    following = np.array([synthesis(part) for part in parts]).T @ rotation.T
-    t, before = (1 + np.sqrt(1 + 4 * t * t)) / 2, t
-    moved = following + (before - 1) / t * (following - x)
-    x = following
-  return unit * project(x)
+def written_out(item, rails, rank, count, frame=FRAME):
+  sizes = {"frame": frame, "hop": frame // 4}
+  return declippers.nmf(item, rails, **sizes, rank=rank, iterations=count)
 
 
 def snr_db(estimate, target):
@@ -99,7 +50,7 @@ def snr_db(estimate, target):
 def test_equals_the_iteration_written_out(channels):
   audio = np.clip(3 * tones((1, TIME, channels)), -0.9, 1.2)
   restored, info = nmf(audio, (-0.9, 1.2), **SMALL)
-  expected = written_out(audio[0], -0.9, 1.2, 5, 8)
+  expected = written_out(audio[0], (-0.9, 1.2), 5, 8)
   np.testing.assert_allclose(restored[0], expected, atol=1e-9)
   assert info.segments == 1
   assert abs(restored - audio).max() > 0.1
@@ -108,11 +59,31 @@ def test_equals_the_iteration_written_out(channels):
 def test_few_frames_have_few_templates():
   """Three for each ten, of all channels."""
   audio = np.clip(tones(), -0.5, 0.5)
-  rows = (TIME + FRAME - HOP) // HOP
   options = SMALL | {"rank": 1000}
   restored, _ = nmf(audio, 0.5, **options)
-  expected = written_out(audio[0], -0.5, 0.5, int(0.3 * rows), 8)
+  expected = written_out(audio[0], (-0.5, 0.5), 1000, 8)
   np.testing.assert_allclose(restored[0], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_only_frames_with_a_clipped_sample_are_transformed(channels):
+  """To the same result: the others' coefficients stay what they are."""
+  loud = np.zeros((TIME, 1))
+  loud[200:206] = loud[300:330] = 1  # samples that may be beyond the rails
+  audio = tones((1, TIME, channels))
+  audio = np.where(loud, np.clip(5 * audio, -0.5, 0.5), 0.4 * audio)
+  restored, _ = nmf(audio, 0.5, **SMALL | {"iterations": 20})
+  expected = written_out(audio[0], (-0.5, 0.5), 5, 20)
+  np.testing.assert_allclose(restored[0], expected, atol=1e-9)
+  assert abs(restored - audio).max() > 0.01
+  order, count = _order(loud[:, 0] > 0, Gabor(FRAME, HOP, 1))
+  starts = np.arange(HOP - FRAME, TIME, HOP)
+  needed = [
+    i for i, k in enumerate(starts) if loud[max(k, 0) : k + FRAME].any()
+  ]
+  assert sorted(order) == list(range(len(starts)))
+  assert list(order[: len(needed)]) == needed
+  assert (len(needed), count, len(starts)) == (12, 18, 67)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -166,7 +137,13 @@ def test_chunks_share_the_whole_recordings_largest_coefficient():
   rails = Rails(np.array([[-2.0, -np.inf]]), np.array([[1.0, np.inf]]))
   blocks = np.split(audio, [3, 50, 51, 300])
   found = largest_coefficient(blocks, rails, FRAME, HOP)
-  spectra = np.array([analysis(np.pad(c, (0, 4)) / 2) for c in audio.T])
+  window = declippers.tight_window(FRAME, HOP)
+  spectra = np.array(
+    [
+      declippers.analysis(np.pad(c, (0, 4)) / 2, window, HOP, FRAME)
+      for c in audio.T
+    ]
+  )
   expected = np.sqrt((abs(spectra) ** 2).sum(axis=0).max())
   np.testing.assert_allclose(found, expected, rtol=1e-12)
   clipped = np.clip(tones(), -0.5, 0.5)

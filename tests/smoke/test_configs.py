@@ -131,7 +131,7 @@ def test_declippers_know_their_options(name):
 
 
 def test_faster_options_of_declippers_are_theirs():
-  fast, survey = (shipped_config("aspade_survey", x) for x in ("fast", ""))
+  fast, survey = (shipped_config("declipping_survey", x) for x in ("fast", ""))
   for name in declipping.DECLIPPERS:
     declipping.check_options(name, fast[name])
     assert fast[name].frame == survey[name].frame

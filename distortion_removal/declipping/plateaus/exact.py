@@ -17,6 +17,7 @@ _COARSEST_STEP = 0.01  # a little more than that of 8 bit
 # A square wave's flanks rise so far, in units of its swing, in four samples.
 _EDGE, _EDGE_SAMPLES = 0.7, 4
 _REST = 0.3
+_LEAST_HEIGHT = 0.01  # of a rail above the centre, in units of the range
 _MOST_EDGES, _LEAST_EDGES = 0.997, 0.9
 
 
@@ -135,6 +136,8 @@ class HeldPeaks:
     is_held = self._is_run & (self._held > self._near - self._held)
     is_held &= self._held > _LEAST_AT_PEAK * (self._beside - self._held)
     is_held = is_held.reshape(2, -1) & (peak - centre > _BAND_STEPS * step)
+    # Silence with a click on one side has the other extreme at its centre.
+    is_held &= peak - centre > _LEAST_HEIGHT * (peak[0] + peak[1])
     if not of_squares:
       # A wave that jumps to both extremes, or from both, is square by nature.
       # But for a first and a last top.

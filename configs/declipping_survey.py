@@ -1,20 +1,18 @@
-"""A-SPADE as the declipping survey ran it: 44.1 kHz, frames of 8192 samples.
+"""Declippers as the declipping survey ran them: 44.1 kHz, long frames.
 
 Záviška, Rajmic, Ozerov and Rencker, "A survey and an extensive evaluation of
 popular audio declipping methods", 2021: clipped to input SDRs of 1 to 20 dB.
 There is nothing to train. The survey's ten recordings are short excerpts of
 the EBU's SQAM disc; this takes any folder of clean recordings.
 
-    python -m distortion_removal.prepare --dataset=audio_folder \
-        --path=MY_RECORDINGS --task=hard_clip_sdr --sample-rate=44100 \
-        --data-dir=data/survey
-    python -m distortion_removal.main --config=configs/aspade_survey.py \
-        --mode=evaluate
+    python experiments/declipping_survey.py --path=MY_RECORDINGS
 
-Time and score: six excerpts of 5 s took 15 minutes with S-SPADE, on two cores
-beside other work; see docs/benchmarks.md. Social sparsity takes 15 s or more
-for a second of audio. `--config=configs/aspade_survey.py:fast` has faster
-options for both, which are not the survey's.
+cuts an excerpt of each, scores all methods on them and writes tables and
+figures. `--config=configs/declipping_survey.py:fast` has faster options, which
+are not the survey's.
+
+Time and score: see docs/benchmarks.md. A-SPADE takes 5 s for a second of audio
+and level, social sparsity 15 s or more.
 """
 
 import ml_collections
@@ -31,6 +29,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.data_dir = "data/survey"
   config.data.hint = "use a folder of clean recordings at 44.1 kHz or more"
   config.data.sample_rate = 44_100
+  config.baselines = default.declippers.DECLIPPERS
   is_fast = arg == "fast"
   default.declippers.set_declippers(config, "fast" if is_fast else "survey")
   # The metrics of the survey's tables, and the SDR itself.
