@@ -102,6 +102,7 @@ _LONG_FRAMES["fast"] = _LONG_FRAMES["survey"]
 _PARABOLA = {
   "redundancy": 2,
   "iterations": 500,
+  "step": 10.0,  # primal, in units of the rail
   "precision": "float32",  # or "float64"
 }
 

@@ -36,17 +36,19 @@ def snr_db(estimate, target):
   return 10 * np.log10(np.sum(target**2) / np.sum(error**2))
 
 
-def test_equals_the_iteration_written_out():
+@pytest.mark.parametrize("step", [1.0, 10.0])
+def test_equals_the_iteration_written_out(step):
   audio = np.clip(3 * tones(), -0.9, 1.4)
-  restored, info = parabola(audio, (-0.9, 1.4), **SMALL)
+  options = SMALL | {"step": step}
+  restored, info = parabola(audio, (-0.9, 1.4), **options)
   padded = np.pad(audio[0, :, 0], (0, 3))  # whole hops
   expected = declippers.parabola(
-    padded, (-0.9, 1.4), frame=FRAME, hop=HOP, iterations=30
+    padded, (-0.9, 1.4), frame=FRAME, hop=HOP, iterations=30, step=step
   )[:TIME]
   np.testing.assert_allclose(restored[0, :, 0], expected, atol=1e-12)
   assert info.segments == 1
   assert abs(restored - audio).max() > 0.1
-  single, _ = parabola(audio, (-0.9, 1.4), **SMALL | {"precision": "float32"})
+  single, _ = parabola(audio, (-0.9, 1.4), **options | {"precision": "float32"})
   assert snr_db(single, restored) > 100
 
 

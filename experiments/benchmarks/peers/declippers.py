@@ -69,6 +69,7 @@ def parabola(
   hop: int,
   redundancy: int = 2,
   iterations: int = 500,
+  step: float = 10.0,
 ) -> np.ndarray:
   """Declips `[time]`, whole hops, in the precision of the audio."""
   unit, y, project = _constraints(audio, rails)
@@ -77,11 +78,11 @@ def parabola(
   weight = np.linspace(0, 1, size // 2 + 1, dtype=y.dtype) ** 2
   tiny = np.finfo(y.dtype).tiny
   p = q = y
-  u = analysis(y, window, hop, size)
+  u = analysis(y, window, hop, size) / step
   for _ in range(iterations):
-    u += analysis(q, window, hop, size)
+    u += analysis(q, window, hop, size) / step
     u *= np.minimum(1, weight / np.maximum(np.abs(u), tiny))
-    following = project(p - synthesis(u, window, hop))
+    following = project(p - step * synthesis(u, window, hop))
     q, p = 2 * following - p, following
   return unit * project(q)
 
