@@ -15,6 +15,7 @@ from distortion_removal.datasets.sources import plucked_strings
 from distortion_removal.datasets.spectrum_statistics import spectrum_statistics
 from distortion_removal.effects import tasks
 from distortion_removal.training import train
+from distortion_removal.training.start import Start
 
 RATE = 8_000
 FORM = {"sample_rate": RATE, "excerpt_seconds": 2.0}
@@ -60,7 +61,7 @@ def test_umx_is_scaled_by_all_that_it_is_trained_on(held_out, tmp_path):
   config = shipped_config("umx_ceg_hard_clip", "smoke")
   _data(config, held_out, other)
   model, task = models.from_config(config), tasks.from_config(config.data)
-  state = train._first_state(config, model, held_out, task)
+  state = train._first_state(Start(config), model, held_out, task)
   transform = {"size": model.stft_size, "hop": model.stft_hop}
   expected, _ = spectrum_statistics(other, **transform)
   np.testing.assert_array_equal(state.params["input_mean"], -expected)
