@@ -44,6 +44,7 @@ class Preset(NamedTuple):
     parabola: weights.
     aspade_parts: A-SPADE's frame lengths, as parts of the longest.
     step: coefficients that A-SPADE lets in at a time, for 8192 samples.
+    epsilon: norm at which A-SPADE's frames are done, in units of the rail.
     iterations: of the low-rank model.
     rank: of the low-rank model.
     hop_factor: of the low-rank model's hop, in units of the others'.
@@ -54,6 +55,7 @@ class Preset(NamedTuple):
   parabola: tuple[float, ...] = (0.0,) * 5
   aspade_parts: tuple[float, ...] = ()
   step: int = 0
+  epsilon: float = 0.25
   iterations: int = 400
   rank: int = 128
   hop_factor: int = 1
@@ -70,6 +72,7 @@ PRESETS = {
     aspade=(0.3, 0.25, 0.25, 0.1, 0.0),
     aspade_parts=(1,),
     step=8,
+    epsilon=1.4,
   ),
   "best": Preset(
     {
@@ -192,9 +195,9 @@ def _members(
   for part in chosen.aspade_parts:
     length = round(part * frame)
     step = max(1, chosen.step * length // 8192)
-    options = {"s": step, "r": 1, "epsilon": 0.25, "relative": True}
+    options = {"s": step, "r": 1, "epsilon": chosen.epsilon}
     others[f"aspade {length}"] = (
-      functools.partial(aspade, **options, **sizes(part)),
+      functools.partial(aspade, relative=True, **options, **sizes(part)),
       np.array(chosen.aspade) / len(chosen.aspade_parts),
     )
   declip = functools.partial(parabola, **sizes(1))
