@@ -138,13 +138,12 @@ def fusion(
   check_frames(frame, hop, 1)
   if hop % 4:
     raise UserError(f"frame {frame} with hop {hop}: the hop is a multiple of 4")
-  chosen = PRESETS[preset]
   audio = as_samples(audio)
   rails = resolve_rails(audio, clip_level)
   signs = clip_signs(audio, rails)
   low, high = bounds(audio, rails, signs)
   shared = {"precision": precision, "show_progress": show_progress}
-  low_rank, others = _members(chosen, frame, hop, largest)
+  low_rank, others = _members(preset, frame, hop, largest)
   results = {
     name: declip(audio, rails, **shared)[0]
     for name, (declip, _) in low_rank.items()
@@ -169,47 +168,39 @@ def fusion(
 fast, normal, best = (functools.partial(fusion, name) for name in PRESETS)
 
 
-Members = dict[str, tuple[Callable, Sequence[float]]]
-
-
-def _members(
-  chosen: Preset, frame: int, hop: int, largest: Mapping[int, float] | None
-) -> tuple[Members, Members]:
-  """Returns the low-rank models and the others: functions and weights."""
-
-  def sizes(part: float, factor: int = 1) -> dict[str, int]:
-    return {"frame": round(part * frame), "hop": round(part * hop * factor)}
-
-  low_rank, others = {}, {}
-  for part, weight in chosen.nmf.items():
-    low_rank[f"nmf {round(part * frame)}"] = (
-      functools.partial(
-        nmf,
-        rank=chosen.rank,
-        iterations=chosen.iterations,
-        largest=largest,
-        **sizes(part, chosen.hop_factor),
-      ),
-      weight,
-    )
-  for part in chosen.aspade_parts:
-    length = round(part * frame)
-    step = max(1, chosen.step * length // 8192)
-    options = {"s": step, "r": 1, "epsilon": chosen.epsilon}
-    others[f"aspade {length}"] = (
-      functools.partial(aspade, relative=True, **options, **sizes(part)),
-      np.array(chosen.aspade) / len(chosen.aspade_parts),
-    )
-  declip = functools.partial(parabola, **sizes(1))
-  others[f"parabola {frame}"] = declip, chosen.parabola
-  return low_rank, others
-
-
 def low_rank_sizes(preset: str, frame: int, hop: int) -> list[tuple[int, int]]:
   """Returns the frames and hops of a preset's low-rank models."""
   chosen = PRESETS[preset]
   hop *= chosen.hop_factor
   return [(round(x * frame), round(x * hop)) for x in chosen.nmf]
+
+
+Members = dict[str, tuple[Callable, Sequence[float]]]
+
+
+def _members(
+  preset: str, frame: int, hop: int, largest: Mapping[int, float] | None
+) -> tuple[Members, Members]:
+  """Returns the low-rank models and the others: functions and weights."""
+  chosen = PRESETS[preset]
+  low_rank, others = {}, {}
+  sizes = low_rank_sizes(preset, frame, hop)
+  for size, weight in zip(sizes, chosen.nmf.values(), strict=True):
+    options = {"rank": chosen.rank, "iterations": chosen.iterations}
+    options |= {"largest": largest, "frame": size[0], "hop": size[1]}
+    low_rank[f"nmf {size[0]}"] = functools.partial(nmf, **options), weight
+  for part in chosen.aspade_parts:
+    length = round(part * frame)
+    step = max(1, chosen.step * length // 8192)
+    options = {"s": step, "r": 1, "epsilon": chosen.epsilon, "relative": True}
+    options |= {"frame": length, "hop": round(part * hop)}
+    others[f"aspade {length}"] = (
+      functools.partial(aspade, **options),
+      np.array(chosen.aspade) / len(chosen.aspade_parts),
+    )
+  declip = functools.partial(parabola, frame=frame, hop=hop)
+  others[f"parabola {frame}"] = declip, chosen.parabola
+  return low_rank, others
 
 
 def _sdr_db(signal: np.ndarray, clipped: np.ndarray) -> np.ndarray:

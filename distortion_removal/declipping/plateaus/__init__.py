@@ -19,6 +19,7 @@ from distortion_removal.declipping.plateaus.coupling import (
   undo_coupling,
 )
 from distortion_removal.declipping.plateaus.exact import (
+  COARSEST_STEP,
   FLOAT32_ROUNDING,
   Extremes,
   HeldPeaks,
@@ -34,7 +35,6 @@ Read = Callable[[], Iterable[np.ndarray]]
 
 _BLOCK = 1 << 18
 _CONTEXT = (consensus.REACH + 1) * consensus.CELL
-_COARSEST_STEP = 0.01
 # Among a clipped channel's flat tops so many can hardly be anything else; of
 # clean recordings' few that agree, hardly any.
 _LEAST_STRONG = 16
@@ -156,7 +156,7 @@ def _step(samples: np.ndarray) -> float:
   """Returns the least change, which quantisation makes its step."""
   change = abs(np.diff(samples))
   step = np.min(change, where=change > 0, initial=np.inf)
-  return step if step < _COARSEST_STEP else 0.0
+  return step if step < COARSEST_STEP else 0.0
 
 
 def _tracks(

@@ -13,7 +13,7 @@ _BAND = 0.005
 _BAND_STEPS = 8
 _SPREAD_STEPS = 2
 _LEAST_AT_PEAK = 3  # as many as within the spread
-_COARSEST_STEP = 0.01  # a little more than that of 8 bit
+COARSEST_STEP = 0.01  # a little more than that of 8 bit
 # A square wave's flanks rise so far, in units of its swing, in four samples.
 _EDGE, _EDGE_SAMPLES = 0.7, 4
 _REST = 0.3
@@ -71,7 +71,7 @@ def _quantisation_step(top: np.ndarray) -> float:
     step = gaps.min(initial=np.inf) / parts
     multiples = gaps / step
     if np.all(abs(multiples - np.round(multiples)) < 0.02):
-      return step if step < _COARSEST_STEP else 0.0
+      return step if step < COARSEST_STEP else 0.0
   return 0.0
 
 
