@@ -62,7 +62,7 @@ class Survey(NamedTuple):
 
   @property
   def is_marked(self) -> bool:
-    """Whether clipped samples are each a rail of their own."""
+    """True where each clipped sample is a rail of its own."""
     return bool(self.knee or (self.plateaus and self.plateaus.tracks))
 
   @property

@@ -48,7 +48,7 @@ class Start(NamedTuple):
 
   @property
   def is_finished(self) -> bool:
-    """Whether there is no step left to take."""
+    """True where no step is left to take."""
     return self.step == self.config.steps
 
   def record(self, workdir: Path) -> None:
