@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from distortion_removal.effects import level
 from distortion_removal.effects.dc_blocker import block_dc
@@ -57,3 +58,50 @@ def soft_clip(driven: jax.Array) -> jax.Array:
   """Applies SoX's cubic: u - u^3 / 3, held at -2/3 and 2/3 outside [-1, 1]."""
   driven = jnp.clip(driven, -1.0, 1.0)
   return driven - driven**3 / 3.0
+
+
+def soft_clip_slope(driven: jax.Array) -> jax.Array:
+  """Returns the slope of `soft_clip`: 1 - u^2, and 0 outside [-1, 1]."""
+  return jnp.maximum(1.0 - driven**2, 0.0)
+
+
+def solve_soft_clip(
+  value: jax.Array, linear: jax.Array, wet: float
+) -> jax.Array:
+  """Finds u where linear u + wet soft_clip(u) = value, linear >= 0.
+
+  Outside [-1, 1] the equation is linear. Inside it is a cubic with one root
+  there: with q^2 = 1 + linear / wet,
+
+      u = 2 q sin(asin(z) / 3),   z = 3 value / (2 wet q^3).
+
+  A polynomial in sqrt(1 - |z|), in which the sine is analytic, starts Newton's
+  method, which two steps bring to rounding in float64: arcsine and sine would
+  take four times as long. Without a linear part, values that the curve does not
+  reach have the root -1 or 1.
+  """
+  magnitude = jnp.abs(value)
+  q = jnp.sqrt(1.0 + linear / wet)
+  depth = jnp.sqrt(jnp.maximum(1.0 - 1.5 * magnitude / (wet * q**3), 0.0))
+  sine = jnp.zeros_like(depth)
+  for coefficient in _SINE_OF_A_THIRD[::-1]:
+    sine = sine * depth + coefficient
+  root = jnp.minimum(2.0 * q * sine, 1.0)
+  for _ in range(2):
+    slope = linear + wet * (1.0 - root**2)
+    error = (linear + wet) * root - wet / 3.0 * root**3 - magnitude
+    step = error / jnp.where(slope > 0, slope, 1.0)
+    root = jnp.clip(root - step, 0.0, 1.0)
+  beyond = (magnitude - 2.0 / 3.0 * wet) / jnp.where(linear > 0, linear, 1.0)
+  is_inside = (magnitude < linear + 2.0 / 3.0 * wet) | (linear == 0)
+  return jnp.where(is_inside, root, beyond) * jnp.sign(value)
+
+
+def _fit_sine_of_a_third() -> np.ndarray:
+  """Fits sin(asin(1 - t^2) / 3) by powers of t from 0 to 1, to 4e-7."""
+  t = 0.5 - 0.5 * np.cos(np.pi * (np.arange(64) + 0.5) / 64)
+  sine = np.sin(np.arcsin(1.0 - t**2) / 3.0)
+  return np.polynomial.Polynomial.fit(t, sine, 8, domain=[0, 1]).convert().coef
+
+
+_SINE_OF_A_THIRD = tuple(map(float, _fit_sine_of_a_third()))

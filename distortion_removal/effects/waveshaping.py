@@ -110,6 +110,22 @@ def arctan(driven: jax.Array) -> jax.Array:
   return 2.0 / jnp.pi * jnp.arctan(jnp.pi / 2.0 * driven)
 
 
+def arctan_slope(driven: jax.Array) -> jax.Array:
+  """Returns the slope of `arctan`."""
+  return 1.0 / (1.0 + (jnp.pi / 2.0 * driven) ** 2)
+
+
+def undo_arctan(clipped: jax.Array) -> jax.Array:
+  """Inverts `arctan`, within -1 and 1."""
+  return 2.0 / jnp.pi * jnp.tan(jnp.pi / 2.0 * clipped)
+
+
+def tanh_slope(driven: jax.Array) -> jax.Array:
+  """Returns the slope of tanh, without its underflow far out."""
+  decay = jnp.exp(-2.0 * jnp.abs(driven))
+  return 4.0 * decay / (1.0 + decay) ** 2
+
+
 def diode(
   driven: jax.Array,
   rails: tuple[jax.Array, jax.Array],
@@ -123,6 +139,30 @@ def diode(
   above = jnp.maximum(height, 1.0)
   small = jnp.minimum(height, 1.0 / above)
   return driven / above * (1.0 + small**knee) ** (-1.0 / knee)
+
+
+def diode_slope(
+  driven: jax.Array,
+  rails: tuple[jax.Array, jax.Array],
+  knees: tuple[float, float] = (_DIODE_KNEE, _DIODE_KNEE),
+) -> jax.Array:
+  """Returns the slope of `diode`: (1 + |u / r|^n)^(-1 - 1 / n)."""
+  up = driven > 0
+  knee = jnp.where(up, *knees)
+  height = jnp.abs(driven) / jnp.where(up, *rails)
+  return (1.0 + height**knee) ** (-1.0 - 1.0 / knee)
+
+
+def undo_diode(
+  clipped: jax.Array,
+  rails: tuple[jax.Array, jax.Array],
+  knees: tuple[float, float] = (_DIODE_KNEE, _DIODE_KNEE),
+) -> jax.Array:
+  """Inverts `diode`, within its rails: d / (1 - |d / r|^n)^(1 / n)."""
+  up = clipped > 0
+  knee = jnp.where(up, *knees)
+  height = jnp.abs(clipped) / jnp.where(up, *rails)
+  return clipped * (1.0 - height**knee) ** (-1.0 / knee)
 
 
 def fold(driven: jax.Array) -> jax.Array:
