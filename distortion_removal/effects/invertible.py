@@ -29,14 +29,12 @@ import jax
 import jax.numpy as jnp
 
 from distortion_removal.effects import overdrive, waveshaping
+from distortion_removal.effects.dc_blocker import POLE
 
-_POLE = 0.995  # of `dc_blocker`
 # Newton's steps; where the curve is steep ones are rare.
 _STEPS = 12
 # How near to its rails a curve is inverted: half a step of 24 bits or so.
 _NEAREST = 1e-7
-# Rails of `waveshaping.diode_clip` above and below zero.
-_DIODE_RAILS = (1.0, 0.5)
 
 
 class Curve(NamedTuple):
@@ -111,17 +109,19 @@ def invert(
   )
   state = jnp.broadcast_to(jnp.asarray(state, audio.dtype), lanes)
 
-  def undo(state: jax.Array, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
+  def drive(sample: jax.Array, state: jax.Array | float) -> jax.Array:
     value = (sample - offset) / scale - effect.wet * state + linear * shift
-    driven = effect.curve.solve(value, linear, effect.wet)
-    after = state
-    if effect.blocks_dc:
-      after = _POLE * state - (1.0 - _POLE) * effect.curve.apply(driven)
+    return effect.curve.solve(value, linear, effect.wet)
+
+  def undo(state: jax.Array, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
+    driven = drive(sample, state)
+    after = POLE * state - (1.0 - POLE) * effect.curve.apply(driven)
     return after, (driven - shift) / gain
 
-  if not effect.blocks_dc:
-    return undo(jnp.zeros_like(state), audio)[1], state
-  state, signal = jax.lax.scan(undo, state, audio)
+  if effect.blocks_dc:
+    state, signal = jax.lax.scan(undo, state, audio)
+  else:
+    signal = (drive(audio, 0.0) - shift) / gain
   return signal, state
 
 
@@ -134,13 +134,13 @@ def slope(
   return parameters.scale * (effect.dry + wet)
 
 
-def _solver(
+def _curve(
   apply: Callable[[jax.Array], jax.Array],
   slope_of: Callable[[jax.Array], jax.Array],
   inverse: Callable[[jax.Array], jax.Array],
   rails: tuple[float, float] = (1.0, 1.0),
-) -> Callable[[jax.Array, jax.Array, float], jax.Array]:
-  """Makes `Curve.solve` of a curve without a closed form.
+) -> Curve:
+  """Makes a curve whose equation has no solution in closed form.
 
   Above zero linear u + wet f(u) is concave, and below both (linear + wet) u and
   linear u + wet rail: where these meet the value, u is too small, and Newton's
@@ -162,16 +162,7 @@ def _solver(
       root = root - error / (linear + wet * slope_of(sign * root))
     return sign * root
 
-  return solve
-
-
-def _curve(
-  apply: Callable[[jax.Array], jax.Array],
-  slope_of: Callable[[jax.Array], jax.Array],
-  inverse: Callable[[jax.Array], jax.Array],
-  rails: tuple[float, float] = (1.0, 1.0),
-) -> Curve:
-  return Curve(apply, slope_of, _solver(apply, slope_of, inverse, rails))
+  return Curve(apply, slope_of, solve)
 
 
 CUBIC = Curve(
@@ -183,13 +174,13 @@ ARCTAN = _curve(
 )
 DIODE = _curve(
   *(
-    functools.partial(function, rails=_DIODE_RAILS)
+    functools.partial(function, rails=waveshaping.DIODE_RAILS)
     for function in (
       waveshaping.diode,
       waveshaping.diode_slope,
       waveshaping.undo_diode,
     )
   ),
-  _DIODE_RAILS,
+  waveshaping.DIODE_RAILS,
 )
-OVERDRIVE = Invertible(CUBIC, dry=0.5, wet=0.75, blocks_dc=True)
+OVERDRIVE = Invertible(CUBIC, overdrive.DRY, overdrive.WET, blocks_dc=True)

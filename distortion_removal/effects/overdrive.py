@@ -1,5 +1,7 @@
 """SoX's `overdrive`: a cubic soft clip, a DC blocker and some clean signal."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,9 @@ import numpy as np
 from distortion_removal.effects import level
 from distortion_removal.effects.dc_blocker import block_dc
 from distortion_removal.effects.oversampling import oversampled
+
+# Shares of the clean and of the clipped signal in the output.
+DRY, WET = 0.5, 0.75
 
 
 def overdrive(
@@ -50,7 +55,7 @@ def overdrive(
   distorted = oversampled(
     lambda x: soft_clip(gain * x + offset), audio, oversample
   )
-  output = 0.5 * audio + 0.75 * block_dc(distorted)
+  output = DRY * audio + WET * block_dc(distorted)
   return jnp.where(level.per_item(gain_db) == 0, audio, output)
 
 
@@ -84,12 +89,12 @@ def solve_soft_clip(
   q = jnp.sqrt(1.0 + linear / wet)
   depth = jnp.sqrt(jnp.maximum(1.0 - 1.5 * magnitude / (wet * q**3), 0.0))
   sine = jnp.zeros_like(depth)
-  for coefficient in _SINE_OF_A_THIRD[::-1]:
+  for coefficient in _sine_of_a_third()[::-1]:
     sine = sine * depth + coefficient
   root = jnp.minimum(2.0 * q * sine, 1.0)
   for _ in range(2):
-    slope = linear + wet * (1.0 - root**2)
-    error = (linear + wet) * root - wet / 3.0 * root**3 - magnitude
+    slope = linear + wet * soft_clip_slope(root)
+    error = linear * root + wet * soft_clip(root) - magnitude
     step = error / jnp.where(slope > 0, slope, 1.0)
     root = jnp.clip(root - step, 0.0, 1.0)
   beyond = (magnitude - 2.0 / 3.0 * wet) / jnp.where(linear > 0, linear, 1.0)
@@ -97,11 +102,10 @@ def solve_soft_clip(
   return jnp.where(is_inside, root, beyond) * jnp.sign(value)
 
 
-def _fit_sine_of_a_third() -> np.ndarray:
+@functools.cache
+def _sine_of_a_third() -> tuple[float, ...]:
   """Fits sin(asin(1 - t^2) / 3) by powers of t from 0 to 1, to 4e-7."""
   t = 0.5 - 0.5 * np.cos(np.pi * (np.arange(64) + 0.5) / 64)
   sine = np.sin(np.arcsin(1.0 - t**2) / 3.0)
-  return np.polynomial.Polynomial.fit(t, sine, 8, domain=[0, 1]).convert().coef
-
-
-_SINE_OF_A_THIRD = tuple(map(float, _fit_sine_of_a_third()))
+  fit = np.polynomial.Polynomial.fit(t, sine, 8, domain=[0, 1])
+  return tuple(map(float, fit.convert().coef))

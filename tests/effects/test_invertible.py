@@ -76,11 +76,11 @@ def test_without_dry_signal_what_is_held_is_at_the_knee():
   np.testing.assert_allclose(signal, [0.5, -0.5, 0.0], atol=1e-15)
 
 
-@pytest.mark.parametrize("rate_of_gain", [0, 20, 40])
+@pytest.mark.parametrize("gain_db", [0, 20, 40])
 @pytest.mark.parametrize("name", CURVES)
-def test_slope_equals_differences(name, rate_of_gain):
+def test_slope_equals_differences(name, gain_db):
   curve, formula = CURVES[name]
-  parameters = Parameters(10 ** (rate_of_gain / 20), 0.7, 0.1, 0.0)
+  parameters = Parameters(10 ** (gain_db / 20), 0.7, 0.1, 0.0)
   signal, step = noise(), 1e-6 / parameters.gain
   ends = [
     forward(formula, 0.5, False, signal + sign * step, parameters)
