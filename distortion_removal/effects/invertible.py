@@ -103,7 +103,8 @@ def invert(
     The signal `[time, ...]`, and the state after the last sample.
   """
   gain, scale, shift, offset = parameters
-  linear = effect.dry / gain
+  # A number where there is no dry signal: curves then have another inverse.
+  linear = effect.dry / gain if effect.dry else 0.0
   lanes = jnp.broadcast_shapes(
     audio.shape[1:], *(jnp.shape(x) for x in (*parameters, state))
   )

@@ -145,3 +145,14 @@ def test_candidates_go_as_one_batch():
   for index, gain in enumerate(gains):
     alone, _ = invert(invertible.OVERDRIVE, noise(500), Parameters(gain))
     np.testing.assert_allclose(together[:, index], alone, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["tanh", "arctan", "diode"])
+def test_candidates_without_dry_signal(name):
+  """Gains may be arrays: also what lies beyond the rails is then finite."""
+  effect = Invertible(CURVES[name][0], 0.0, 1.0)
+  audio, gains = np.linspace(-1.2, 1.2, 25), np.array([2.0, 20.0])
+  together, _ = invert(effect, audio[:, None], Parameters(jnp.asarray(gains)))
+  for index, gain in enumerate(gains):
+    alone, _ = invert(effect, audio, Parameters(gain))
+    np.testing.assert_allclose(together[:, index], alone, rtol=1e-12)
