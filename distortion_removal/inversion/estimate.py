@@ -8,12 +8,15 @@ takes the error of the scale from 2e-4 to 5e-5.
 
 Of shift, offset and the DC of the clean signal one is free: a signal that is
 higher by d, a shift that is lower by gain d and an offset that is lower by
-dry scale d make the same recording. With dry signal the offset is held at 0,
-see `overdrive_colour` for what rounding does to it; without, the shift is.
+dry scale d make the same recording. With dry signal the offset is held at 0
+and settled afterwards, see `settings.with_usual_colour`; without, the shift is.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +34,7 @@ from distortion_removal.inversion.criterion import (
 from distortion_removal.inversion.search import descend, separate_minima
 
 # Settings as the search has them: gain in dB, 100 log(scale), shift, offset.
+_NAMES = ("gain_db", "scale", "shift", "offset")
 _GAIN, _SCALE, _SHIFT, _OFFSET = range(4)
 # What each is changed by to see what it does.
 _CHANGE = np.array([1e-4, 1e-4, 1e-6, 1e-8])
@@ -41,7 +45,8 @@ _KEPT = 3
 # Factors of Gauss and Newton's step that are tried.
 _PACES = np.array([1.5, 1.0, 0.7, 0.5, 0.3, 0.1, 0.03])
 _LOUDEST_SECONDS = 1.5
-_LONGEST_SECONDS = 10.0
+LONGEST_SECONDS = 10.0
+_SKIPPED_SECONDS = 0.1
 # Standard deviation of the blocks that count: 20 steps of 16 bits.
 _QUIETEST = 20 / 2**15
 
@@ -99,15 +104,17 @@ class _Recording(NamedTuple):
     """Returns J of settings `[candidates, 4]`, so many at a time."""
 
     def function(settings: np.ndarray) -> np.ndarray:
-      values = []
-      for first in range(0, len(settings), lanes):
-        part = settings[first : first + lanes]
-        full = np.pad(part, ((0, lanes - len(part)), (0, 0)), mode="edge")
-        value = criterion(*self, _parameters(full))
-        values.append(np.asarray(value)[: len(part)])
+      more = -len(settings) % lanes
+      padded = np.pad(settings, ((0, more), (0, 0)), mode="edge")
+      parts = padded.reshape(-1, lanes, 4)
+      values = _in_threads(
+        lambda part: np.asarray(criterion(*self, _parameters(part))), parts
+      )
+      values = np.concatenate(values)[: len(settings)]
       low, high = _BOUNDS.T
       beyond = np.maximum(low - settings, settings - high).clip(0.0)
-      return np.concatenate(values) + 10.0 * beyond.sum(axis=1)
+      values = values + 10.0 * beyond.sum(axis=1)
+      return np.where(np.isfinite(values), values, np.inf)
 
     return function
 
@@ -151,69 +158,91 @@ class _Recording(NamedTuple):
 
 
 def estimate(
-  effect: Invertible, audio: np.ndarray, sample_rate: int
+  effect: Invertible,
+  audio: np.ndarray,
+  sample_rate: int,
+  *,
+  is_start: bool = True,
+  known: Mapping[str, float] = MappingProxyType({}),
 ) -> Estimate | None:
   """Finds the settings under which an effect made a recording of music.
 
   Args:
     effect: the effect.
-    audio: `[time]`, from where the effect began: a file's start.
+    audio: `[time]`; of more than ten seconds the first ten count.
     sample_rate: in Hz.
+    is_start: whether the effect began with the audio, as at a file's start.
+    known: settings that are given, by name: "gain_db", "scale" and "shift".
 
   Returns:
     The estimate, or None where there is too little sound.
 
   Source: none is published; see docs/inversion.md.
   """
+  audio = np.asarray(audio[: round(LONGEST_SECONDS * sample_rate)], np.float64)
   with jax.enable_x64(True):
-    return _estimate(effect, np.asarray(audio, np.float64), sample_rate)
+    return _estimate(effect, audio, sample_rate, is_start, known)
 
 
 def _estimate(
-  effect: Invertible, audio: np.ndarray, rate: int
+  effect: Invertible,
+  audio: np.ndarray,
+  rate: int,
+  is_start: bool,
+  known: Mapping[str, float],
 ) -> Estimate | None:
   free = (_GAIN, _SCALE, _SHIFT) if effect.dry else (_SCALE, _OFFSET)
-  starts = _coarse(effect, audio, rate)
-  if starts is None:
-    return None
-  audio = audio[: round(_LONGEST_SECONDS * rate)]
+  free = tuple(k for k in free if _NAMES[k] not in known)
   blocks = _sizes(rate, block_ms=16, part_ms=1, order=96)
-  medium = _recording(effect, audio, blocks, 100)
-  found = [medium.descend(start, free, 8, 1e-4) for start in starts]
-  settings = min(found, key=lambda pair: pair[1])[0]
-  fine = _recording(effect, audio, blocks, 400)
-  settings, least = fine.descend(settings, free, 6, 1e-7)
-  off = np.zeros((2, 4))
-  off[:, _SCALE] = 100.0 * np.log(1.003) * np.array([-1, 1])
-  around = fine.objective(16)(settings + off)
+  # What the effect remembers at a cut is not known, but matters little soon.
+  skipped = 0 if is_start else round(_SKIPPED_SECONDS * rate)
+  starts = _coarse(effect, audio, rate, skipped, known)
+  medium = _recording(effect, audio, blocks, 100, skipped)
+  fine = _recording(effect, audio, blocks, 400, skipped)
+  if starts is None or medium is None:
+    return None
+  settings = starts[0]
+  if free:
+    found = _in_threads(lambda x: medium.descend(x, free, 8, 1e-4), starts)
+    settings = min(found, key=lambda pair: pair[1])[0]
+    settings, _ = fine.descend(settings, free, 6, 1e-7)
+  off = np.zeros((3, 4))
+  off[:, _SCALE] = 100.0 * np.log(1.003) * np.array([0, -1, 1])
+  least, *around = fine.objective(16)(settings + off)
   as_is = criterion_as_is(fine.blocks, fine.audio, fine.cuts)
   return Estimate(
     Parameters(*(x.item() for x in _parameters(settings[None]))),
-    least,
+    float(least),
     float(as_is),
-    float(around.min() - least),
+    float(min(around) - least),
   )
 
 
 def _coarse(
-  effect: Invertible, audio: np.ndarray, rate: int
+  effect: Invertible,
+  audio: np.ndarray,
+  rate: int,
+  skipped: int,
+  known: Mapping[str, float],
 ) -> np.ndarray | None:
   """Returns the best settings by the loudest part, `[starts, 4]`."""
   length = round(_LOUDEST_SECONDS * rate)
-  first = _loudest(audio, length)
+  first = loudest(audio, length)
   part = audio[first : first + length]
   part = np.pad(part, (0, length - len(part)))
   blocks = _sizes(rate, block_ms=32, part_ms=32, order=16)
-  # The effect's past is not known there, but forgotten soon.
-  skipped = round(0.1 * rate) if first else 0
+  if first:
+    skipped = round(_SKIPPED_SECONDS * rate)
   recording = _recording(effect, part, blocks, 32, skipped)
   if recording is None:
     return None
-  peak = np.abs(part).max()
+  scales = np.abs(part).max() / _peaks(effect)
   gains = _GAINS_DB if effect.dry else np.zeros(1)
-  scales = 100.0 * np.log(peak / _peaks(effect))
+  scales = np.array([known["scale"]]) if "scale" in known else scales
+  gains = np.array([known["gain_db"]]) if "gain_db" in known else gains
   grid = np.zeros((len(gains), len(scales), 4))
-  grid[..., _GAIN], grid[..., _SCALE] = gains[:, None], scales
+  grid[..., _GAIN], grid[..., _SCALE] = gains[:, None], 100.0 * np.log(scales)
+  grid[..., _SHIFT] = known.get("shift", 0.0)
   values = recording.objective(256)(grid.reshape(-1, 4))
   flat = grid.reshape(-1, 4)
 
@@ -224,6 +253,7 @@ def _coarse(
   starts = np.stack([grid[index] for index in minima])
   starts = np.pad(starts, ((0, _STARTS - len(starts)), (0, 0)), mode="edge")
   steps = np.array([1.0, 0.6, 0.03, 0.0] if effect.dry else [0, 0.6, 0, 1e-6])
+  steps *= [name not in known for name in _NAMES]
   best, least = descend(
     recording.objective(16 * _STARTS),
     starts,
@@ -278,12 +308,25 @@ def _recording(
   return _Recording(effect, blocks, jnp.asarray(audio), cuts)
 
 
-def _loudest(audio: np.ndarray, length: int) -> int:
+def loudest(audio: np.ndarray, length: int) -> int:
   """Returns where the loudest part of a length begins."""
   energy = np.concatenate([[0.0], np.cumsum(np.square(audio))])
   starts = np.arange(0, max(1, len(audio) - length + 1), 160)
   ends = np.minimum(starts + length, len(audio))
   return int(starts[np.argmax(energy[ends] - energy[starts])])
+
+
+def _in_threads(
+  function: Callable[[np.ndarray], Any], items: Iterable[np.ndarray]
+) -> list[Any]:
+  """Maps a function over items; a scan over time keeps one core busy only."""
+
+  def traced(item: np.ndarray) -> Any:
+    with jax.enable_x64(True):  # of this thread
+      return function(item)
+
+  with ThreadPoolExecutor(os.cpu_count()) as pool:
+    return list(pool.map(traced, items))
 
 
 def _parameters(settings: np.ndarray) -> Parameters:
