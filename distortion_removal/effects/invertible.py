@@ -196,5 +196,5 @@ FAMILY = {
   "cubic_dry": Invertible(CUBIC, overdrive.DRY, overdrive.WET),
   "tanh_dry": Invertible(TANH, overdrive.DRY, overdrive.WET),
   "arctan_dry": Invertible(ARCTAN, overdrive.DRY, overdrive.WET),
-  "diode_dry": Invertible(DIODE, overdrive.DRY, overdrive.WET, blocks_dc=True),
+  "diode_dry": Invertible(DIODE, overdrive.DRY, overdrive.WET),
 }

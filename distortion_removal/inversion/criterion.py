@@ -24,6 +24,9 @@ from distortion_removal.effects.invertible import Invertible, Parameters
 
 # Far under the residual of music; keeps digital silence finite.
 QUIETEST = 1e-9
+# Slope, relative to the scale, below which a curve has lost a sample: without
+# it settings would win that put all samples at the rails.
+FLATTEST = 1e-3
 # Of the energy, added to lag 0: keeps the prediction stable.
 _WHITE = 1e-9
 
@@ -182,7 +185,8 @@ def _log_slope(
   column = Parameters(*(x[:, None] for x in parameters))
   slope = invertible.slope(effect, _cut(signal, start, blocks.length), column)
   # Logarithms of products, eight at a time: fewer logarithms.
-  slope = jnp.maximum(slope, 1e-30).reshape(len(signal), -1, 8)
+  slope = jnp.maximum(slope, FLATTEST * column.scale)
+  slope = slope.reshape(len(signal), -1, 8)
   return jnp.log(slope.prod(axis=2)).sum(axis=1) / blocks.length
 
 

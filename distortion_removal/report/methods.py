@@ -34,7 +34,7 @@ _LONG = (0, (7.0, 1.6))
 _SHORT = (0, (3.0, 1.2))
 
 # In the order of tables and figures: the input, the paper's networks, (other
-# networks,) declippers, and oracles, which know the clean signal and are a
+# networks,) declippers, inversion, and oracles, which know the clean signal and are a
 # bound, not a competitor.
 #
 # Colours: Okabe and Ito (2008), less their yellow, which white paper swallows;
@@ -62,6 +62,7 @@ _METHODS = {
     "fusion, normal", "declipper", Style("#2A3F2C", "1", _LONG)
   ),
   "best": _Method("fusion, best", "declipper", Style("#1C0DFB", "+", _SOLID)),
+  "inversion": _Method("inversion", "inversion", Style("#8F0000", "*", _SOLID)),
   "ideal_ratio_mask": _Method(
     "ideal ratio mask", "oracle", Style("#666666", "P", _DOTTED)
   ),
