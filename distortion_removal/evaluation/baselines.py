@@ -91,12 +91,8 @@ def _invert(
     found = [
       inversion.find_in(channel, sample_rate, choice) for channel in item.T
     ]
-    found = [
-      one if one and choice.takes(one.estimate) else None for one in found
-    ]
-    item[:] = np.concatenate(
-      list(inversion.undo(found, [item.astype(np.float64)]))
-    )
+    blocks = inversion.undo(choice.chosen(found), [item.astype(np.float64)])
+    item[:] = np.concatenate([*blocks])
   return restored
 
 

@@ -6,8 +6,9 @@ streams through the exact inverse. Where no effect of the kind is certain, the
 result is the source.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -39,7 +40,7 @@ class Choice(NamedTuple):
   """
 
   effect: str = AUTO
-  known: dict[str, float] = {}
+  known: Mapping[str, float] = MappingProxyType({})
 
   @classmethod
   def parse(cls, text: str) -> "Choice":
@@ -78,6 +79,13 @@ class Choice(NamedTuple):
     likely = found.is_likelier if is_named else found.is_certain
     return bool(self.known) or likely
 
+  def chosen(self, found: Sequence["Found | None"]) -> list["Found | None"]:
+    """Returns the effects of channels that are to be undone, None for others."""
+    return [one if one and self.takes(one.estimate) else None for one in found]
+
+
+ANY = Choice()
+
 
 class Found(NamedTuple):
   """The effect of a channel.
@@ -106,7 +114,7 @@ class Found(NamedTuple):
     }
 
 
-def find(source: Path, choice: Choice = Choice()) -> list[Found | None]:
+def find(source: Path, choice: Choice = ANY) -> list[Found | None]:
   """Finds the effect of each channel of a file; None: too little sound.
 
   Args:
@@ -198,7 +206,7 @@ def undo(
 def invert_file(
   source: Path,
   target: Path,
-  choice: Choice = Choice(),
+  choice: Choice = ANY,
   *,
   subtype: str | None = None,
   dither: bool = False,
@@ -220,7 +228,7 @@ def invert_file(
   subtype = output.choose_subtype(target, info, subtype, dither=dither)
   found = find(source, choice)
   line = describe(found, choice)
-  found = [one if one and choice.takes(one.estimate) else None for one in found]
+  found = choice.chosen(found)
   if not any(found):
     meter = output.LevelMeter()
     with files.open_reader(source) as reader:

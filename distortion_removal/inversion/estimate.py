@@ -294,7 +294,7 @@ def _coarse(
 
 
 def _peaks(effect: Invertible) -> np.ndarray:
-  """Returns the peaks that the effect's output may have had before its scale."""
+  """Returns what the effect's output may have had as its peak."""
   if effect.dry or effect.blocks_dc:
     return np.exp(np.arange(np.log(0.5), np.log(1.3), 0.0125))
   driven = np.exp(np.arange(np.log(0.1), np.log(40.0), 0.03))

@@ -56,7 +56,7 @@ def with_usual_colour(
 
 
 def step_of(audio: np.ndarray) -> float:
-  """Returns the coarsest step, 16 or 24 bits', that all samples lie on, or 0."""
+  """Returns the step of 16 or of 24 bits that all samples lie on, or 0."""
   for bits in (16, 24):
     scaled = np.asarray(audio, np.float64) * 2.0 ** (bits - 1)
     if np.array_equal(scaled, np.rint(scaled)):
