@@ -80,7 +80,7 @@ class Choice(NamedTuple):
     return bool(self.known) or likely
 
   def chosen(self, found: Sequence["Found | None"]) -> list["Found | None"]:
-    """Returns the effects of channels that are to be undone, None for others."""
+    """Returns the channels' effects that are to be undone, None for others."""
     return [one if one and self.takes(one.estimate) else None for one in found]
 
 
