@@ -63,7 +63,7 @@ _METHODS = {
   ),
   "best": _Method("fusion, best", "declipper", Style("#1C0DFB", "+", _SOLID)),
   "inversion": _Method(
-    "inverse effect", "inversion", Style("#8F0000", "*", _SOLID)
+    "inverse effect", "inversion", Style("#A86030", "4", _SOLID)
   ),
   "ideal_ratio_mask": _Method(
     "ideal ratio mask", "oracle", Style("#666666", "P", _DOTTED)
