@@ -208,9 +208,10 @@ def _estimate(
   blocks = _sizes(rate, block_ms=16, part_ms=1, order=96)
   # What the effect remembers at a cut is not known, but matters little soon.
   skipped = 0 if is_start else round(_SKIPPED_SECONDS * rate)
-  starts = _given(known)
   if free:
     starts = _coarse(effect, audio, rate, skipped, known, free)
+  else:
+    starts = _given(known)
   medium = _recording(effect, audio, blocks, 100, skipped)
   fine = _recording(effect, audio, blocks, 400, skipped)
   if starts is None or medium is None:
