@@ -11,6 +11,7 @@ import optax
 from flax import linen as nn
 from flax.training import train_state
 
+from distortion_removal import models
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
 from distortion_removal.training.objectives import Objective, Variables
@@ -101,7 +102,7 @@ def create_state(
   optimizer = create_optimizer(config)
   if variables is None:
     segment = round(config.data.segment_seconds * config.data.sample_rate)
-    audio = jnp.zeros((1, segment, config.data.channels))
+    audio = jnp.zeros((1, segment, models.input_channels(model)))
     variables = jax.jit(model.init)(jax.random.key(config.seed), audio)
   model_state = dict(variables)
   params = model_state.pop("params")
