@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 # The pole of the DC blocker in SoX's overdrive.
-_POLE = 0.995
+POLE = 0.995
 
 # Long enough that a second of audio needs two levels of blocks, short enough
 # that the block matrix (64 KiB) stays in a processor's cache.
@@ -23,7 +23,7 @@ def block_dc(audio: jax.Array) -> jax.Array:
   """
   signal = jnp.moveaxis(audio, -2, -1)
   before = jnp.pad(signal, [(0, 0)] * (signal.ndim - 1) + [(1, 0)])[..., :-1]
-  return jnp.moveaxis(one_pole(signal - before, _POLE), -1, -2)
+  return jnp.moveaxis(one_pole(signal - before, POLE), -1, -2)
 
 
 def one_pole(signal: jax.Array, pole: float) -> jax.Array:

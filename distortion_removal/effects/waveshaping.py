@@ -22,6 +22,8 @@ from distortion_removal.effects.oversampling import oversampled
 
 # Fitted by Yeh et al. to the diode pair of the Boss DS-1.
 _DIODE_KNEE = 2.5
+# Above and below zero: two diodes in series against one.
+DIODE_RAILS = (1.0, 0.5)
 
 
 def tanh_clip(
@@ -54,7 +56,7 @@ def diode_clip(
   audio: jax.Array,
   gain_db: jax.Array | float,
   *,
-  rails: tuple[jax.Array | float, jax.Array | float] = (1.0, 0.5),
+  rails: tuple[jax.Array | float, jax.Array | float] = DIODE_RAILS,
   knees: tuple[float, float] = (_DIODE_KNEE, _DIODE_KNEE),
   oversample: int = 1,
 ) -> jax.Array:
@@ -110,19 +112,64 @@ def arctan(driven: jax.Array) -> jax.Array:
   return 2.0 / jnp.pi * jnp.arctan(jnp.pi / 2.0 * driven)
 
 
+def arctan_slope(driven: jax.Array) -> jax.Array:
+  """Returns the slope of `arctan`."""
+  return 1.0 / (1.0 + (jnp.pi / 2.0 * driven) ** 2)
+
+
+def undo_arctan(clipped: jax.Array) -> jax.Array:
+  """Inverts `arctan`, within -1 and 1."""
+  return 2.0 / jnp.pi * jnp.tan(jnp.pi / 2.0 * clipped)
+
+
+def tanh_slope(driven: jax.Array) -> jax.Array:
+  """Returns the slope of tanh, without its underflow far out."""
+  decay = jnp.exp(-2.0 * jnp.abs(driven))
+  return 4.0 * decay / (1.0 + decay) ** 2
+
+
 def diode(
   driven: jax.Array,
   rails: tuple[jax.Array, jax.Array],
   knees: tuple[float, float] = (_DIODE_KNEE, _DIODE_KNEE),
 ) -> jax.Array:
   """Applies the curve of `diode_clip`; `rails` broadcast to `driven`."""
-  up = driven > 0
-  knee = knees[0] if knees[0] == knees[1] else jnp.where(up, *knees)
-  height = jnp.abs(driven) / jnp.where(up, *rails)
+  height, knee = _on_its_side(driven, rails, knees)
   # The power of the smaller of the height and its inverse stays finite.
   above = jnp.maximum(height, 1.0)
   small = jnp.minimum(height, 1.0 / above)
   return driven / above * (1.0 + small**knee) ** (-1.0 / knee)
+
+
+def diode_slope(
+  driven: jax.Array,
+  rails: tuple[jax.Array, jax.Array],
+  knees: tuple[float, float] = (_DIODE_KNEE, _DIODE_KNEE),
+) -> jax.Array:
+  """Returns the slope of `diode`: (1 + |u / r|^n)^(-1 - 1 / n)."""
+  height, knee = _on_its_side(driven, rails, knees)
+  return (1.0 + height**knee) ** (-1.0 - 1.0 / knee)
+
+
+def undo_diode(
+  clipped: jax.Array,
+  rails: tuple[jax.Array, jax.Array],
+  knees: tuple[float, float] = (_DIODE_KNEE, _DIODE_KNEE),
+) -> jax.Array:
+  """Inverts `diode`, within its rails: d / (1 - |d / r|^n)^(1 / n)."""
+  height, knee = _on_its_side(clipped, rails, knees)
+  return clipped * (1.0 - height**knee) ** (-1.0 / knee)
+
+
+def _on_its_side(
+  signal: jax.Array,
+  rails: tuple[jax.Array, jax.Array],
+  knees: tuple[float, float],
+) -> tuple[jax.Array, jax.Array | float]:
+  """Returns |signal| over its side's rail, and that side's knee."""
+  up = signal > 0
+  knee = knees[0] if knees[0] == knees[1] else jnp.where(up, *knees)
+  return jnp.abs(signal) / jnp.where(up, *rails), knee
 
 
 def fold(driven: jax.Array) -> jax.Array:

@@ -67,7 +67,7 @@ class Survey(NamedTuple):
 
   @property
   def doubts(self) -> str:
-    """What looks like clipping but may be none, and is left as it is."""
+    """Text on flat tops that may be natural, and are left as they are."""
     if not self.plateaus or not self.plateaus.doubtful:
       return ""
     texts = [
