@@ -48,8 +48,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         "polarity": False,  # invert half of the examples
         "swap_channels": False,  # of half of the examples
         "speeds": (),  # such as (0.9, 1.0, 1.1); the pitch changes too
-        "tilt_db": 0.0,  # spectral slope per octave, uniform within ±
         "sums": 0.0,  # share of examples that are sums of two takes
+        "tilt_db": 0.0,  # spectral slope per octave, uniform within ±
       },
       # Pairs stored with declippers' estimates, for networks that take these,
       # see datasets/clipped_pairs.py.

@@ -36,18 +36,18 @@ class Augmentation:
     polarity: half the examples are inverted, before the effect.
     swap_channels: half the examples swap left and right.
     speeds: each as likely; speed and pitch change together, as of a tape.
-    tilt_db: both sides' spectral slope per octave, uniform within plus and
-      minus, as of another pick-up or tone control. The peak stays.
     sums: share of examples that are sums of two takes: a second one, from any
       place of it, up to 12 dB below the first.
+    tilt_db: both sides' spectral slope per octave, uniform within plus and
+      minus, as of another pick-up or tone control. The peak stays.
   """
 
   gain_db: float = 0.0
   polarity: bool = False
   swap_channels: bool = False
   speeds: tuple[float, ...] = ()
-  tilt_db: float = 0.0
   sums: float = 0.0
+  tilt_db: float = 0.0
 
 
 def from_config(data: Any) -> Augmentation:

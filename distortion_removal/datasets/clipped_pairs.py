@@ -156,6 +156,7 @@ class _Crop(grain.transforms.RandomMap):
   segment: int
 
   def random_map(self, record: dict, rng: np.random.Generator) -> Batch:
+    """Returns a crop, decoded."""
     samples, scale = record["samples"], record["scale"]
     rail = _FULL_SCALE / scale[0]
     for _ in range(_CROP_TRIES):
@@ -251,6 +252,7 @@ class _OnRails(grain.transforms.Map):
   task: Task
 
   def map(self, example: Batch) -> Batch:
+    """Returns the clean side over its rail."""
     clean = example["clean"][None]
     rail = rails(clean, self.task, example["level"][None])
     return {"clean": np.float32(clean[0] / rail)}

@@ -97,6 +97,7 @@ class DrawPair(grain.transforms.RandomMap):
   takes: Mixture
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict:
+    """Draws a pair, of the sum of two takes at times."""
     options = self.options
     if options.sums and rng.random() < options.sums:
       record = augmentation.add_take(record, self.takes.draw(rng), rng)

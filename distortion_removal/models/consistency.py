@@ -62,6 +62,7 @@ class Consistent(nn.Module):
   network: nn.Module
 
   def setup(self):
+    """Shares the network's scope, so that its variables keep their names."""
     nn.share_scope(self, self.network)
 
   def __call__(self, inputs: jax.Array, train: bool = False) -> jax.Array:

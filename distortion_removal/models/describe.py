@@ -66,7 +66,8 @@ def layer_table(model: nn.Module) -> str:
     console_kwargs={"force_terminal": False, "width": 120},
     column_kwargs={"overflow": "fold"},
   )
-  return tabulate(jnp.zeros((1, model.sample_rate, models.input_channels(model))))
+  channels = models.input_channels(model)
+  return tabulate(jnp.zeros((1, model.sample_rate, channels)))
 
 
 def _audio(model: nn.Module, length: int) -> jax.ShapeDtypeStruct:

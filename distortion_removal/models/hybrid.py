@@ -4,12 +4,15 @@ It is given the audio in units of its rail, which samples are clipped, and what
 several declippers made of it; it learns how to weight these, sample by sample,
 and what to add:
 
-    y = P(sum_k w_k a_k + s c),   sum_k w_k = 1,   s^2 = <m^2> + l^2
+    y = P(sum_k w_k a_k + s c),   sum_k w_k = 1,   s^2 = <(m - x)^2> + l^2
 
-with the estimates a_k and their mean m, a local mean <.>, and the projection P
-on what agrees with the audio (see `consistency`). l is the local level that the
-share p of clipped samples tells: amplitudes of music are about Laplacian, so
-that p = exp(-rail / l) and l = -1 / ln p in units of the rail. Weights w and
+with the audio x, the estimates a_k and their mean m, a local mean <.> over
+clipped samples, and the projection P on what agrees with the audio (see
+`consistency`). l is the local level that the share p of clipped samples tells:
+amplitudes of music are about Laplacian, so that p = exp(-rail / l), and l =
+-1 / ln p in units of the rail is by how much they exceed it. A correction on
+this scale moves a decibel about as far at every level; on the scale of the
+audio, lightly clipped pairs are all that is learnt from. Weights w and
 correction c come from a U-net of residual blocks, whose last layer is zero at
 first: training starts with the mean of the declippers.
 
@@ -173,21 +176,21 @@ class Hybrid(nn.Module):
     self, audio: jax.Array, signs: jax.Array, estimates: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
     """Returns what the U-net sees, and the scale of its correction."""
-    above, below = (signs > 0).astype(audio.dtype), (signs < 0).astype(
-      audio.dtype
-    )
-    share = jnp.clip(self._local_mean(above + below), *_SHARES)
+    above, below = jnp.float32(signs > 0), jnp.float32(signs < 0)
+    clipped = above + below
+    share = jnp.clip(self._local_mean(clipped), *_SHARES)
     level = -1 / jnp.log(share)
     rms = jnp.sqrt(self._local_mean(estimates**2) + _FLOOR)
     mean = jnp.mean(estimates, -1, keepdims=True)
-    scale = jnp.sqrt(self._local_mean(mean**2) + level**2)
+    excess = clipped * (mean - audio) ** 2
+    scale = jnp.sqrt(self._local_mean(excess) / share + (share * level) ** 2)
     features = [
       audio,
       above,
       below,
       jnp.log(level),
       jnp.log(scale),
-      estimates / scale,
+      (estimates - audio) / scale,
       estimates / rms,
       jnp.arcsinh(estimates),
     ]
@@ -195,7 +198,7 @@ class Hybrid(nn.Module):
 
   def _local_mean(self, x: jax.Array) -> jax.Array:
     """Averages `[batch, time, features]` over about `level_samples`."""
-    batch, time, features = x.shape
+    batch, _, features = x.shape
     steps = jnp.mean(x.reshape(batch, -1, self.hop, features), 2)
     reach = self._half_level // self.hop
     padded = jnp.pad(steps, ((0, 0), (reach, reach), (0, 0)))
@@ -209,17 +212,14 @@ class Hybrid(nn.Module):
     """Maps features to a correction and the logits of the weights."""
 
     def convolution(name, features, taps=1, **options):
-      return Convolution(
-        features, taps, dtype=self.dtype, name=name, **options
-      )
+      return Convolution(features, taps, dtype=self.dtype, name=name, **options)
 
     def block(name, taps, dilation=1):
       return Residual(taps, dilation, self.dtype, name=name)
 
     skips, depth = [], len(self.channels)
     for level, features in enumerate(self.channels):
-      batch, time, width = x.shape
-      x = x.reshape(batch, time // self.stride, self.stride * width)
+      x = x.reshape(x.shape[0], -1, self.stride * x.shape[-1])
       x = convolution(f"down_{level}", features, 3 if level == 0 else 1)(x)
       if level < depth - 1:
         x = block(f"encode_{level}", self.taps)(x)

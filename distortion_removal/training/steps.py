@@ -11,7 +11,6 @@ import optax
 from flax import linen as nn
 from flax.training import train_state
 
-from distortion_removal import models
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
 from distortion_removal.training.objectives import Objective, Variables
@@ -102,7 +101,8 @@ def create_state(
   optimizer = create_optimizer(config)
   if variables is None:
     segment = round(config.data.segment_seconds * config.data.sample_rate)
-    audio = jnp.zeros((1, segment, models.input_channels(model)))
+    channels = getattr(model, "input_channels", config.data.channels)
+    audio = jnp.zeros((1, segment, channels))
     variables = jax.jit(model.init)(jax.random.key(config.seed), audio)
   model_state = dict(variables)
   params = model_state.pop("params")

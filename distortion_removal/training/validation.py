@@ -37,7 +37,7 @@ def validator(
   def restore(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
     degraded = degrade(batch)
     estimate = model.apply(variables, degraded)
-    audio = degraded[..., : model.audio_channels]
+    audio = degraded[..., : clean.shape[-1]]
     return {"degraded": audio, "estimate": estimate}
 
   step = devices.map_eval(restore)
