@@ -70,6 +70,11 @@ def takes_rails(model: nn.Module) -> bool:
   return hasattr(model, "input_channels")
 
 
+def takes_estimates(config: ml_collections.ConfigDict) -> bool:
+  """Checks whether a run's network is given declippers' estimates."""
+  return "declippers" in config.model
+
+
 def input_channels(model: nn.Module) -> int:
   """Returns the channels of what a network is given."""
   return getattr(model, "input_channels", model.audio_channels)

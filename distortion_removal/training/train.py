@@ -55,7 +55,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     return
   config = start.config
   task = tasks.from_config(config.data)
-  is_hybrid = "declippers" in config.model
+  is_hybrid = models.takes_estimates(config)
   degrade = clipped_pairs.inputs if is_hybrid else pairs.degrader(task)
   model = models.from_config(config)
   dataset = opening.open_dataset(config.data)
