@@ -34,7 +34,10 @@ def project(
   beyond = jnp.where(
     signs > 0, jnp.maximum(estimate, audio), jnp.minimum(estimate, audio)
   )
-  beyond = estimate + jax.lax.stop_gradient(beyond - estimate)
+  # The difference is 0 and only has a gradient.
+  beyond = jax.lax.stop_gradient(beyond) + (
+    estimate - jax.lax.stop_gradient(estimate)
+  )
   return jnp.where(signs == 0, audio, beyond)
 
 

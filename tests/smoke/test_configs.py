@@ -167,6 +167,7 @@ def quick_data(monkeypatch):
     ("wave_unet_signaltrain", {"levels": 1}),
     ("crafx_ceg_hard_clip", {"lstm_features": (2,), "context_frames": 0}),
     ("umx_signaltrain", {"features": 4}),
+    ("hybrid_hard_clip", {"channels": (4,), "dilations": (1,)}),
   ],
 )
 def test_smoke_trains_and_evaluates(
