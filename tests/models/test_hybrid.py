@@ -4,6 +4,7 @@ import functools
 
 import jax
 import numpy as np
+import pytest
 from random_networks import random_variables
 
 from distortion_removal.models.hybrid import Hybrid
@@ -15,7 +16,11 @@ HOP = 16
 @functools.cache
 def _model():
   model = Hybrid(
-    estimates=ESTIMATES, channels=(4, 8), taps=3, dilations=(2,), level_samples=128
+    estimates=ESTIMATES,
+    channels=(4, 8),
+    taps=3,
+    dilations=(2,),
+    level_samples=128,
   )
   assert (model.hop, model.valid_length(797)) == (HOP, 800)
   return model, jax.jit(model.apply)
@@ -43,6 +48,7 @@ def _constant(correction, logits):
   return {"params": params}
 
 
+@pytest.mark.e2e
 def test_it_starts_with_the_mean_of_the_estimates():
   model, apply = _model()
   inputs = _inputs()
