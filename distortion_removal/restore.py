@@ -1,13 +1,14 @@
 """Restores one recording: `python -m distortion_removal.restore IN -o OUT`.
 
 With `--checkpoint` a trained network does it, see `inference.restoration`; with
-`--method` a declipper, see `inference.declip`. IN and OUT may be pipes, or "-".
+`--method` a declipper, see `inference.declip`, or the inverse of an effect, see
+`inference.inversion`. IN and OUT may be pipes, or "-".
 """
 
 import argparse
 import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ from distortion_removal.common.errors import (
   one_line_errors,
 )
 from distortion_removal.common.files import one_line
+from distortion_removal.effects.invertible import FAMILY
+from distortion_removal.inference import inversion
 from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.restoration import restore_file
 from distortion_removal.inference.soft_clipping import FIND
 
 _LARGEST = 1_000_000
+_INVERSION = "inversion"
 # Options of the declippers with another name on the command line.
 _FLAGS = {
   "clip_level": "--clip-level",
@@ -100,8 +104,18 @@ def _add_declipping(parser: OneLineParser) -> None:
   def add(option: str, text: str, **how: object) -> None:
     group.add_argument(_flag(option), dest=option, help=text, **how)
 
-  names = sorted(declipping.DECLIPPERS)
-  add("method", "declipper to restore with", choices=names)
+  add(
+    "method",
+    f"declipper to restore with, or {_INVERSION!r}: undoes an overdrive or a "
+    "soft clip exactly, where it is certain which it was",
+    choices=sorted((*declipping.DECLIPPERS, _INVERSION)),
+  )
+  add(
+    "effect",
+    f"of {_INVERSION}: {', '.join(FAMILY)}, with or without settings, such as "
+    "overdrive:gain=35,colour=20; default: found from the recording",
+    metavar="NAME",
+  )
   add(
     "clip_level",
     "amplitude of the clipped peaks, or LOW,HIGH as in --clip-level=-0.2,0.3 "
@@ -202,11 +216,22 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
       raise UserError(f"{flag} is for --method; a network has no such option")
     restore_file(source, target, checkpoint, **output)
     return
+  if method == _INVERSION:
+    choice = inversion.Choice.parse(given.pop("effect", inversion.AUTO))
+    _refuse(given, method, ())
+    line = inversion.invert_file(source, target, choice, **output)
+    log.say(one_line(line))
+    return
   known = {"knee", *inspect.signature(declipping.declipper(method)).parameters}
-  unknown = [_flag(option) for option in given if option not in known]
-  if unknown:
-    raise UserError(f"{method} has no option {unknown[0]}; leave it out")
+  _refuse(given, method, known)
   log.say(one_line(declip_file(source, target, method, **output, **given)))
+
+
+def _refuse(given: Iterable[str], method: str, known: Collection[str]) -> None:
+  """Refuses the first option that a method does not have."""
+  for option in given:
+    if option not in known:
+      raise UserError(f"{method} has no option {_flag(option)}; leave it out")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "distortion_removal"
 FLOORS = (
   ("common", "config"),
   ("audio",),
-  ("effects", "models", "declipping", "metrics"),
+  ("effects", "models", "declipping", "metrics", "inversion"),
   ("report", "datasets", "training", "inference", "evaluation"),
 )
 COMMANDS = {"main", "cli", "prepare", "restore", "score", "model_file"}

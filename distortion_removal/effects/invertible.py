@@ -185,3 +185,16 @@ DIODE = _curve(
   waveshaping.DIODE_RAILS,
 )
 OVERDRIVE = Invertible(CUBIC, overdrive.DRY, overdrive.WET, blocks_dc=True)
+# By name: SoX's overdrive, the package's soft clips, and the same curves under
+# the overdrive's share of clean signal.
+FAMILY = {
+  "overdrive": OVERDRIVE,
+  "cubic": Invertible(CUBIC, 0.0, 1.0),
+  "tanh": Invertible(TANH, 0.0, 1.0),
+  "arctan": Invertible(ARCTAN, 0.0, 1.0),
+  "diode": Invertible(DIODE, 0.0, 1.0, blocks_dc=True),
+  "cubic_dry": Invertible(CUBIC, overdrive.DRY, overdrive.WET),
+  "tanh_dry": Invertible(TANH, overdrive.DRY, overdrive.WET),
+  "arctan_dry": Invertible(ARCTAN, overdrive.DRY, overdrive.WET),
+  "diode_dry": Invertible(DIODE, overdrive.DRY, overdrive.WET),
+}

@@ -15,6 +15,7 @@ from distortion_removal import declipping
 from distortion_removal.common.errors import look_up
 from distortion_removal.effects.tasks import Task
 from distortion_removal.evaluation.ideal_ratio_mask import ideal_ratio_mask
+from distortion_removal.inference import inversion
 
 
 class Baseline(NamedTuple):
@@ -80,10 +81,32 @@ def _declip(name: str) -> Baseline:
   return Baseline(function, ("hard_clip", "hard_clip_sdr"), ("rail",))
 
 
+def _invert(
+  audio: np.ndarray,
+  _: np.ndarray,
+  *,
+  task: Task,
+  sample_rate: int,
+) -> np.ndarray:
+  """Undoes the task's effect, whose settings it finds; else changes nothing."""
+  choice = inversion.Choice(task.effect)
+  restored = np.array(audio, np.float32)
+  for item in restored:
+    found = [
+      inversion.find_in(channel, sample_rate, choice) for channel in item.T
+    ]
+    blocks = inversion.undo(choice.chosen(found), [item.astype(np.float64)])
+    item[:] = np.concatenate([*blocks])
+  return restored
+
+
 BASELINES: dict[str, Baseline] = {
+  "inversion": Baseline(
+    _invert, ("overdrive", "tanh", "arctan", "diode"), ("colour",)
+  ),
   "ideal_ratio_mask": Baseline(
     lambda degraded, clean, **_: ideal_ratio_mask(degraded, clean)
-  )
+  ),
 } | {name: _declip(name) for name in declipping.DECLIPPERS}
 
 

@@ -142,23 +142,9 @@ def copy(
   dither: bool,
 ) -> str:
   """Writes a recording that is not clipped as it is, and says so."""
-  bits = [files.linear_bits(format_) for format_ in (source.subtype, subtype)]
-  # Samples that are codes of the format already need no rounding.
-  is_exact = None not in bits and bits[0] <= bits[1] and found.peak <= 1.0
-  gain = output.write(
-    target,
-    read_blocks(source.path),
-    source,
-    subtype=subtype,
-    peak=found.peak,
-    dither=dither and not is_exact,
+  changes = output.copy(
+    source, target, found.peak, subtype=subtype, dither=dither
   )
-  changes = ""
-  if gain < 1.0:
-    changes += f" but {-20 * np.log10(gain):.1f} dB quieter"
-  is_encoded = not subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
-  if is_encoded or subtype != source.subtype:
-    changes += f", as {subtype}"
   doubts = "".join(f"; {x}" for x in (found.doubts, found.note) if x)
   clipped = "hard clipped" if found.note else "clipped"
   return (

@@ -127,6 +127,47 @@ def show_progress(
       progress.advance(len(block))
 
 
+def copy(
+  source: files.Reader,
+  target: Path,
+  peak: float,
+  *,
+  subtype: str,
+  dither: bool = False,
+) -> str:
+  """Writes a recording as it is, to the sample if the format can have it.
+
+  Args:
+    source: the recording, as `files.info` has it.
+    target: where it goes.
+    peak: its largest magnitude.
+    subtype: sample format of the target.
+    dither: see `write`; samples that need no rounding are not dithered.
+
+  Returns:
+    What could not stay, as the end of a sentence; "" where all did.
+  """
+  bits = [files.linear_bits(format_) for format_ in (source.subtype, subtype)]
+  # Samples that are codes of the format already need no rounding.
+  is_exact = None not in bits and bits[0] <= bits[1] and peak <= 1.0
+  with files.open_reader(source.path) as reader:
+    gain = write(
+      target,
+      reader.blocks(dtype="float64"),
+      source,
+      subtype=subtype,
+      peak=peak,
+      dither=dither and not is_exact,
+    )
+  changes = ""
+  if gain < 1.0:
+    changes += f" but {-20 * np.log10(gain):.1f} dB quieter"
+  is_encoded = not subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
+  if is_encoded or subtype != source.subtype:
+    changes += f", as {subtype}"
+  return changes
+
+
 def write_by_way_of_scratch(
   target: Path,
   blocks: Iterable[np.ndarray],

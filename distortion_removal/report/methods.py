@@ -34,8 +34,8 @@ _LONG = (0, (7.0, 1.6))
 _SHORT = (0, (3.0, 1.2))
 
 # In the order of tables and figures: the input, the paper's networks, (other
-# networks,) declippers, and oracles, which know the clean signal and are a
-# bound, not a competitor.
+# networks,) declippers, inversion, and oracles, which know the clean signal and
+# are a bound, not a competitor.
 #
 # Colours: Okabe and Ito (2008), less their yellow, which white paper swallows;
 # the input and the oracle, which bound the methods, are black and grey. Any two
@@ -62,6 +62,9 @@ _METHODS = {
     "fusion, normal", "declipper", Style("#2A3F2C", "1", _LONG)
   ),
   "best": _Method("fusion, best", "declipper", Style("#1C0DFB", "+", _SOLID)),
+  "inversion": _Method(
+    "inverse effect", "inversion", Style("#A86030", "4", _SOLID)
+  ),
   "ideal_ratio_mask": _Method(
     "ideal ratio mask", "oracle", Style("#666666", "P", _DOTTED)
   ),
@@ -82,7 +85,8 @@ def _key(method: str) -> str:
 
 
 def family(method: str) -> str:
-  """Returns "input", "target", "network", "declipper" or "oracle".
+  """Returns "input", "target", "network", "declipper", "inversion" or
+  "oracle".
 
   Unknown methods count as networks: each run has its own.
   """

@@ -135,7 +135,9 @@ def comparisons(
     for method, table in scores.items()
     if not np.isnan(table).all()
   }
-  baselines = [m for m in medians if family(m) in ("input", "declipper")]
+  baselines = [
+    m for m in medians if family(m) in ("input", "declipper", "inversion")
+  ]
   reference = max(baselines, key=medians.__getitem__, default=None)
   if reference is None:
     return {}
