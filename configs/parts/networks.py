@@ -152,7 +152,8 @@ def _hybrid(config: ml_collections.ConfigDict) -> None:
   config.optimizer.final_learning_rate = 1e-5
   config.optimizer.b2 = 0.99
   config.optimizer.gradient_clip_norm = 1.0
-  # As long as the receptive field: chunks are joined exactly.
+  # Two of the declippers' longest frames, which look further than the network:
+  # chunks are cross-faded.
   config.apply.overlap_seconds = 0.5
 
 
