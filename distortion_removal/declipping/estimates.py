@@ -39,7 +39,7 @@ def estimates(
     for frame, hop in frames_and_hops(options):
       sizes = {"frame": round(frame * factor), "hop": round(hop * factor)}
       results.append(declipper(name)(audio, clip_level, **shared | sizes)[0])
-  return np.stack(results)
+  return np.stack(results) if results else np.empty((0, *audio.shape))
 
 
 def count(declippers: Mapping[str, Mapping[str, Any]]) -> int:

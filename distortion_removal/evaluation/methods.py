@@ -17,7 +17,7 @@ from distortion_removal.audio import chunks
 from distortion_removal.declipping.clip_level import find_exact_rails
 from distortion_removal.effects import tasks
 from distortion_removal.evaluation import baselines
-from distortion_removal.inference import hybrid
+from distortion_removal.inference import consistent
 from distortion_removal.inference.network import chunking, load_network
 
 Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -42,8 +42,8 @@ def network(
     batch: see `load_network`.
     task: the task that is evaluated; None: the run's.
   """
-  if models.takes_estimates(config):
-    return _hybrid(workdir, config, batch, task)
+  if models.takes_rails(config):
+    return _consistent(workdir, config, batch, task)
   function = load_network(workdir, config, batch)
   options = chunking(config)
 
@@ -53,13 +53,13 @@ def network(
   return method
 
 
-def _hybrid(
+def _consistent(
   workdir: Path,
   config: ml_collections.ConfigDict,
   batch: int | None,
   task: tasks.Task | None,
 ) -> Method:
-  restorer = hybrid.load(workdir, config, batch)
+  restorer = consistent.load(workdir, config, batch)
   options = chunking(config)
   task = task or tasks.from_config(config.data)
 

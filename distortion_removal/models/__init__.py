@@ -60,14 +60,15 @@ def from_config(config: ml_collections.ConfigDict) -> nn.Module:
     dtype=config.compute_dtype,
     **config.model.fields,
   )
-  if config.model.get("consistent", False) and not takes_rails(model):
+  is_told = hasattr(model, "input_channels")
+  if config.model.get("consistent", False) and not is_told:
     return Consistent(model)
   return model
 
 
-def takes_rails(model: nn.Module) -> bool:
-  """Checks whether a network is told where its audio is clipped."""
-  return hasattr(model, "input_channels")
+def takes_rails(config: ml_collections.ConfigDict) -> bool:
+  """Checks whether a run's network is told where its audio is clipped."""
+  return config.model.get("consistent", False) or takes_estimates(config)
 
 
 def takes_estimates(config: ml_collections.ConfigDict) -> bool:

@@ -13,7 +13,7 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import clipped_pairs, opening
 from distortion_removal.declipping.clip_level import find_exact_rails
 from distortion_removal.effects import tasks
-from distortion_removal.inference import hybrid
+from distortion_removal.inference import consistent
 from distortion_removal.training import check_config
 
 SECONDS = 0.25
@@ -180,7 +180,7 @@ def test_estimates_on_the_fly_are_those_that_are_stored(config):
   clipped = 0.25 * np.clip(held_out["clean"], -1, 1)
   rails = find_exact_rails(clipped)
   np.testing.assert_array_equal(rails.high, 0.25)
-  hybrid.restore(
+  consistent.restore(
     clipped, rails, function=network, declippers=config.model.declippers
   )
   (inputs,) = given
@@ -196,6 +196,7 @@ def test_estimates_on_the_fly_are_those_that_are_stored(config):
     ("data.channels", 2, "channels is 2.* set 1"),
     ("model.fields.estimates", 3, "estimates is 3.*make 4"),
     ("data.clipped.tasks", (("overdrive", 20.0, 50.0),), "overdrive is not"),
+    ("data.task", "overdrive", "overdrive is not hard clipping"),
   ],
 )
 def test_runs_that_cannot_work_are_refused(field, value, message):

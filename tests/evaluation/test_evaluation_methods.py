@@ -16,7 +16,7 @@ from distortion_removal import declipping, models
 from distortion_removal.common.errors import UserError
 from distortion_removal.effects import tasks
 from distortion_removal.evaluation import baselines, methods
-from distortion_removal.inference import hybrid, network
+from distortion_removal.inference import consistent, network
 from distortion_removal.training import check_config
 
 
@@ -66,7 +66,7 @@ def test_a_hybrid_finds_the_rails_of_whole_excerpts(config, monkeypatch, task):
     found.append(rails.high)
     return np.where(np.abs(audio) >= rails.high[:, None], 2.0 * audio, audio)
 
-  monkeypatch.setattr(hybrid, "load", lambda *_: restore)
+  monkeypatch.setattr(consistent, "load", lambda *_: restore)
   run = shipped_config("hybrid_hard_clip", "smoke")
   run.data.sample_rate = config.data.sample_rate
   # Clipped at the beginning, then four times as soft.

@@ -7,13 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import shipped_config
 
 from distortion_removal import models
+from distortion_removal.common.errors import UserError
 from distortion_removal.models.consistency import (
   Consistent,
   project,
   signs_at_peak,
 )
+from distortion_removal.training import check_config
 
 
 class Blend(nn.Module):
@@ -106,3 +109,18 @@ def test_any_network_is_made_consistent_by_its_configuration(tiny_config):
   assert isinstance(model, Consistent)
   assert model.network == plain
   assert models.variable_shapes(model) == models.variable_shapes(plain)
+
+
+def test_the_level_that_no_task_tells_is_left_open():
+  """The gain before the clip is unknown, and the rail keeps the output up."""
+  config = shipped_config("demucs_ceg_hard_clip")
+  config.model.consistent = True
+  with pytest.raises(
+    UserError, match=r"config\.loss is 'neg_sdr'.*'neg_si_sdr'"
+  ):
+    check_config.check(config)
+  config.loss = "neg_si_sdr"
+  check_config.check(config)
+  config = shipped_config("demucs_signaltrain")
+  config.model.consistent = True
+  check_config.check(config)

@@ -1,13 +1,16 @@
-"""Restores clipped audio with a network that corrects declippers' estimates.
+"""Restores clipped audio with a network that is told where it is clipped.
 
-The estimates are computed on the fly, as those of the training pairs were, at
-most a chunk at a time. Reliable samples stay as they are, to the bit, and so do
-rate, level and a DC offset. The network reads clipped samples, which resampling
-would blur: it takes recordings of its own rate only.
+Declippers' estimates, for a network that corrects them, are computed on the
+fly, as those of the training pairs were, a chunk at a time. Reliable samples
+stay as they are, to the bit, and so do rate, level and a DC offset. The network
+reads clipped samples, which resampling would blur: it takes recordings of its
+own rate only.
 """
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -28,11 +31,11 @@ from distortion_removal.inference.clipping import survey
 def load(
   source: Path, config: ml_collections.ConfigDict, batch: int | None = None
 ) -> declip.Restorer:
-  """Loads a trained hybrid; arguments: see `network.load_network`."""
+  """Loads a trained network; arguments: see `network.load_network`."""
   return functools.partial(
     restore,
     function=network.load_network(source, config, batch),
-    declippers=config.model.declippers,
+    declippers=config.model.get("declippers", {}),
   )
 
 
@@ -41,15 +44,15 @@ def restore(
   rails: Rails,
   *,
   function: chunks.Function,
-  declippers: ml_collections.ConfigDict,
+  declippers: Mapping[str, Mapping[str, Any]],
 ) -> np.ndarray:
   """Restores clipped samples; the others stay as they are.
 
   Args:
     audio: `[batch, time, channels]`; channels are restored one by one.
     rails: where it is clipped.
-    function: network of one channel, see `models.hybrid.Hybrid`.
-    declippers: their options by name, see `estimates`.
+    function: network of one channel, see `models.consistency`.
+    declippers: options of those whose estimates it is given, by name.
   """
   signs = clip_signs(audio, rails)
   if not signs.any():

@@ -1,4 +1,4 @@
-"""Restoring files with a network that corrects declippers' estimates."""
+"""Restoring files with networks that are told where these are clipped."""
 
 import functools
 import shutil
@@ -12,7 +12,7 @@ from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.estimates import estimates
 from distortion_removal.evaluation import methods
-from distortion_removal.inference import hybrid
+from distortion_removal.inference import consistent
 from distortion_removal.inference.restoration import restore_file
 from distortion_removal.training.train import train
 
@@ -27,6 +27,8 @@ def _network(inputs):
 
 def _estimates(audio, rails, declippers):
   """Clipped samples as they are, and GAIN times; all in units of the rail."""
+  if not declippers:
+    return np.empty((0, *audio.shape))
   assert set(declippers) == {"nmf", "aspade"}
   sides = np.concatenate([-rails.low, rails.high], axis=1)
   assert np.all(np.isinf(sides) | (sides.max(axis=1, keepdims=True) == 1))
@@ -41,8 +43,8 @@ def run(tmp_path, monkeypatch):
   config.data.sample_rate = RATE
   (tmp_path / "run").mkdir()
   run_config.save(config, tmp_path / "run")
-  monkeypatch.setattr(hybrid.network, "load_network", lambda *_: _network)
-  monkeypatch.setattr(hybrid, "estimates", _estimates)
+  monkeypatch.setattr(consistent.network, "load_network", lambda *_: _network)
+  monkeypatch.setattr(consistent, "estimates", _estimates)
   return tmp_path / "run"
 
 
@@ -94,15 +96,15 @@ def test_the_level_does_not_matter(run, paths, level):
 
 def test_what_falls_short_of_the_rail_stays_at_it():
   audio = np.float32([[[0.1], [0.5], [-0.5], [0.2]]])
-  rails = hybrid.Rails(np.array([[-0.5]]), np.array([[0.5]]))
+  rails = consistent.Rails(np.array([[-0.5]]), np.array([[0.5]]))
   restored = functools.partial(
-    hybrid.restore,
+    consistent.restore,
     function=lambda inputs: 0.0 * inputs[..., :1],
     declippers={"parabola": {"frame": 4, "hop": 1}},
   )
   np.testing.assert_array_equal(restored(audio, rails), audio)
   # Nothing is clipped: no network is asked.
-  rails = hybrid.Rails(np.array([[-np.inf]]), np.array([[np.inf]]))
+  rails = consistent.Rails(np.array([[-np.inf]]), np.array([[np.inf]]))
   assert restored(audio, rails, function=None) is audio
 
 
@@ -118,6 +120,22 @@ def test_another_rate_is_refused(run, paths):
   with pytest.raises(UserError, match=r"16000 Hz.*takes 8000 Hz only"):
     restore_file(*paths, run)
   assert not paths[1].exists()
+
+
+def test_a_consistent_network_is_given_no_estimates(run, paths):
+  """Only the audio over its rail, and signs."""
+  config = shipped_config("demucs_signaltrain", "smoke")
+  config.data.sample_rate = RATE
+  config.model.consistent = True
+  run_config.save(config, run)
+  audio = _clipped([(-0.25, 0.25)], seconds=0.5)
+  soundfile.write(paths[0], audio, RATE, subtype="DOUBLE")
+  restore_file(*paths, run)
+  found, _ = soundfile.read(paths[1], always_2d=True)
+  # `_network` returns the signs, and 0.1 more.
+  is_high, is_low = audio == 0.25, audio == -0.25
+  expected = np.where(is_high, 1.1 * 0.25, np.where(is_low, -0.25, audio))
+  np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.mark.e2e
