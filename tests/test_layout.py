@@ -16,13 +16,7 @@ FLOORS = (
   ("report", "datasets", "training", "inference", "evaluation"),
 )
 COMMANDS = {
-  "main",
-  "cli",
-  "prepare",
-  "restore",
-  "score",
-  "model_file",
-  "analyze",
+  *("main", "cli", "prepare", "restore", "score", "model_file", "analyze")
 }
 
 
