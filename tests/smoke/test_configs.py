@@ -35,6 +35,7 @@ SIZES = {
   "wave_unet": 10_263_002,
   "crafx": 275_073,
   "umx": 5_785_606,
+  "hybrid": 743_796,
 }
 
 
@@ -97,7 +98,8 @@ def test_full_sizes():
     task = tasks.from_config(config.data)
     assert config.data.dataset in opening.DATASETS
     steps.create_optimizer(config)
-    if name.endswith(("_ceg_overdrive", "_ceg_hard_clip", "_signaltrain")):
+    papers = ("_ceg_overdrive", "_ceg_hard_clip", "_signaltrain")
+    if name.endswith((*papers, "hybrid_hard_clip")):
       size = SIZES.get(config.model.name)
       assert name in METHODS or _parameters(config) == size
     # The cadences meet, so that the last step is a whole of each.
