@@ -88,6 +88,7 @@ def test_a_thousandth_is_clipped_and_silence_has_a_rail():
   assert found[1] == 1.0
 
 
+@pytest.mark.e2e
 def test_pairs_are_clean_audio_over_its_rail(config, quick):
   source, held_out, names = _open(config)
   assert len(source) == 16
@@ -136,6 +137,7 @@ def test_work_that_is_interrupted_goes_on_and_more_is_added(config, quick):
   assert len(files_of(folder / "clipped_pairs")) == 2 * len(after)
 
 
+@pytest.mark.e2e
 def test_crops_are_drawn_the_same_again_from_any_step(config, quick):
   source, _, _ = _open(config)
   segment = 500
