@@ -73,7 +73,7 @@ class Recording(NamedTuple):
     columns = list(free)
     # The shift is worth little at first: steps without it are tried, too.
     fewer = [k for k in columns if k != SHIFT]
-    sets = [columns] if fewer == columns else [columns, fewer]
+    sets = [columns, fewer] if 0 < len(fewer) < len(columns) else [columns]
     objective = self.objective(16)
     for _ in range(rounds):
       tried = np.repeat(settings[None], 4, axis=0)
@@ -121,7 +121,7 @@ def cut(
   whole = (len(audio) - first - blocks.margin) // blocks.length
   starts = first + blocks.length * np.arange(max(whole, 0))
   each = audio[first : first + len(starts) * blocks.length]
-  is_loud = each.reshape(len(starts), -1).std(axis=1) > _QUIETEST
+  is_loud = each.reshape(-1, blocks.length).std(axis=1) > _QUIETEST
   starts = starts[is_loud]
   if not len(starts):
     return None
