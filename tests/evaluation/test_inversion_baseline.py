@@ -28,4 +28,4 @@ def test_undoes_the_task_in_each_item_and_channel(tmp_path):
   output = methods.baseline("inversion", config)(degraded, None)
   assert (output.shape, output.dtype) == (degraded.shape, np.float32)
   np.testing.assert_array_equal(output[1], degraded[1])
-  assert si_sdr_db(output[0, :, 0], clean[0, :, 0]) > 90.0
+  assert si_sdr_db(output[0, :, 0], clean[0, :, 0]) > 70.0
