@@ -1,4 +1,4 @@
-"""The criterion against a plain one in NumPy and SciPy; the searches."""
+"""The criterion against a plain one in NumPy and SciPy."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import scipy.signal
 
 from distortion_removal.effects import invertible
 from distortion_removal.effects.invertible import Parameters
-from distortion_removal.inversion import gauss_newton, search
+from distortion_removal.inversion import gauss_newton
 from distortion_removal.inversion.criterion import (
   Blocks,
   Cuts,
@@ -101,23 +101,3 @@ def test_newton_damped_by_the_criterion_finds_gain_and_scale():
       )
       settings = points[np.nanargmin(values)]
   np.testing.assert_allclose(settings, [20.0, 0.3], rtol=1e-3)
-
-
-def test_descends_a_tilted_valley_with_a_cusp_from_all_starts():
-  def valley(points):
-    x, y = (points - [3.0, -2.0]).T
-    return np.log(1e-9 + np.abs(x + 0.9 * y) + 0.01 * np.abs(x - 0.9 * y))
-
-  starts = np.array([[0.0, 0.0], [5.0, 1.0]])
-  best, least = search.descend(
-    valley, starts, np.array([1.0, 1.0]), population=16, generations=60
-  )
-  np.testing.assert_allclose(best, [[3.0, -2.0]] * 2, atol=1e-3)
-  np.testing.assert_allclose(least, valley(best))
-
-
-def test_separate_minima_are_the_lowest_of_each_neighbourhood():
-  values = np.array([[3, 1, 3, 0, 3], [3, 0.5, 3, 3, 2]])
-  near = {(1, 6), (6, 1)}
-  minima = search.separate_minima(values, lambda i, j: (i, j) in near, 3)
-  assert minima == [(0, 3), (1, 1), (1, 4)]

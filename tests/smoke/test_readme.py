@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import ROOT, pluck
+from overdriven import overdriven, rounded
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RATE = 22_050
@@ -91,6 +92,8 @@ def test_python_commands_run_in_this_order_in_small(tmp_path):
   clean = audio[:RATE]
   soundfile.write(tmp_path / "CLEAN.wav", clean, RATE)
   soundfile.write(tmp_path / "IN.wav", np.clip(clean, -0.4, 0.4), RATE)
+  audio = rounded(overdriven(clean, 35.0, 20.0, 0.5))
+  soundfile.write(tmp_path / "OVERDRIVEN.wav", audio, RATE)
   assert len(OURS) > 10
   for line in COMMANDS:
     for command in MAKE.get(line, (line,) if line in OURS else ()):
@@ -109,6 +112,8 @@ def test_python_commands_run_in_this_order_in_small(tmp_path):
   for audio in restored:
     assert audio.shape == clipped.shape
     assert np.abs(audio - clipped).max() > 0.01
+  undone, _ = soundfile.read(tmp_path / "UNDONE.wav")
+  assert np.abs(undone - clean[:, 0]).max() < 0.01
   results = tmp_path / "runs/demucs_guitar_overdrive/evaluation"
   assert list(results.glob("*/results.jsonl"))
   assert (tmp_path / "report/page/index.html").is_file()

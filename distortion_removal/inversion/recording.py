@@ -1,0 +1,162 @@
+"""A recording as the search sees it: J and its descent at chosen blocks."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distortion_removal.effects.invertible import Invertible, Parameters
+from distortion_removal.inversion import gauss_newton
+from distortion_removal.inversion.criterion import (
+  Blocks,
+  Cuts,
+  criterion,
+  residuals,
+)
+
+# Settings as the search has them: gain in dB, 100 log(scale), shift.
+GAIN, SCALE, SHIFT = range(3)
+_BOUNDS = np.array([[0.0, 75.0], [-900.0, 400.0], [-0.5, 0.5]])
+# What each is changed by to see what it does.
+_CHANGE = np.array([1e-4, 1e-4, 1e-6])
+# Factors of Gauss and Newton's step that are tried.
+_PACES = np.array([1.5, 1.0, 0.7, 0.5, 0.3, 0.1, 0.03])
+# Standard deviation of the blocks that count: 20 steps of 16 bits.
+_QUIETEST = 20 / 2**15
+
+
+class Recording(NamedTuple):
+  """A recording and where the criterion looks.
+
+  Attributes:
+    effect: taken to have been applied.
+    blocks: sizes.
+    audio: `[time]`.
+    cuts: places.
+  """
+
+  effect: Invertible
+  blocks: Blocks
+  audio: jax.Array
+  cuts: Cuts
+
+  def objective(self, lanes: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns J of settings `[candidates, 3]`, so many at a time."""
+
+    def function(settings: np.ndarray) -> np.ndarray:
+      more = -len(settings) % lanes
+      padded = np.pad(settings, ((0, more), (0, 0)), mode="edge")
+      parts = padded.reshape(-1, lanes, 3)
+      values = in_threads(
+        lambda part: np.asarray(criterion(*self, parameters_of(part))), parts
+      )
+      values = np.concatenate(values)[: len(settings)]
+      low, high = _BOUNDS.T
+      beyond = np.maximum(low - settings, settings - high).clip(0.0)
+      values = values + 10.0 * (beyond / (high - low)).sum(axis=1)
+      return np.where(np.isfinite(values), values, np.inf)
+
+    return function
+
+  def descend(
+    self, settings: np.ndarray, free: tuple[int, ...], rounds: int, least: float
+  ) -> tuple[np.ndarray, float]:
+    """Improves settings by Gauss and Newton's steps, until it pays too little.
+
+    Returns:
+      The settings, and J.
+    """
+    columns = list(free)
+    # The shift is worth little at first: steps without it are tried, too.
+    fewer = [k for k in columns if k != SHIFT]
+    sets = [columns, fewer] if 0 < len(fewer) < len(columns) else [columns]
+    objective = self.objective(16)
+    for _ in range(rounds):
+      tried = np.repeat(settings[None], 4, axis=0)
+      for row, column in enumerate(columns, 1):
+        tried[row, column] += _CHANGE[column]
+      errors, slopes = residuals(*self, parameters_of(tried))
+      errors, slopes = np.asarray(errors), np.asarray(slopes)
+      candidates = [settings]
+      for some in sets:
+        rows = [0, *(1 + columns.index(k) for k in some)]
+        move = np.zeros(3)
+        move[some] = gauss_newton.step(
+          errors[:, rows],
+          slopes[:, rows],
+          np.asarray(self.cuts.weights),
+          self.blocks.part,
+          _CHANGE[some],
+        )
+        candidates += list(settings + _PACES[:, None] * move)
+      values = objective(np.array(candidates))
+      best = values.argmin()
+      settings = candidates[best]
+      if values[0] - values[best] < least:
+        break
+    return settings, float(values[best])
+
+
+def sizes(rate: int, *, block_ms: int, part_ms: int, order: int) -> Blocks:
+  """Returns sizes in samples for a sample rate in Hz."""
+  # Parts are multiples of eight samples, for the logarithms of products.
+  part = max(8, -(-round(part_ms * rate / 1000) // 8) * 8)
+  length = max(1, round(block_ms * rate / 1000 / part)) * part
+  return Blocks(length, round(0.016 * rate), part, order)
+
+
+def cut(
+  effect: Invertible,
+  audio: np.ndarray,
+  blocks: Blocks,
+  count: int,
+  skipped: int = 0,
+) -> Recording | None:
+  """Cuts a recording into `count` blocks with sound; None: there are none."""
+  first = skipped + max(blocks.margin, blocks.order)
+  whole = (len(audio) - first - blocks.margin) // blocks.length
+  starts = first + blocks.length * np.arange(max(whole, 0))
+  each = audio[first : first + len(starts) * blocks.length]
+  is_loud = each.reshape(-1, blocks.length).std(axis=1) > _QUIETEST
+  starts = starts[is_loud]
+  if not len(starts):
+    return None
+  chosen = np.linspace(0, len(starts) - 1, min(count, len(starts)))
+  starts = starts[np.rint(chosen).astype(int)]
+  weights = np.pad(np.ones(len(starts)), (0, count - len(starts)))
+  starts = np.pad(starts, (0, count - len(starts)), mode="edge")
+  cuts = Cuts(starts.astype(np.int32), weights / weights.sum())
+  return Recording(effect, blocks, jnp.asarray(audio), cuts)
+
+
+def loudest(audio: np.ndarray, length: int) -> int:
+  """Returns where the loudest part of a length begins."""
+  energy = np.concatenate([[0.0], np.cumsum(np.square(audio))])
+  starts = np.arange(0, max(1, len(audio) - length + 1), 160)
+  ends = np.minimum(starts + length, len(audio))
+  return int(starts[np.argmax(energy[ends] - energy[starts])])
+
+
+def in_threads(
+  function: Callable[[np.ndarray], Any], items: Iterable[np.ndarray]
+) -> list[Any]:
+  """Maps a function over items; a scan over time keeps one core busy only."""
+
+  def traced(item: np.ndarray) -> Any:
+    with jax.enable_x64(True):  # of this thread
+      return function(item)
+
+  with ThreadPoolExecutor(os.cpu_count()) as pool:
+    return list(pool.map(traced, items))
+
+
+def parameters_of(settings: np.ndarray) -> Parameters:
+  """Turns settings `[candidates, 3]` into parameters, `[candidates]` each."""
+  gain, scale, shift = settings.T
+  factor = 10.0 ** (gain.clip(*_BOUNDS[GAIN]) / 20.0)
+  parameters = factor, np.exp(scale / 100.0), shift, 0.0 * shift
+  return Parameters(*(jnp.asarray(x) for x in parameters))
