@@ -49,6 +49,14 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         "swap_channels": False,  # of half of the examples
         "speeds": (),  # such as (0.9, 1.0, 1.1); the pitch changes too
         "sums": 0.0,  # share of examples that are sums of two takes
+        "tilt_db": 0.0,  # spectral slope per octave, uniform within ±
+      },
+      # Pairs stored with declippers' estimates, for networks that take these,
+      # see datasets/clipped_pairs.py.
+      "clipped": {
+        "tasks": (),  # ((task, lowest level, highest level), ...)
+        "seconds": 8.0,  # length of a pair
+        "minutes": 0.0,  # * of training pairs; more are added to those stored
       },
       # Options of the task's effect; None: its default. See
       # effects/options.py.
@@ -159,6 +167,9 @@ def _shrunk(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config.data.data_dir = "runs/data"
   config.data.excerpt_seconds = 2.0
   config.data.segment_seconds = 1.0
+  config.data.sources = ()
+  config.data.clipped.seconds = 1.5
+  config.data.clipped.minutes = min(config.data.clipped.minutes, 0.4)
   networks.shrink(config)
   declippers.shrink(config)
   config.batch_size = 4

@@ -13,6 +13,7 @@ _FILE_COMMANDS = {
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
   "restore": "restore a recording: IN -o OUT --checkpoint=RUN_OR_MODEL_FILE, "
   "or without a network, --method=aspade",
+  "analyze": "say how recordings are distorted: FILE... [--json]",
   "score": "score recordings: REFERENCE ESTIMATE... --metrics=si_sdr,peaq "
   "[--json]",
 }

@@ -22,6 +22,7 @@ CHANGEABLE_FIELDS = (
   "validation_examples",
   "data.workers",
   "data.hint",
+  "data.clipped.minutes",
   "apply",
   "metrics",
   "baselines",

@@ -1,8 +1,9 @@
 """Restores one recording: `python -m distortion_removal.restore IN -o OUT`.
 
-With `--checkpoint` a trained network does it, see `inference.restoration`; with
-`--method` a declipper, see `inference.declip`, or the inverse of an effect, see
-`inference.inversion`. IN and OUT may be pipes, or "-".
+What the recording calls for is chosen, see `inference.automatic`: a declipper,
+see `inference.declip`, or the inverse of an effect, see `inference.inversion`.
+`--method` names one; with `--checkpoint` a trained network does it, see
+`inference.restoration`. IN and OUT may be pipes, or "-".
 """
 
 import argparse
@@ -24,13 +25,14 @@ from distortion_removal.common.errors import (
 )
 from distortion_removal.common.files import one_line
 from distortion_removal.effects.invertible import FAMILY
-from distortion_removal.inference import inversion
+from distortion_removal.inference import automatic, inversion
+from distortion_removal.inference.automatic import DECLIPPER, INVERSION
 from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.restoration import restore_file
 from distortion_removal.inference.soft_clipping import FIND
 
 _LARGEST = 1_000_000
-_INVERSION = "inversion"
+_AUTO = "auto"
 # Options of the declippers with another name on the command line.
 _FLAGS = {
   "clip_level": "--clip-level",
@@ -106,13 +108,14 @@ def _add_declipping(parser: OneLineParser) -> None:
 
   add(
     "method",
-    f"declipper to restore with, or {_INVERSION!r}: undoes an overdrive or a "
-    "soft clip exactly, where it is certain which it was",
-    choices=sorted((*declipping.DECLIPPERS, _INVERSION)),
+    f"declipper to restore with, or {INVERSION!r}: undoes an overdrive or a "
+    "soft clip exactly, where it is certain which it was; default: what the "
+    "recording calls for",
+    choices=(_AUTO, INVERSION, *sorted(declipping.DECLIPPERS)),
   )
   add(
     "effect",
-    f"of {_INVERSION}: {', '.join(FAMILY)}, with or without settings, such as "
+    f"of {INVERSION}: {', '.join(FAMILY)}, with or without settings, such as "
     "overdrive:gain=35,colour=20; default: found from the recording",
     metavar="NAME",
   )
@@ -204,19 +207,25 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
   names = ("checkpoint", "method", "subtype")
   checkpoint, method, subtype = (given.pop(name, None) for name in names)
   output = {"subtype": subtype, "dither": given.pop("dither", False)}
-  if (checkpoint is None) == (method is None):
+  if checkpoint and method:
     raise UserError(
       "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
       "network, or --method=NAME, without one"
     )
   devices.check_platform()
-  if method is None:
+  if checkpoint:
     if given:
       flag = _flag(next(iter(given)))
       raise UserError(f"{flag} is for --method; a network has no such option")
     restore_file(source, target, checkpoint, **output)
     return
-  if method == _INVERSION:
+  if method in (None, _AUTO):
+    method = DECLIPPER
+    # Options are a declipper's, and say that the recording is clipped.
+    if not given:
+      method, reason = automatic.choose(source)
+      log.say(one_line(f"{reason}: restored by {method}"))
+  if method == INVERSION:
     choice = inversion.Choice.parse(given.pop("effect", inversion.AUTO))
     _refuse(given, method, ())
     line = inversion.invert_file(source, target, choice, **output)

@@ -15,7 +15,9 @@ FLOORS = (
   ("effects", "models", "declipping", "metrics", "inversion"),
   ("report", "datasets", "training", "inference", "evaluation"),
 )
-COMMANDS = {"main", "cli", "prepare", "restore", "score", "model_file"}
+COMMANDS = {
+  *("main", "cli", "prepare", "restore", "score", "model_file", "analyze")
+}
 
 
 def _module(path: Path) -> str:

@@ -80,11 +80,10 @@ def test_one_recording_to_one_file(tmp_path, clean):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ("", "give either --checkpoint=RUN_OR_MODEL_FILE"),
     ("--checkpoint=run --method=aspade", "give either --checkpoint"),
     ("--checkpoint=run --frame=512", "--frame is for --method; a network"),
     ("--checkpoint=no/run", "no/run: no trained run here"),
-    ("--method=aspad", "choose from 'aspade', 'best', 'fast',"),
+    ("--method=aspad", "choose from 'auto', 'inversion', 'aspade',"),
     ("--method=social_sparsity --sparsity-step=2", "no option --sparsity-step"),
     ("--method=aspade --frame=0", "--frame: '0' is not a whole number"),
     ("--method=social_sparsity --crossfade=-1", "'-1' is not a whole number"),

@@ -161,3 +161,18 @@ def apply_chunked(
   """Applies `apply_to_stream` to `[batch, time, channels]` in memory."""
   outputs = apply_to_stream(function, [audio], **chunking)
   return np.concatenate([np.asarray(block) for block in outputs], axis=1)
+
+
+def of_length(
+  blocks: Iterable[np.ndarray], length: int
+) -> Iterator[np.ndarray]:
+  """Yields a stream `[time, ...]` in blocks of a length; the last is less."""
+  held, size = [], 0
+  for block in blocks:
+    held, size = [*held, block], size + len(block)
+    while size >= length:
+      whole = np.concatenate(held)
+      yield whole[:length]
+      held, size = [whole[length:]], size - length
+  if size:
+    yield np.concatenate(held)

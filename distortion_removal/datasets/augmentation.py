@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy import fft
 
 from distortion_removal.audio.resampling import resample
 from distortion_removal.common.errors import UserError
@@ -20,6 +21,8 @@ from distortion_removal.effects.tasks import Task
 _LOWEST_SPEED, _HIGHEST_SPEED = 0.5, 2.0
 _EDGE = 128  # samples of the result that the resampler has no past for
 _SECOND_TAKE_DB = (-12.0, 0.0)
+_STEEPEST_DB = 12.0  # per octave
+_FLAT_BELOW = 1 / 256  # cycles per sample: 62.5 Hz at 16 kHz
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Augmentation:
     speeds: each as likely; speed and pitch change together, as of a tape.
     sums: share of examples that are sums of two takes: a second one, from any
       place of it, up to 12 dB below the first.
+    tilt_db: both sides' spectral slope per octave, uniform within plus and
+      minus, as of another pick-up or tone control. The peak stays.
   """
 
   gain_db: float = 0.0
@@ -42,6 +47,7 @@ class Augmentation:
   swap_channels: bool = False
   speeds: tuple[float, ...] = ()
   sums: float = 0.0
+  tilt_db: float = 0.0
 
 
 def from_config(data: Any) -> Augmentation:
@@ -56,7 +62,8 @@ def from_config(data: Any) -> Augmentation:
   try:
     speeds = tuple(map(float, fields.get("speeds", ())))
     numbers = {
-      name: float(fields.get(name, 0.0)) for name in ("gain_db", "sums")
+      name: float(fields.get(name, 0.0))
+      for name in ("gain_db", "tilt_db", "sums")
     }
   except (TypeError, ValueError) as error:
     raise UserError(f"config.data.augment: {error}; give numbers") from None
@@ -82,6 +89,14 @@ def check(options: Augmentation, task: Task, channels: int) -> None:
         f"{field}.speeds: {speed}; choose from {_LOWEST_SPEED:g} to "
         f"{_HIGHEST_SPEED:g}"
       )
+  if not 0 <= options.tilt_db <= _STEEPEST_DB:
+    raise UserError(
+      f"{field}.tilt_db is {options.tilt_db}; choose from 0 to {_STEEPEST_DB:g}"
+    )
+  if options.tilt_db and task.effect == "recorded":
+    raise UserError(
+      f"{field}.tilt_db: a device does not let a tilt pass unchanged; set 0"
+    )
   if not 0 <= options.sums <= 1:
     raise UserError(f"{field}.sums is {options.sums}; it is a share, 0 to 1")
   if options.sums and task.effect == "recorded":
@@ -146,3 +161,22 @@ def play(audio: np.ndarray, speed: float, length: int) -> np.ndarray:
     return audio
   faster = resample(np.ascontiguousarray(audio), speed, 1.0)
   return faster[_EDGE : _EDGE + length]
+
+
+def tilted(
+  options: Augmentation, audio: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+  """Draws a slope and gives it to the spectrum of `[time, channels]`.
+
+  The filter has zero phase; the peak stays what it was.
+  """
+  if not options.tilt_db:
+    return audio
+  slope_db = rng.uniform(-options.tilt_db, options.tilt_db)
+  size = fft.next_fast_len(len(audio) + _EDGE, real=True)
+  frequencies = np.maximum(fft.rfftfreq(size), _FLAT_BELOW)
+  gain = frequencies ** (slope_db / (20 * np.log10(2)))
+  spectrum = fft.rfft(audio, size, axis=0) * gain[:, None]
+  result = fft.irfft(spectrum, size, axis=0)[: len(audio)]
+  peak, before = np.abs(result).max(), np.abs(audio).max()
+  return np.float32(result * (before / peak) if peak else result)

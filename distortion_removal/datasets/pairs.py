@@ -88,7 +88,7 @@ def crop(
 
 
 @dataclasses.dataclass(frozen=True)
-class _DrawPair(grain.transforms.RandomMap):
+class DrawPair(grain.transforms.RandomMap):
   """Draws crops of the sides, a level and a seed from a record."""
 
   task: Task
@@ -97,6 +97,7 @@ class _DrawPair(grain.transforms.RandomMap):
   takes: Mixture
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict:
+    """Draws a pair, of the sum of two takes at times."""
     options = self.options
     if options.sums and rng.random() < options.sums:
       record = augmentation.add_take(record, self.takes.draw(rng), rng)
@@ -108,6 +109,7 @@ class _DrawPair(grain.transforms.RandomMap):
       audio = np.concatenate(list(whole.values()), axis=1)
     length = augmentation.source_length(self.segment, speed)
     piece = augmentation.play(crop(audio, length, rng), speed, self.segment)
+    piece = augmentation.tilted(options, piece, rng)
     level = np.float32(rng.uniform(*self.task.train_levels))
     seed = rng.integers(1 << 32, dtype=np.uint32)
     parts = zip(whole, np.split(piece, len(whole), axis=1), strict=True)
@@ -149,8 +151,22 @@ def training_batches(
   options = options or Augmentation()
   channels = source.sources[0][0]["clean"].shape[1]
   augmentation.check(options, task, channels)
-  draw = _DrawPair(task, segment, options, source)
-  dataset = source.stream(seed).random_map(draw)
+  draw = DrawPair(task, segment, options, source)
+  return batches(
+    source.stream(seed).random_map(draw),
+    batch_size=batch_size,
+    workers=workers,
+    start=start,
+  )
+
+
+def batches(
+  dataset: grain.MapDataset, *, batch_size: int, workers: int, start: int
+) -> grain.DatasetIterator:
+  """Loads an endless stream of examples in batches, onto the devices.
+
+  The arguments are those of `training_batches`.
+  """
   dataset = dataset[jax.process_index() :: jax.process_count()]
   dataset = dataset.batch(devices.local_batch_size(batch_size))[start:]
   dataset = dataset.map(devices.split_batch)

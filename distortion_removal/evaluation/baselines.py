@@ -43,15 +43,22 @@ class Baseline(NamedTuple):
     )
 
 
-def _declip(name: str) -> Baseline:
-  """Makes a baseline of a declipper, which is given the task's clip level.
+def at_clean_peak(restored: np.ndarray, task: Task) -> np.ndarray:
+  """Brings excerpts to the peak that the task fixes, if it does.
 
-  What it restores is as loud as what went into the clip. Where that is the
-  clean signal at an unknown gain, 20 to 50 dB, the result is brought to the
-  peak that the task fixes for every clean excerpt. As peaks are restored worst,
-  the level is then some dB off, which affects SDR and PEAQ of a declipper but
-  neither SI-SDR nor R_nonlin.
+  What undoes clipping is as loud as what went into the clip. Where that is the
+  clean signal at an unknown gain, 20 to 50 dB, the peak is what is known of its
+  level. As peaks are restored worst, the level is then some dB off, which
+  affects SDR and PEAQ, but neither SI-SDR nor R_nonlin.
   """
+  if task.clean_peak is not None:
+    peak = np.abs(restored).max(axis=(1, 2), keepdims=True, initial=0.0)
+    restored = restored * (task.clean_peak / np.where(peak, peak, 1.0))
+  return np.asarray(restored, np.float32)
+
+
+def _declip(name: str) -> Baseline:
+  """Makes a baseline of a declipper, which is given the task's clip level."""
 
   def function(
     audio: np.ndarray,
@@ -69,10 +76,7 @@ def _declip(name: str) -> Baseline:
       peak = np.abs(audio).max(axis=(1, 2), initial=0.0)
       clip_level = np.where(peak, peak, 1.0)
     restored, _ = declipping.declipper(name)(audio, clip_level, **options)
-    if task.clean_peak is not None:
-      peak = np.abs(restored).max(axis=(1, 2), keepdims=True, initial=0.0)
-      restored = restored * (task.clean_peak / np.where(peak, peak, 1.0))
-    return np.asarray(restored, np.float32)
+    return at_clean_peak(restored, task)
 
   return Baseline(function, ("hard_clip", "hard_clip_sdr"), ("rail",))
 

@@ -160,7 +160,8 @@ def make_plan(
   task = tasks.from_config(config.data)
   chosen = {DISTORTED: methods.distorted}
   if name := run.model.name:
-    chosen[name] = methods.network(workdir, run, config.evaluation_batch)
+    batch = config.evaluation_batch
+    chosen[name] = methods.network(workdir, run, batch, task)
   names, metrics_left_out = scores.usable(
     config.metrics, config.data.sample_rate, config.data.channels
   )

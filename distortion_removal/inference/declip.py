@@ -8,7 +8,7 @@ once, for the whole file, unless given.
 import functools
 import inspect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
 from distortion_removal.declipping import fusion, nmf
+from distortion_removal.declipping.clip_level import Rails
 from distortion_removal.declipping.means import frames_and_hops
 from distortion_removal.declipping.segments import Cut
 from distortion_removal.declipping.spade import SpadeInfo, Termination
@@ -36,6 +37,8 @@ _CHUNK = 1 << 20
 _FADED_FRAMES = 4
 # Segments of all channels that a low-rank model is given at a time, one a core.
 _SEGMENTS = 8
+
+Restorer = Callable[[np.ndarray, Rails], np.ndarray]
 
 
 def declip_file(
@@ -76,9 +79,8 @@ def declip_file(
   declipping.check_options(method, options, clip_level)
   clipping = survey(source, clip_level, knee)
   if not clipping.count:
-    return _copy(info, target, clipping, subtype, dither)
-  share = clipping.count / (info.frames * info.channels)
-  line = f"{clipping.levels}: {100 * share:.3g} % of the samples"
+    return copy(info, target, clipping, subtype, dither)
+  line = describe(clipping, info)
   logger.info("%s: %s", source, line)
   if "largest" in options:
     options["largest"] = {
@@ -126,7 +128,13 @@ def _with_defaults(
   return defaults | declipping.options_at(method, sample_rate) | options
 
 
-def _copy(
+def describe(found: Survey, source: files.Reader) -> str:
+  """Says at which levels how much of a recording is clipped."""
+  share = found.count / (source.frames * source.channels)
+  return f"{found.levels}: {100 * share:.3g} % of the samples"
+
+
+def copy(
   source: files.Reader,
   target: Path,
   found: Survey,
@@ -163,17 +171,41 @@ def _restored(
   options = options | {"show_progress": is_one_chunk}
   declipper = functools.partial(declipping.declipper(method), **options)
 
-  def restored(chunk: np.ndarray) -> np.ndarray:
-    rails = found.rails
-    if found.is_marked:
-      chunk, marks = np.split(chunk, 2, axis=2)
-      rails = rails._replace(marks=marks.astype(np.int8))
+  def restored(chunk: np.ndarray, rails: Rails) -> np.ndarray:
     result, info = declipper(chunk, clip_level=rails)
     for part in info if isinstance(info, list) else [info]:
       if isinstance(part, SpadeInfo):
         is_clipped = part.termination != Termination.UNTOUCHED
         terminations.append(part.termination[is_clipped])
     return result
+
+  results = restored_blocks(reader, restored, found, chunking)
+  if is_one_chunk:
+    return results
+  return output.show_progress(results, reader.frames)
+
+
+def restored_blocks(
+  reader: files.Reader,
+  restorer: Restorer,
+  found: Survey,
+  chunking: dict[str, Any],
+) -> Iterator[np.ndarray]:
+  """Yields a recording in blocks `[time, channels]`, restored in chunks.
+
+  Args:
+    reader: the recording.
+    restorer: function of a chunk and its rails.
+    found: where it is clipped.
+    chunking: see `apply_to_stream`.
+  """
+
+  def restored(chunk: np.ndarray) -> np.ndarray:
+    rails = found.rails
+    if found.is_marked:
+      chunk, marks = np.split(chunk, 2, axis=2)
+      rails = rails._replace(marks=marks.astype(np.int8))
+    return restorer(chunk, rails)
 
   blocks = reader.blocks(dtype="float64")
   if found.is_marked:
@@ -182,10 +214,7 @@ def _restored(
     blocks = (np.concatenate(pair, axis=1) for pair in pairs)
   blocks = (block[None] for block in blocks)
   results = chunks.apply_to_stream(restored, blocks, **chunking)
-  results = (block[0] for block in results)
-  if is_one_chunk:
-    return results
-  return output.show_progress(results, reader.frames)
+  return (block[0] for block in results)
 
 
 def _chunking(

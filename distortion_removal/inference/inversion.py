@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from distortion_removal.audio import files
+from distortion_removal.audio.chunks import of_length
 from distortion_removal.common.errors import UserError, look_up
 from distortion_removal.common.log import logger
 from distortion_removal.effects import invertible
@@ -193,7 +194,7 @@ def undo(
     states[name] = np.zeros(len(channels))
   with jax.enable_x64(True):
     function = jax.jit(invertible.invert, static_argnums=0)
-    for block in _of_length(blocks, _BLOCK):
+    for block in of_length(blocks, _BLOCK):
       padded = np.pad(block, ((0, _BLOCK - len(block)), (0, 0)))
       for name, channels in groups.items():
         clean, states[name] = function(
@@ -282,25 +283,10 @@ def _loudest_part(source: Path, length: int) -> tuple[np.ndarray, int]:
   best, start, first = None, 0, 0
   with files.open_reader(source) as reader:
     last = None
-    for block in _of_length(reader.blocks(dtype="float64"), half):
+    for block in of_length(reader.blocks(dtype="float64"), half):
       part = block if last is None else np.concatenate([last, block])
       energy = np.square(part).sum()
       if best is None or energy > np.square(best).sum():
         best, start = part, max(0, first - half)
       last, first = block, first + len(block)
   return best, start
-
-
-def _of_length(
-  blocks: Iterable[np.ndarray], length: int
-) -> Iterator[np.ndarray]:
-  """Yields blocks of a length, the last one shorter."""
-  held, size = [], 0
-  for block in blocks:
-    held, size = [*held, block], size + len(block)
-    while size >= length:
-      whole = np.concatenate(held)
-      yield whole[:length]
-      held, size = [whole[length:]], size - length
-  if size:
-    yield np.concatenate(held)

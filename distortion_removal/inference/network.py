@@ -43,7 +43,8 @@ def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
     "chunk": chunk_length(config),
     "overlap": round(config.apply.overlap_seconds * rate),
     "hop": model.hop,
-    "context": model.context,
+    # Declippers look further than the network.
+    "context": None if models.takes_estimates(config) else model.context,
   }
 
 

@@ -10,6 +10,8 @@ all its channels together; their balance is the network's. A DC offset is a
 fault of the recording, which neither the network nor the level match sees: each
 channel's mean is left out. A channel that is constant, silent or not, carries
 nothing to restore: it stays as it is, and the others come out as without it.
+Networks that are told where a recording is clipped have rules of their own, see
+`consistent`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,12 +20,13 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
+from distortion_removal import models
 from distortion_removal.audio import chunks, files
 from distortion_removal.audio.resampling import resample_blocks
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
-from distortion_removal.inference import network, output
+from distortion_removal.inference import consistent, network, output
 from distortion_removal.training import weights
 
 _NOTABLE_DC = 1e-3  # relative to the recording's peak without it: −60 dB
@@ -49,6 +52,11 @@ def restore_file(
     dither: dithers an integer format, see `output.write`.
   """
   config = weights.load_config(workdir)
+  if models.takes_rails(config):
+    consistent.restore_file(
+      source, target, workdir, config, subtype=subtype, dither=dither
+    )
+    return
   subtype = output.choose_subtype(
     target, files.info(source), subtype, dither=dither
   )

@@ -73,12 +73,12 @@ class Estimate(NamedTuple):
     """Tells whether this effect made the recording, to all appearance.
 
     A wrong effect, or none, has no sharp minimum: on recordings that are clean,
-    clipped or driven otherwise the sharpness stays below 0.01.
+    clipped or driven otherwise the sharpness stays below 0.002.
     """
     # Without clean signal the gain is that of the clean signal, and unknown.
     is_usual = not self.effect.dry or 12.0 <= self.gain_db <= 60.0
     is_likelier = self.as_is - self.criterion >= 0.1
-    return is_usual and is_likelier and self.sharpness >= 0.03
+    return is_usual and is_likelier and self.sharpness >= 0.01
 
   @property
   def is_likelier(self) -> bool:

@@ -10,8 +10,6 @@ _COLOUR = 200.0  # of a shift of 1
 # Of the offset in steps of the file's format: rounding twice leaves 0, cutting
 # off -0.5 each time; and what the search may be off by.
 _OFFSETS = (-1.25, 0.25)
-# Of a colour, where the file has no steps.
-_NEARLY = 0.05
 
 
 def colour(parameters: Parameters) -> float:
@@ -46,10 +44,7 @@ def with_usual_colour(
     dc = (parameters.shift - usual) / parameters.gain
     offset = -effect.dry * parameters.scale * dc
     low, high = (step * bound for bound in _OFFSETS)
-    is_explained = low <= offset <= high or (
-      abs(colour(parameters) - _COLOUR * usual) <= _NEARLY
-    )
-    if is_explained and abs(offset) < least:
+    if low <= offset <= high and abs(offset) < least:
       least = abs(offset)
       best = parameters._replace(shift=usual, offset=offset)
   return best

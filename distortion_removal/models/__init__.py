@@ -12,6 +12,9 @@ audio of the same shape, float32, at any length, with these beside it:
   None if it depends on the whole recording. The second is the latency. Audio
   counts as zero beyond the recording, and the grid of hops starts with the
   first sample, so that chunks can be joined exactly.
+
+Networks that are told where their audio is clipped also have `input_channels`:
+they map more channels to `audio_channels`, see `consistency` and `hybrid`.
 """
 
 import dataclasses
@@ -24,6 +27,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from distortion_removal.common import devices, errors
+from distortion_removal.models.consistency import Consistent
 
 # Module and class; the module is imported when its network is needed.
 _NETWORKS = {
@@ -31,6 +35,7 @@ _NETWORKS = {
   "wave_unet": "WaveUNet",
   "crafx": "CRAFx",
   "umx": "UMX",
+  "hybrid": "Hybrid",
 }
 
 
@@ -48,17 +53,38 @@ def create(name: str, **fields: Any) -> nn.Module:
 
 def from_config(config: ml_collections.ConfigDict) -> nn.Module:
   """Makes the network that a run's configuration describes."""
-  return create(
+  model = create(
     config.model.name,
     audio_channels=config.data.channels,
     sample_rate=config.data.sample_rate,
     dtype=config.compute_dtype,
     **config.model.fields,
   )
+  is_told = hasattr(model, "input_channels")
+  if config.model.get("consistent", False) and not is_told:
+    return Consistent(model)
+  return model
+
+
+def takes_rails(config: ml_collections.ConfigDict) -> bool:
+  """Checks whether a run's network is told where its audio is clipped."""
+  return config.model.get("consistent", False) or takes_estimates(config)
+
+
+def takes_estimates(config: ml_collections.ConfigDict) -> bool:
+  """Checks whether a run's network is given declippers' estimates."""
+  return "declippers" in config.model
+
+
+def input_channels(model: nn.Module) -> int:
+  """Returns the channels of what a network is given."""
+  return getattr(model, "input_channels", model.audio_channels)
 
 
 def over_devices(model: nn.Module) -> nn.Module:
   """Makes all devices share their batch statistics, if the network has any."""
+  if isinstance(model, Consistent):
+    return model.clone(network=over_devices(model.network))
   if "axis_name" in _fields(type(model)):
     return model.clone(axis_name=devices.AXIS)
   return model
@@ -66,7 +92,7 @@ def over_devices(model: nn.Module) -> nn.Module:
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:
   """Returns a network's variables as a tree of `jax.ShapeDtypeStruct`."""
-  audio = jax.ShapeDtypeStruct((1, 1, model.audio_channels), jnp.float32)
+  audio = jax.ShapeDtypeStruct((1, 1, input_channels(model)), jnp.float32)
   return jax.eval_shape(model.init, jax.random.key(0), audio)
 
 

@@ -66,11 +66,14 @@ def layer_table(model: nn.Module) -> str:
     console_kwargs={"force_terminal": False, "width": 120},
     column_kwargs={"overflow": "fold"},
   )
-  return tabulate(jnp.zeros((1, model.sample_rate, model.audio_channels)))
+  channels = models.input_channels(model)
+  return tabulate(jnp.zeros((1, model.sample_rate, channels)))
 
 
 def _audio(model: nn.Module, length: int) -> jax.ShapeDtypeStruct:
-  return jax.ShapeDtypeStruct((1, length, model.audio_channels), jnp.float32)
+  return jax.ShapeDtypeStruct(
+    (1, length, models.input_channels(model)), jnp.float32
+  )
 
 
 def _variables(model: nn.Module) -> dict[str, Any]:

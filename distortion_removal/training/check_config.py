@@ -10,6 +10,7 @@ from distortion_removal import models
 from distortion_removal.common.errors import UserError
 from distortion_removal.config import FILE_NAME, flatten, to_dict
 from distortion_removal.datasets import augmentation
+from distortion_removal.declipping import estimates
 from distortion_removal.effects import tasks
 from distortion_removal.training import objectives
 
@@ -25,6 +26,7 @@ _POSITIVE = (
   "data.channels",
   "data.excerpt_seconds",
 )
+_CLIPPING = ("hard_clip", "hard_clip_sdr")
 _NOT_NEGATIVE = (
   "seed",
   "data.workers",
@@ -104,6 +106,8 @@ def check(config: ml_collections.ConfigDict) -> None:
   if config.model.name:  # "": evaluation without a network
     model = models.from_config(config)
     objectives.create(config.objective, model, config.loss)
+    if models.takes_rails(config):
+      _check_consistent(config)
     if config.pretrain_steps:
       objectives.create("autoencoder", model, config.loss)
 
@@ -111,6 +115,40 @@ def check(config: ml_collections.ConfigDict) -> None:
 def _require(is_met: bool, name: str, values: dict, wanted: str) -> None:
   if not is_met:
     raise UserError(f"config.{name} is {values[name]}; it {wanted}")
+
+
+def _check_consistent(config: ml_collections.ConfigDict) -> None:
+  """Checks a run whose network is told where its audio is clipped."""
+  if config.data.channels != 1:
+    raise UserError(
+      f"config.data.channels is {config.data.channels}; consistent networks "
+      "restore channels one by one: set 1"
+    )
+  task = tasks.from_config(config.data)
+  if task.effect not in _CLIPPING:
+    raise UserError(
+      f"config.model.consistent: {task.name} is not hard clipping; set False"
+    )
+  if not models.takes_estimates(config):
+    if task.clean_peak is not None and config.loss != "neg_si_sdr":
+      raise UserError(
+        f"config.loss is {config.loss!r}; a consistent network's output is as "
+        f"loud as before the clip, and {task.name} does not tell by how much: "
+        "set 'neg_si_sdr', which leaves the level open"
+      )
+    return
+  found = estimates.count(config.model.declippers)
+  if config.model.fields.estimates != found:
+    raise UserError(
+      f"config.model.fields.estimates is {config.model.fields.estimates}; "
+      f"config.model.declippers make {found}"
+    )
+  for name, *_ in config.data.clipped.tasks:
+    if tasks.get(name).effect not in _CLIPPING:
+      raise UserError(
+        f"config.data.clipped.tasks: {name} is not hard clipping; choose from "
+        "hard_clip and hard_clip_sdr"
+      )
 
 
 def _check_sources(sources: Collection) -> None:

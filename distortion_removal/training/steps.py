@@ -101,7 +101,8 @@ def create_state(
   optimizer = create_optimizer(config)
   if variables is None:
     segment = round(config.data.segment_seconds * config.data.sample_rate)
-    audio = jnp.zeros((1, segment, config.data.channels))
+    channels = getattr(model, "input_channels", config.data.channels)
+    audio = jnp.zeros((1, segment, channels))
     variables = jax.jit(model.init)(jax.random.key(config.seed), audio)
   model_state = dict(variables)
   params = model_state.pop("params")

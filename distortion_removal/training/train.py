@@ -19,7 +19,12 @@ from distortion_removal import models
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import augmentation, opening, pairs
+from distortion_removal.datasets import (
+  augmentation,
+  clipped_pairs,
+  opening,
+  pairs,
+)
 from distortion_removal.datasets.spectrum_statistics import mixture_statistics
 from distortion_removal.effects import tasks
 from distortion_removal.training import check_config, objectives, steps
@@ -50,13 +55,19 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     return
   config = start.config
   task = tasks.from_config(config.data)
-  degrade = pairs.degrader(task)
+  is_hybrid = models.takes_estimates(config)
+  degrade = clipped_pairs.inputs if is_hybrid else pairs.degrader(task)
   model = models.from_config(config)
   dataset = opening.open_dataset(config.data)
 
-  batches, held_out = _batches(config, dataset, task, start.step or 0)
+  open_batches = _clipped_batches if is_hybrid else _batches
+  batches, held_out, labels = open_batches(config, dataset, start.step or 0)
   validate = validator(
-    model, held_out, degrade=degrade, batch_size=config.batch_size
+    model,
+    held_out,
+    degrade=degrade,
+    batch_size=config.batch_size,
+    labels=labels,
   )
   state = _first_state(start, model, dataset, task)
   start = start._replace(variables=None)  # Large, and perhaps on a device.
@@ -85,9 +96,15 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 def _batches(
-  config: ml_collections.ConfigDict, dataset: Any, task: tasks.Task, done: int
-) -> tuple[Iterator[steps.Batch], dict[str, np.ndarray]]:
-  """Opens the training batches after `done` steps, and the validation pairs."""
+  config: ml_collections.ConfigDict, dataset: Any, done: int
+) -> tuple[Iterator[steps.Batch], dict[str, np.ndarray], list[str]]:
+  """Opens the training batches after `done` steps, and the validation pairs.
+
+  Returns:
+    The batches; the pairs, and labels of pairs whose scores are also told
+    apart, or none.
+  """
+  task = tasks.from_config(config.data)
   segment = round(config.data.segment_seconds * config.data.sample_rate)
   batches = pairs.training_batches(
     opening.training_source(config.data, dataset),
@@ -105,7 +122,23 @@ def _batches(
     segment=segment,
     pairs=config.validation_pairs,
   )
-  return batches, held_out
+  return batches, held_out, []
+
+
+def _clipped_batches(
+  config: ml_collections.ConfigDict, dataset: Any, done: int
+) -> tuple[Iterator[steps.Batch], dict[str, np.ndarray], list[str]]:
+  """Does the same with stored pairs, which are made if need be."""
+  stored, held_out, labels = clipped_pairs.open_or_make(config, dataset)
+  batches = clipped_pairs.training_batches(
+    stored,
+    segment=round(config.data.segment_seconds * config.data.sample_rate),
+    batch_size=config.batch_size,
+    seed=config.seed,
+    workers=config.data.workers,
+    start=done,
+  )
+  return batches, held_out, labels
 
 
 def _first_state(

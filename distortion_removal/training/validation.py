@@ -1,6 +1,6 @@
 """Scores weights on a fixed set of pairs while a run is trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -20,6 +20,7 @@ def validator(
   *,
   degrade: Callable[[Batch], jax.Array],
   batch_size: int,
+  labels: Sequence[str] = (),
 ) -> Callable[[Variables], tuple[dict[str, float], Sounds]]:
   """Makes a function from variables to mean scores in dB, and to sounds.
 
@@ -29,26 +30,32 @@ def validator(
       `estimate` and `clean`, shaped as their `clean`.
     degrade: function from a batch to its degraded side.
     batch_size: pairs that go through the devices at a time.
+    labels: of the pairs, whose scores are also averaged by label.
   """
   clean = pairs["clean"]
 
   def restore(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
     degraded = degrade(batch)
     estimate = model.apply(variables, degraded)
-    return {"degraded": degraded, "estimate": estimate}
+    audio = degraded[..., : clean.shape[-1]]
+    return {"degraded": audio, "estimate": estimate}
 
   step = devices.map_eval(restore)
 
   def validate(variables: Variables) -> tuple[dict[str, float], Sounds]:
     sounds = _in_slices(lambda part: step(variables, part), pairs, batch_size)
     before, after = (
-      _mean_of_defined(si_sdr(x, clean, sample_rate=model.sample_rate))
+      si_sdr(x, clean, sample_rate=model.sample_rate)
       for x in (sounds["degraded"], sounds["estimate"])
     )
+    mean = _mean_of_defined(after)
     scores = {
-      "validation/si_sdr": after,
-      "validation/si_sdr_improvement": after - before,
+      "validation/si_sdr": mean,
+      "validation/si_sdr_improvement": mean - _mean_of_defined(before),
     }
+    for label in dict.fromkeys(labels):
+      chosen = after[np.array(labels) == label]
+      scores[f"validation/si_sdr_{label}"] = _mean_of_defined(chosen)
     return scores, {**sounds, "clean": clean}
 
   return validate

@@ -90,6 +90,8 @@ def test_the_draws_are_the_same_on_every_version():
     ({"speeds": (1.0, 4.0)}, OVERDRIVE, "speeds: 4.0; choose from 0.5 to 2"),
     ({"sums": 1.5}, OVERDRIVE, "sums is 1.5"),
     ({"sums": 0.5}, RECORDED, "no sum of recorded pairs"),
+    ({"tilt_db": 13.0}, OVERDRIVE, "tilt_db is 13.0"),
+    ({"tilt_db": 3.0}, RECORDED, "does not let a tilt pass"),
   ],
 )
 def test_what_would_not_keep_the_pairs_is_refused(options, task, message):
@@ -98,10 +100,10 @@ def test_what_would_not_keep_the_pairs_is_refused(options, task, message):
 
 
 def test_what_keeps_the_pairs_is_allowed():
-  everything = Augmentation(6.0, True, True, (0.9, 1.1), 0.5)
+  everything = Augmentation(6.0, True, True, (0.9, 1.1), 0.5, 3.0)
   augmentation.check(everything, tasks.get("hard_clip_sdr"), 2)
-  for task, off in ((RECORDED, "sums"), (OVERDRIVE, "gain_db")):
-    allowed = dataclasses.replace(everything, **{off: 0.0})
+  for task, off in ((RECORDED, ("sums", "tilt_db")), (OVERDRIVE, ("gain_db",))):
+    allowed = dataclasses.replace(everything, **dict.fromkeys(off, 0.0))
     augmentation.check(allowed, task, 2)
 
 
@@ -112,6 +114,27 @@ def test_the_configuration_has_every_field_and_all_are_off():
   # As JSON stores it.
   stored = ml_collections.ConfigDict({"augment": {"speeds": [0.9, 1.1]}})
   assert augmentation.from_config(stored).speeds == (0.9, 1.1)
+
+
+def test_a_tilt_is_a_slope_per_octave_at_the_same_peak():
+  """Of an impulse: its filter, which has no phase. Up to 3 dB, as drawn."""
+  impulse = np.zeros((4096, 1), np.float32)
+  impulse[2048] = 0.3
+  slopes_db = []
+  for seed in range(40):
+    found = augmentation.tilted(Augmentation(tilt_db=3.0), impulse, _rng(seed))
+    assert np.abs(found).max() == pytest.approx(0.3, rel=1e-6)
+    assert found.argmax() == 2048
+    magnitude = np.abs(np.fft.rfft(found[:, 0]))
+    octaves_db = 20 * np.log10(magnitude[[64, 128, 256, 512, 1024, 2048]])
+    slope_db = np.diff(octaves_db)
+    np.testing.assert_allclose(slope_db, slope_db.mean(), atol=0.1)
+    slopes_db.append(slope_db.mean())
+  assert -3.1 < min(slopes_db) < -2.5
+  assert 2.5 < max(slopes_db) < 3.1
+  np.testing.assert_array_equal(
+    augmentation.tilted(Augmentation(), impulse, None), impulse
+  )
 
 
 def test_gains_signs_orders_and_speeds_are_drawn_alike():

@@ -1,16 +1,22 @@
 """Methods: functions of degraded and clean audio."""
 
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import make_tiny_config, read_checkpoint, read_metrics
+from conftest import (
+  make_tiny_config,
+  read_checkpoint,
+  read_metrics,
+  shipped_config,
+)
 
 from distortion_removal import declipping, models
 from distortion_removal.common.errors import UserError
 from distortion_removal.effects import tasks
 from distortion_removal.evaluation import baselines, methods
-from distortion_removal.inference import network
+from distortion_removal.inference import consistent, network
 from distortion_removal.training import check_config
 
 
@@ -49,6 +55,33 @@ def test_a_network_is_the_runs_with_its_best_weights_for_any_length(tiny_run):
   run.model.fields.channels = 6
   with pytest.raises(UserError, match=r"another model.*config\.json"):
     network.load_network(tiny_run, run)
+
+
+@pytest.mark.parametrize("task", ["hard_clip", "hard_clip_sdr"])
+def test_a_hybrid_finds_the_rails_of_whole_excerpts(config, monkeypatch, task):
+  """Also in chunks that reach no rail; its level is that of the task."""
+  found = []
+
+  def restore(audio, rails):
+    found.append(rails.high)
+    return np.where(np.abs(audio) >= rails.high[:, None], 2.0 * audio, audio)
+
+  monkeypatch.setattr(consistent, "load", lambda *_: restore)
+  run = shipped_config("hybrid_hard_clip", "smoke")
+  run.data.sample_rate = config.data.sample_rate
+  # Clipped at the beginning, then four times as soft.
+  degraded = np.clip(15 * _noise(2, 20_000, 1), -1, 1)
+  degraded[:, 5_000:] /= 4
+  degraded[1] *= 0.3
+  method = methods.network(Path("run"), run, task=tasks.get(task))
+  output = method(degraded, None)
+  assert len(found) > 2
+  for rails in found:
+    np.testing.assert_allclose(rails, [[1.0], [0.3]], rtol=1e-6)
+  scale = np.array([0.25, 0.25 / 0.3])[:, None, None]
+  expected = np.where(np.abs(degraded) >= [[[1.0]], [[0.3]]], 2.0, 1.0)
+  expected = expected * degraded * (scale if task == "hard_clip" else 1.0)
+  np.testing.assert_allclose(output, expected, rtol=1e-5)
 
 
 def test_a_baseline_gets_its_options_and_the_sample_rate(config, monkeypatch):

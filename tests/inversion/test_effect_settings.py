@@ -55,10 +55,9 @@ def test_other_colours_stay(effect, colour, step):
   assert settings.with_usual_colour(FAMILY[effect], found, step) == found
 
 
-def test_floats_are_nearly_a_usual_colour():
-  found = Parameters(GAIN, SCALE, settings.shift(20.03), 0.0)
-  settled = settings.with_usual_colour(OVERDRIVE, found, 0.0)
-  assert settings.colour(settled) == 20.0
+def test_floats_keep_the_colour_that_is_found():
+  found = Parameters(30.0, 0.4, settings.shift(19.96), 0.0)
+  assert settings.with_usual_colour(OVERDRIVE, found, 0.0) == found
 
 
 def test_steps_of_formats():

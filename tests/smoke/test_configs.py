@@ -35,6 +35,7 @@ SIZES = {
   "wave_unet": 10_263_002,
   "crafx": 275_073,
   "umx": 5_785_606,
+  "hybrid": 743_796,
 }
 
 
@@ -97,7 +98,8 @@ def test_full_sizes():
     task = tasks.from_config(config.data)
     assert config.data.dataset in opening.DATASETS
     steps.create_optimizer(config)
-    if name.endswith(("_ceg_overdrive", "_ceg_hard_clip", "_signaltrain")):
+    papers = ("_ceg_overdrive", "_ceg_hard_clip", "_signaltrain")
+    if name.endswith((*papers, "hybrid_hard_clip")):
       size = SIZES.get(config.model.name)
       assert name in METHODS or _parameters(config) == size
     # The cadences meet, so that the last step is a whole of each.
@@ -167,6 +169,7 @@ def quick_data(monkeypatch):
     ("wave_unet_signaltrain", {"levels": 1}),
     ("crafx_ceg_hard_clip", {"lstm_features": (2,), "context_frames": 0}),
     ("umx_signaltrain", {"features": 4}),
+    ("hybrid_hard_clip", {"channels": (4,), "dilations": (1,)}),
   ],
 )
 def test_smoke_trains_and_evaluates(
@@ -179,6 +182,8 @@ def test_smoke_trains_and_evaluates(
   config.model.fields.update(shallow)
   if name != "demucs_ceg_overdrive":
     config.metrics = ("si_sdr",)
+  if "hybrid" in name:
+    config.baselines = ()  # They take longer than the network.
   train.train(config, tmp_path)
   assert read_metrics(tmp_path)[-1]["step"] == 3
   assert run_config.differences(check_config.load(tmp_path), config) == {}

@@ -107,7 +107,7 @@ def test_python_commands_run_in_this_order_in_small(tmp_path):
       assert result.returncode == 0, f"{command}\n{result.stderr}"
   clipped, *restored = (
     soundfile.read(tmp_path / name)[0]
-    for name in ("IN.wav", "OUT.wav", "DECLIPPED.wav")
+    for name in ("IN.wav", "OUT.wav", "RESTORED.wav", "DECLIPPED.wav")
   )
   for audio in restored:
     assert audio.shape == clipped.shape

@@ -47,3 +47,27 @@ def test_validation_runs_in_slices_and_scores_every_pair_once():
   assert scores["validation/si_sdr"] == pytest.approx(after, abs=1e-4)
   improvement = scores["validation/si_sdr_improvement"]
   assert improvement == pytest.approx(after - before, abs=1e-4)
+
+
+def test_scores_are_averaged_by_label_too():
+  """Of the pairs that have it, without those of silent targets."""
+  rng = np.random.default_rng(0)
+  pairs = {
+    "clean": np.float32(rng.standard_normal((4, 50, 1))),
+    "level": np.zeros(4, np.float32),
+  }
+  pairs["clean"][3] = 0.0
+  network = types.SimpleNamespace(
+    apply=lambda _, degraded: degraded, sample_rate=8_000
+  )
+  validate = validator(
+    network,
+    pairs,
+    degrade=lambda batch: batch["clean"] + WAVE,
+    batch_size=4,
+    labels=("a", "b", "a", "b"),
+  )
+  scores, _ = validate(np.float32(0.0))
+  each = _si_sdr(pairs["clean"][:3] + WAVE, pairs["clean"][:3])
+  assert scores["validation/si_sdr_a"] == pytest.approx(each[[0, 2]].mean())
+  assert scores["validation/si_sdr_b"] == pytest.approx(each[1], abs=1e-4)

@@ -1,0 +1,38 @@
+"""Chooses how to restore a recording, by what is wrong with it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from distortion_removal.inference import inversion
+from distortion_removal.inference.clipping import survey
+
+INVERSION = "inversion"
+DECLIPPER = "best"
+
+
+class Plan(NamedTuple):
+  """What a recording calls for.
+
+  Attributes:
+    method: name of a declipper, or "inversion".
+    reason: why, for people.
+  """
+
+  method: str
+  reason: str
+
+
+def choose(source: Path) -> Plan:
+  """Looks for an overdrive that can be undone exactly, then for clipping.
+
+  Where there is neither, the method is the declipper, which then leaves the
+  recording as it is.
+  """
+  choice = inversion.Choice("overdrive")
+  found = inversion.find(source, choice)
+  if any(choice.chosen(found)):
+    return Plan(INVERSION, inversion.describe(found, choice))
+  clipping = survey(source)
+  if clipping.count:
+    return Plan(DECLIPPER, clipping.levels)
+  return Plan(DECLIPPER, "neither an overdrive nor clipping is found")

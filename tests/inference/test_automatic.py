@@ -1,0 +1,36 @@
+"""What is chosen for recordings whose faults are known."""
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import pluck
+
+from distortion_removal.effects.overdrive import overdrive
+from distortion_removal.inference import automatic
+
+RATE = 16_000
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+  ("fault", "method"),
+  [("overdriven", "inversion"), ("clipped", "best"), ("clean", "best")],
+)
+def test_what_a_recording_calls_for(tmp_path, fault, method):
+  notes = [pluck(1.5, pitch_hz, RATE) for pitch_hz in (110.0, 146.8, 196.0)]
+  clean = np.concatenate(notes).astype(np.float32)
+  clean *= 0.5 / np.abs(clean).max()
+  audio = {
+    "overdriven": lambda: 0.6 * np.asarray(overdrive(clean[None], 35.0))[0],
+    "clipped": lambda: np.clip(clean, -0.2, 0.2),
+    "clean": lambda: clean,
+  }[fault]()
+  path = tmp_path / "in.wav"
+  soundfile.write(path, audio, RATE, subtype="PCM_16")
+  plan = automatic.choose(path)
+  assert plan.method == method
+  assert (plan.reason.split()[0], fault) in {
+    ("overdrive:", "overdriven"),
+    ("clipped", "clipped"),
+    ("neither", "clean"),
+  }

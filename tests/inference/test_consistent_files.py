@@ -1,0 +1,176 @@
+"""Restoring files with networks that are told where these are clipped."""
+
+import functools
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE, pluck, shipped_config
+
+from distortion_removal import config as run_config
+from distortion_removal.common.errors import UserError
+from distortion_removal.declipping.estimates import estimates
+from distortion_removal.evaluation import methods
+from distortion_removal.inference import consistent
+from distortion_removal.inference.restoration import restore_file
+from distortion_removal.training.train import train
+
+GAIN = 1.5
+
+
+def _network(inputs):
+  """Takes the last estimate, and spoils reliable samples, too."""
+  assert inputs.dtype == np.float32
+  return inputs[..., -1:] + 0.1
+
+
+def _estimates(audio, rails, declippers):
+  """Clipped samples as they are, and GAIN times; all in units of the rail."""
+  if not declippers:
+    return np.empty((0, *audio.shape))
+  assert set(declippers) == {"nmf", "aspade"}
+  sides = np.concatenate([-rails.low, rails.high], axis=1)
+  assert np.all(np.isinf(sides) | (sides.max(axis=1, keepdims=True) == 1))
+  is_clipped = (audio <= rails.low[:, None]) | (audio >= rails.high[:, None])
+  return np.stack([audio, np.where(is_clipped, GAIN * audio, audio)])
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+  """A run whose network and declippers are the functions above."""
+  config = shipped_config("hybrid_hard_clip", "smoke")
+  config.data.sample_rate = RATE
+  (tmp_path / "run").mkdir()
+  run_config.save(config, tmp_path / "run")
+  monkeypatch.setattr(consistent.network, "load_network", lambda *_: _network)
+  monkeypatch.setattr(consistent, "estimates", _estimates)
+  return tmp_path / "run"
+
+
+@pytest.fixture
+def paths(tmp_path):
+  """A source and a target."""
+  return tmp_path / "in.wav", tmp_path / "out.wav"
+
+
+def _clipped(rails, seconds=3.3):
+  """`[time, channels]` of 16 bits; each channel has rails of its own."""
+  sounds = np.hstack(
+    [pluck(seconds, 220.0 * (k + 1)) for k in range(len(rails))]
+  )
+  lows, highs = np.array(rails).T
+  return np.round(np.clip(sounds, lows, highs) * 2**15) / 2**15
+
+
+@pytest.mark.parametrize(
+  "rails", [[(-0.25, 0.25)], [(-0.125, 0.25), (-0.5, 0.5), (-1.0, 1.0)]]
+)
+def test_clipped_samples_are_restored_and_the_others_stay(run, paths, rails):
+  """Over some chunks; each channel has its own rails, or none."""
+  audio = _clipped(rails)
+  soundfile.write(paths[0], audio, RATE, subtype="PCM_16")
+  restore_file(*paths, run, subtype="DOUBLE")
+  found, rate = soundfile.read(paths[1], always_2d=True)
+  lows, highs = np.array(rails).T
+  is_clipped = (audio == lows) | (audio == highs)
+  assert (rate, found.shape) == (RATE, audio.shape)
+  assert 0.01 < np.mean(is_clipped) < 0.8
+  np.testing.assert_array_equal(found[~is_clipped], audio[~is_clipped])
+  # The network's 0.1 is in units of the farther rail; nothing falls short.
+  unit = np.maximum(-lows, highs)
+  expected = GAIN * audio + 0.1 * unit
+  np.testing.assert_allclose(found[is_clipped], expected[is_clipped], rtol=1e-6)
+
+
+@pytest.mark.parametrize("level", [2.0**-6, 2.0])
+def test_the_level_does_not_matter(run, paths, level):
+  audio = _clipped([(-0.25, 0.25)], seconds=0.5)
+  outputs = []
+  for gain in (1.0, level):
+    soundfile.write(paths[0], gain * audio, RATE, subtype="DOUBLE")
+    restore_file(*paths, run)
+    outputs.append(soundfile.read(paths[1])[0])
+  np.testing.assert_array_equal(outputs[1], level * outputs[0])
+
+
+def test_what_falls_short_of_the_rail_stays_at_it():
+  audio = np.float32([[[0.1], [0.5], [-0.5], [0.2]]])
+  rails = consistent.Rails(np.array([[-0.5]]), np.array([[0.5]]))
+  restored = functools.partial(
+    consistent.restore,
+    function=lambda inputs: 0.0 * inputs[..., :1],
+    declippers={"parabola": {"frame": 4, "hop": 1}},
+  )
+  np.testing.assert_array_equal(restored(audio, rails), audio)
+  # Nothing is clipped: no network is asked.
+  rails = consistent.Rails(np.array([[-np.inf]]), np.array([[np.inf]]))
+  assert restored(audio, rails, function=None) is audio
+
+
+def test_a_recording_that_is_not_clipped_is_copied(run, paths):
+  audio = _clipped([(-1.0, 1.0)], seconds=0.5)
+  soundfile.write(paths[0], audio, RATE, subtype="PCM_16")
+  restore_file(*paths, run)
+  np.testing.assert_array_equal(soundfile.read(paths[1])[0], audio[:, 0])
+
+
+def test_another_rate_is_refused(run, paths):
+  soundfile.write(paths[0], _clipped([(-0.25, 0.25)]), 2 * RATE)
+  with pytest.raises(UserError, match=r"16000 Hz.*takes 8000 Hz only"):
+    restore_file(*paths, run)
+  assert not paths[1].exists()
+
+
+def test_a_consistent_network_is_given_no_estimates(run, paths):
+  """Only the audio over its rail, and signs."""
+  config = shipped_config("demucs_signaltrain", "smoke")
+  config.data.sample_rate = RATE
+  config.model.consistent = True
+  run_config.save(config, run)
+  audio = _clipped([(-0.25, 0.25)], seconds=0.5)
+  soundfile.write(paths[0], audio, RATE, subtype="DOUBLE")
+  restore_file(*paths, run)
+  found, _ = soundfile.read(paths[1], always_2d=True)
+  # `_network` returns the signs, and 0.1 more.
+  is_high, is_low = audio == 0.25, audio == -0.25
+  expected = np.where(is_high, 1.1 * 0.25, np.where(is_low, -0.25, audio))
+  np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.e2e
+def test_a_trained_run_restores_files_and_excerpts_alike(
+  tiny_data, tmp_path, paths
+):
+  """After two steps it is about the mean of its declippers."""
+  config = shipped_config("hybrid_hard_clip", "smoke")
+  # Pairs are stored next to the data, which are shared.
+  config.data.data_dir = str(shutil.copytree(tiny_data, tmp_path / "data"))
+  config.data.dataset = "audio_folder"
+  config.data.sample_rate = RATE
+  config.model.fields.update(channels=(4,), dilations=(1,))
+  config.data.clipped.minutes = 16 * config.data.clipped.seconds / 60
+  config.steps = config.checkpoint_every = config.validate_every = 2
+  train(config, tmp_path / "run")
+
+  clean = pluck(1.0, 131.0)
+  rail = 0.2
+  clipped = np.float32(np.clip(clean, -rail, rail))
+  soundfile.write(paths[0], clipped, RATE, subtype="FLOAT")
+  restore_file(*paths, tmp_path / "run")
+  found, _ = soundfile.read(paths[1], always_2d=True)
+  is_clipped = np.abs(clipped) == np.float32(rail)
+  np.testing.assert_array_equal(found[~is_clipped], clipped[~is_clipped])
+  declippers = config.model.declippers
+  mean = np.mean(estimates(clipped[None], np.float32([rail]), declippers), 0)[0]
+  missing = np.linalg.norm(mean - clipped)
+  assert missing > 0.1 * np.linalg.norm(clipped)
+  assert np.linalg.norm(found - mean) < 0.1 * missing
+
+  method = methods.network(tmp_path / "run", config, batch=2)
+  excerpts = np.stack([clipped / np.float32(rail), 0.25 * np.float32(clean)])
+  restored = method(excerpts, None)
+  # The task fixes the clean peak; what is not clipped is the input.
+  scaled = found * (0.5 / np.abs(found).max())
+  np.testing.assert_allclose(restored[0], scaled, atol=5e-3)
+  np.testing.assert_allclose(restored[1], clean * (0.5 / 0.8), atol=1e-6)
