@@ -22,8 +22,8 @@ from distortion_removal.datasets.sources.audio_folder import (
 from distortion_removal.datasets.splits import SPLITS_CSV
 
 FOLDER = "excerpts"
-_UNUSED = "noise, not used.wav"
-_PINS = f'file,group,split\n"{_UNUSED}",,train\n*.wav,,test\n'
+UNUSED = "noise, not used.wav"
+_PINS = f'file,group,split\n"{UNUSED}",,train\n*.wav,,test\n'
 _STEPS_PER_SECOND = 10  # An excerpt starts at one of these.
 
 
@@ -73,7 +73,7 @@ def cut_folder(
     (partial / SPLITS_CSV).write_text(_PINS)
     # A data set needs something to train on.
     noise = np.random.default_rng(0).uniform(-1, 1, (2 * sample_rate, 1))
-    files.write(partial / _UNUSED, noise, sample_rate, subtype="FLOAT")
+    files.write(partial / UNUSED, noise, sample_rate, subtype="FLOAT")
     write_whole(partial / record.name, json.dumps(wanted))
   return form
 
