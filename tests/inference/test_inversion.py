@@ -43,12 +43,13 @@ def undone(channels, audio, block):
 
 
 def test_blocks_of_any_length_make_the_same(monkeypatch):
-  clean = np.stack([strings(0.5, k) for k in range(3)], axis=1)
+  clean = np.stack([strings(0.5, k) for k in range(4)], axis=1)
   audio = np.stack(
     [
       overdriven(clean[:, 0], 30.0, 20.0, 0.4),
       clean[:, 1],
       0.5 * np.tanh(2.0 * clean[:, 2]),
+      overdriven(clean[:, 3], 20.0, 0.0, 0.7),
     ],
     axis=1,
   )
@@ -56,6 +57,7 @@ def test_blocks_of_any_length_make_the_same(monkeypatch):
     found("overdrive", 10**1.5),
     None,
     found("tanh", 2.0, 0.5, 0.0),
+    found("overdrive", 10.0, 0.7, 0.0),
   ]
   whole = undone(effects, audio, len(audio))
   np.testing.assert_allclose(whole, clean, atol=1e-12)
