@@ -41,6 +41,9 @@ _GAINS_DB = np.arange(10.0, 61.0, 2.0)
 _STARTS = 6
 _STEPS = np.array([1.0, 0.6, 0.03])  # first deviations from the starts
 _KEPT = 3
+# Colours of 0 to 100, and what cutting off samples adds to them.
+_USUAL_SHIFTS = -0.1, 0.6
+_FEWEST_BLOCKS = 30  # that are loud, of 16 ms
 # How far J of the recording as it is may lie above that of an effect in vain:
 # clean recordings stay below 0.1, and an overdrive of 20 dB reaches 0.48.
 _HOPELESS = 0.05
@@ -79,7 +82,10 @@ class Estimate(NamedTuple):
     clipped or driven otherwise the sharpness stays below 0.002.
     """
     # Without clean signal the gain is that of the clean signal, and unknown.
-    is_usual = not self.effect.dry or 12.0 <= self.gain_db <= 60.0
+    low, high = _USUAL_SHIFTS
+    is_usual = not self.effect.dry or (
+      12.0 <= self.gain_db <= 55.0 and low <= self.parameters.shift <= high
+    )
     is_likelier = self.as_is - self.criterion >= 0.1
     return is_usual and is_likelier and self.sharpness >= 0.01
 
@@ -139,6 +145,8 @@ def _estimate(
   medium = cut(effect, audio, blocks, 100, skipped)
   fine = cut(effect, audio, blocks, 400, skipped)
   if starts is None or medium is None:
+    return None
+  if np.count_nonzero(fine.cuts.weights) < _FEWEST_BLOCKS:
     return None
   settings = starts[0]
   if is_hopeful:
