@@ -219,16 +219,17 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
       raise UserError(f"{flag} is for --method; a network has no such option")
     restore_file(source, target, checkpoint, **output)
     return
+  found = ()
   if method in (None, _AUTO):
-    method = DECLIPPER
-    # Options are a declipper's, and say that the recording is clipped.
+    # Options tell what is wrong with the recording, too.
+    method = INVERSION if "effect" in given else DECLIPPER
     if not given:
-      method, reason = automatic.choose(source)
+      method, reason, found = automatic.choose(source)
       log.say(one_line(f"{reason}: restored by {method}"))
   if method == INVERSION:
     choice = inversion.Choice.parse(given.pop("effect", inversion.AUTO))
     _refuse(given, method, ())
-    line = inversion.invert_file(source, target, choice, **output)
+    line = inversion.invert_file(source, target, choice, found=found, **output)
     log.say(one_line(line))
     return
   known = {"knee", *inspect.signature(declipping.declipper(method)).parameters}

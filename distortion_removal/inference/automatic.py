@@ -1,5 +1,6 @@
 """Chooses how to restore a recording, by what is wrong with it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,12 @@ class Plan(NamedTuple):
   Attributes:
     method: name of a declipper, or "inversion".
     reason: why, for people.
+    found: the effects of the channels, for "inversion".
   """
 
   method: str
   reason: str
+  found: Sequence[inversion.Found | None] = ()
 
 
 def choose(source: Path) -> Plan:
@@ -31,7 +34,7 @@ def choose(source: Path) -> Plan:
   choice = inversion.Choice("overdrive")
   found = inversion.find(source, choice)
   if any(choice.chosen(found)):
-    return Plan(INVERSION, inversion.describe(found, choice))
+    return Plan(INVERSION, inversion.describe(found, choice), found)
   clipping = survey(source)
   if clipping.count:
     return Plan(DECLIPPER, clipping.levels)

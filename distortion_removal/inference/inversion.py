@@ -209,6 +209,7 @@ def invert_file(
   target: Path,
   choice: Choice = ANY,
   *,
+  found: Sequence[Found | None] = (),
   subtype: str | None = None,
   dither: bool = False,
 ) -> str:
@@ -218,6 +219,7 @@ def invert_file(
     source: the recording.
     target: where it goes, as in `restore_file`; as is `subtype`.
     choice: the effect, see `Choice.takes`.
+    found: what `find` has found; else it is looked for.
     subtype: sample format of the target.
     dither: dithers an integer format, see `output.write`.
 
@@ -227,7 +229,7 @@ def invert_file(
   """
   info = files.info(source)
   subtype = output.choose_subtype(target, info, subtype, dither=dither)
-  found = find(source, choice)
+  found = found or find(source, choice)
   line = describe(found, choice)
   found = choice.chosen(found)
   if not any(found):
