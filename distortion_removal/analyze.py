@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from distortion_removal.audio import files
 from distortion_removal.common import devices, log
 from distortion_removal.common.errors import OneLineParser, one_line_errors
@@ -18,6 +16,7 @@ from distortion_removal.common.files import as_text, one_line
 from distortion_removal.effects.invertible import FAMILY
 from distortion_removal.inference import inversion
 from distortion_removal.inference.clipping import Survey, survey
+from distortion_removal.metrics import number
 
 
 def analyze_file(
@@ -50,17 +49,13 @@ def _clipping(found: Survey, samples: int) -> dict[str, Any]:
   return {
     "clipped_samples": int(found.count),
     "clipped_share": found.count / samples,
-    "low": _numbers(found.rails.low[0]),
-    "high": _numbers(found.rails.high[0]),
+    "low": [number(x) for x in found.rails.low[0]],
+    "high": [number(x) for x in found.rails.high[0]],
     "peak": found.peak,
     "summary": found.levels or "nothing is clipped",
     "doubts": found.doubts,
     "soft": found.note,
   }
-
-
-def _numbers(levels: np.ndarray) -> list[float | None]:
-  return [float(x) if np.isfinite(x) else None for x in levels]
 
 
 def _parser() -> OneLineParser:

@@ -219,22 +219,28 @@ def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
       raise UserError(f"{flag} is for --method; a network has no such option")
     restore_file(source, target, checkpoint, **output)
     return
-  found = ()
+  plan = automatic.Plan(method, "")
   if method in (None, _AUTO):
     # Options tell what is wrong with the recording, too.
     method = INVERSION if "effect" in given else DECLIPPER
     if not given:
-      method, reason, found = automatic.choose(source)
-      log.say(one_line(f"{reason}: restored by {method}"))
+      plan = automatic.choose(source)
+      method = plan.method
+      log.say(one_line(f"{plan.reason}: restored by {method}"))
   if method == INVERSION:
     choice = inversion.Choice.parse(given.pop("effect", inversion.AUTO))
     _refuse(given, method, ())
-    line = inversion.invert_file(source, target, choice, found=found, **output)
+    line = inversion.invert_file(
+      source, target, choice, found=plan.found, **output
+    )
     log.say(one_line(line))
     return
   known = {"knee", *inspect.signature(declipping.declipper(method)).parameters}
   _refuse(given, method, known)
-  log.say(one_line(declip_file(source, target, method, **output, **given)))
+  line = declip_file(
+    source, target, method, clipping=plan.clipping, **output, **given
+  )
+  log.say(one_line(line))
 
 
 def _refuse(given: Iterable[str], method: str, known: Collection[str]) -> None:

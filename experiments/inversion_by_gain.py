@@ -130,8 +130,8 @@ def _known(found: Found | None, parameters: Parameters) -> Found | None:
 
 
 def _si_sdr(estimate: np.ndarray, clean: np.ndarray, rate: int) -> float | None:
-  value = float(si_sdr(estimate[None], clean[None], sample_rate=rate)[0])
-  return value if np.isfinite(value) else None
+  (value,) = si_sdr(estimate[None], clean[None], sample_rate=rate)
+  return metrics.number(value)
 
 
 def score_all(output: Path, levels: Sequence[tuple[float, float]]) -> list[Row]:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from conftest import pluck
+from overdriven import notes
 
 from distortion_removal import analyze
 from distortion_removal.effects.overdrive import overdrive
@@ -16,9 +16,7 @@ RATE = 16_000
 @pytest.mark.e2e
 def test_clipping_and_overdrive_are_told_apart(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
-  notes = [pluck(1.5, pitch_hz, RATE) for pitch_hz in (110.0, 146.8, 196.0)]
-  clean = np.concatenate(notes).astype(np.float32)
-  clean *= 0.5 / np.abs(clean).max()
+  clean = notes(RATE)
   driven = 0.6 * np.asarray(overdrive(clean[None], 32.0))[0]
   clipped = np.clip(clean, -0.2, 0.3)
   soundfile.write("clipped.wav", clipped, RATE, subtype="PCM_24")

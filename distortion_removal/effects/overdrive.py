@@ -12,6 +12,7 @@ from distortion_removal.effects.oversampling import oversampled
 
 # Shares of the clean and of the clipped signal in the output.
 DRY, WET = 0.5, 0.75
+COLOUR_OF_1 = 200.0  # the colour that shifts the soft clip's input by 1
 
 
 def overdrive(
@@ -50,7 +51,7 @@ def overdrive(
   14.4.2 (tests/effects/test_overdrive.py).
   """
   audio = jnp.asarray(audio, jnp.float32)
-  offset = level.per_item(colour) / 200.0
+  offset = level.per_item(colour) / COLOUR_OF_1
   gain = level.gain_factor(gain_db)
   distorted = oversampled(
     lambda x: soft_clip(gain * x + offset), audio, oversample

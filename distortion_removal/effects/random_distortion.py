@@ -150,7 +150,7 @@ def _curves(
   rail = level.per_item(drawn.rail)
   curves = {
     "overdrive": overdrive.soft_clip(
-      driven + level.per_item(drawn.colour) / 200.0
+      driven + level.per_item(drawn.colour) / overdrive.COLOUR_OF_1
     ),
     "hard_clip": jnp.clip(driven, -1.0, 1.0),
     "tanh": jnp.tanh(driven),

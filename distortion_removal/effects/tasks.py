@@ -14,6 +14,7 @@ from distortion_removal.effects.options import (
 )
 
 _GAINS_DB = (20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
+HARD_CLIPS = ("hard_clip", "hard_clip_sdr")  # effects
 _INPUT_SDRS_DB = (1.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from distortion_removal import declipping
 from distortion_removal.common.errors import look_up
-from distortion_removal.effects.tasks import Task
+from distortion_removal.effects.tasks import HARD_CLIPS, Task
 from distortion_removal.evaluation.ideal_ratio_mask import ideal_ratio_mask
 from distortion_removal.inference import inversion
 
@@ -78,7 +78,7 @@ def _declip(name: str) -> Baseline:
     restored, _ = declipping.declipper(name)(audio, clip_level, **options)
     return at_clean_peak(restored, task)
 
-  return Baseline(function, ("hard_clip", "hard_clip_sdr"), ("rail",))
+  return Baseline(function, HARD_CLIPS, ("rail",))
 
 
 def _invert(

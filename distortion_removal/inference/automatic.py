@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from distortion_removal.inference import inversion
-from distortion_removal.inference.clipping import survey
+from distortion_removal.inference.clipping import Survey, survey
 
 INVERSION = "inversion"
 DECLIPPER = "best"
@@ -18,11 +18,13 @@ class Plan(NamedTuple):
     method: name of a declipper, or "inversion".
     reason: why, for people.
     found: the effects of the channels, for "inversion".
+    clipping: of the recording, for a declipper.
   """
 
   method: str
   reason: str
   found: Sequence[inversion.Found | None] = ()
+  clipping: Survey | None = None
 
 
 def choose(source: Path) -> Plan:
@@ -36,6 +38,7 @@ def choose(source: Path) -> Plan:
   if any(choice.chosen(found)):
     return Plan(INVERSION, inversion.describe(found, choice), found)
   clipping = survey(source)
+  reason = "neither an overdrive nor clipping is found"
   if clipping.count:
-    return Plan(DECLIPPER, clipping.levels)
-  return Plan(DECLIPPER, "neither an overdrive nor clipping is found")
+    reason = clipping.levels
+  return Plan(DECLIPPER, reason, clipping=clipping)

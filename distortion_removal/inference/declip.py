@@ -48,6 +48,7 @@ def declip_file(
   clip_level: float | tuple[float, float] | None = None,
   *,
   knee: Knee | None = None,
+  clipping: Survey | None = None,
   subtype: str | None = None,
   dither: bool = False,
   **options: Any,
@@ -63,6 +64,7 @@ def declip_file(
       recording.
     knee: amplitude beyond which the recording is softly clipped, or (low,
       high), or "find"; None: it is not, or stays so.
+    clipping: what `survey` has found; else the recording is surveyed.
     subtype: sample format of the target.
     dither: dithers an integer format, see `output.write`; not a recording that
       is not clipped and fits into the format as it is.
@@ -77,7 +79,7 @@ def declip_file(
   options = _with_defaults(method, options, info.sample_rate)
   subtype = output.choose_subtype(target, info, subtype, dither=dither)
   declipping.check_options(method, options, clip_level)
-  clipping = survey(source, clip_level, knee)
+  clipping = clipping or survey(source, clip_level, knee)
   if not clipping.count:
     return copy(info, target, clipping, subtype, dither)
   line = describe(clipping, info)

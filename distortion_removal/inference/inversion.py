@@ -30,6 +30,7 @@ from distortion_removal.inversion.estimate import (
 
 AUTO = "auto"
 _BLOCK = 1 << 16  # samples that the inverse is compiled for
+_invert = jax.jit(invertible.invert, static_argnums=0)
 
 
 class Choice(NamedTuple):
@@ -110,7 +111,7 @@ class Found(NamedTuple):
       "colour": settings.colour(self.parameters),
       "offset": self.parameters.offset,
       "sharpness": self.estimate.sharpness,
-      "likelihood_gain": self.estimate.as_is - self.estimate.criterion,
+      "likelihood_gain": self.estimate.likelihood_gain,
       "is_certain": self.estimate.is_certain,
     }
 
@@ -193,11 +194,10 @@ def undo(
     parameters[name] = Parameters(*map(np.array, zip(*each, strict=True)))
     states[name] = np.zeros(len(channels))
   with jax.enable_x64(True):
-    function = jax.jit(invertible.invert, static_argnums=0)
     for block in of_length(blocks, _BLOCK):
       padded = np.pad(block, ((0, _BLOCK - len(block)), (0, 0)))
       for name, channels in groups.items():
-        clean, states[name] = function(
+        clean, states[name] = _invert(
           FAMILY[name], padded[:, channels], parameters[name], states[name]
         )
         block[:, channels] = np.asarray(clean)[: len(block)]
@@ -233,13 +233,8 @@ def invert_file(
   line = describe(found, choice)
   found = choice.chosen(found)
   if not any(found):
-    meter = output.LevelMeter()
-    with files.open_reader(source) as reader:
-      for _ in meter.watch(reader.blocks(dtype="float64")):
-        pass
-    changes = output.copy(
-      info, target, meter.peak, subtype=subtype, dither=dither
-    )
+    peak = output.measure(source).peak
+    changes = output.copy(info, target, peak, subtype=subtype, dither=dither)
     return f"{line}: the result is the input{changes}"
   logger.info("%s: %s", source, line)
   with files.open_reader(source) as reader:
@@ -282,13 +277,13 @@ def _loudest_part(source: Path, length: int) -> tuple[np.ndarray, int]:
   are compared, so that a file's length does not matter.
   """
   half = length // 2
-  best, start, first = None, 0, 0
+  best, start, first, most = None, 0, 0, -1.0
   with files.open_reader(source) as reader:
     last = None
     for block in of_length(reader.blocks(dtype="float64"), half):
       part = block if last is None else np.concatenate([last, block])
       energy = np.square(part).sum()
-      if best is None or energy > np.square(best).sum():
-        best, start = part, max(0, first - half)
+      if energy > most:
+        best, start, most = part, max(0, first - half), energy
       last, first = block, first + len(block)
   return best, start

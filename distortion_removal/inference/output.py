@@ -68,6 +68,15 @@ class LevelMeter:
     return float(max((self.dc - self.low).max(), (self.high - self.dc).max()))
 
 
+def measure(source: Path) -> LevelMeter:
+  """Reads a whole recording for its levels; a damaged one is refused."""
+  meter = LevelMeter()
+  with files.open_reader(source) as reader:
+    for _ in meter.watch(reader.blocks(dtype="float64")):
+      pass
+  return meter
+
+
 def choose_subtype(
   target: Path,
   source: files.Reader,

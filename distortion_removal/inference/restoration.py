@@ -61,12 +61,9 @@ def restore_file(
     target, files.info(source), subtype, dither=dither
   )
   function = network.load_network(workdir, config)
-  before = output.LevelMeter()
   # The whole file is read once before any work: for its levels, and so that a
   # damaged one is refused at once.
-  with files.open_reader(source) as reader:
-    for _ in before.watch(reader.blocks(dtype="float64")):
-      pass
+  before = output.measure(source)
   idle = before.is_constant
   if idle.all():
     raise UserError(f"{source}: only silence; there is nothing to restore")

@@ -75,6 +75,11 @@ class Estimate(NamedTuple):
     return 20.0 * float(np.log10(self.parameters.gain))
 
   @property
+  def likelihood_gain(self) -> float:
+    """How far J lies below that of the recording taken as clean."""
+    return self.as_is - self.criterion
+
+  @property
   def is_certain(self) -> bool:
     """Tells whether this effect made the recording, to all appearance.
 
@@ -86,8 +91,7 @@ class Estimate(NamedTuple):
     is_usual = not self.effect.dry or (
       12.0 <= self.gain_db <= 55.0 and low <= self.parameters.shift <= high
     )
-    is_likelier = self.as_is - self.criterion >= 0.1
-    return is_usual and is_likelier and self.sharpness >= 0.01
+    return is_usual and self.likelihood_gain >= 0.1 and self.sharpness >= 0.01
 
   @property
   def is_likelier(self) -> bool:
@@ -96,7 +100,7 @@ class Estimate(NamedTuple):
     That is little: a soft curve of any kind explains much. But it is all that
     gentle ones leave, whose minima are wide.
     """
-    return self.as_is - self.criterion >= 0.02
+    return self.likelihood_gain >= 0.02
 
 
 def estimate(

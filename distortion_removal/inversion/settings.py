@@ -3,10 +3,10 @@
 import numpy as np
 
 from distortion_removal.effects.invertible import Invertible, Parameters
+from distortion_removal.effects.overdrive import COLOUR_OF_1
 
 # SoX's default, and what Imort et al. 2022 set.
 _USUAL_COLOURS = (20.0, 0.0)
-_COLOUR = 200.0  # of a shift of 1
 # Of the offset in steps of the file's format: rounding twice leaves 0, cutting
 # off -0.5 each time; and what the search may be off by.
 _OFFSETS = (-1.25, 0.25)
@@ -14,12 +14,12 @@ _OFFSETS = (-1.25, 0.25)
 
 def colour(parameters: Parameters) -> float:
   """Returns the overdrive's colour, 0 to 100 in SoX."""
-  return _COLOUR * parameters.shift
+  return COLOUR_OF_1 * parameters.shift
 
 
 def shift(colour: float) -> float:
   """Returns the shift that a colour of the overdrive is."""
-  return colour / _COLOUR
+  return colour / COLOUR_OF_1
 
 
 def with_usual_colour(

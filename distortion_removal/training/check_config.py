@@ -26,7 +26,6 @@ _POSITIVE = (
   "data.channels",
   "data.excerpt_seconds",
 )
-_CLIPPING = ("hard_clip", "hard_clip_sdr")
 _NOT_NEGATIVE = (
   "seed",
   "data.workers",
@@ -125,7 +124,7 @@ def _check_consistent(config: ml_collections.ConfigDict) -> None:
       "restore channels one by one: set 1"
     )
   task = tasks.from_config(config.data)
-  if task.effect not in _CLIPPING:
+  if task.effect not in tasks.HARD_CLIPS:
     raise UserError(
       f"config.model.consistent: {task.name} is not hard clipping; set False"
     )
@@ -144,7 +143,7 @@ def _check_consistent(config: ml_collections.ConfigDict) -> None:
       f"config.model.declippers make {found}"
     )
   for name, *_ in config.data.clipped.tasks:
-    if tasks.get(name).effect not in _CLIPPING:
+    if tasks.get(name).effect not in tasks.HARD_CLIPS:
       raise UserError(
         f"config.data.clipped.tasks: {name} is not hard clipping; choose from "
         "hard_clip and hard_clip_sdr"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
-from conftest import pluck
+from overdriven import notes
 
 from distortion_removal.effects.overdrive import overdrive
 from distortion_removal.inference import automatic
@@ -17,9 +17,7 @@ RATE = 16_000
   [("overdriven", "inversion"), ("clipped", "best"), ("clean", "best")],
 )
 def test_what_a_recording_calls_for(tmp_path, fault, method):
-  notes = [pluck(1.5, pitch_hz, RATE) for pitch_hz in (110.0, 146.8, 196.0)]
-  clean = np.concatenate(notes).astype(np.float32)
-  clean *= 0.5 / np.abs(clean).max()
+  clean = notes(RATE)
   audio = {
     "overdriven": lambda: 0.6 * np.asarray(overdrive(clean[None], 35.0))[0],
     "clipped": lambda: np.clip(clean, -0.2, 0.2),

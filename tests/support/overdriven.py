@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.signal
+from conftest import pluck
 
 from distortion_removal.datasets.sources.plucked_strings.synthesis import (
   render,
@@ -14,6 +15,13 @@ def strings(seconds, index=0, rate=16_000):
   """A clean guitar or bass, `[time]` float64."""
   audio = render(index, seed=17, sample_rate=rate, seconds=seconds)
   return audio[:, 0].astype(np.float64)
+
+
+def notes(rate=16_000):
+  """Three plucked notes with a peak of 0.5, `[time, 1]` float32."""
+  played = [pluck(1.5, pitch_hz, rate) for pitch_hz in (110.0, 146.8, 196.0)]
+  clean = np.concatenate(played).astype(np.float32)
+  return clean * np.float32(0.5 / np.abs(clean).max())
 
 
 def overdriven(clean, gain_db, colour=20.0, scale=1.0):
