@@ -24,7 +24,7 @@ def resample_blocks(
   """Resamples consecutive blocks to what `resample` makes of the whole.
 
   Yields:
-    `[time, channels]` float32 blocks of varying lengths.
+    `[time, channels]` blocks of varying lengths, of the first one's type.
   """
   if rate_in == rate_out:
     yield from blocks
@@ -33,7 +33,11 @@ def resample_blocks(
   for block in blocks:
     if stream is None:
       stream = soxr.ResampleStream(
-        rate_in, rate_out, block.shape[1], dtype="float32", quality=_QUALITY
+        rate_in,
+        rate_out,
+        block.shape[1],
+        dtype=block.dtype.name,
+        quality=_QUALITY,
       )
     yield stream.resample_chunk(block)
   if stream is not None:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import scipy.signal
 
-from distortion_removal.audio import files
+from distortion_removal.audio import files, resampling
 from distortion_removal.audio.chunks import of_length
 from distortion_removal.common.errors import UserError, look_up
 from distortion_removal.common.log import logger
@@ -30,6 +31,9 @@ from distortion_removal.inversion.estimate import (
 
 AUTO = "auto"
 _BLOCK = 1 << 16  # samples that the inverse is compiled for
+_USUAL_RATES = 16_000, 22_050, 32_000, 44_100, 48_000
+_BINS = 1024
+_EMPTY = 1e-2  # above the former band, relative to the power in it
 _invert = jax.jit(invertible.invert, static_argnums=0)
 
 
@@ -96,11 +100,19 @@ class Found(NamedTuple):
     effect: name in `FAMILY`.
     estimate: of its settings.
     parameters: the settings to undo it with.
+    sample_rate: in Hz, at which it was applied, to all appearance.
   """
 
   effect: str
   estimate: Estimate
   parameters: Parameters
+  sample_rate: int
+
+  @property
+  def expected_si_sdr_db(self) -> float | None:
+    """How good the result should be, in dB; None: not known."""
+    seen = self.estimate.evidence
+    return seen.si_sdr_db if seen else None
 
   def as_json(self) -> dict[str, Any]:
     """Returns what was found in units of people, for a JSON file."""
@@ -113,6 +125,7 @@ class Found(NamedTuple):
       "sharpness": self.estimate.sharpness,
       "likelihood_gain": self.estimate.likelihood_gain,
       "is_certain": self.estimate.is_certain,
+      "expected_si_sdr_db": self.expected_si_sdr_db,
     }
 
 
@@ -124,15 +137,54 @@ def find(source: Path, choice: Choice = ANY) -> list[Found | None]:
     choice: what to look for.
   """
   rate = files.info(source).sample_rate
-  length = round(LONGEST_SECONDS * rate)
-  part, first = _loudest_part(source, length)
+  part, first = _loudest_part(source, round(LONGEST_SECONDS * rate))
+  step = settings.step_of(part)
+  found = _find_each(part, rate, choice, is_start=first == 0, step=step)
+  is_open = any(found) and not choice.known and not any(choice.chosen(found))
+  former = former_rate(part, rate) if is_open else None
+  if former:
+    part = resampling.resample(part, rate, former)
+    again = _find_each(part, former, choice, is_start=first == 0, step=step)
+    # A channel that stays as it is must not be resampled, unless it is silent.
+    if all(choice.chosen([one for one in again if one])):
+      return again
+  return found
+
+
+def _find_each(
+  part: np.ndarray, rate: int, choice: Choice, *, is_start: bool, step: float
+) -> list[Found | None]:
+  """Finds the effect of each channel of a part `[time, channels]`."""
   found: list[Found | None] = [None] * part.shape[1]
   for k in np.argsort(-np.square(part).sum(axis=0)):
     among = [one for one in found if one and one.estimate.is_certain]
-    found[k] = _same_as(among, part[:, k], rate, first == 0) or find_in(
-      part[:, k], rate, choice, is_start=first == 0
+    found[k] = _same_as(among, part[:, k], rate, is_start) or find_in(
+      part[:, k], rate, choice, is_start=is_start, step=step
     )
   return found
+
+
+def former_rate(audio: np.ndarray, sample_rate: int) -> int | None:
+  """Returns the usual rate that a recording had before it was resampled.
+
+  An overdrive fills its band up to half its rate. A recording that has next to
+  nothing from there on was resampled, or encoded, afterwards.
+
+  Args:
+    audio: `[time, channels]`.
+    sample_rate: in Hz.
+  """
+  frequencies, powers = scipy.signal.welch(
+    audio, sample_rate, nperseg=_BINS, axis=0
+  )
+  powers = powers.sum(axis=1)
+  for rate in _USUAL_RATES:
+    is_above = frequencies > 0.53 * rate
+    if rate < sample_rate and is_above.any():
+      below = powers[(frequencies > 0.4 * rate) & (frequencies < 0.45 * rate)]
+      if powers[is_above].max() < _EMPTY * np.median(below):
+        return rate
+  return None
 
 
 def _same_as(
@@ -154,21 +206,31 @@ def _same_as(
 
 
 def find_in(
-  audio: np.ndarray, sample_rate: int, choice: Choice, *, is_start: bool = True
+  audio: np.ndarray,
+  sample_rate: int,
+  choice: Choice,
+  *,
+  is_start: bool = True,
+  step: float | None = None,
 ) -> Found | None:
   """Finds the effect of audio `[time]`; arguments: see `estimate`."""
   names = FAMILY if choice.effect == AUTO else (choice.effect,)
-  step = settings.step_of(audio)
+  step = settings.step_of(audio) if step is None else step
   best = None
   for name in names:
     result = estimate(
-      FAMILY[name], audio, sample_rate, is_start=is_start, known=choice.known
+      FAMILY[name],
+      audio,
+      sample_rate,
+      is_start=is_start,
+      known=choice.known,
+      step=step,
     )
     if result and (not best or result.criterion < best.estimate.criterion):
       parameters = result.parameters
       if "shift" not in choice.known:
         parameters = settings.with_usual_colour(FAMILY[name], parameters, step)
-      best = Found(name, result, parameters)
+      best = Found(name, result, parameters, sample_rate)
     # The search of one effect takes seconds: what is certain is not doubted.
     if best and best.estimate.is_certain:
       break
@@ -237,9 +299,14 @@ def invert_file(
     changes = output.copy(info, target, peak, subtype=subtype, dither=dither)
     return f"{line}: the result is the input{changes}"
   logger.info("%s: %s", source, line)
+  rate = next(one.sample_rate for one in found if one)
   with files.open_reader(source) as reader:
-    blocks = undo(found, reader.blocks(dtype="float64"))
+    blocks = reader.blocks(dtype="float64")
     blocks = output.show_progress(blocks, reader.frames)
+    blocks = resampling.resample_blocks(blocks, info.sample_rate, rate)
+    blocks = undo(found, blocks)
+    blocks = resampling.resample_blocks(blocks, rate, info.sample_rate)
+    blocks = output.cut_or_fill(blocks, reader.frames, reader.channels)
     output.write_by_way_of_scratch(
       target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
     )
@@ -267,7 +334,11 @@ def _describe(found: Found | None, choice: Choice) -> str:
   colour = ""
   if found.effect == "overdrive":
     colour = f", colour {settings.colour(parameters):.3g}"
-  return f"{found.effect}: {gain}scale {parameters.scale:.5g}{colour}{doubt}"
+  quality = ""
+  if found.expected_si_sdr_db is not None:
+    quality = f", about {found.expected_si_sdr_db:.0f} dB SI-SDR expected"
+  scale = f"scale {parameters.scale:.5g}"
+  return f"{found.effect}: {gain}{scale}{colour}{doubt}{quality}"
 
 
 def _loudest_part(source: Path, length: int) -> tuple[np.ndarray, int]:

@@ -78,7 +78,7 @@ def restore_file(
     restored = _restored(blocks, function, config, reader, idle)
     output.write_by_way_of_scratch(
       target,
-      _cut_or_fill(restored, reader.frames, reader.channels),
+      output.cut_or_fill(restored, reader.frames, reader.channels),
       reader,
       subtype=subtype,
       dtype="float32",
@@ -188,14 +188,3 @@ def ungroup_channels(block: np.ndarray, channels: int) -> np.ndarray:
   """Undoes `group_channels`."""
   groups, time, size = block.shape
   return block.swapaxes(0, 1).reshape(time, groups * size)[:, :channels]
-
-
-def _cut_or_fill(
-  blocks: Iterable[np.ndarray], frames: int, channels: int
-) -> Iterator[np.ndarray]:
-  """Cuts a stream to `frames`, or fills it up with silence."""
-  for block in blocks:
-    yield block[:frames]
-    frames -= min(frames, len(block))
-  if frames:
-    yield np.zeros((frames, channels), np.float32)

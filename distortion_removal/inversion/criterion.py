@@ -119,25 +119,27 @@ def criterion(blocks: Blocks, undone: Undone, cuts: Cuts) -> jax.Array:
 @functools.partial(jax.jit, static_argnums=0)
 def residuals(
   blocks: Blocks, undone: Undone, cuts: Cuts
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Computes what J is made of, under the prediction of the first candidate.
 
   Arguments: see `criterion`.
 
   Returns:
-    e `[blocks, candidates, length]`, and the mean of log(dy / dx) `[blocks,
-    candidates]`.
+    e `[blocks, candidates, length]`, the mean of log(dy / dx) `[blocks,
+    candidates]`, and the power gain of the prediction for white noise
+    `[blocks]`.
   """
   filters = _predict(undone.signal[:1], blocks, cuts.starts)
 
-  def both(item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+  def each(item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
     start, filters = item
     return (
       _filter(undone.signal, start, filters, blocks),
       _log_slope(undone, start, blocks),
+      jnp.square(filters).sum(),
     )
 
-  return jax.lax.map(both, (cuts.starts, filters))
+  return jax.lax.map(each, (cuts.starts, filters))
 
 
 def _predict(signal: jax.Array, blocks: Blocks, starts: jax.Array) -> jax.Array:

@@ -21,7 +21,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distortion_removal.effects.invertible import Invertible, Parameters
+from distortion_removal.effects.invertible import (
+  OVERDRIVE,
+  Invertible,
+  Parameters,
+)
+from distortion_removal.inversion.quality import Evidence, evidence
 from distortion_removal.inversion.recording import (
   GAIN,
   SCALE,
@@ -33,6 +38,7 @@ from distortion_removal.inversion.recording import (
   sizes,
 )
 from distortion_removal.inversion.search import descend, separate_minima
+from distortion_removal.inversion.settings import step_of
 
 # As `recording` numbers them.
 _NAMES = ("gain_db", "scale", "shift")
@@ -62,6 +68,7 @@ class Estimate(NamedTuple):
     criterion: J with them.
     as_is: J of the recording taken as clean.
     sharpness: what J rises by, at least, where the scale is off by 0.3 %.
+    evidence: of how good the result is; None: not known for this effect.
   """
 
   effect: Invertible
@@ -69,6 +76,7 @@ class Estimate(NamedTuple):
   criterion: float
   as_is: float
   sharpness: float
+  evidence: Evidence | None = None
 
   @property
   def gain_db(self) -> float:
@@ -111,6 +119,7 @@ def estimate(
   *,
   is_start: bool = True,
   known: Mapping[str, float] = MappingProxyType({}),
+  step: float | None = None,
 ) -> Estimate | None:
   """Finds the settings under which an effect made a recording of music.
 
@@ -120,6 +129,7 @@ def estimate(
     sample_rate: in Hz.
     is_start: whether the effect began with the audio, as at a file's start.
     known: settings that are given, by name: "gain_db", "scale" and "shift".
+    step: between the levels of the file that it comes from; default: as seen.
 
   Returns:
     The estimate, or None where there is too little sound.
@@ -127,8 +137,9 @@ def estimate(
   Source: none is published; see docs/inversion.md.
   """
   audio = np.asarray(audio[: round(LONGEST_SECONDS * sample_rate)], np.float64)
+  step = step_of(audio) if step is None else step
   with jax.enable_x64(True):
-    return _estimate(effect, audio, sample_rate, is_start, known)
+    return _estimate(effect, audio, sample_rate, is_start, known, step)
 
 
 def _estimate(
@@ -137,6 +148,7 @@ def _estimate(
   rate: int,
   is_start: bool,
   known: Mapping[str, float],
+  step: float,
 ) -> Estimate | None:
   free = (GAIN, SCALE, SHIFT) if effect.dry else (SCALE,)
   free = tuple(k for k in free if _NAMES[k] not in known)
@@ -170,13 +182,13 @@ def _estimate(
   off = np.zeros((3, 3))
   off[:, SCALE] = 100.0 * np.log(1.003) * np.array([0, -1, 1])
   least, *around = fine.objective(_FEW)(settings + off)
-  return Estimate(
-    effect,
-    Parameters(*(x.item() for x in parameters_of(settings[None]))),
-    float(least),
-    fine.as_is(_FEW),
-    float(min(around) - least),
-  )
+  sharpness = float(min(around) - least)
+  seen = None
+  if effect is OVERDRIVE:  # others are not calibrated
+    seen = evidence(fine, settings, sharpness, step)
+  parameters = Parameters(*(x.item() for x in parameters_of(settings[None])))
+  as_is = fine.as_is(_FEW)
+  return Estimate(effect, parameters, float(least), as_is, sharpness, seen)
 
 
 def _given(known: Mapping[str, float]) -> np.ndarray:

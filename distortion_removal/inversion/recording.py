@@ -52,16 +52,17 @@ class Recording(NamedTuple):
     """Of all blocks, `[blocks]`."""
     return np.concatenate([some.weights for some in self.cuts])
 
-  def residuals(self, settings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns residuals and slopes of all blocks, see `criterion.residuals`."""
-    pairs = self._each(residuals, self._undo(settings))
-    return tuple(np.concatenate(parts) for parts in zip(*pairs, strict=True))
+  def residuals(self, settings: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Returns what `criterion.residuals` does, of all blocks."""
+    found = self._each(residuals, self.undo(settings))
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
   def as_is(self, lanes: int) -> float:
     """Returns J of the recording taken as clean; lanes: see `objective`."""
     return float(sum(self._each(criterion, as_is(self.audio, lanes)))[0])
 
-  def _undo(self, settings: np.ndarray) -> Undone:
+  def undo(self, settings: np.ndarray) -> Undone:
+    """Undoes the effect with settings `[candidates, 3]`."""
     return undo(self.effect, self.audio, parameters_of(settings))
 
   def _each(self, function: Callable[..., Any], undone: Undone) -> list[Any]:
@@ -80,7 +81,7 @@ class Recording(NamedTuple):
       padded = np.pad(settings, ((0, more), (0, 0)), mode="edge")
       parts = padded.reshape(-1, lanes, 3)
       values = in_threads(
-        lambda part: sum(self._each(criterion, self._undo(part))), parts
+        lambda part: sum(self._each(criterion, self.undo(part))), parts
       )
       values = np.concatenate(values)[: len(settings)]
       low, high = _BOUNDS.T
@@ -107,7 +108,7 @@ class Recording(NamedTuple):
       tried = np.repeat(settings[None], 4, axis=0)
       for row, column in enumerate(columns, 1):
         tried[row, column] += _CHANGE[column]
-      errors, slopes = self.residuals(tried)
+      errors, slopes, _ = self.residuals(tried)
       candidates = [settings]
       for some in sets:
         rows = [0, *(1 + columns.index(k) for k in some)]

@@ -51,8 +51,8 @@ def with_usual_colour(
 
 
 def step_of(audio: np.ndarray) -> float:
-  """Returns the step of 16 or of 24 bits that all samples lie on, or 0."""
-  for bits in (16, 24):
+  """Returns the step of 8 to 24 bits that all samples lie on, or 0."""
+  for bits in range(8, 25):
     scaled = np.asarray(audio, np.float64) * 2.0 ** (bits - 1)
     if np.array_equal(scaled, np.rint(scaled)):
       return 2.0 ** (1 - bits)

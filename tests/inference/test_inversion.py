@@ -13,6 +13,7 @@ import soundfile
 from overdriven import STEP, overdriven, rounded, si_sdr_db, strings, truncated
 
 from distortion_removal import restore
+from distortion_removal.audio.resampling import resample
 from distortion_removal.common.errors import UserError
 from distortion_removal.effects.invertible import FAMILY, Parameters
 from distortion_removal.inference import inversion
@@ -33,7 +34,7 @@ def found(effect, gain, scale=0.4, shift=0.1, offset=0.0):
   """What a search would have said."""
   parameters = Parameters(gain, scale, shift, offset)
   estimate = Estimate(FAMILY[effect], parameters, -5.0, -4.0, 1.0)
-  return Found(effect, estimate, parameters)
+  return Found(effect, estimate, parameters, RATE)
 
 
 def undone(channels, audio, block):
@@ -176,9 +177,9 @@ def test_settings_are_found_amid_a_long_file(paths, monkeypatch):
   asked = []
   find_in = inversion.find_in
 
-  def listen(audio, rate, choice, *, is_start):
+  def listen(audio, rate, choice, *, is_start, step):
     asked.append((len(audio), is_start))
-    return find_in(audio, rate, choice, is_start=is_start)
+    return find_in(audio, rate, choice, is_start=is_start, step=step)
 
   monkeypatch.setattr(inversion, "find_in", listen)
   clean = strings(8.0)
@@ -202,13 +203,45 @@ def test_settings_by_hand_on_the_command_line(paths, capsys):
   effect = "--effect=overdrive:gain=35,colour=20,scale=0.4"
   restore.main([str(paths[0]), "-o", str(paths[1]), *options, effect])
   line, last = capsys.readouterr().out.splitlines()
-  assert line == "overdrive: gain 35.00 dB, scale 0.4, colour 20"
+  assert line.startswith("overdrive: gain 35.00 dB, scale 0.4, colour 20, ")
   assert last == f"restored: {paths[1]}"
   restored, _ = soundfile.read(paths[1])
   assert si_sdr_db(restored, clean) > 60.0
   # They are used also where they are wrong, and the line says so.
   soundfile.write(paths[0], rounded(clean), RATE)
-  assert invert_file(*paths, GIVEN).endswith("(not certain)")
+  assert "(not certain)" in invert_file(*paths, GIVEN)
+
+
+@pytest.mark.parametrize(
+  ("before", "after", "expected"),
+  [
+    (16_000, 44_100, 16_000),
+    (44_100, 48_000, 44_100),
+    (48_000, 44_100, None),
+    (44_100, 44_100, None),
+  ],
+)
+def test_the_rate_before_resampling_is_seen(before, after, expected):
+  noise = 0.1 * np.random.default_rng(0).standard_normal((before, 2))
+  audio = rounded(resample(noise, before, after))
+  assert inversion.former_rate(audio, after) == expected
+
+
+@pytest.mark.e2e
+def test_a_resampled_file_is_undone_at_its_former_rate(paths):
+  clean = strings(3.0)
+  audio = overdriven(clean, 25.0, 20.0, 0.4)[:, None]
+  soundfile.write(paths[0], resample(audio, RATE, 22_050), 22_050)
+  choice = Choice("overdrive")
+  (one,) = inversion.find(paths[0], choice)
+  assert one.sample_rate == RATE
+  assert one.estimate.gain_db == pytest.approx(25.0, abs=0.5)
+  invert_file(*paths, choice, found=[one], subtype="FLOAT")
+  restored, rate = soundfile.read(paths[1])
+  assert (rate, len(restored)) == (22_050, soundfile.info(paths[0]).frames)
+  target = resample(clean[:, None], RATE, rate)[:, 0]
+  before = si_sdr_db(soundfile.read(paths[0])[0], target)
+  assert si_sdr_db(restored, target) > before + 10.0
 
 
 @pytest.mark.e2e

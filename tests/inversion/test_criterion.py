@@ -93,7 +93,7 @@ def test_newton_damped_by_the_criterion_finds_gain_and_scale():
   with jax.enable_x64(True):
     for _ in range(8):
       points = np.concatenate([settings[None], settings + np.diag(change)])
-      error, slopes = at(residuals, points)
+      error, slopes, _ = at(residuals, points)
       step = gauss_newton.step(
         np.asarray(error), np.asarray(slopes), cuts.weights, 16, change
       )
