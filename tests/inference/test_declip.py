@@ -132,7 +132,7 @@ def test_a_recording_that_is_not_clipped_stays_to_the_bit(paths, subtype):
   before, after = (soundfile.read(path)[0] for path in paths)
   np.testing.assert_array_equal(after, before)
   assert soundfile.info(paths[1]).subtype == subtype
-  report = "nothing is clipped, the result is the input; its peak is"
+  report = "nothing is clipped, the result is the input; the peak is"
   assert line.startswith(f"{report} {np.abs(before).max():.6g}: ")
   # A level that nothing reaches is no other case; nor is silence.
   assert declip_file(*paths, "aspade", 0.95) == line
@@ -166,8 +166,8 @@ def test_dither_is_for_all_samples_that_are_rounded(paths):
   [
     ("DOUBLE", "out.wav", ""),
     ("FLOAT", "out.wav", ", as FLOAT"),
-    ("PCM_16", "out.wav", " but 3.5 dB quieter, as PCM_16"),
-    (None, "out.mp3", " but 3.5 dB quieter, as MPEG_LAYER_III"),
+    ("PCM_16", "out.wav", ", 3.5 dB quieter so .*, as PCM_16"),
+    (None, "out.mp3", ", 3.5 dB quieter so .*, as MPEG_LAYER_III"),
   ],
 )
 def test_changes_of_the_input_are_reported(paths, subtype, name, changes):
@@ -175,7 +175,7 @@ def test_changes_of_the_input_are_reported(paths, subtype, name, changes):
   soundfile.write(paths[0], 1.5 / audio.max() * audio, RATE, subtype="DOUBLE")
   target = paths[1].with_name(name)
   line = declip_file(paths[0], target, "aspade", subtype=subtype)
-  assert f", the result is the input{changes}; its peak is 1.5" in line
+  assert re.search(f", the result is the input{changes}; the peak is 1.5", line)
 
 
 @pytest.mark.parametrize(
@@ -184,18 +184,16 @@ def test_changes_of_the_input_are_reported(paths, subtype, name, changes):
 )
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT", "DOUBLE"])
 @pytest.mark.usefixtures("calls")
-def test_found_and_given_levels(paths, caplog, level, low, high, subtype):
+def test_found_and_given_levels(paths, level, low, high, subtype):
   """Integers are kept from clipping; double keeps what float32 would not."""
   audio = np.clip(_tones(channels=2), -0.5, 0.5)
   soundfile.write(paths[0], audio, RATE, subtype="DOUBLE")
-  declip_file(*paths, "aspade", level, subtype=subtype)
+  line = declip_file(*paths, "aspade", level, subtype=subtype)
   restored, _ = soundfile.read(paths[1], always_2d=True)
   expected = np.where((audio <= low) | (audio >= high), GAIN * audio, audio)
-  quieter = [message for message in caplog.messages if "quieter" in message]
-  assert len(quieter) == (subtype == "PCM_16")
+  assert ("1.0 dB quieter" in line) == (subtype == "PCM_16")
   if subtype == "PCM_16":
     expected /= GAIN * 0.5
-    assert re.search("is 1.0 dB quieter.*--subtype=FLOAT", quieter[0])
   error = {"PCM_16": 2.0**-15, "FLOAT": 1e-7, "DOUBLE": 0}[subtype]
   np.testing.assert_allclose(restored, expected, atol=error, rtol=0)
 
