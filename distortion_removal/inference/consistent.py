@@ -27,6 +27,7 @@ from distortion_removal.declipping.estimates import estimates
 from distortion_removal.inference import declip, network, output
 from distortion_removal.inference.clipping import survey
 from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.output import Outcome
 
 
 def load(
@@ -88,7 +89,7 @@ def restore_file(
   subtype: str | None = None,
   dither: bool = False,
   finish: Finish = AS_IT_IS,
-) -> str:
+) -> Outcome:
   """Restores one audio file; arguments and result: see `declip.declip_file`."""
   info, rate = files.info(source), config.data.sample_rate
   if info.sample_rate != rate:
@@ -102,8 +103,10 @@ def restore_file(
   )
   restorer = load(workdir, config)
   clipping = survey(source)
+  found = clipping.as_json(info.frames * info.channels)
   if not clipping.count:
-    return declip.copy(info, target, clipping, subtype, dither, finish)
+    line = declip.copy(info, target, clipping, subtype, dither, finish)
+    return Outcome(line, found)
   line = declip.describe(clipping, info)
   log.logger.info("%s: %s", source, line)
   with files.open_reader(source) as reader:
@@ -121,4 +124,5 @@ def restore_file(
       finish=finish,
       rails=clipping.rails,
     )
-  return "; ".join(filter(None, (line, overflow, clipping.note)))
+  line = "; ".join(filter(None, (line, overflow, clipping.note)))
+  return Outcome(line, found)

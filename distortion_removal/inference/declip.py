@@ -30,6 +30,7 @@ from distortion_removal.inference.clipping import (
   survey,
 )
 from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.output import Outcome
 from distortion_removal.inference.soft_clipping import Knee
 
 # Samples of all channels that are declipped at a time: the overlap with the
@@ -54,7 +55,7 @@ def declip_file(
   dither: bool = False,
   finish: Finish = AS_IT_IS,
   **options: Any,
-) -> str:
+) -> Outcome:
   """Declips one audio file; rate, channels and level stay.
 
   Args:
@@ -74,7 +75,7 @@ def declip_file(
       rate, and `hop` the frame.
 
   Returns:
-    A line that says what was done. Where nothing is clipped, the result is the
+    What was done, and where it is clipped. Where nothing is, the result is the
     source, to the sample if its format can be.
   """
   info = files.info(source)
@@ -84,8 +85,10 @@ def declip_file(
   )
   declipping.check_options(method, options, clip_level)
   clipping = clipping or survey(source, clip_level, knee)
+  found = clipping.as_json(info.frames * info.channels)
   if not clipping.count:
-    return copy(info, target, clipping, subtype, dither, finish)
+    line = copy(info, target, clipping, subtype, dither, finish)
+    return Outcome(line, found)
   line = describe(clipping, info)
   logger.info("%s: %s", source, line)
   if "largest" in options:
@@ -112,7 +115,8 @@ def declip_file(
   if len(ends):
     converged = 100 * np.mean(ends == Termination.CONVERGED)
     line += f"; {converged:.3g} % of the clipped frames converged"
-  return "; ".join(filter(None, (line, overflow, clipping.note)))
+  line = "; ".join(filter(None, (line, overflow, clipping.note)))
+  return Outcome(line, found)
 
 
 def _low_rank_sizes(

@@ -23,6 +23,7 @@ from distortion_removal.effects.invertible import FAMILY, Parameters
 from distortion_removal.inference import output
 from distortion_removal.inference.finish import AS_IT_IS, Finish
 from distortion_removal.inference.levels import measure
+from distortion_removal.inference.output import Outcome
 from distortion_removal.inversion import settings
 from distortion_removal.inversion.estimate import (
   LONGEST_SECONDS,
@@ -215,7 +216,7 @@ def invert_file(
   subtype: str | None = None,
   dither: bool = False,
   finish: Finish = AS_IT_IS,
-) -> str:
+) -> Outcome:
   """Undoes the effect of one audio file; rate, channels and format stay.
 
   Args:
@@ -228,8 +229,8 @@ def invert_file(
     finish: what of the restoration is taken.
 
   Returns:
-    A line that says what was done. Where no effect is certain, the result is
-    the source, to the sample if its format can be.
+    What was done, and the effect of each channel. Where none is certain, the
+    result is the source, to the sample if its format can be.
   """
   info = files.info(source)
   subtype = output.choose_subtype(
@@ -238,10 +239,12 @@ def invert_file(
   form = {"subtype": subtype, "dither": dither, "finish": finish}
   found = found or find(source, choice)
   line = describe(found, choice)
+  effects = {"effects": [one.as_json() if one else None for one in found]}
   found = choice.chosen(found)
   if not any(found):
     peak = measure(source).peak
-    return f"{line}: {output.copy(info, target, peak, **form)}"
+    line += f": {output.copy(info, target, peak, **form)}"
+    return Outcome(line, effects)
   logger.info("%s: %s", source, line)
   with files.open_reader(source) as reader:
     blocks = undo(found, reader.blocks(dtype="float64"))
@@ -249,7 +252,7 @@ def invert_file(
     overflow = output.write_by_way_of_scratch(
       target, blocks, reader, dtype="float64", **form
     )
-  return "; ".join(filter(None, (line, overflow)))
+  return Outcome("; ".join(filter(None, (line, overflow))), effects)
 
 
 def describe(found: Sequence[Found | None], choice: Choice) -> str:

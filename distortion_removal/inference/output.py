@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -16,6 +17,18 @@ from distortion_removal.inference.levels import LevelMeter
 
 # Formats that hold samples beyond full scale.
 _UNLIMITED = ("FLOAT", "DOUBLE")
+
+
+class Outcome(NamedTuple):
+  """What became of a recording.
+
+  Attributes:
+    line: what was done, for people; "" where there is nothing to say.
+    found: in the recording, for a JSON file.
+  """
+
+  line: str
+  found: dict[str, Any]
 
 
 def choose_subtype(

@@ -29,6 +29,7 @@ from distortion_removal.effects import tasks
 from distortion_removal.inference import consistent, network, output
 from distortion_removal.inference.finish import AS_IT_IS, Finish
 from distortion_removal.inference.levels import LevelMeter, measure
+from distortion_removal.inference.output import Outcome
 from distortion_removal.training import weights
 
 _NOTABLE_DC = 1e-3  # relative to the recording's peak without it: −60 dB
@@ -42,7 +43,7 @@ def restore_file(
   subtype: str | None = None,
   dither: bool = False,
   finish: Finish = AS_IT_IS,
-) -> str:
+) -> Outcome:
   """Takes the distortion out of one audio file with a trained network.
 
   Args:
@@ -56,7 +57,7 @@ def restore_file(
     finish: what of the restoration is taken.
 
   Returns:
-    A line on what there is to say, or "".
+    What there is to say, and where it is clipped if the network asks for that.
   """
   config = weights.load_config(workdir)
   if models.takes_rails(config):
@@ -88,7 +89,7 @@ def restore_file(
     )
     blocks = output.show_progress(blocks, reader.frames)
     restored = _restored(blocks, function, config, reader, idle)
-    return output.write_by_way_of_scratch(
+    line = output.write_by_way_of_scratch(
       target,
       _cut_or_fill(restored, reader.frames, reader.channels),
       reader,
@@ -99,6 +100,7 @@ def restore_file(
       dither=dither,
       finish=finish,
     )
+  return Outcome(line, {})
 
 
 def _log_dc(levels: LevelMeter, source: Path) -> None:

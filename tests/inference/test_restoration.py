@@ -103,7 +103,7 @@ def test_integer_formats_are_kept_from_clipping(use, paths, subtype):
   """A network that makes peaks: cubing leaves tones at 1/√10 of their RMS."""
   audio = _tones(8_000, 1, 2.0, peak=0.9)
   soundfile.write(paths[0], audio, 8_000, subtype=subtype)
-  line = restore_file(*paths, use(lambda chunk: chunk**3))
+  line = restore_file(*paths, use(lambda chunk: chunk**3)).line
   output, _ = soundfile.read(paths[1], always_2d=True)
   peak = _rms(audio) / _rms(audio**3) * 0.9**3
   assert (f"{20 * np.log10(peak):.1f} dB" in line) == (subtype == "PCM_16")
