@@ -18,19 +18,19 @@ from distortion_removal.inference.finish import (
 )
 
 _EPILOG = """\
-examples:
-  %(prog)s take.wav                      writes take_restored.wav
-  %(prog)s take.wav -o clean.flac        another name and format
-  %(prog)s album -o restored/            a folder, its structure kept
-  %(prog)s album -o restored/ --skip-existing    what is still to do
-  %(prog)s *.wav --suffix=_less --strength=60    milder: 60 %% of the change
-  %(prog)s take.wav --delta -o change.wav        to hear what is changed
-  ffmpeg -i film.mkv -f wav - | %(prog)s - -o - > film.wav
+examples, where "restore" is "distortion-removal restore":
+  restore take.wav                     writes take_restored.wav
+  restore take.wav -o clean.flac       another name, another format
+  restore album -o restored/           a folder; its structure is kept
+  restore album -o restored/ --skip-existing --receipt   goes on with it
+  restore *.wav --suffix=_mild --strength=60             60 %% of the change
+  restore take.wav -o change.wav --delta                 what is changed
+  ffmpeg -i film.mkv -f wav - | restore - -o - | aplay
 
 exit status:
-  0  all was restored, or skipped by --skip-existing
-  1  a recording failed (of several, the others are restored), the command has
-     a mistake (then nothing is done), or it was interrupted
+  0  all is restored, or skipped by --skip-existing
+  1  a recording failed (of several, the others are restored), the command line
+     has a mistake (nothing is done then), or the work was interrupted
 """
 
 
@@ -184,8 +184,8 @@ def _add_result(parser: OneLineParser) -> None:
     dest="max_gain_db",
     type=_number,
     metavar="DB",
-    help="restored peaks end so far above the clip level (the input's peak "
-    "where there is none); default: no limit",
+    help="restored peaks end at most so far above the clip level (the input's "
+    "peak where that is not known); default: no limit",
   )
   add(
     "--on-overflow",
