@@ -176,3 +176,14 @@ def of_length(
       held, size = [whole[length:]], size - length
   if size:
     yield np.concatenate(held)
+
+
+def cut_or_fill(
+  blocks: Iterable[np.ndarray], frames: int, channels: int
+) -> Iterator[np.ndarray]:
+  """Cuts a stream to `frames`, or fills it up with silence."""
+  for block in blocks:
+    yield block[:frames]
+    frames -= min(frames, len(block))
+  if frames:
+    yield np.zeros((frames, channels), np.float32)

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from distortion_removal.inference.soft_clipping import (
   knee_and_note,
   levels_of,
 )
+from distortion_removal.metrics import number
 
 # A level that is so far below the peak is not merely a rounded one.
 _CLEARLY = 1.001
@@ -75,6 +76,23 @@ class Survey(NamedTuple):
       for x in self.plateaus.doubtful
     ]
     return f"some tops are flat near {', '.join(texts)}, which may be natural"
+
+  def as_json(self, samples: int) -> dict[str, Any]:
+    """Returns what was found, for a JSON file.
+
+    Args:
+      samples: how many the recording has in all channels.
+    """
+    return {
+      "clipped_samples": int(self.count),
+      "clipped_share": self.count / samples,
+      "low": [number(x) for x in self.rails.low[0]],
+      "high": [number(x) for x in self.rails.high[0]],
+      "peak": self.peak,
+      "summary": self.levels or "nothing is clipped",
+      "doubts": self.doubts,
+      "soft": self.note,
+    }
 
   def _channel(self, channel: int) -> str:
     if not self.plateaus:

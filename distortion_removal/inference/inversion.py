@@ -16,12 +16,15 @@ import numpy as np
 import scipy.signal
 
 from distortion_removal.audio import files, resampling
-from distortion_removal.audio.chunks import of_length
+from distortion_removal.audio.chunks import cut_or_fill, of_length
 from distortion_removal.common.errors import UserError, look_up
 from distortion_removal.common.log import logger
 from distortion_removal.effects import invertible
 from distortion_removal.effects.invertible import FAMILY, Parameters
 from distortion_removal.inference import output
+from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.levels import measure
+from distortion_removal.inference.output import Outcome
 from distortion_removal.inversion import settings
 from distortion_removal.inversion.estimate import (
   LONGEST_SECONDS,
@@ -274,7 +277,8 @@ def invert_file(
   found: Sequence[Found | None] = (),
   subtype: str | None = None,
   dither: bool = False,
-) -> str:
+  finish: Finish = AS_IT_IS,
+) -> Outcome:
   """Undoes the effect of one audio file; rate, channels and format stay.
 
   Args:
@@ -284,20 +288,23 @@ def invert_file(
     found: what `find` has found; else it is looked for.
     subtype: sample format of the target.
     dither: dithers an integer format, see `output.write`.
+    finish: what of the restoration is taken.
 
   Returns:
-    A line that says what was done. Where no effect is certain, the result is
-    the source, to the sample if its format can be.
+    What was done, and the effect of each channel. Where none is certain, the
+    result is the source, to the sample if its format can be.
   """
   info = files.info(source)
-  subtype = output.choose_subtype(target, info, subtype, dither=dither)
+  form = {"dither": dither, "finish": finish}
+  form["subtype"] = output.choose_subtype(target, info, subtype, **form)
   found = found or find(source, choice)
   line = describe(found, choice)
+  effects = {"effects": [one.as_json() if one else None for one in found]}
   found = choice.chosen(found)
   if not any(found):
-    peak = output.measure(source).peak
-    changes = output.copy(info, target, peak, subtype=subtype, dither=dither)
-    return f"{line}: the result is the input{changes}"
+    peak = measure(source).peak
+    line += f": {output.copy(info, target, peak, **form)}"
+    return Outcome(line, effects)
   logger.info("%s: %s", source, line)
   rate = next(one.sample_rate for one in found if one)
   with files.open_reader(source) as reader:
@@ -306,11 +313,11 @@ def invert_file(
     blocks = resampling.resample_blocks(blocks, info.sample_rate, rate)
     blocks = undo(found, blocks)
     blocks = resampling.resample_blocks(blocks, rate, info.sample_rate)
-    blocks = output.cut_or_fill(blocks, reader.frames, reader.channels)
-    output.write_by_way_of_scratch(
-      target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
+    blocks = cut_or_fill(blocks, reader.frames, reader.channels)
+    overflow = output.write_by_way_of_scratch(
+      target, blocks, reader, dtype="float64", **form
     )
-  return line
+  return Outcome("; ".join(filter(None, (line, overflow))), effects)
 
 
 def describe(found: Sequence[Found | None], choice: Choice) -> str:
