@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class Survey(NamedTuple):
   plateaus: Plateaus | None  # None with a given level
   knee: Rails | None = None  # [1, channels]; None: none asked for, or found
   note: str = ""  # on soft clipping that is left as it is
+  soft: Rails | None = None  # [1, channels], of that soft clipping
 
   @property
   def levels(self) -> str:
@@ -60,6 +61,23 @@ class Survey(NamedTuple):
     knees = levels_of(self.knee.low[0], self.knee.high[0])
     return f"{text}{', and ' if text else ''}softly clipped beyond {knees}"
 
+  def levels_of(self, channel: int, sign: int) -> list[float]:
+    """Returns the levels of one polarity of a channel, usual ones if blurred.
+
+    Args:
+      channel: from 0 on.
+      sign: 1 for the upper side, -1 for the lower one.
+    """
+    side = self.rails.high if sign > 0 else self.rails.low
+    if not self.plateaus:
+      return [float(x) for x in side[:, channel] if np.isfinite(x)]
+    exact = sign * self.plateaus.rails[int(sign < 0), channel]
+    return [float(exact)] * bool(np.isfinite(exact)) + [
+      float(_usual_level(self.plateaus, track))
+      for track in self.plateaus.tracks
+      if (track.channel, track.sign) == (channel, sign)
+    ]
+
   @property
   def is_marked(self) -> bool:
     """True where each clipped sample is a rail of its own."""
@@ -75,6 +93,24 @@ class Survey(NamedTuple):
       for x in self.plateaus.doubtful
     ]
     return f"some tops are flat near {', '.join(texts)}, which may be natural"
+
+  def as_json(self, samples: int) -> dict[str, Any]:
+    """Returns what was found, for a JSON file.
+
+    Args:
+      samples: how many the recording has in all channels.
+    """
+    channels = range(self.rails.low.shape[1])
+    return {
+      "clipped_samples": int(self.count),
+      "clipped_share": self.count / samples,
+      "low": [self.levels_of(k, -1) for k in channels],
+      "high": [self.levels_of(k, 1) for k in channels],
+      "peak": self.peak,
+      "summary": self.levels or "nothing is clipped",
+      "doubts": self.doubts,
+      "soft": self.note,
+    }
 
   def _channel(self, channel: int) -> str:
     if not self.plateaus:
@@ -116,9 +152,13 @@ class Survey(NamedTuple):
 
 
 def _level(plateaus: Plateaus, track: Track) -> str:
+  return f"{_usual_level(plateaus, track):.3g}"
+
+
+def _usual_level(plateaus: Plateaus, track: Track) -> float:
   """Returns the usual level; with the offset, which AC coupling takes away."""
   level = np.average(track.level, weights=track.tops)
-  return f"{track.sign * level + _centre(plateaus, track):.3g}"
+  return track.sign * level + _centre(plateaus, track)
 
 
 def _centre(plateaus: Plateaus, track: Track) -> float:
@@ -168,7 +208,7 @@ def survey(
   """
   check_knee(knee, clip_level)
   read = functools.partial(read_blocks, source)
-  plateaus, soft = None, (None, "")
+  plateaus, soft = None, ()
   if clip_level is None:
     plateaus = find_plateaus(read)
     rails = rails_of(plateaus)
