@@ -15,8 +15,7 @@ from distortion_removal.common.errors import OneLineParser, one_line_errors
 from distortion_removal.common.files import as_text, one_line
 from distortion_removal.effects.invertible import FAMILY
 from distortion_removal.inference import inversion
-from distortion_removal.inference.clipping import Survey, survey
-from distortion_removal.metrics import number
+from distortion_removal.inference.clipping import survey
 
 
 def analyze_file(
@@ -39,22 +38,9 @@ def analyze_file(
     "sample_rate": info.sample_rate,
     "channels": info.channels,
     "frames": info.frames,
-    "clipping": _clipping(survey(source), info.frames * info.channels),
+    "clipping": survey(source).as_json(info.frames * info.channels),
     "effects": [one.as_json() if one else None for one in found],
     "summary": inversion.describe(found, choice),
-  }
-
-
-def _clipping(found: Survey, samples: int) -> dict[str, Any]:
-  return {
-    "clipped_samples": int(found.count),
-    "clipped_share": found.count / samples,
-    "low": [number(x) for x in found.rails.low[0]],
-    "high": [number(x) for x in found.rails.high[0]],
-    "peak": found.peak,
-    "summary": found.levels or "nothing is clipped",
-    "doubts": found.doubts,
-    "soft": found.note,
   }
 
 

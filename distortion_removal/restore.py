@@ -1,253 +1,177 @@
-"""Restores one recording: `python -m distortion_removal.restore IN -o OUT`.
+"""Restores recordings: `python -m distortion_removal.restore IN [-o OUT]`.
 
-What the recording calls for is chosen, see `inference.automatic`: a declipper,
+What a recording calls for is chosen, see `inference.automatic`: a declipper,
 see `inference.declip`, or the inverse of an effect, see `inference.inversion`.
 `--method` names one; with `--checkpoint` a trained network does it, see
-`inference.restoration`. IN and OUT may be pipes, or "-".
+`inference.restoration`. Several recordings are restored one after the other,
+see `inference.batch`.
 """
 
-import argparse
 import functools
 import inspect
-from collections.abc import Collection, Iterable, Sequence
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-import soundfile
 
 from distortion_removal import declipping
 from distortion_removal.audio import files
 from distortion_removal.common import devices, log
 from distortion_removal.common.errors import (
-  OneLineParser,
   UserError,
+  mendable,
   one_line_errors,
 )
-from distortion_removal.common.files import one_line
-from distortion_removal.effects.invertible import FAMILY
-from distortion_removal.inference import automatic, inversion
+from distortion_removal.common.files import as_text, one_line
+from distortion_removal.inference import automatic, batch, inversion, receipt
 from distortion_removal.inference.automatic import DECLIPPER, INVERSION
+from distortion_removal.inference.batch import Job
 from distortion_removal.inference.declip import declip_file
+from distortion_removal.inference.finish import Finish
+from distortion_removal.inference.method_options import AUTO, flag
+from distortion_removal.inference.options import Run, parse
 from distortion_removal.inference.restoration import restore_file
-from distortion_removal.inference.soft_clipping import FIND
-
-_LARGEST = 1_000_000
-_AUTO = "auto"
-# Options of the declippers with another name on the command line.
-_FLAGS = {
-  "clip_level": "--clip-level",
-  "s": "--sparsity-step",
-  "r": "--sparsity-every",
-}
-
-
-def _count(text: str, least: int = 1) -> int:
-  if not text.isdecimal() or not least <= int(text) <= _LARGEST:
-    raise argparse.ArgumentTypeError(
-      f"{text!r} is not a whole number from {least} to {_LARGEST}"
-    )
-  return int(text)
-
-
-def _clip_level(text: str) -> float | tuple[float, ...]:
-  try:
-    *low, high = (float(level) for level in text.split(","))
-  except ValueError:
-    low = [0.0] * 2
-  if len(low) > 1:
-    raise argparse.ArgumentTypeError(
-      f"{text!r} is neither a number nor two, LOW,HIGH"
-    )
-  return (*low, high) if low else high
-
-
-def _knee(text: str) -> float | tuple[float, ...] | str:
-  return text if text == FIND else _clip_level(text)
-
-
-def _parser() -> OneLineParser:
-  parser = OneLineParser(
-    prog="python -m distortion_removal.restore",
-    description="Takes the distortion out of a recording.",
-  )
-  add = parser.add_argument
-  add("input", type=Path, nargs="+", help="recording to restore; - is stdin")
-  add(
-    "-o",
-    "--output",
-    type=Path,
-    required=True,
-    help="file to write; - is stdout, which gets a WAV",
-  )
-  add(
-    "--checkpoint",
-    type=Path,
-    help="folder of a trained run, or a .safetensors model",
-  )
-  add(
-    "--subtype",
-    choices=sorted(soundfile.available_subtypes()),
-    metavar="FORMAT",
-    help="sample format of the result, such as PCM_24; default: the input's",
-  )
-  add(
-    "--dither",
-    action="store_const",
-    const=True,
-    help="add triangular noise of ±1 code before rounding to an integer format",
-  )
-  _add_declipping(parser)
-  return parser
-
-
-def _add_declipping(parser: OneLineParser) -> None:
-  group = parser.add_argument_group("declipping without a network")
-
-  def add(option: str, text: str, **how: object) -> None:
-    group.add_argument(_flag(option), dest=option, help=text, **how)
-
-  add(
-    "method",
-    f"declipper to restore with, or {INVERSION!r}: undoes an overdrive or a "
-    "soft clip exactly, where it is certain which it was; default: what the "
-    "recording calls for",
-    choices=(_AUTO, INVERSION, *sorted(declipping.DECLIPPERS)),
-  )
-  add(
-    "effect",
-    f"of {INVERSION}: {', '.join(FAMILY)}, with or without settings, such as "
-    "overdrive:gain=35,colour=20; default: found from the recording",
-    metavar="NAME",
-  )
-  add(
-    "clip_level",
-    "amplitude of the clipped peaks, or LOW,HIGH as in --clip-level=-0.2,0.3 "
-    "(with the =); default: found from the recording",
-    type=_clip_level,
-    metavar="LEVEL",
-  )
-  add(
-    "knee",
-    "amplitude beyond which the recording is softly clipped or limited, or "
-    f"LOW,HIGH, or {FIND!r}; default: what is stays so",
-    type=_knee,
-    metavar="LEVEL",
-  )
-  add(
-    "frame",
-    "samples of a frame; default: follows method and sample rate",
-    type=_count,
-  )
-  add(
-    "frames",
-    "the mean of the results with each of these frames, such as 4096,8192",
-    type=lambda text: tuple(_count(number) for number in text.split(",")),
-    metavar="SAMPLES,...",
-  )
-  add(
-    "hop",
-    "samples between frames; default: a quarter, for janssen half",
-    type=_count,
-  )
-  add("redundancy", "bins of the DFT for each sample of a frame", type=_count)
-  add("s", "coefficients that are let in at a time", type=_count)
-  add("r", "iterations after which more are let in", type=_count)
-  add(
-    "iterations",
-    "of nmf, parabola and janssen; of social_sparsity for each lambda",
-    type=_count,
-  )
-  add("rank", "of nmf: templates of the low-rank model, at most", type=_count)
-  add("epsilon", "norm of the residual at which a frame is done", type=float)
-  add(
-    "relative",
-    "epsilon (or lambdas) in units of the clip level",
-    action="store_const",
-    const=True,
-  )
-  add("shrinkage", "of social_sparsity: lasso, wgl, ew or pew", metavar="NAME")
-  add(
-    "relaxation",
-    "of social_sparsity: a constant one, 0.98 for fewer iterations",
-    type=float,
-  )
-  add("order", "of janssen: samples a prediction looks back", type=_count)
-  add(
-    "crossfade",
-    "of social_sparsity: put reliable samples back, faded over so many",
-    type=functools.partial(_count, least=0),
-    metavar="SAMPLES",
-  )
-  add("precision", "of the arithmetic", choices=("float32", "float64"))
-
-
-def _flag(option: str) -> str:
-  return _FLAGS.get(option, f"--{option}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   log.setup()
   with one_line_errors(), files.spooling():
-    given = vars(_parser().parse_args(argv))
-    sources, target = given.pop("input"), given.pop("output")
-    if len(sources) > 1:
-      raise UserError(f"{sources[1]}: one recording at a time; call it again")
-    if target.is_dir():
-      example = target / (sources[0].stem + ".wav")
-      raise UserError(f"{target}: is a folder; name a file, such as {example}")
-    with files.piped_output(target) as place:
-      _restore(sources[0], place, given)
-      log.say(f"restored: {one_line(target)}")
+    run, finish, given = parse(argv)
+    _check(given)
+    jobs = batch.plan(run.input, run.output, run.suffix)
+    batch.check(jobs, run.receipt)
+    skipped = set()
+    if not run.overwrite:
+      skipped = batch.existing(jobs, run.receipt, may_skip=run.skip_existing)
+    if run.dry_run:
+      for job in jobs:
+        verb = "would skip" if job in skipped else "would restore"
+        log.say(one_line(f"{verb}: {job.source} -> {job.target}"))
+      return
+    devices.use(run.device)
+    work = functools.partial(_do, run=run, finish=finish, given=given)
+    if not _restore_all(jobs, skipped, work):
+      sys.exit(1)
 
 
-def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
-  """Restores a recording as the command line's options say."""
-  given = {k: value for k, value in arguments.items() if value is not None}
-  names = ("checkpoint", "method", "subtype")
-  checkpoint, method, subtype = (given.pop(name, None) for name in names)
-  output = {"subtype": subtype, "dither": given.pop("dither", False)}
+def _restore_all(
+  jobs: Sequence[Job], skipped: Collection[Job], work: Callable[[Job], None]
+) -> bool:
+  """Does the jobs; of several, one that fails does not stop the others.
+
+  Returns:
+    Whether none has failed.
+  """
+  counts = Counter(restored=0, skipped=0, failed=0)
+  for number, job in enumerate(jobs, 1):
+    if job in skipped:
+      counts["skipped"] += 1
+      log.say(f"skipped: {one_line(job.target)} exists")
+      continue
+    if len(jobs) == 1:
+      work(job)
+      continue
+    log.say(f"[{number}/{len(jobs)}] {one_line(job.source)}")
+    try:
+      work(job)
+      counts["restored"] += 1
+    except Exception as error:
+      counts["failed"] += 1
+      message = mendable(error)
+      if message is None:
+        traceback.print_exc()
+        message = f"{job.source}: a defect of ours: {error!r}"
+      log.note(f"error: {message}")
+  if len(jobs) > 1:
+    log.say(", ".join(f"{count} {fate}" for fate, count in counts.items()))
+  return not counts["failed"]
+
+
+def _do(job: Job, run: Run, finish: Finish, given: dict[str, Any]) -> None:
+  """Restores one recording."""
+  start = time.monotonic()
+  with job.folder(), files.piped_output(job.target) as place:
+    account = _restore(job.source, place, given, finish)
+    if run.receipt:
+      seconds = time.monotonic() - start
+      receipt.write(job, given | finish._asdict(), account, seconds)
+    log.say(f"restored: {one_line(job.target)}")
+
+
+def _check(given: dict[str, Any]) -> None:
+  """Refuses options that do not go together."""
+  checkpoint, method = given.get("checkpoint"), given.get("method")
   if checkpoint and method:
     raise UserError(
       "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
       "network, or --method=NAME, without one"
     )
-  devices.check_platform()
+  others = given.keys() - {"checkpoint", "subtype", "dither"}
+  if checkpoint and others:
+    raise UserError(
+      f"{flag(min(others))} is for --method; a network has no such option"
+    )
+  if "preset" in given and method not in (None, AUTO):
+    raise UserError(
+      f"--preset is for --method={AUTO}; leave it or --method={method} out"
+    )
+
+
+def _restore(
+  source: Path, target: Path, arguments: dict[str, Any], finish: Finish
+) -> dict[str, Any]:
+  """Restores a recording as the command line's options say.
+
+  Returns:
+    For a receipt: the method, the reason for it, and what came of it.
+  """
+  given = dict(arguments)
+  names = ("checkpoint", "method", "subtype")
+  checkpoint, method, subtype = (given.pop(name, None) for name in names)
+  output = {
+    "subtype": subtype,
+    "dither": given.pop("dither", False),
+    "finish": finish,
+  }
   if checkpoint:
-    if given:
-      flag = _flag(next(iter(given)))
-      raise UserError(f"{flag} is for --method; a network has no such option")
-    restore_file(source, target, checkpoint, **output)
-    return
+    outcome = restore_file(source, target, checkpoint, **output)
+    if outcome.line:
+      log.say(one_line(outcome.line))
+    return {"method": as_text(checkpoint)} | outcome._asdict()
+  declipper = given.pop("preset", DECLIPPER)
   plan = automatic.Plan(method, "")
-  if method in (None, _AUTO):
+  if method in (None, AUTO):
     # Options tell what is wrong with the recording, too.
-    method = INVERSION if "effect" in given else DECLIPPER
+    method = INVERSION if "effect" in given else declipper
     if not given:
-      plan = automatic.choose(source)
+      plan = automatic.choose(source, declipper)
       method = plan.method
       log.say(one_line(f"{plan.reason}: restored by {method}"))
   if method == INVERSION:
     choice = inversion.Choice.parse(given.pop("effect", inversion.AUTO))
     _refuse(given, method, ())
-    line = inversion.invert_file(
+    outcome = inversion.invert_file(
       source, target, choice, found=plan.found, **output
     )
-    log.say(one_line(line))
-    return
-  known = {"knee", *inspect.signature(declipping.declipper(method)).parameters}
-  _refuse(given, method, known)
-  line = declip_file(
-    source, target, method, clipping=plan.clipping, **output, **given
-  )
-  log.say(one_line(line))
+  else:
+    parameters = inspect.signature(declipping.declipper(method)).parameters
+    _refuse(given, method, {"knee", *parameters})
+    outcome = declip_file(
+      source, target, method, clipping=plan.clipping, **output, **given
+    )
+  log.say(one_line(outcome.line))
+  return {"method": method, "reason": plan.reason} | outcome._asdict()
 
 
 def _refuse(given: Iterable[str], method: str, known: Collection[str]) -> None:
   """Refuses the first option that a method does not have."""
   for option in given:
     if option not in known:
-      raise UserError(f"{method} has no option {_flag(option)}; leave it out")
+      raise UserError(f"{method} has no option {flag(option)}; leave it out")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """The command that restores a recording: its results, and one-line errors."""
 
+import hashlib
+import json
 import re
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT
+from conftest import ROOT, files_of
 
-from distortion_removal import restore
+from distortion_removal import __version__, restore
 
 RATE = 8_000
 
@@ -66,15 +69,145 @@ def test_from_a_pipe_to_a_pipe_as_from_file_to_file(tmp_path, clean):
   assert b"restored: -\n" in result.stderr
 
 
-def test_one_recording_to_one_file(tmp_path, clean):
-  source = str(tmp_path / "in.wav")
-  for arguments, message in (
-    ([source, source, "-o", str(tmp_path / "out.wav")], "one recording at a"),
-    ([source, "-o", str(tmp_path)], f"{tmp_path}: is a folder; name a file"),
-  ):
-    with pytest.raises(SystemExit) as caught:
-      restore.main([*arguments, "--method=aspade"])
-    assert re.fullmatch(f"error: .*{re.escape(message)}.*", caught.value.code)
+@pytest.fixture
+def album(tmp_path, clean, monkeypatch):
+  """Two recordings that are not clipped, a damaged one between, a folder."""
+  (tmp_path / "album" / "more").mkdir(parents=True)
+  monkeypatch.chdir(tmp_path)
+  for name in ("1.wav", "more/3.wav"):
+    soundfile.write(tmp_path / "album" / name, clean, RATE)
+  (tmp_path / "album" / "2.wav").write_text("not music")
+
+
+def _run(*arguments):
+  """Runs the command; returns its exit status, or the line of an error."""
+  try:
+    restore.main(["--method=aspade", *arguments])
+  except SystemExit as exit_:
+    return exit_.code
+  return 0
+
+
+@pytest.mark.usefixtures("album")
+def test_a_bad_file_does_not_stop_a_batch(tmp_path, capsys):
+  assert _run("album", "-o", "new/out") == 1
+  out, err = capsys.readouterr()
+  assert out.splitlines()[-1] == "2 restored, 0 skipped, 1 failed"
+  assert re.fullmatch("error: album/2.wav: not audio.*", err.splitlines()[-1])
+  made = {
+    p.relative_to(tmp_path / "new/out") for p in files_of(tmp_path / "new")
+  }
+  assert set(map(str, made)) == {"1.wav", "more/3.wav"}
+  # What is there is kept, or replaced, as it is asked for.
+  before = files_of(tmp_path)
+  code = _run("album", "-o", "new/out")
+  assert re.fullmatch(r"error: .*--overwrite.*--skip-existing.*", code)
+  assert files_of(tmp_path) == before
+  (tmp_path / "new/out/1.wav").write_text("kept")
+  assert _run("album", "-o", "new/out", "--skip-existing") == 1
+  assert "\n0 restored, 2 skipped, 1 failed\n" in capsys.readouterr().out
+  assert (tmp_path / "new/out/1.wav").read_text() == "kept"
+  assert _run("album/1.wav", "-o", "new/out", "--overwrite") == 0
+  assert soundfile.info("new/out/1.wav").frames == RATE
+
+
+@pytest.mark.usefixtures("album")
+def test_a_defect_of_ours_does_not_stop_a_batch_either(monkeypatch, capsys):
+  work = restore.declip_file
+
+  def fail(source, *arguments, **how):
+    if source.name == "1.wav":
+      raise ZeroDivisionError("x")
+    return work(source, *arguments, **how)
+
+  monkeypatch.setattr(restore, "declip_file", fail)
+  assert _run("album/1.wav", "album/more/3.wav") == 1
+  out, err = capsys.readouterr()
+  assert out.splitlines()[-1] == "1 restored, 0 skipped, 1 failed"
+  assert "Traceback" in err
+  assert "error: album/1.wav: " in err
+  with pytest.raises(ZeroDivisionError):
+    _run("album/1.wav")
+
+
+@pytest.mark.usefixtures("album")
+def test_a_dry_run_touches_nothing(tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(restore.devices, "use", pytest.fail)
+  (tmp_path / "out").mkdir()
+  (tmp_path / "out" / "1.wav").touch()
+  before = files_of(tmp_path)
+  assert _run("album", "-o", "out", "--skip-existing", "--dry-run") == 0
+  assert capsys.readouterr().out.splitlines() == [
+    "would skip: album/1.wav -> out/1.wav",
+    "would restore: album/2.wav -> out/2.wav",
+    "would restore: album/more/3.wav -> out/more/3.wav",
+  ]
+  assert files_of(tmp_path) == before
+  # Mistakes are told as in earnest.
+  assert "--overwrite" in _run("album", "-o", "out", "--dry-run")
+  assert "never overwritten" in _run("album", "-o", "album", "--dry-run")
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_receipt(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  options = ["--method=parabola", "--frame=64", "--iterations=2"]
+  options += ["--strength=60", "--receipt", "--clip-level=-0.3,0.25"]
+  assert _run("in.wav", *options) == 0
+  found = json.loads((tmp_path / "in_restored.wav.json").read_text())
+  assert found["distortion_removal"] == __version__
+  assert found["jax"] == jax.__version__
+  assert found["method"] == "parabola"
+  assert found["options"]["strength"] == 0.6
+  assert found["options"]["clip_level"] == [-0.3, 0.25]
+  # The levels of the file's codes.
+  clipping = found["found"]
+  np.testing.assert_allclose(clipping["low"], -0.3, atol=2**-15)
+  samples, _ = soundfile.read("in.wav")
+  clipped = (samples == samples.min()) | (samples == samples.max())
+  assert clipping["clipped_samples"] == np.sum(clipped)
+  assert clipping["summary"] in found["line"]
+  for kind, name in (("input", "in.wav"), ("output", "in_restored.wav")):
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    assert found[kind] == {"file": name, "sha256": digest}
+  assert 0.0 < found["seconds"] < 600.0
+
+
+@pytest.mark.parametrize("preset", [None, "fast"])
+@pytest.mark.usefixtures("clean")
+def test_a_preset_is_the_declipper_where_it_is_chosen(
+  tmp_path, monkeypatch, capsys, preset
+):
+  monkeypatch.setattr(restore.automatic.inversion, "find", lambda *_: [])
+  monkeypatch.setattr(
+    restore, "declip_file", lambda _, target, method, **__: pytest.fail(method)
+  )
+  options = [f"--preset={preset}"] if preset else []
+  with pytest.raises(pytest.fail.Exception, match=preset or "best"):
+    _restore(tmp_path, *options)
+  assert f"restored by {preset or 'best'}\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_difference_on_top_of_the_input_is_the_result(tmp_path):
+  options = ["--method=parabola", "--frame=64", "--iterations=2"]
+  options += ["--subtype=DOUBLE"]
+  results = {}
+  for name in ("", "--delta", "--strength=0", "--max-gain=1"):
+    _restore(tmp_path, *options, "--overwrite", *filter(None, [name]))
+    results[name], _ = soundfile.read(tmp_path / "out.wav")
+  before, _ = soundfile.read(tmp_path / "in.wav")
+  np.testing.assert_array_equal(results["--strength=0"], before)
+  change = results["--delta"]
+  assert np.abs(change).max() > 0.05
+  np.testing.assert_allclose(before + change, results[""], atol=1e-15)
+  # The level of the second channel, whose tops below are not flat.
+  most = 10 ** (1 / 20) * before.max(axis=0)
+  expected = np.minimum(results[""], most)
+  is_high = results[""] > 0
+  np.testing.assert_allclose(
+    results["--max-gain=1"][is_high], expected[is_high], atol=1e-12
+  )
 
 
 @pytest.mark.parametrize(
@@ -95,6 +228,14 @@ def test_one_recording_to_one_file(tmp_path, clean):
     ("--checkpoint=run --knee=0.3", "--knee is for --method; a network"),
     ("--method=social_sparsity --shrinkage=pw", "unknown shrinkage 'pw'"),
     ("--method=aspade --hop=1024", "with hop 1024"),
+    ("--method=aspade --preset=fast", "--preset is for --method=auto"),
+    ("--checkpoint=run --preset=fast", "--preset is for --method"),
+    ("--preset=better", "choose from 'fast', 'normal', 'best'"),
+    ("--strength=101", "'101' is not a number from 0 to 100"),
+    ("--max-gain=-1", "'-1' is not a number from 0 on"),
+    ("--on-overflow=clip", "choose from 'attenuate', 'float', 'limit'"),
+    ("--overwrite --skip-existing", "not allowed with"),
+    ("--device=npu", "choose from 'auto', 'cpu', 'gpu', 'tpu'"),
     ("--method=aspade --dither --subtype=FLOAT", "--dither is for integer"),
     ("--method=aspade --dither --subtype=ULAW", "--dither is for integer"),
   ],

@@ -76,7 +76,9 @@ def loudness_of_blocks(
     energy = step * np.sum(steps, axis=0) + np.sum(held**2, axis=0)
     power = energy[None] / count
   else:
-    power = sum(steps[k : len(steps) - size + 1 + k] for k in range(size)) / size
+    power = (
+      sum(steps[k : len(steps) - size + 1 + k] for k in range(size)) / size
+    )
   power = power @ _WEIGHTS[: power.shape[1]]
   power = power[power >= _power(_GATE_LUFS)]
   if not len(power):

@@ -16,6 +16,8 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 
 AXIS = "batch"
+AUTO = "auto"
+DEVICES = (AUTO, "cpu", "gpu", "tpu")
 
 
 def check_platform() -> None:
@@ -43,6 +45,25 @@ def check_platform() -> None:
       asked,
       first,
       jax.default_backend(),
+    )
+
+
+def use(device: str) -> None:
+  """Starts JAX on one of `DEVICES`, whatever JAX_PLATFORMS says.
+
+  "auto" leaves the choice to that, see `check_platform`.
+
+  Raises:
+    UserError: there is no such device.
+  """
+  if device == AUTO:
+    check_platform()
+    return
+  jax.config.update("jax_platforms", device)
+  if not _has(device):
+    raise UserError(
+      f"--device={device}: JAX has no {device} here, only {_platforms()}; "
+      "leave it out, or install JAX for it"
     )
 
 

@@ -51,29 +51,40 @@ class OneLineParser(argparse.ArgumentParser):
 def one_line_errors() -> Iterator[None]:
   """Turns what a user can mend into one line on stderr and exit status 1.
 
-  That is a `UserError` or a refusal of the operating system; any other error is
-  our defect and keeps its traceback. Nothing is said where whoever reads our
-  output closes the pipe, as `head` does. Every command runs within this, so
-  that its streams take any file's name, see `log.streams`.
+  Any error but those of `mendable` is our defect and keeps its traceback.
+  Nothing is said where whoever reads our output closes the pipe, as `head`
+  does. Every command runs within this, so that its streams take any file's
+  name, see `log.streams`.
   """
   try:
     with log.streams():
       yield
-  except UserError as error:
-    _exit(str(error))
   except KeyboardInterrupt:
     _exit("interrupted")
   except BrokenPipeError:  # a pipe that gets the sound itself
     sys.exit(1)
   except Exception as error:
-    # Libraries wrap a full disk in errors of their own.
-    if os.strerror(errno.ENOSPC) in str(error):
-      path = getattr(error, "filename", None)
-      where = f" while writing {_name(path)}" if path else ""
-      _exit(f"no space left on the disk{where}; free some and retry")
-    if not isinstance(error, OSError) or error.filename is None:
+    message = mendable(error)
+    if message is None:
       raise
-    _exit(f"{_name(error.filename)}: {os_reason(error)}")
+    _exit(message)
+
+
+def mendable(error: Exception) -> str | None:
+  """Returns what the user can mend: a `UserError`, or a refusal by the system.
+
+  None for any other error.
+  """
+  if isinstance(error, UserError):
+    return str(error)
+  # Libraries wrap a full disk in errors of their own.
+  if os.strerror(errno.ENOSPC) in str(error):
+    path = getattr(error, "filename", None)
+    where = f" while writing {_name(path)}" if path else ""
+    return f"no space left on the disk{where}; free some and retry"
+  if isinstance(error, OSError) and error.filename is not None:
+    return f"{_name(error.filename)}: {os_reason(error)}"
+  return None
 
 
 def _exit(message: str) -> NoReturn:

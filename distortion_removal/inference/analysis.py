@@ -6,7 +6,7 @@ clipped samples cut off is taken as the parabola that goes on with the mean
 slope s next to it, of height s L / 4.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 

@@ -8,6 +8,8 @@ from distortion_removal.inference import inversion
 from distortion_removal.inference.clipping import Survey, survey
 
 INVERSION = "inversion"
+# Declippers by the time that they take; the last is the usual one.
+PRESETS = ("fast", "normal", "best")
 DECLIPPER = "best"
 
 
@@ -27,7 +29,7 @@ class Plan(NamedTuple):
   clipping: Survey | None = None
 
 
-def choose(source: Path) -> Plan:
+def choose(source: Path, declipper: str = DECLIPPER) -> Plan:
   """Looks for an overdrive that can be undone exactly, then for clipping.
 
   Where there is neither, the method is the declipper, which then leaves the
@@ -41,4 +43,4 @@ def choose(source: Path) -> Plan:
   reason = "neither an overdrive nor clipping is found"
   if clipping.count:
     reason = clipping.levels
-  return Plan(DECLIPPER, reason, clipping=clipping)
+  return Plan(declipper, reason, clipping=clipping)

@@ -26,6 +26,8 @@ from distortion_removal.declipping.clip_level import (
 from distortion_removal.declipping.estimates import estimates
 from distortion_removal.inference import declip, network, output
 from distortion_removal.inference.clipping import survey
+from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.output import Outcome
 
 
 def load(
@@ -86,7 +88,8 @@ def restore_file(
   *,
   subtype: str | None = None,
   dither: bool = False,
-) -> str:
+  finish: Finish = AS_IT_IS,
+) -> Outcome:
   """Restores one audio file; arguments and result: see `declip.declip_file`."""
   info, rate = files.info(source), config.data.sample_rate
   if info.sample_rate != rate:
@@ -95,11 +98,15 @@ def restore_file(
       f"samples, which resampling blurs, and takes {rate} Hz only; use "
       "--method=best"
     )
-  subtype = output.choose_subtype(target, info, subtype, dither=dither)
+  subtype = output.choose_subtype(
+    target, info, subtype, dither=dither, finish=finish
+  )
   restorer = load(workdir, config)
   clipping = survey(source)
+  found = clipping.as_json(info.frames * info.channels)
   if not clipping.count:
-    return declip.copy(info, target, clipping, subtype, dither)
+    line = declip.copy(info, target, clipping, subtype, dither, finish)
+    return Outcome(line, found)
   line = declip.describe(clipping, info)
   log.logger.info("%s: %s", source, line)
   with files.open_reader(source) as reader:
@@ -107,7 +114,15 @@ def restore_file(
       reader, restorer, clipping, network.chunking(config)
     )
     blocks = output.show_progress(blocks, reader.frames)
-    output.write_by_way_of_scratch(
-      target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
+    overflow = output.write_by_way_of_scratch(
+      target,
+      blocks,
+      reader,
+      subtype=subtype,
+      dtype="float64",
+      dither=dither,
+      finish=finish,
+      rails=clipping.rails,
     )
-  return "; ".join(filter(None, (line, clipping.note)))
+  line = "; ".join(filter(None, (line, overflow, clipping.note)))
+  return Outcome(line, found)

@@ -29,6 +29,8 @@ from distortion_removal.inference.clipping import (
   read_blocks,
   survey,
 )
+from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.output import Outcome
 from distortion_removal.inference.soft_clipping import Knee
 
 # Samples of all channels that are declipped at a time: the overlap with the
@@ -51,14 +53,14 @@ def declip_file(
   clipping: Survey | None = None,
   subtype: str | None = None,
   dither: bool = False,
+  finish: Finish = AS_IT_IS,
   **options: Any,
-) -> str:
+) -> Outcome:
   """Declips one audio file; rate, channels and level stay.
 
   Args:
     source: the recording.
-    target: where it goes, as in `restore_file`; as is `subtype`. An integer
-      format that would clip lowers the whole.
+    target: where it goes, as in `restore_file`; as is `subtype`.
     method: name of a declipper.
     clip_level: level of both rails, or (low, high); None: found from the
       recording.
@@ -68,20 +70,25 @@ def declip_file(
     subtype: sample format of the target.
     dither: dithers an integer format, see `output.write`; not a recording that
       is not clipped and fits into the format as it is.
+    finish: what of the restoration is taken.
     **options: the declipper's own. Unless given, `frame` follows the sample
       rate, and `hop` the frame.
 
   Returns:
-    A line that says what was done. Where nothing is clipped, the result is the
+    What was done, and where it is clipped. Where nothing is, the result is the
     source, to the sample if its format can be.
   """
   info = files.info(source)
   options = _with_defaults(method, options, info.sample_rate)
-  subtype = output.choose_subtype(target, info, subtype, dither=dither)
+  subtype = output.choose_subtype(
+    target, info, subtype, dither=dither, finish=finish
+  )
   declipping.check_options(method, options, clip_level)
   clipping = clipping or survey(source, clip_level, knee)
+  found = clipping.as_json(info.frames * info.channels)
   if not clipping.count:
-    return copy(info, target, clipping, subtype, dither)
+    line = copy(info, target, clipping, subtype, dither, finish)
+    return Outcome(line, found)
   line = describe(clipping, info)
   logger.info("%s: %s", source, line)
   if "largest" in options:
@@ -94,14 +101,22 @@ def declip_file(
   terminations = []
   with files.open_reader(source) as reader:
     blocks = _restored(reader, method, clipping, options, terminations)
-    output.write_by_way_of_scratch(
-      target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
+    overflow = output.write_by_way_of_scratch(
+      target,
+      blocks,
+      reader,
+      subtype=subtype,
+      dtype="float64",
+      dither=dither,
+      finish=finish,
+      rails=clipping.rails,
     )
   ends = np.concatenate([np.empty(0), *terminations])
   if len(ends):
     converged = 100 * np.mean(ends == Termination.CONVERGED)
     line += f"; {converged:.3g} % of the clipped frames converged"
-  return "; ".join(filter(None, (line, clipping.note)))
+  line = "; ".join(filter(None, (line, overflow, clipping.note)))
+  return Outcome(line, found)
 
 
 def _low_rank_sizes(
@@ -142,16 +157,17 @@ def copy(
   found: Survey,
   subtype: str,
   dither: bool,
+  finish: Finish,
 ) -> str:
   """Writes a recording that is not clipped as it is, and says so."""
-  changes = output.copy(
-    source, target, found.peak, subtype=subtype, dither=dither
+  result = output.copy(
+    source, target, found.peak, subtype=subtype, dither=dither, finish=finish
   )
   doubts = "".join(f"; {x}" for x in (found.doubts, found.note) if x)
   clipped = "hard clipped" if found.note else "clipped"
   return (
-    f"nothing is {clipped}, the result is the input{changes}{doubts}; its peak "
-    f"is {found.peak:.6g}: if it is clipped, say where by --clip-level=LEVEL"
+    f"nothing is {clipped}, {result}{doubts}; the peak is {found.peak:.6g}: if "
+    "it is clipped, say where by --clip-level=LEVEL"
   )
 
 

@@ -21,6 +21,9 @@ from distortion_removal.common.log import logger
 from distortion_removal.effects import invertible
 from distortion_removal.effects.invertible import FAMILY, Parameters
 from distortion_removal.inference import output
+from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.levels import measure
+from distortion_removal.inference.output import Outcome
 from distortion_removal.inversion import settings
 from distortion_removal.inversion.estimate import (
   LONGEST_SECONDS,
@@ -212,7 +215,8 @@ def invert_file(
   found: Sequence[Found | None] = (),
   subtype: str | None = None,
   dither: bool = False,
-) -> str:
+  finish: Finish = AS_IT_IS,
+) -> Outcome:
   """Undoes the effect of one audio file; rate, channels and format stay.
 
   Args:
@@ -222,28 +226,33 @@ def invert_file(
     found: what `find` has found; else it is looked for.
     subtype: sample format of the target.
     dither: dithers an integer format, see `output.write`.
+    finish: what of the restoration is taken.
 
   Returns:
-    A line that says what was done. Where no effect is certain, the result is
-    the source, to the sample if its format can be.
+    What was done, and the effect of each channel. Where none is certain, the
+    result is the source, to the sample if its format can be.
   """
   info = files.info(source)
-  subtype = output.choose_subtype(target, info, subtype, dither=dither)
+  subtype = output.choose_subtype(
+    target, info, subtype, dither=dither, finish=finish
+  )
+  form = {"subtype": subtype, "dither": dither, "finish": finish}
   found = found or find(source, choice)
   line = describe(found, choice)
+  effects = {"effects": [one.as_json() if one else None for one in found]}
   found = choice.chosen(found)
   if not any(found):
-    peak = output.measure(source).peak
-    changes = output.copy(info, target, peak, subtype=subtype, dither=dither)
-    return f"{line}: the result is the input{changes}"
+    peak = measure(source).peak
+    line += f": {output.copy(info, target, peak, **form)}"
+    return Outcome(line, effects)
   logger.info("%s: %s", source, line)
   with files.open_reader(source) as reader:
     blocks = undo(found, reader.blocks(dtype="float64"))
     blocks = output.show_progress(blocks, reader.frames)
-    output.write_by_way_of_scratch(
-      target, blocks, reader, subtype=subtype, dtype="float64", dither=dither
+    overflow = output.write_by_way_of_scratch(
+      target, blocks, reader, dtype="float64", **form
     )
-  return line
+  return Outcome("; ".join(filter(None, (line, overflow))), effects)
 
 
 def describe(found: Sequence[Found | None], choice: Choice) -> str:

@@ -1,8 +1,8 @@
 """Writes restored recordings, by whatever method: format, level, progress."""
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -10,71 +10,25 @@ import soundfile
 from distortion_removal.audio import files
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import Progress, logger
+from distortion_removal.declipping.clip_level import Rails
+from distortion_removal.inference import finish as finishes
+from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.levels import LevelMeter
+
+# Formats that hold samples beyond full scale.
+_UNLIMITED = ("FLOAT", "DOUBLE")
 
 
-@dataclasses.dataclass
-class LevelMeter:
-  """Levels of each channel of the blocks that have passed by, in float64."""
+class Outcome(NamedTuple):
+  """What became of a recording.
 
-  frames: int = 0
-  low: np.ndarray | None = None  # least and largest samples, [channels]
-  high: np.ndarray | None = None
-  # Sums are of what lies above the first sample: a DC that is large against the
-  # music costs them no digits, and a constant channel has exact zeros.
-  first: np.ndarray | None = None
-  sum: np.ndarray | float = 0.0
-  squares: np.ndarray | float = 0.0
+  Attributes:
+    line: what was done, for people; "" where there is nothing to say.
+    found: in the recording, for a JSON file.
+  """
 
-  def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields the blocks `[time, channels]` unchanged."""
-    for block in blocks:
-      if len(block):
-        self._add(block)
-      yield block
-
-  def _add(self, block: np.ndarray) -> None:
-    if self.first is None:
-      self.first = self.low = self.high = block[0].astype(np.float64)
-    self.low = np.minimum(self.low, block.min(axis=0))
-    self.high = np.maximum(self.high, block.max(axis=0))
-    above = block - self.first
-    self.frames += len(block)
-    self.sum = self.sum + above.sum(axis=0)
-    self.squares = self.squares + np.square(above).sum(axis=0)
-
-  @property
-  def dc(self) -> np.ndarray:
-    """Each channel's mean."""
-    return self.first + self.sum / self.frames
-
-  @property
-  def energy(self) -> np.ndarray:
-    """Each channel's sum of squares, without its DC."""
-    return np.maximum(self.squares - self.sum**2 / self.frames, 0.0)
-
-  @property
-  def is_constant(self) -> np.ndarray:
-    """Tells which channels are silent, or a DC alone."""
-    return self.low == self.high
-
-  @property
-  def peak(self) -> float:
-    """The largest magnitude."""
-    return float(max(-self.low.min(), self.high.max(), 0.0))
-
-  @property
-  def ac_peak(self) -> float:
-    """The largest magnitude without the DC."""
-    return float(max((self.dc - self.low).max(), (self.high - self.dc).max()))
-
-
-def measure(source: Path) -> LevelMeter:
-  """Reads a whole recording for its levels; a damaged one is refused."""
-  meter = LevelMeter()
-  with files.open_reader(source) as reader:
-    for _ in meter.watch(reader.blocks(dtype="float64")):
-      pass
-  return meter
+  line: str
+  found: dict[str, Any]
 
 
 def choose_subtype(
@@ -83,6 +37,7 @@ def choose_subtype(
   subtype: str | None,
   *,
   dither: bool = False,
+  finish: Finish = AS_IT_IS,
 ) -> str:
   """Returns the sample format to write; refuses what cannot be written.
 
@@ -92,6 +47,7 @@ def choose_subtype(
     subtype: the format asked for; None: the source's, or the nearest linear one
       that the target has, or else the target's usual one.
     dither: the samples are to be dithered, which is for linear integer formats.
+    finish: what else is to be written, should the result not fit.
   """
   if source.format == "ffmpeg":
     logger.info("%s: %s, read through ffmpeg", source.path, source.subtype)
@@ -106,6 +62,16 @@ def choose_subtype(
       f"{target}: --dither is for integer formats, and this is {subtype}; "
       "leave it out, or choose a format such as --subtype=PCM_16"
     )
+  if finish.on_overflow == finishes.FLOAT and subtype not in _UNLIMITED:
+    try:
+      files.check_format(
+        target, source.sample_rate, source.channels, "FLOAT", source.frames
+      )
+    except files.AudioFileError as error:
+      raise UserError(
+        f"{error}, which --on-overflow=float may need; take another overflow, "
+        "or write .wav"
+      ) from None
   return subtype
 
 
@@ -143,6 +109,7 @@ def copy(
   *,
   subtype: str,
   dither: bool = False,
+  finish: Finish = AS_IT_IS,
 ) -> str:
   """Writes a recording as it is, to the sample if the format can have it.
 
@@ -152,29 +119,35 @@ def copy(
     peak: its largest magnitude.
     subtype: sample format of the target.
     dither: see `write`; samples that need no rounding are not dithered.
+    finish: the difference, if asked for, is silence.
 
   Returns:
-    What could not stay, as the end of a sentence; "" where all did.
+    What the result is, for people, and what could not stay.
   """
   bits = [files.linear_bits(format_) for format_ in (source.subtype, subtype)]
   # Samples that are codes of the format already need no rounding.
   is_exact = None not in bits and bits[0] <= bits[1] and peak <= 1.0
+  result = "the result is the input"
   with files.open_reader(source.path) as reader:
-    gain = write(
+    blocks = reader.blocks(dtype="float64")
+    if finish.is_delta:
+      result, peak, is_exact = "the difference is silence", 0.0, True
+      blocks = (np.zeros_like(block) for block in blocks)
+    overflow = write(
       target,
-      reader.blocks(dtype="float64"),
+      blocks,
       source,
       subtype=subtype,
       peak=peak,
       dither=dither and not is_exact,
+      on_overflow=finish.on_overflow,
     )
-  changes = ""
-  if gain < 1.0:
-    changes += f" but {-20 * np.log10(gain):.1f} dB quieter"
-  is_encoded = not subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
-  if is_encoded or subtype != source.subtype:
-    changes += f", as {subtype}"
-  return changes
+  changes = [overflow] if overflow else []
+  is_encoded = not subtype.startswith(("PCM_", *_UNLIMITED))
+  is_float = overflow and finish.on_overflow == finishes.FLOAT
+  if not is_float and (is_encoded or subtype != source.subtype):
+    changes.append(f"as {subtype}")
+  return ", ".join([result, *changes])
 
 
 def write_by_way_of_scratch(
@@ -187,19 +160,26 @@ def write_by_way_of_scratch(
   energy: float | None = None,
   offset: np.ndarray | float = 0.0,
   dither: bool = False,
-) -> None:
+  finish: Finish = AS_IT_IS,
+  rails: Rails | None = None,
+) -> str:
   """Writes a recording, as `write` does, whose level is known at its end.
 
   Args:
     target: where it goes.
-    blocks: `[time, channels]`.
+    blocks: the restored recording, `[time, channels]`.
     source: the recording it is made of.
     subtype: sample format of the target.
     dtype: sample format of the scratch file.
     energy: sum of squares, without DC, to bring all channels together to; None
       leaves the level.
-    offset: see `write`.
+    offset: what each channel gets on top, after the gain to that energy.
     dither: see `write`.
+    finish: what of the restoration is taken.
+    rails: where the source is clipped, if that is known.
+
+  Returns:
+    As `write` does.
   """
   meter, gain = LevelMeter(), 1.0
   with files.scratch_file(
@@ -214,15 +194,22 @@ def write_by_way_of_scratch(
           f"{source.path}: nothing is left of it; is it long enough?"
         )
       gain = float(np.sqrt(energy / restored))
-    write(
+
+    def finished() -> Iterator[np.ndarray]:
+      restored = (gain * block + offset for block in scratch.read_blocks())
+      return finish.apply(restored, source.path, rails)
+
+    peak = max(gain * meter.peak, float(np.abs(offset).max()))
+    if subtype not in _UNLIMITED and not finish.is_neutral:
+      peak = max(float(np.abs(block).max()) for block in finished())
+    return write(
       target,
-      scratch.read_blocks(),
+      finished(),
       source,
       subtype=subtype,
-      peak=meter.peak,
-      gain=gain,
-      offset=offset,
+      peak=peak,
       dither=dither,
+      on_overflow=finish.on_overflow,
     )
 
 
@@ -233,11 +220,10 @@ def write(
   *,
   subtype: str,
   peak: float,
-  gain: float = 1.0,
-  offset: np.ndarray | float = 0.0,
   dither: bool = False,
-) -> float:
-  """Writes a recording; lowers it where an integer format would clip.
+  on_overflow: str = finishes.ATTENUATE,
+) -> str:
+  """Writes a recording, with peaks that its format has no room for.
 
   Args:
     target: where it goes.
@@ -245,26 +231,40 @@ def write(
     source: the recording it is made of, of the same rate, channels and length;
       the result gets its tags.
     subtype: sample format of the target.
-    peak: the blocks' largest magnitude, before the gain.
-    gain: factor for the level.
-    offset: what each channel gets on top, after the gain.
+    peak: the blocks' largest magnitude; of no account for formats of floats.
     dither: adds triangular noise within ±1 code to all samples, also to those
       that have not changed: noise that comes and goes is heard.
+    on_overflow: see `Finish`.
 
   Returns:
-    The gain that was applied, below `gain` after a warning.
+    What became of peaks beyond full scale, by how much; "" where there are none
+    or the format holds them.
   """
-  if subtype not in ("FLOAT", "DOUBLE") and gain * peak > 1.0:
-    logger.warning(
-      "%s is %.1f dB quieter than the input, so that it does not clip; "
-      "--subtype=FLOAT keeps the level",
-      target,
-      20.0 * np.log10(gain * peak),
+  is_over = subtype not in _UNLIMITED and peak > 1.0
+  over_db = f"{20.0 * np.log10(peak):.1f} dB" if is_over else ""
+  overflow, count = "", 0
+
+  def limited() -> Iterator[np.ndarray]:
+    nonlocal count
+    for block in blocks:
+      count += np.count_nonzero(np.abs(block) > 1.0)
+      yield np.clip(block, -1.0, 1.0)
+
+  written = blocks
+  if is_over and on_overflow == finishes.FLOAT:
+    subtype, dither = "FLOAT", False
+    overflow = f"as FLOAT, for its peak is {over_db} beyond full scale"
+  elif is_over and on_overflow == finishes.LIMIT:
+    written = limited()
+  elif is_over:
+    written = (block / peak for block in blocks)
+    overflow = (
+      f"{over_db} quieter so that it does not clip (--on-overflow=float keeps "
+      "the level)"
     )
-    gain = 1.0 / peak
   files.write_blocks(
     target,
-    (gain * block + offset for block in blocks),
+    written,
     source.sample_rate,
     source.channels,
     subtype=subtype,
@@ -272,4 +272,6 @@ def write(
     dither=dither,
     source=source,
   )
-  return gain
+  if count:
+    overflow = f"{count} samples are limited to full scale, by up to {over_db}"
+  return overflow

@@ -27,6 +27,9 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
 from distortion_removal.inference import consistent, network, output
+from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.levels import LevelMeter, measure
+from distortion_removal.inference.output import Outcome
 from distortion_removal.training import weights
 
 _NOTABLE_DC = 1e-3  # relative to the recording's peak without it: −60 dB
@@ -39,7 +42,8 @@ def restore_file(
   *,
   subtype: str | None = None,
   dither: bool = False,
-) -> None:
+  finish: Finish = AS_IT_IS,
+) -> Outcome:
   """Takes the distortion out of one audio file with a trained network.
 
   Args:
@@ -50,20 +54,29 @@ def restore_file(
     subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
       source's own, where the target's format has it.
     dither: dithers an integer format, see `output.write`.
+    finish: what of the restoration is taken.
+
+  Returns:
+    What there is to say, and where it is clipped if the network asks for that.
   """
   config = weights.load_config(workdir)
   if models.takes_rails(config):
-    consistent.restore_file(
-      source, target, workdir, config, subtype=subtype, dither=dither
+    return consistent.restore_file(
+      source,
+      target,
+      workdir,
+      config,
+      subtype=subtype,
+      dither=dither,
+      finish=finish,
     )
-    return
   subtype = output.choose_subtype(
-    target, files.info(source), subtype, dither=dither
+    target, files.info(source), subtype, dither=dither, finish=finish
   )
   function = network.load_network(workdir, config)
   # The whole file is read once before any work: for its levels, and so that a
   # damaged one is refused at once.
-  before = output.measure(source)
+  before = measure(source)
   idle = before.is_constant
   if idle.all():
     raise UserError(f"{source}: only silence; there is nothing to restore")
@@ -76,7 +89,7 @@ def restore_file(
     )
     blocks = output.show_progress(blocks, reader.frames)
     restored = _restored(blocks, function, config, reader, idle)
-    output.write_by_way_of_scratch(
+    line = output.write_by_way_of_scratch(
       target,
       _cut_or_fill(restored, reader.frames, reader.channels),
       reader,
@@ -85,10 +98,12 @@ def restore_file(
       energy=float(before.energy.sum()),
       offset=np.where(idle, before.dc, 0.0),
       dither=dither,
+      finish=finish,
     )
+  return Outcome(line, {})
 
 
-def _log_dc(levels: output.LevelMeter, source: Path) -> None:
+def _log_dc(levels: LevelMeter, source: Path) -> None:
   """Logs the DC offsets that are left out, unless they are negligible."""
   is_notable = np.abs(levels.dc) > _NOTABLE_DC * levels.ac_peak
   found = np.flatnonzero(is_notable & ~levels.is_constant)

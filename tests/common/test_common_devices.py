@@ -17,7 +17,7 @@ import jax
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
 try:
-  devices.check_platform()
+  devices.{call}
 except UserError as error:
   print(error)
 else:
@@ -25,10 +25,10 @@ else:
 """
 
 
-def _check_platform(platforms):
+def _check_platform(platforms, call="check_platform()"):
   """The lines of a new process: what is printed, then the log."""
   result = subprocess.run(
-    [sys.executable, "-c", _BAD_PLATFORM],
+    [sys.executable, "-c", _BAD_PLATFORM.format(call=call)],
     env=os.environ | {"JAX_PLATFORMS": platforms, "CUDA_VISIBLE_DEVICES": ""},
     cwd=ROOT,
     capture_output=True,
@@ -49,6 +49,13 @@ def test_the_second_choice_is_told():
   started, warning = _check_platform("cuda,cpu")
   assert started == "started cpu"
   assert "there is no cuda here" in warning
+
+
+def test_a_device_that_is_asked_for():
+  """Whatever the environment says; one that is not here is named."""
+  (line,) = _check_platform("cpu", "use('gpu')")
+  assert line.startswith("--device=gpu: JAX has no gpu here, only cpu; ")
+  assert _check_platform("cuda", "use('cpu')") == ["started cpu"]
 
 
 def test_a_platform_that_is_there_goes_without_saying(caplog):

@@ -140,7 +140,7 @@ def test_channels_share_settings_and_silence_stays(paths):
   one, none, other = inversion.find(paths[0])
   assert one is other
   assert none is None
-  line = invert_file(*paths, subtype="FLOAT")
+  line = invert_file(*paths, subtype="FLOAT").line
   assert "gain 35.0" in line
   assert "colour 20" in line
   restored, rate = soundfile.read(paths[1])
@@ -155,7 +155,7 @@ def test_channels_share_settings_and_silence_stays(paths):
 def test_a_file_without_the_effect_stays_to_the_bit(paths, subtype):
   audio = np.clip(strings(1.5)[:, None], -0.1, 0.1)
   soundfile.write(paths[0], audio, RATE, subtype=subtype)
-  line = invert_file(*paths, Choice("overdrive"))
+  line = invert_file(*paths, Choice("overdrive")).line
   assert line.endswith("the result is the input")
   before, after = (soundfile.read(path)[0] for path in paths)
   np.testing.assert_array_equal(after, before)
@@ -165,7 +165,7 @@ def test_a_file_without_the_effect_stays_to_the_bit(paths, subtype):
 @pytest.mark.parametrize("samples", [100, RATE])
 def test_too_little_sound_stays(paths, samples):
   soundfile.write(paths[0], np.zeros((samples, 2)), RATE)
-  assert "too little sound" in invert_file(*paths)
+  assert "too little sound" in invert_file(*paths).line
   assert soundfile.info(paths[1]).frames == samples
 
 
@@ -208,7 +208,7 @@ def test_settings_by_hand_on_the_command_line(paths, capsys):
   assert si_sdr_db(restored, clean) > 60.0
   # They are used also where they are wrong, and the line says so.
   soundfile.write(paths[0], rounded(clean), RATE)
-  assert invert_file(*paths, GIVEN).endswith("(not certain)")
+  assert invert_file(*paths, GIVEN).line.endswith("(not certain)")
 
 
 @pytest.mark.e2e
@@ -238,7 +238,7 @@ def test_undoes_what_the_sox_program_made(paths):
   effects = ["overdrive", "30", "20", "gain", "-3"]
   command = ["sox", "-D", source, "-b", "16", made, *effects]
   subprocess.run(command, check=True)
-  line = invert_file(made, target, subtype="FLOAT")
+  line = invert_file(made, target, subtype="FLOAT").line
   assert line.startswith("overdrive: gain 30.0")
   restored, _ = soundfile.read(target)
   assert si_sdr_db(restored, clean) > 50.0

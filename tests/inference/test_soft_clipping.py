@@ -35,7 +35,7 @@ def _write(path, sound):
 def _restored(paths, sound, knee, **options):
   _write(paths[0], sound)
   options = {"frame": 256, "iterations": 9} | options
-  line = declip_file(*paths, "nmf", knee=knee, **options)
+  line = declip_file(*paths, "nmf", knee=knee, **options).line
   return soundfile.read(paths[1], always_2d=True)[0], line
 
 

@@ -29,9 +29,18 @@ from distortion_removal.audio.files.writing import (
   write_blocks,
 )
 
+# Recordings in a folder. Its other files may hold sound for ffmpeg, but not on
+# purpose.
+SUFFIXES = {
+  *FORMATS,
+  *(".aac", ".ac3", ".ape", ".au", ".caf", ".m4a", ".m4b", ".mka", ".mov"),
+  *(".mp2", ".mp4", ".rf64", ".tta", ".webm", ".wma", ".wv"),
+}
+
 __all__ = [
   "BLOCK_FRAMES",
   "FORMATS",
+  "SUFFIXES",
   "AudioFileError",
   "Reader",
   "as_files",

@@ -33,7 +33,9 @@ _arrays: ContextVar[dict[Path, Array] | None] = ContextVar(
 
 
 @contextlib.contextmanager
-def as_files(audio: np.ndarray, sample_rate: int) -> Iterator[tuple[Path, Path]]:
+def as_files(
+  audio: np.ndarray, sample_rate: int
+) -> Iterator[tuple[Path, Path]]:
   """Lets an array be read, and another of its kind be written, within.
 
   Args:

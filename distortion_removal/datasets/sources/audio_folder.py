@@ -35,12 +35,6 @@ from distortion_removal.datasets.sources.builder import (
 SILENCE_DBFS = -60.0  # RMS, on the recording's own scale
 MIN_SECONDS = 1.0
 _PIECE_BYTES = 64 << 10
-# Other files in the folder may hold sound for ffmpeg, but not on purpose.
-_SUFFIXES = {
-  *files.FORMATS,
-  *(".aac", ".ac3", ".ape", ".au", ".caf", ".m4a", ".m4b", ".mka", ".mov"),
-  *(".mp2", ".mp4", ".rf64", ".tta", ".webm", ".wma", ".wv"),
-}
 
 
 @dataclasses.dataclass(eq=False)
@@ -190,7 +184,7 @@ def _read_examples(
 
 def check_suffix(path: Path) -> None:
   """Raises an error where a file's suffix is not that of audio."""
-  if path.suffix.lower() not in _SUFFIXES:
+  if path.suffix.lower() not in files.SUFFIXES:
     raise files.AudioFileError(
       path, f"not an audio format read here ({path.suffix or 'no suffix'})"
     )

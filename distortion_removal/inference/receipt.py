@@ -1,0 +1,51 @@
+"""Writes a receipt beside a result: what made it, and of what."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from distortion_removal import __version__
+from distortion_removal.audio import files
+from distortion_removal.common.files import as_text, write_whole
+from distortion_removal.inference.batch import Job
+
+
+def write(
+  job: Job,
+  options: Mapping[str, Any],
+  account: Mapping[str, Any],
+  seconds: float,
+) -> None:
+  """Writes the receipt of a job that is done.
+
+  Args:
+    job: the recording and its result.
+    options: the command's, as they were given.
+    account: the method, why it was chosen, and what was found.
+    seconds: that the job took.
+  """
+  content = {
+    "distortion_removal": __version__,
+    "jax": jax.__version__,
+    "device": jax.default_backend(),
+    "options": {
+      name: as_text(value) if isinstance(value, Path) else value
+      for name, value in options.items()
+    },
+    **account,
+    "input": _digested(job.source, files.info(job.source).file),
+    "output": _digested(job.target, job.target),
+    "seconds": round(seconds, 3),
+  }
+  write_whole(job.receipt, json.dumps(content, indent=2) + "\n")
+
+
+def _digested(name: Path, path: Path) -> dict[str, str]:
+  """Returns a file's name and digest; `path` holds what came from a pipe."""
+  with path.open("rb") as file:
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+  return {"file": as_text(name), "sha256": digest}
