@@ -117,9 +117,9 @@ def _measure(
 
   Returns:
     Sums "total", "energy", "missing" and "error" of each channel, the latter
-    two of what clipping took, times its samples and squared; "counts" of clipped
-    samples `[channels, 2]`, low and high; and its "spots", arrays `[3, cells]`:
-    the first and last clipped sample of cells, and how many there are.
+    two as of `_missing`; "counts" of clipped samples `[channels, 2]`, low and
+    high; and its "spots", arrays `[3, cells]`: the first and last clipped
+    sample of cells, and how many there are.
   """
   cell, start, spots, sums = round(_CELL_SECONDS * rate), 0, None, {}
   for block, signs in blocks:

@@ -148,7 +148,7 @@ class Survey(NamedTuple):
     part = track._replace(level=track.level[span], tops=track.tops[span])
     start, stop = track.time[span][[0, -1]] / self.sample_rate
     text = _range(self.plateaus, part, np.max(track.width[span]))
-    return f"{text} between {_clock(start)} and {_clock(stop)}"
+    return f"{text} between {clock(start)} and {clock(stop)}"
 
 
 def _level(plateaus: Plateaus, track: Track) -> str:
@@ -187,7 +187,8 @@ def _beyond(plateaus: Plateaus, track: Track) -> float:
   return track.sign * peak if is_beyond else 0.0
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+  """Returns minutes, seconds and tenths."""
   return f"{seconds // 60:.0f}:{seconds % 60:04.1f}"
 
 
