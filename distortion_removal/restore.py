@@ -17,6 +17,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from distortion_removal import declipping, make_callable
 from distortion_removal.audio import files
 from distortion_removal.common import devices, log
@@ -34,6 +36,10 @@ from distortion_removal.inference.finish import Finish
 from distortion_removal.inference.method_options import AUTO, flag
 from distortion_removal.inference.options import Run, parse
 from distortion_removal.inference.restoration import restore_file
+
+# Work is compiled for the length of a short recording, which may be that of no
+# other: a megabyte each.
+_JOBS_OF_A_CACHE = 50
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -76,6 +82,8 @@ def _restore_all(
       work(job)
       continue
     log.say(f"[{number}/{len(jobs)}] {one_line(job.source)}")
+    if number % _JOBS_OF_A_CACHE == 0:
+      jax.clear_caches()
     try:
       work(job)
       counts["restored"] += 1

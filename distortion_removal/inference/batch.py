@@ -131,7 +131,10 @@ def _recordings(word: str, apart: str | None) -> Iterator[tuple[Path, Path]]:
 
 
 def _in_folder(folder: Path, apart: str | None) -> Iterator[Path]:
-  for place, folders, names in os.walk(folder):
+  def fail(error: OSError) -> None:
+    raise error  # os.walk passes over what it may not read.
+
+  for place, folders, names in os.walk(folder, onerror=fail):
     folders[:] = sorted(
       name
       for name in folders

@@ -192,7 +192,8 @@ def _add_result(parser: OneLineParser) -> None:
     choices=OVERFLOWS,
     default=ATTENUATE,
     help="where an integer format has no room for the peaks: lower the whole, "
-    "write FLOAT instead, or clip them at full scale (%(default)s)",
+    "write FLOAT instead, or clip them at full scale, which leaves what was "
+    "clipped there as it was (%(default)s)",
   )
   add(
     "--subtype",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,23 @@ def write(
     "distortion_removal": __version__,
     "jax": jax.__version__,
     "device": jax.default_backend(),
-    "options": {
-      name: as_text(value) if isinstance(value, Path) else value
-      for name, value in options.items()
-    },
+    "options": {name: _plain(value) for name, value in options.items()},
     **account,
     "input": _digested(job.source, files.info(job.source).file),
     "output": _digested(job.target, job.target),
     "seconds": round(seconds, 3),
   }
   write_whole(job.receipt, json.dumps(content, indent=2) + "\n")
+
+
+def _plain(value: Any) -> Any:
+  """Returns an option as JSON can hold it."""
+  if isinstance(value, tuple):
+    return [_plain(part) for part in value]
+  if isinstance(value, Path):
+    return as_text(value)
+  is_infinite = isinstance(value, float) and math.isinf(value)
+  return str(value) if is_infinite else value
 
 
 def _digested(name: Path, path: Path) -> dict[str, str]:
