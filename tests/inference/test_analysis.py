@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support import saturated
 
 from distortion_removal.audio import files
 from distortion_removal.inference import analysis
@@ -72,6 +73,14 @@ def test_input_sdr(level, rate):
   sdr_db = 10 * np.log10(np.sum(clean**2) / error)
   found = _analyzed(clipped, rate)["clipping"]["input_sdr_db"]
   assert found == pytest.approx(sdr_db, abs=2.0)
+
+
+def test_soft_clipping():
+  sound = saturated.limited(saturated.music(), 0.12, 0.2)
+  found = _analyzed(sound[:, None], saturated.RATE)["clipping"]
+  assert found["clipped_samples"] == 0
+  assert found["soft_low"] == [None]
+  assert 0.55 * 0.2 < found["soft_high"][0] < 0.76 * 0.2
 
 
 def test_levels():
