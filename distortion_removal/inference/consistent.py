@@ -98,14 +98,13 @@ def restore_file(
       f"samples, which resampling blurs, and takes {rate} Hz only; use "
       "--method=best"
     )
-  subtype = output.choose_subtype(
-    target, info, subtype, dither=dither, finish=finish
-  )
+  form = {"dither": dither, "finish": finish}
+  subtype = output.choose_subtype(target, info, subtype, **form)
   restorer = load(workdir, config)
   clipping = survey(source)
   found = clipping.as_json(info.frames * info.channels)
   if not clipping.count:
-    line = declip.copy(info, target, clipping, subtype, dither, finish)
+    line = declip.copy(info, target, clipping, subtype=subtype, **form)
     return Outcome(line, found)
   line = declip.describe(clipping, info)
   log.logger.info("%s: %s", source, line)
@@ -120,9 +119,8 @@ def restore_file(
       reader,
       subtype=subtype,
       dtype="float64",
-      dither=dither,
-      finish=finish,
       rails=clipping.rails,
+      **form,
     )
   line = "; ".join(filter(None, (line, overflow, clipping.note)))
   return Outcome(line, found)

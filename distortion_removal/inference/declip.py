@@ -80,24 +80,18 @@ def declip_file(
   """
   info = files.info(source)
   options = _with_defaults(method, options, info.sample_rate)
-  subtype = output.choose_subtype(
-    target, info, subtype, dither=dither, finish=finish
-  )
+  form = {"dither": dither, "finish": finish}
+  subtype = output.choose_subtype(target, info, subtype, **form)
   declipping.check_options(method, options, clip_level)
   clipping = clipping or survey(source, clip_level, knee)
   found = clipping.as_json(info.frames * info.channels)
   if not clipping.count:
-    line = copy(info, target, clipping, subtype, dither, finish)
+    line = copy(info, target, clipping, subtype=subtype, **form)
     return Outcome(line, found)
   line = describe(clipping, info)
   logger.info("%s: %s", source, line)
   if "largest" in options:
-    options["largest"] = {
-      frame: nmf.largest_coefficient(
-        read_blocks(source), clipping.rails, frame, hop
-      )
-      for frame, hop in _low_rank_sizes(method, options)
-    }
+    options["largest"] = _largest(source, method, clipping, options)
   terminations = []
   with files.open_reader(source) as reader:
     blocks = _restored(reader, method, clipping, options, terminations)
@@ -107,16 +101,31 @@ def declip_file(
       reader,
       subtype=subtype,
       dtype="float64",
-      dither=dither,
-      finish=finish,
       rails=clipping.rails,
+      **form,
     )
+  notes = line, _convergence(terminations), overflow, clipping.note
+  return Outcome("; ".join(filter(None, notes)), found)
+
+
+def _convergence(terminations: list[np.ndarray]) -> str:
   ends = np.concatenate([np.empty(0), *terminations])
-  if len(ends):
-    converged = 100 * np.mean(ends == Termination.CONVERGED)
-    line += f"; {converged:.3g} % of the clipped frames converged"
-  line = "; ".join(filter(None, (line, overflow, clipping.note)))
-  return Outcome(line, found)
+  if not len(ends):
+    return ""
+  converged = 100 * np.mean(ends == Termination.CONVERGED)
+  return f"{converged:.3g} % of the clipped frames converged"
+
+
+def _largest(
+  source: Path, method: str, clipping: Survey, options: dict[str, Any]
+) -> dict[int, float]:
+  """Returns a recording's largest coefficient for each low-rank frame."""
+  return {
+    frame: nmf.largest_coefficient(
+      read_blocks(source), clipping.rails, frame, hop
+    )
+    for frame, hop in _low_rank_sizes(method, options)
+  }
 
 
 def _low_rank_sizes(
@@ -155,14 +164,10 @@ def copy(
   source: files.Reader,
   target: Path,
   found: Survey,
-  subtype: str,
-  dither: bool,
-  finish: Finish,
+  **form: Any,
 ) -> str:
-  """Writes a recording that is not clipped as it is, and says so."""
-  result = output.copy(
-    source, target, found.peak, subtype=subtype, dither=dither, finish=finish
-  )
+  """Writes a recording that is not clipped, see `output.copy`, and says so."""
+  result = output.copy(source, target, found.peak, **form)
   doubts = "".join(f"; {x}" for x in (found.doubts, found.note) if x)
   clipped = "hard clipped" if found.note else "clipped"
   return (

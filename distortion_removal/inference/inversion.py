@@ -233,10 +233,8 @@ def invert_file(
     result is the source, to the sample if its format can be.
   """
   info = files.info(source)
-  subtype = output.choose_subtype(
-    target, info, subtype, dither=dither, finish=finish
-  )
-  form = {"subtype": subtype, "dither": dither, "finish": finish}
+  form = {"dither": dither, "finish": finish}
+  form["subtype"] = output.choose_subtype(target, info, subtype, **form)
   found = found or find(source, choice)
   line = describe(found, choice)
   effects = {"effects": [one.as_json() if one else None for one in found]}

@@ -188,12 +188,7 @@ def write_by_way_of_scratch(
     for block in meter.watch(blocks):
       scratch.write(block)
     if energy is not None:
-      restored = float(meter.energy.sum())
-      if restored == 0.0:
-        raise UserError(
-          f"{source.path}: nothing is left of it; is it long enough?"
-        )
-      gain = float(np.sqrt(energy / restored))
+      gain = _gain_to(energy, meter, source)
 
     def finished() -> Iterator[np.ndarray]:
       restored = (gain * block + offset for block in scratch.read_blocks())
@@ -211,6 +206,13 @@ def write_by_way_of_scratch(
       dither=dither,
       on_overflow=finish.on_overflow,
     )
+
+
+def _gain_to(energy: float, meter: LevelMeter, source: files.Reader) -> float:
+  restored = float(meter.energy.sum())
+  if restored == 0.0:
+    raise UserError(f"{source.path}: nothing is left of it; is it long enough?")
+  return float(np.sqrt(energy / restored))
 
 
 def write(
@@ -241,30 +243,16 @@ def write(
     or the format holds them.
   """
   is_over = subtype not in _UNLIMITED and peak > 1.0
-  over_db = f"{20.0 * np.log10(peak):.1f} dB" if is_over else ""
-  overflow, count = "", 0
-
-  def limited() -> Iterator[np.ndarray]:
-    nonlocal count
-    for block in blocks:
-      count += np.count_nonzero(np.abs(block) > 1.0)
-      yield np.clip(block, -1.0, 1.0)
-
-  written = blocks
+  limiter = _Limiter()
   if is_over and on_overflow == finishes.FLOAT:
     subtype, dither = "FLOAT", False
-    overflow = f"as FLOAT, for its peak is {over_db} beyond full scale"
   elif is_over and on_overflow == finishes.LIMIT:
-    written = limited()
+    blocks = limiter.limit(blocks)
   elif is_over:
-    written = (block / peak for block in blocks)
-    overflow = (
-      f"{over_db} quieter so that it does not clip (--on-overflow=float keeps "
-      "the level)"
-    )
+    blocks = (block / peak for block in blocks)
   files.write_blocks(
     target,
-    written,
+    blocks,
     source.sample_rate,
     source.channels,
     subtype=subtype,
@@ -272,6 +260,31 @@ def write(
     dither=dither,
     source=source,
   )
-  if count:
-    overflow = f"{count} samples are limited to full scale, by up to {over_db}"
-  return overflow
+  return _describe(on_overflow, peak, limiter.count) if is_over else ""
+
+
+class _Limiter:
+  """Clips a recording at full scale.
+
+  Attributes:
+    count: samples that were beyond it, so far.
+  """
+
+  count = 0
+
+  def limit(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    for block in blocks:
+      self.count += np.count_nonzero(np.abs(block) > 1.0)
+      yield np.clip(block, -1.0, 1.0)
+
+
+def _describe(on_overflow: str, peak: float, limited: int) -> str:
+  """Says what became of a peak beyond full scale."""
+  over_db = f"{20.0 * np.log10(peak):.1f} dB"
+  return {
+    finishes.ATTENUATE: f"{over_db} quieter so that it does not clip "
+    "(--on-overflow=float keeps the level)",
+    finishes.FLOAT: f"as FLOAT, for its peak is {over_db} beyond full scale",
+    finishes.LIMIT: f"{limited} samples are limited to full scale, by up to "
+    f"{over_db}",
+  }[on_overflow]

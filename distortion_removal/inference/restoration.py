@@ -60,19 +60,12 @@ def restore_file(
     What there is to say, and where it is clipped if the network asks for that.
   """
   config = weights.load_config(workdir)
+  form = {"dither": dither, "finish": finish}
   if models.takes_rails(config):
     return consistent.restore_file(
-      source,
-      target,
-      workdir,
-      config,
-      subtype=subtype,
-      dither=dither,
-      finish=finish,
+      source, target, workdir, config, subtype=subtype, **form
     )
-  subtype = output.choose_subtype(
-    target, files.info(source), subtype, dither=dither, finish=finish
-  )
+  subtype = output.choose_subtype(target, files.info(source), subtype, **form)
   function = network.load_network(workdir, config)
   # The whole file is read once before any work: for its levels, and so that a
   # damaged one is refused at once.
@@ -97,8 +90,7 @@ def restore_file(
       dtype="float32",
       energy=float(before.energy.sum()),
       offset=np.where(idle, before.dc, 0.0),
-      dither=dither,
-      finish=finish,
+      **form,
     )
   return Outcome(line, {})
 

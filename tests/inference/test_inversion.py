@@ -208,7 +208,7 @@ def test_settings_by_hand_on_the_command_line(paths, capsys):
   assert si_sdr_db(restored, clean) > 60.0
   # They are used also where they are wrong, and the line says so.
   soundfile.write(paths[0], rounded(clean), RATE)
-  assert invert_file(*paths, GIVEN).line.endswith("(not certain)")
+  assert "(not certain)" in invert_file(*paths, GIVEN).line
 
 
 @pytest.mark.e2e
