@@ -59,58 +59,66 @@ class Cuts(NamedTuple):
   weights: jax.Array
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def criterion(
-  effect: Invertible,
-  blocks: Blocks,
-  audio: jax.Array,
-  cuts: Cuts,
-  parameters: Parameters,
-) -> jax.Array:
+class Undone(NamedTuple):
+  """A recording without an effect, for many settings of it.
+
+  Attributes:
+    signal: `[candidates, time]`.
+    slope: of the recording by the signal, `[candidates, time]`.
+  """
+
+  signal: jax.Array
+  slope: jax.Array
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def undo(
+  effect: Invertible, audio: jax.Array, parameters: Parameters
+) -> Undone:
+  """Undoes an effect that began with the audio, with many settings at once.
+
+  Args:
+    effect: the effect.
+    audio: `[time]` float64.
+    parameters: the settings, `[candidates]` each.
+  """
+  signal = invertible.invert(effect, audio[:, None], parameters)[0].T
+  column = Parameters(*(x[:, None] for x in parameters))
+  slope = invertible.slope(effect, signal, column)
+  return Undone(signal, jnp.maximum(slope, FLATTEST * column.scale))
+
+
+def as_is(audio: np.ndarray, candidates: int) -> Undone:
+  """Takes a recording as clean, as often as there are candidates."""
+  signal = jnp.broadcast_to(audio, (candidates, len(audio)))
+  return Undone(signal, jnp.ones_like(signal))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def criterion(blocks: Blocks, undone: Undone, cuts: Cuts) -> jax.Array:
   """Computes J for many settings at once.
 
   Args:
-    effect: the effect taken to have been applied, from the first sample on.
     blocks: sizes.
-    audio: `[time]` float64.
+    undone: the recording without the effect.
     cuts: where the blocks are.
-    parameters: the settings, `[candidates]` each.
 
   Returns:
     `[candidates]`.
   """
-  signal = _undone(effect, audio, parameters)
-  filters = _predict(signal, blocks, cuts.starts)
+  filters = _predict(undone.signal, blocks, cuts.starts)
 
   def likelihood(item: tuple[jax.Array, jax.Array]) -> jax.Array:
     start, filters = item
-    residual = _filter(signal, start, filters, blocks)
-    return _log_mean(residual, blocks) + _log_slope(
-      effect, signal, start, parameters, blocks
-    )
+    residual = _filter(undone.signal, start, filters, blocks)
+    return _log_mean(residual, blocks) + _log_slope(undone, start, blocks)
 
   return cuts.weights @ jax.lax.map(likelihood, (cuts.starts, filters))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def criterion_as_is(blocks: Blocks, audio: jax.Array, cuts: Cuts) -> jax.Array:
-  """Computes J of a recording taken as clean; arguments: see `criterion`."""
-  signal = audio[None]
-  filters = _predict(signal, blocks, cuts.starts)
-
-  def likelihood(item: tuple[jax.Array, jax.Array]) -> jax.Array:
-    return _log_mean(_filter(signal, *item, blocks), blocks)[0]
-
-  return cuts.weights @ jax.lax.map(likelihood, (cuts.starts, filters))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def residuals(
-  effect: Invertible,
-  blocks: Blocks,
-  audio: jax.Array,
-  cuts: Cuts,
-  parameters: Parameters,
+  blocks: Blocks, undone: Undone, cuts: Cuts
 ) -> tuple[jax.Array, jax.Array]:
   """Computes what J is made of, under the prediction of the first candidate.
 
@@ -120,23 +128,16 @@ def residuals(
     e `[blocks, candidates, length]`, and the mean of log(dy / dx) `[blocks,
     candidates]`.
   """
-  signal = _undone(effect, audio, parameters)
-  filters = _predict(signal[:1], blocks, cuts.starts)
+  filters = _predict(undone.signal[:1], blocks, cuts.starts)
 
   def both(item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
     start, filters = item
-    return _filter(signal, start, filters, blocks), _log_slope(
-      effect, signal, start, parameters, blocks
+    return (
+      _filter(undone.signal, start, filters, blocks),
+      _log_slope(undone, start, blocks),
     )
 
   return jax.lax.map(both, (cuts.starts, filters))
-
-
-def _undone(
-  effect: Invertible, audio: jax.Array, parameters: Parameters
-) -> jax.Array:
-  """Returns the candidates' signals `[candidates, time]`."""
-  return invertible.invert(effect, audio[:, None], parameters)[0].T
 
 
 def _predict(signal: jax.Array, blocks: Blocks, starts: jax.Array) -> jax.Array:
@@ -175,18 +176,10 @@ def _log_mean(residual: jax.Array, blocks: Blocks) -> jax.Array:
   return jnp.log(parts.mean(axis=2) + QUIETEST).mean(axis=1)
 
 
-def _log_slope(
-  effect: Invertible,
-  signal: jax.Array,
-  start: jax.Array,
-  parameters: Parameters,
-  blocks: Blocks,
-) -> jax.Array:
-  column = Parameters(*(x[:, None] for x in parameters))
-  slope = invertible.slope(effect, _cut(signal, start, blocks.length), column)
+def _log_slope(undone: Undone, start: jax.Array, blocks: Blocks) -> jax.Array:
   # Logarithms of products, eight at a time: fewer logarithms.
-  slope = jnp.maximum(slope, FLATTEST * column.scale)
-  slope = slope.reshape(len(signal), -1, 8)
+  slope = _cut(undone.slope, start, blocks.length)
+  slope = slope.reshape(len(slope), -1, 8)
   return jnp.log(slope.prod(axis=2)).sum(axis=1) / blocks.length
 
 

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from distortion_removal.effects.invertible import Invertible, Parameters
-from distortion_removal.inversion.criterion import criterion_as_is
 from distortion_removal.inversion.recording import (
   GAIN,
   SCALE,
@@ -39,6 +38,8 @@ from distortion_removal.inversion.search import descend, separate_minima
 _NAMES = ("gain_db", "scale", "shift")
 _GAINS_DB = np.arange(10.0, 61.0, 2.0)
 _STARTS = 6
+# Candidates that the search is compiled for, the coarse one for more.
+_FEW, _LANES = 16, 16 * _STARTS
 _STEPS = np.array([1.0, 0.6, 0.03])  # first deviations from the starts
 _KEPT = 3
 # Colours of 0 to 100, and what cutting off samples adds to them.
@@ -142,15 +143,24 @@ def _estimate(
   blocks = sizes(rate, block_ms=16, part_ms=1, order=96)
   # What the effect remembers at a cut is not known, but matters little soon.
   skipped = 0 if is_start else round(_SKIPPED_SECONDS * rate)
-  if free:
-    starts, is_hopeful = _coarse(effect, audio, rate, skipped, known, free)
-  else:
-    starts, is_hopeful = _given(known), False
   medium = cut(effect, audio, blocks, 100, skipped)
   fine = cut(effect, audio, blocks, 400, skipped)
-  if starts is None or medium is None:
+  if fine is None or np.count_nonzero(fine.weights) < _FEWEST_BLOCKS:
     return None
-  if np.count_nonzero(fine.cuts.weights) < _FEWEST_BLOCKS:
+
+  def find_starts() -> tuple[np.ndarray | None, bool]:
+    if not free:
+      return _given(known), False
+    return _coarse(effect, audio, rate, skipped, known, free)
+
+  def compile_ahead() -> None:
+    if free:
+      medium.descend(np.zeros(3), free, rounds=1, least=np.inf)
+
+  (starts, is_hopeful), _ = in_threads(
+    lambda work: work(), [find_starts, compile_ahead]
+  )
+  if starts is None:
     return None
   settings = starts[0]
   if is_hopeful:
@@ -159,13 +169,12 @@ def _estimate(
     settings, _ = fine.descend(settings, free, 6, 1e-7)
   off = np.zeros((3, 3))
   off[:, SCALE] = 100.0 * np.log(1.003) * np.array([0, -1, 1])
-  least, *around = fine.objective(16)(settings + off)
-  as_is = criterion_as_is(fine.blocks, fine.audio, fine.cuts)
+  least, *around = fine.objective(_FEW)(settings + off)
   return Estimate(
     effect,
     Parameters(*(x.item() for x in parameters_of(settings[None]))),
     float(least),
-    float(as_is),
+    fine.as_is(_FEW),
     float(min(around) - least),
   )
 
@@ -199,7 +208,7 @@ def _coarse(
   blocks = sizes(rate, block_ms=32, part_ms=32, order=16)
   if first:
     skipped = round(_SKIPPED_SECONDS * rate)
-  recording = cut(effect, part, blocks, 32, skipped)
+  recording = cut(effect, part, blocks, 32, skipped, at_once=32)
   if recording is None:
     return None, False
   scales = np.abs(part).max() / _peaks(effect)
@@ -209,7 +218,7 @@ def _coarse(
   grid = np.zeros((len(gains), len(scales), 3))
   grid[..., GAIN], grid[..., SCALE] = gains[:, None], 100.0 * np.log(scales)
   grid[..., SHIFT] = known.get("shift", 0.0)
-  values = recording.objective(256)(grid.reshape(-1, 3))
+  values = recording.objective(_LANES)(grid.reshape(-1, 3))
   flat = grid.reshape(-1, 3)
 
   def is_near(one: int, other: int) -> bool:
@@ -220,7 +229,7 @@ def _coarse(
   starts = np.pad(starts, ((0, _STARTS - len(starts)), (0, 0)), mode="edge")
   steps = _STEPS * [k in free for k in range(3)]
   best, least = descend(
-    recording.objective(16 * _STARTS),
+    recording.objective(_LANES),
     starts,
     np.maximum(steps, 1e-12),
     population=16,
@@ -232,8 +241,8 @@ def _coarse(
     _KEPT,
   )
   starts = np.stack([best[row] for row, _ in kept])
-  as_is = criterion_as_is(recording.blocks, recording.audio, recording.cuts)
-  return starts, not (effect.dry and float(as_is) - least.min() < _HOPELESS)
+  gained = recording.as_is(_LANES) - least.min()
+  return starts, not (effect.dry and gained < _HOPELESS)
 
 
 def _peaks(effect: Invertible) -> np.ndarray:

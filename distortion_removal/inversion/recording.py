@@ -14,8 +14,11 @@ from distortion_removal.inversion import gauss_newton
 from distortion_removal.inversion.criterion import (
   Blocks,
   Cuts,
+  Undone,
+  as_is,
   criterion,
   residuals,
+  undo,
 )
 
 # Settings as the search has them: gain in dB, 100 log(scale), shift.
@@ -36,13 +39,38 @@ class Recording(NamedTuple):
     effect: taken to have been applied.
     blocks: sizes.
     audio: `[time]`.
-    cuts: places.
+    cuts: places, as many in each so that one compilation does for any number.
   """
 
   effect: Invertible
   blocks: Blocks
   audio: jax.Array
-  cuts: Cuts
+  cuts: tuple[Cuts, ...]
+
+  @property
+  def weights(self) -> np.ndarray:
+    """Of all blocks, `[blocks]`."""
+    return np.concatenate([some.weights for some in self.cuts])
+
+  def residuals(self, settings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns residuals and slopes of all blocks, see `criterion.residuals`."""
+    pairs = self._each(residuals, self._undo(settings))
+    return tuple(np.concatenate(parts) for parts in zip(*pairs, strict=True))
+
+  def as_is(self, lanes: int) -> float:
+    """Returns J of the recording taken as clean; lanes: see `objective`."""
+    return float(sum(self._each(criterion, as_is(self.audio, lanes)))[0])
+
+  def _undo(self, settings: np.ndarray) -> Undone:
+    return undo(self.effect, self.audio, parameters_of(settings))
+
+  def _each(self, function: Callable[..., Any], undone: Undone) -> list[Any]:
+    """Returns what a function of `criterion` gives at each of the cuts."""
+
+    def at(some: Cuts) -> Any:
+      return jax.tree.map(np.asarray, function(self.blocks, undone, some))
+
+    return in_threads(at, self.cuts)
 
   def objective(self, lanes: int) -> Callable[[np.ndarray], np.ndarray]:
     """Returns J of settings `[candidates, 3]`, so many at a time."""
@@ -52,7 +80,7 @@ class Recording(NamedTuple):
       padded = np.pad(settings, ((0, more), (0, 0)), mode="edge")
       parts = padded.reshape(-1, lanes, 3)
       values = in_threads(
-        lambda part: np.asarray(criterion(*self, parameters_of(part))), parts
+        lambda part: sum(self._each(criterion, self._undo(part))), parts
       )
       values = np.concatenate(values)[: len(settings)]
       low, high = _BOUNDS.T
@@ -79,8 +107,7 @@ class Recording(NamedTuple):
       tried = np.repeat(settings[None], 4, axis=0)
       for row, column in enumerate(columns, 1):
         tried[row, column] += _CHANGE[column]
-      errors, slopes = residuals(*self, parameters_of(tried))
-      errors, slopes = np.asarray(errors), np.asarray(slopes)
+      errors, slopes = self.residuals(tried)
       candidates = [settings]
       for some in sets:
         rows = [0, *(1 + columns.index(k) for k in some)]
@@ -88,7 +115,7 @@ class Recording(NamedTuple):
         move[some] = gauss_newton.step(
           errors[:, rows],
           slopes[:, rows],
-          np.asarray(self.cuts.weights),
+          self.weights,
           self.blocks.part,
           _CHANGE[some],
         )
@@ -115,8 +142,22 @@ def cut(
   blocks: Blocks,
   count: int,
   skipped: int = 0,
+  *,
+  at_once: int = 100,
 ) -> Recording | None:
-  """Cuts a recording into `count` blocks with sound; None: there are none."""
+  """Cuts a recording into blocks with sound.
+
+  Args:
+    effect: taken to have been applied.
+    audio: `[time]`.
+    blocks: sizes.
+    count: number of blocks, at most.
+    skipped: samples at the start.
+    at_once: blocks that the criterion is compiled for.
+
+  Returns:
+    The recording, or None: it has no sound.
+  """
   first = skipped + max(blocks.margin, blocks.order)
   whole = (len(audio) - first - blocks.margin) // blocks.length
   starts = first + blocks.length * np.arange(max(whole, 0))
@@ -125,11 +166,13 @@ def cut(
   starts = starts[is_loud]
   if not len(starts):
     return None
-  chosen = np.linspace(0, len(starts) - 1, min(count, len(starts)))
-  starts = starts[np.rint(chosen).astype(int)]
-  weights = np.pad(np.ones(len(starts)), (0, count - len(starts)))
-  starts = np.pad(starts, (0, count - len(starts)), mode="edge")
-  cuts = Cuts(starts.astype(np.int32), weights / weights.sum())
+  count = min(count, len(starts))
+  chosen = starts[np.rint(np.linspace(0, len(starts) - 1, count)).astype(int)]
+  more = -count % at_once
+  weights = np.pad(np.full(count, 1.0 / count), (0, more))
+  starts = np.pad(chosen, (0, more), mode="edge").astype(np.int32)
+  cuts = Cuts(starts.reshape(-1, at_once), weights.reshape(-1, at_once))
+  cuts = tuple(Cuts(*some) for some in zip(*cuts, strict=True))
   return Recording(effect, blocks, jnp.asarray(audio), cuts)
 
 
@@ -142,14 +185,17 @@ def loudest(audio: np.ndarray, length: int) -> int:
 
 
 def in_threads(
-  function: Callable[[np.ndarray], Any], items: Iterable[np.ndarray]
+  function: Callable[[Any], Any], items: Iterable[Any]
 ) -> list[Any]:
   """Maps a function over items; a scan over time keeps one core busy only."""
 
-  def traced(item: np.ndarray) -> Any:
+  def traced(item: Any) -> Any:
     with jax.enable_x64(True):  # of this thread
       return function(item)
 
+  items = list(items)
+  if len(items) == 1:
+    return [traced(items[0])]
   with ThreadPoolExecutor(os.cpu_count()) as pool:
     return list(pool.map(traced, items))
 

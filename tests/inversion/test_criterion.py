@@ -12,10 +12,11 @@ from distortion_removal.inversion import gauss_newton
 from distortion_removal.inversion.criterion import (
   Blocks,
   Cuts,
+  as_is,
   criterion,
-  criterion_as_is,
   prediction_error_filters,
   residuals,
+  undo,
 )
 
 BLOCKS = Blocks(length=64, margin=32, part=16, order=8)
@@ -68,13 +69,12 @@ def test_equals_scipy():
   with jax.enable_x64(True):
     settings = (np.array([gain, 35.0]), np.array([scale, 0.4]))
     parameters = Parameters(*settings, np.zeros(2), np.zeros(2))
-    actual = criterion(
-      invertible.OVERDRIVE, BLOCKS, jnp.asarray(audio), CUTS, parameters
-    )
-    as_is = criterion_as_is(BLOCKS, jnp.asarray(audio), CUTS)
+    undone = undo(invertible.OVERDRIVE, jnp.asarray(audio), parameters)
+    actual = criterion(BLOCKS, undone, CUTS)
+    clean = criterion(BLOCKS, as_is(jnp.asarray(audio), 2), CUTS)[1]
   np.testing.assert_allclose(actual[0], by_scipy(signal, log_slope), rtol=1e-9)
-  np.testing.assert_allclose(as_is, by_scipy(audio, 0 * audio), rtol=1e-9)
-  assert actual[0] < min(actual[1], as_is)
+  np.testing.assert_allclose(clean, by_scipy(audio, 0 * audio), rtol=1e-9)
+  assert actual[0] < min(actual[1], clean)
 
 
 def test_newton_damped_by_the_criterion_finds_gain_and_scale():
@@ -85,19 +85,19 @@ def test_newton_damped_by_the_criterion_finds_gain_and_scale():
   def parameters(points):
     return Parameters(*points.T, *np.zeros((2, len(points))))
 
+  def at(function, points):
+    effect, audio = invertible.OVERDRIVE, jnp.asarray(recording)
+    return function(BLOCKS, undo(effect, audio, parameters(points)), cuts)
+
+  recording = 0.3 * overdriven(music(4000), 20.0)
   with jax.enable_x64(True):
-    audio = jnp.asarray(0.3 * overdriven(music(4000), 20.0))
     for _ in range(8):
       points = np.concatenate([settings[None], settings + np.diag(change)])
-      error, slopes = residuals(
-        invertible.OVERDRIVE, BLOCKS, audio, cuts, parameters(points)
-      )
+      error, slopes = at(residuals, points)
       step = gauss_newton.step(
         np.asarray(error), np.asarray(slopes), cuts.weights, 16, change
       )
       points = settings + step * np.array([0, 1, 0.3, 0.1, 0.03, 0.01])[:, None]
-      values = criterion(
-        invertible.OVERDRIVE, BLOCKS, audio, cuts, parameters(points)
-      )
+      values = at(criterion, points)
       settings = points[np.nanargmin(values)]
   np.testing.assert_allclose(settings, [20.0, 0.3], rtol=1e-3)
