@@ -95,11 +95,7 @@ class Survey(NamedTuple):
     return f"some tops are flat near {', '.join(texts)}, which may be natural"
 
   def as_json(self, samples: int) -> dict[str, Any]:
-    """Returns what was found, for a JSON file.
-
-    Args:
-      samples: how many the recording has in all channels.
-    """
+    """Returns what was found among the `samples` of all channels, for JSON."""
     channels = range(self.rails.low.shape[1])
     return {
       "clipped_samples": int(self.count),
