@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 
-from distortion_removal import declipping
+from distortion_removal import declipping, make_callable
 from distortion_removal.audio import files
 from distortion_removal.common import devices, log
 from distortion_removal.common.errors import (
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   log.setup()
   with one_line_errors(), files.spooling():
     run, finish, given = parse(argv)
-    _check(given)
+    check_options(given)
     jobs = batch.plan(run.input, run.output, run.suffix)
     batch.check(jobs, run.receipt)
     skipped = set()
@@ -103,14 +103,14 @@ def _do(job: Job, run: Run, finish: Finish, given: dict[str, Any]) -> None:
   """Restores one recording."""
   start = time.monotonic()
   with job.folder(), files.piped_output(job.target) as place:
-    account = _restore(job.source, place, given, finish)
+    account = restore_recording(job.source, place, given, finish)
     if run.receipt:
       seconds = time.monotonic() - start
       receipt.write(job, given | finish._asdict(), account, seconds)
     log.say(f"restored: {one_line(job.target)}")
 
 
-def _check(given: dict[str, Any]) -> None:
+def check_options(given: dict[str, Any]) -> None:
   """Refuses options that do not go together."""
   checkpoint, method = given.get("checkpoint"), given.get("method")
   if checkpoint and method:
@@ -129,10 +129,21 @@ def _check(given: dict[str, Any]) -> None:
     )
 
 
-def _restore(
-  source: Path, target: Path, arguments: dict[str, Any], finish: Finish
+def restore_recording(
+  source: Path,
+  target: Path,
+  arguments: dict[str, Any],
+  finish: Finish,
+  say: Callable[[str], None] = log.say,
 ) -> dict[str, Any]:
   """Restores a recording as the command line's options say.
+
+  Args:
+    source: the recording.
+    target: where it goes.
+    arguments: options on the method and the sample format.
+    finish: what of the restoration is taken.
+    say: gets the lines on what is done.
 
   Returns:
     For a receipt: the method, the reason for it, and what came of it.
@@ -148,7 +159,7 @@ def _restore(
   if checkpoint:
     outcome = restore_file(source, target, checkpoint, **output)
     if outcome.line:
-      log.say(one_line(outcome.line))
+      say(one_line(outcome.line))
     return {"method": as_text(checkpoint)} | outcome._asdict()
   declipper = given.pop("preset", DECLIPPER)
   plan = automatic.Plan(method, "")
@@ -158,7 +169,7 @@ def _restore(
     if not given:
       plan = automatic.choose(source, declipper)
       method = plan.method
-      log.say(one_line(f"{plan.reason}: restored by {method}"))
+      say(one_line(f"{plan.reason}: restored by {method}"))
   if method == INVERSION:
     choice = inversion.Choice.parse(given.pop("effect", inversion.AUTO))
     _refuse(given, method, ())
@@ -171,7 +182,7 @@ def _restore(
     outcome = declip_file(
       source, target, method, clipping=plan.clipping, **output, **given
     )
-  log.say(one_line(outcome.line))
+  say(one_line(outcome.line))
   return {"method": method, "reason": plan.reason} | outcome._asdict()
 
 
@@ -181,6 +192,8 @@ def _refuse(given: Iterable[str], method: str, known: Collection[str]) -> None:
     if option not in known:
       raise UserError(f"{method} has no option {flag(option)}; leave it out")
 
+
+make_callable(__name__)
 
 if __name__ == "__main__":
   main()

@@ -16,7 +16,16 @@ FLOORS = (
   ("report", "datasets", "training", "inference", "evaluation"),
 )
 COMMANDS = {
-  *("main", "cli", "prepare", "restore", "score", "model_file", "analyze")
+  *(
+    "main",
+    "cli",
+    "prepare",
+    "restore",
+    "score",
+    "model_file",
+    "analyze",
+    "api",
+  )
 }
 
 

@@ -1,8 +1,16 @@
-"""Loudness by ITU-R BS.1770-4, measured with pyloudnorm."""
+"""Loudness and true peak by ITU-R BS.1770-4, with pyloudnorm's filters."""
+
+from collections.abc import Iterable
 
 import numpy as np
+import scipy.signal
+
+from distortion_removal.audio.resampling import resample_blocks
 
 _BLOCK_SECONDS, _STEP_SECONDS = 0.4, 0.1  # gating blocks of BS.1770
+_GATE_LUFS, _RELATIVE_GATE = -70.0, 0.1
+_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.41, 1.41])  # of the channels
+_OVERSAMPLING = 4
 
 
 def integrated_loudness(audio: np.ndarray, *, sample_rate: int) -> float:
@@ -37,6 +45,93 @@ def integrated_loudness(audio: np.ndarray, *, sample_rate: int) -> float:
   meter = pyloudnorm.Meter(sample_rate, block_size=block_seconds)
   with np.errstate(divide="ignore", invalid="ignore"):
     return float(meter.integrated_loudness(padded))
+
+
+def loudness_of_blocks(
+  blocks: Iterable[np.ndarray], *, sample_rate: int
+) -> float:
+  """Measures what `integrated_loudness` does in constant memory.
+
+  pyloudnorm takes whole recordings; this gates as it does. Steps of the gating
+  blocks are whole samples, which differs where 0.1 s is not.
+
+  Args:
+    blocks: a recording, `[time, channels]` each, of up to five channels.
+    sample_rate: in Hz.
+  """
+  step, count = round(_STEP_SECONDS * sample_rate), 0
+  held, powers = None, []
+  for block in _k_weighted(blocks, sample_rate):
+    held = block if held is None else np.concatenate([held, block])
+    count += len(block)
+    whole = held[: len(held) // step * step]
+    parts = whole.reshape(-1, step, held.shape[1])
+    powers.append(np.mean(parts**2, axis=1))
+    held = held[len(whole) :]
+  if count < 0.05 * sample_rate:
+    return -np.inf
+  steps = np.concatenate(powers)
+  size = round(_BLOCK_SECONDS / _STEP_SECONDS)
+  if len(steps) < size:  # shorter than a block, and one itself
+    energy = step * np.sum(steps, axis=0) + np.sum(held**2, axis=0)
+    power = energy[None] / count
+  else:
+    power = (
+      sum(steps[k : len(steps) - size + 1 + k] for k in range(size)) / size
+    )
+  power = power @ _WEIGHTS[: power.shape[1]]
+  power = power[power >= _power(_GATE_LUFS)]
+  if not len(power):
+    return -np.inf
+  power = power[power > _RELATIVE_GATE * np.mean(power)]
+  return float(-0.691 + 10.0 * np.log10(np.mean(power)))
+
+
+def _power(loudness_lufs: float) -> float:
+  return 10.0 ** ((loudness_lufs + 0.691) / 10.0)
+
+
+def _k_weighted(
+  blocks: Iterable[np.ndarray], sample_rate: int
+) -> Iterable[np.ndarray]:
+  from pyloudnorm.iirfilter import IIRfilter  # As slow to import as the whole.
+
+  # As pyloudnorm's meter has them.
+  filters = [
+    IIRfilter(4.0, 0.5**0.5, 1500.0, sample_rate, "high_shelf"),
+    IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass"),
+  ]
+  states = None
+  for block in blocks:
+    states = states or [np.zeros((2, block.shape[1])) for _ in filters]
+    for k, stage in enumerate(filters):
+      block, states[k] = scipy.signal.lfilter(
+        stage.b, stage.a, block, axis=0, zi=states[k]
+      )
+      block = stage.passband_gain * block
+    yield block
+
+
+def true_peak(blocks: Iterable[np.ndarray], *, sample_rate: int) -> float:
+  """Returns the peak between the samples, too: BS.1770-4, annex 2.
+
+  Args:
+    blocks: a recording, `[time, channels]` each.
+    sample_rate: in Hz.
+  """
+  peak = 0.0
+
+  def watched() -> Iterable[np.ndarray]:
+    nonlocal peak
+    for block in blocks:
+      peak = max(peak, float(np.abs(block).max(initial=0.0)))
+      yield block.astype(np.float32)
+
+  oversampled = resample_blocks(
+    watched(), sample_rate, _OVERSAMPLING * sample_rate
+  )
+  between = max(float(np.abs(x).max(initial=0.0)) for x in oversampled)
+  return max(peak, between)
 
 
 def normalise_loudness(

@@ -110,11 +110,13 @@ def _silence(stream: TextIO) -> None:
 class Progress:
   """Shows progress of long work: a bar on a terminal, log lines elsewhere.
 
-  The bar counts `total` in `unit`; `message` has a `%` for the percentage.
+  Only where info lines are shown: not in other people's programs. The bar
+  counts `total` in `unit`; `message` has a `%` for the percentage.
   """
 
   def __init__(self, total: int, message: str, *, unit: str, is_shown: bool):
     self._total, self._message, self._done = total, message, 0
+    is_shown = is_shown and logger.isEnabledFor(logging.INFO)
     self._logs = is_shown and not sys.stderr.isatty()
     self._bar = tqdm(
       total=total,

@@ -28,7 +28,6 @@ from distortion_removal.inference.soft_clipping import (
   knee_and_note,
   levels_of,
 )
-from distortion_removal.metrics import number
 
 # A level that is so far below the peak is not merely a rounded one.
 _CLEARLY = 1.001
@@ -45,6 +44,7 @@ class Survey(NamedTuple):
   plateaus: Plateaus | None  # None with a given level
   knee: Rails | None = None  # [1, channels]; None: none asked for, or found
   note: str = ""  # on soft clipping that is left as it is
+  soft: Rails | None = None  # [1, channels], of that soft clipping
 
   @property
   def levels(self) -> str:
@@ -60,6 +60,23 @@ class Survey(NamedTuple):
       return text
     knees = levels_of(self.knee.low[0], self.knee.high[0])
     return f"{text}{', and ' if text else ''}softly clipped beyond {knees}"
+
+  def levels_of(self, channel: int, sign: int) -> list[float]:
+    """Returns the levels of one polarity of a channel, usual ones if blurred.
+
+    Args:
+      channel: from 0 on.
+      sign: 1 for the upper side, -1 for the lower one.
+    """
+    side = self.rails.high if sign > 0 else self.rails.low
+    if not self.plateaus:
+      return [float(x) for x in side[:, channel] if np.isfinite(x)]
+    exact = sign * self.plateaus.rails[int(sign < 0), channel]
+    return [float(exact)] * bool(np.isfinite(exact)) + [
+      float(_usual_level(self.plateaus, track))
+      for track in self.plateaus.tracks
+      if (track.channel, track.sign) == (channel, sign)
+    ]
 
   @property
   def is_marked(self) -> bool:
@@ -78,16 +95,13 @@ class Survey(NamedTuple):
     return f"some tops are flat near {', '.join(texts)}, which may be natural"
 
   def as_json(self, samples: int) -> dict[str, Any]:
-    """Returns what was found, for a JSON file.
-
-    Args:
-      samples: how many the recording has in all channels.
-    """
+    """Returns what was found among the `samples` of all channels, for JSON."""
+    channels = range(self.rails.low.shape[1])
     return {
       "clipped_samples": int(self.count),
       "clipped_share": self.count / samples,
-      "low": [number(x) for x in self.rails.low[0]],
-      "high": [number(x) for x in self.rails.high[0]],
+      "low": [self.levels_of(k, -1) for k in channels],
+      "high": [self.levels_of(k, 1) for k in channels],
       "peak": self.peak,
       "summary": self.levels or "nothing is clipped",
       "doubts": self.doubts,
@@ -130,13 +144,17 @@ class Survey(NamedTuple):
     part = track._replace(level=track.level[span], tops=track.tops[span])
     start, stop = track.time[span][[0, -1]] / self.sample_rate
     text = _range(self.plateaus, part, np.max(track.width[span]))
-    return f"{text} between {_clock(start)} and {_clock(stop)}"
+    return f"{text} between {clock(start)} and {clock(stop)}"
 
 
 def _level(plateaus: Plateaus, track: Track) -> str:
+  return f"{_usual_level(plateaus, track):.3g}"
+
+
+def _usual_level(plateaus: Plateaus, track: Track) -> float:
   """Returns the usual level; with the offset, which AC coupling takes away."""
   level = np.average(track.level, weights=track.tops)
-  return f"{track.sign * level + _centre(plateaus, track):.3g}"
+  return track.sign * level + _centre(plateaus, track)
 
 
 def _centre(plateaus: Plateaus, track: Track) -> float:
@@ -165,7 +183,8 @@ def _beyond(plateaus: Plateaus, track: Track) -> float:
   return track.sign * peak if is_beyond else 0.0
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+  """Returns minutes, seconds and tenths."""
   return f"{seconds // 60:.0f}:{seconds % 60:04.1f}"
 
 
@@ -186,7 +205,7 @@ def survey(
   """
   check_knee(knee, clip_level)
   read = functools.partial(read_blocks, source)
-  plateaus, soft = None, (None, "")
+  plateaus, soft = None, ()
   if clip_level is None:
     plateaus = find_plateaus(read)
     rails = rails_of(plateaus)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from flax import linen as nn
 
 from distortion_removal import models
 from distortion_removal.audio import chunks
@@ -27,13 +28,19 @@ def load_network(
   """
   model = models.from_config(config)
   variables, _ = weights.load_weights(source, models.variable_shapes(model))
-  restore = jax.jit(model.apply)
+  restore = functools.partial(_apply, model)
   if batch is not None:
     variables = devices.replicate(variables)
     function = functools.partial(restore, variables)
     return devices.in_batches(function, batch)
   variables = jax.device_put(variables)
   return lambda degraded: np.asarray(restore(variables, degraded))
+
+
+# At the top: networks of one kind are compiled once, however often loaded.
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(model: nn.Module, variables: Any, degraded: np.ndarray) -> jax.Array:
+  return model.apply(variables, degraded)
 
 
 def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def check_knee(
 
 def knee_and_note(
   read: Read, plateaus: Plateaus, knee: Knee | None
-) -> tuple[Rails | None, str]:
+) -> tuple[Rails | None, str, Rails | None]:
   """Returns the knee of each channel, if one is asked for; and what to say.
 
   Args:
@@ -44,33 +44,35 @@ def knee_and_note(
     knee: as asked for.
 
   Returns:
-    The knees `[1, channels]`, or None; and a note on soft clipping that is left
-    as it is, or "".
+    The knees `[1, channels]`, or None; a note on soft clipping that is left as
+    it is, or ""; and its knees, or None.
   """
   if knee is not None and knee != FIND:
-    return given_rails(knee, (1, len(plateaus.decay)), "knee"), ""
+    return given_rails(knee, (1, len(plateaus.decay)), "knee"), "", None
   found = find_knees(read, plateaus)
   if knee is None:
-    return None, _hint(found)
+    return None, *_hint(found)
   if np.isinf([found.low, found.high]).all():
     usual = 0.75 * plateaus.extremes.peak.max()
-    return None, (
+    return (
+      None,
       "no knee was found: give one by --knee=LEVEL, such as three quarters of "
-      f"the peak, {usual:.3g}"
+      f"the peak, {usual:.3g}",
+      None,
     )
-  return Rails(found.low[None], found.high[None]), ""
+  return Rails(found.low[None], found.high[None]), "", None
 
 
-def _hint(found: Knees) -> str:
+def _hint(found: Knees) -> tuple[str, Rails | None]:
   """Says where a recording looks softly clipped, on strong evidence only."""
   if not found.is_strong.any():
-    return ""
+    return "", None
   low = np.where(found.is_strong[0], found.low, -np.inf)
   high = np.where(found.is_strong[1], found.high, np.inf)
   return (
     f"it looks softly clipped or limited beyond {levels_of(low, high)}, which "
     "--knee=find, or --knee=LEVEL, restores"
-  )
+  ), Rails(low[None], high[None])
 
 
 def levels_of(low: np.ndarray, high: np.ndarray) -> str:

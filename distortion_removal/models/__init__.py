@@ -53,12 +53,18 @@ def create(name: str, **fields: Any) -> nn.Module:
 
 def from_config(config: ml_collections.ConfigDict) -> nn.Module:
   """Makes the network that a run's configuration describes."""
+  # Tuples are lists in a stored configuration, which have no hash, as what is
+  # compiled for a network needs.
+  fields = {
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in config.model.fields.items()
+  }
   model = create(
     config.model.name,
     audio_channels=config.data.channels,
     sample_rate=config.data.sample_rate,
     dtype=config.compute_dtype,
-    **config.model.fields,
+    **fields,
   )
   is_told = hasattr(model, "input_channels")
   if config.model.get("consistent", False) and not is_told:

@@ -8,7 +8,9 @@ import scipy.signal
 
 from distortion_removal.audio.loudness import (
   integrated_loudness,
+  loudness_of_blocks,
   normalise_loudness,
+  true_peak,
 )
 
 RATE = 48_000
@@ -114,3 +116,35 @@ def test_normalising_scales_to_the_loudness_below_full_scale(seconds):
   scaled, limited = normalise(audio)
   assert limited
   np.testing.assert_allclose(scaled[1_000], 0.99, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.3, 0.77, 4.0])
+@pytest.mark.parametrize("channels", [1, 5])
+def test_blocks_are_as_loud_as_the_whole(seconds, channels):
+  rng = np.random.default_rng(0)
+  audio = rng.standard_normal((round(seconds * RATE), channels))
+  # Loud and quiet passages, so that both gates matter.
+  audio *= 10.0 ** np.linspace(-5.0, 0.0, len(audio))[:, None]
+  blocks = np.array_split(audio, [7, len(audio) // 3, len(audio) // 2])
+  found = loudness_of_blocks(iter(blocks), sample_rate=RATE)
+  if seconds < 0.05:
+    assert found == _loudness(audio) == -np.inf
+  else:
+    assert found == pytest.approx(_loudness(audio), abs=1e-3)
+
+
+def test_silent_blocks_have_no_loudness():
+  blocks = iter([np.zeros((RATE, 2))])
+  assert loudness_of_blocks(blocks, sample_rate=RATE) == -np.inf
+
+
+def test_true_peak():
+  """EBU Tech 3341, case 15: a quarter of the rate, 45 degrees off."""
+  time = np.arange(RATE)
+  fade = np.minimum(1.0, np.minimum(time, time[::-1]) / 1000)
+  sine = 0.5 * fade * np.sin(np.pi / 2 * time + np.pi / 4)
+  blocks = iter(np.array_split(sine[:, None], 3))
+  assert true_peak(blocks, sample_rate=RATE) == pytest.approx(0.5, rel=1e-3)
+  impulse = np.zeros((100, 1))
+  impulse[50] = -0.7  # Oversampling alone leaves out none of the samples.
+  assert true_peak(iter([impulse]), sample_rate=RATE) >= 0.7

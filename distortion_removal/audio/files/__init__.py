@@ -2,9 +2,11 @@
 
 Audio is `[time, channels]` float32, or float64 on request. A file that cannot
 be used (not audio, cut short, NaN) raises an `AudioFileError` with its name and
-the reason. Pipes are read within `spooling`, and written by `piped_output`.
+the reason. Pipes are read within `spooling`, and written by `piped_output`;
+arrays are both within `as_files`.
 """
 
+from distortion_removal.audio.files.arrays import as_files, written
 from distortion_removal.audio.files.integrity import AudioFileError
 from distortion_removal.audio.files.pipes import piped_output, spooling
 from distortion_removal.audio.files.quantisation import (
@@ -41,6 +43,7 @@ __all__ = [
   "SUFFIXES",
   "AudioFileError",
   "Reader",
+  "as_files",
   "check_format",
   "info",
   "linear_bits",
@@ -53,4 +56,5 @@ __all__ = [
   "usual_subtype",
   "write",
   "write_blocks",
+  "written",
 ]

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from distortion_removal.audio.files import (
+  arrays,
   ffmpeg,
   integrity,
   mpeg,
@@ -51,7 +52,7 @@ class _Facts(NamedTuple):
   channels: int
   format: str
   subtype: str
-  parts: tuple[Part, ...]  # none: ffmpeg reads it
+  parts: tuple[Part, ...]  # none: ffmpeg reads it, or it is an array
   frames: int | None  # None: as many as decoding gives
 
 
@@ -71,8 +72,9 @@ class Reader:
     subtype: libsndfile's name of the sample format, or a codec's.
   """
 
-  def __init__(self, source: _Source):
-    self._source, self._facts = source, _facts(source)
+  def __init__(self, source: _Source, array: arrays.Array | None = None):
+    self._source, self._array = source, array
+    self._facts = _array_facts(array) if array else _facts(source)
     self._opened = contextlib.ExitStack()
     self.path, self.file = source.name, source.path
     self.sample_rate, self.channels = self._facts[:2]
@@ -112,7 +114,9 @@ class Reader:
 
   def _blocks(self, frames: int, dtype: str) -> Iterator[np.ndarray]:
     path, name = self._source.path, self.path
-    if self._facts.parts:
+    if self._array:
+      blocks = self._array.blocks(frames, dtype)
+    elif self._facts.parts:
       blocks = _decode(self._source, self._facts, frames, dtype)
     else:
       blocks = ffmpeg.decode(path, name, frames, dtype)
@@ -180,6 +184,11 @@ def _decode(
 def _length(stream: _Stream) -> int | None:
   """Returns the samples per channel as libsndfile says, unless it cannot."""
   return stream.frames if stream.frames < _UNKNOWN_LENGTH else None
+
+
+def _array_facts(array: arrays.Array) -> _Facts:
+  frames, channels = array.audio.shape
+  return _Facts(array.sample_rate, channels, "WAV", array.subtype, (), frames)
 
 
 @functools.lru_cache(maxsize=256)
@@ -262,8 +271,13 @@ def _ffmpeg_facts(source: _Source, reason: str) -> _Facts:
 
 
 def open_reader(path: str | os.PathLike) -> Reader:
-  """Opens an audio file of any format, or a pipe while `pipes.spooling`."""
+  """Opens an audio file of any format.
+
+  Or a pipe while `pipes.spooling`, or an array within `arrays.as_files`.
+  """
   name = Path(path)
+  if array := arrays.find(name):
+    return Reader(_Source(name, name, 0, 0), array)
   path = pipes.seekable_file(name)
   status = path.stat()
   if not status.st_size:

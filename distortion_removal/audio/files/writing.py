@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from distortion_removal.audio.files import extras, speakers
+from distortion_removal.audio.files import arrays, extras, speakers
 from distortion_removal.audio.files.integrity import AudioFileError
 from distortion_removal.audio.files.quantisation import (
   quantise_blocks,
@@ -84,6 +84,9 @@ def write_blocks(
   """
   path = Path(path)
   check_format(path, sample_rate, channels, subtype, frames)
+  if arrays.is_target(path):
+    arrays.write(blocks, sample_rate, subtype)
+    return
   layout = speakers.layout_of(source, source.file) if source else None
   with replacing(path) as partial:
     partial.touch()  # The system says why it cannot; libsndfile does not.
@@ -222,9 +225,12 @@ def scratch_file(
   *,
   dtype: str = "float32",
 ) -> Iterator[Scratch]:
-  """Opens a temporary file of `dtype` in the folder of the file `target`."""
+  """Opens a temporary file of `dtype` in the folder of the file `target`.
+
+  For an array, see `arrays`, it lies where the system has temporary files.
+  """
   kind = {"float32": "FLOAT", "float64": "DOUBLE"}[dtype]
-  folder = Path(target).parent
+  folder = None if arrays.is_target(Path(target)) else Path(target).parent
   with tempfile.NamedTemporaryFile(dir=folder, prefix=".scratch-") as file:
     layout = sample_rate, channels, kind, None, "W64"
     with Scratch(file.name, "w+", *layout) as scratch:
