@@ -11,8 +11,8 @@ from distortion_removal.common.errors import UserError, one_line_errors
 _FILE_COMMANDS = {
   "prepare": "make a data set of recordings: --dataset=NAME --path=FOLDER",
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
-  "restore": "restore a recording: IN -o OUT --checkpoint=RUN_OR_MODEL_FILE, "
-  "or without a network, --method=aspade",
+  "restore": "restore a recording: IN -o OUT, with a network --model=NAME, "
+  "or without one --method=aspade",
   "analyze": "say how recordings are distorted: FILE... [--json]",
   "score": "score recordings: REFERENCE ESTIMATE... --metrics=si_sdr,peaq "
   "[--json]",

@@ -2,8 +2,9 @@
 
 What the recording calls for is chosen, see `inference.automatic`: a declipper,
 see `inference.declip`, or the inverse of an effect, see `inference.inversion`.
-`--method` names one; with `--checkpoint` a trained network does it, see
-`inference.restoration`. IN and OUT may be pipes, or "-".
+`--method` names one; with `--model` a trained network does it, see
+`inference.restoration`; `--list-models` names those that come with the package.
+IN and OUT may be pipes, or "-".
 """
 
 import argparse
@@ -11,7 +12,7 @@ import functools
 import inspect
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import soundfile
 
@@ -30,6 +31,7 @@ from distortion_removal.inference.automatic import DECLIPPER, INVERSION
 from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.restoration import restore_file
 from distortion_removal.inference.soft_clipping import FIND
+from distortion_removal.training import shipped
 
 _LARGEST = 1_000_000
 _AUTO = "auto"
@@ -65,6 +67,14 @@ def _knee(text: str) -> float | tuple[float, ...] | str:
   return text if text == FIND else _clip_level(text)
 
 
+class _ListModels(argparse.Action):
+  """Names the models that come with the package, and exits."""
+
+  def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+    log.say(shipped.describe())
+    parser.exit()
+
+
 def _parser() -> OneLineParser:
   parser = OneLineParser(
     prog="python -m distortion_removal.restore",
@@ -80,9 +90,18 @@ def _parser() -> OneLineParser:
     help="file to write; - is stdout, which gets a WAV",
   )
   add(
-    "--checkpoint",
-    type=Path,
-    help="folder of a trained run, or a .safetensors model",
+    "-n",
+    "--model",
+    metavar="NAME",
+    help="network to restore with: a model that comes with the package, the "
+    "folder of a trained run, or a .safetensors file",
+  )
+  add(
+    "--list-models",
+    action=_ListModels,
+    nargs=0,
+    default=argparse.SUPPRESS,
+    help="list the models that come with the package, and exit",
   )
   add(
     "--subtype",
@@ -204,20 +223,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _restore(source: Path, target: Path, arguments: dict[str, Any]) -> None:
   """Restores a recording as the command line's options say."""
   given = {k: value for k, value in arguments.items() if value is not None}
-  names = ("checkpoint", "method", "subtype")
-  checkpoint, method, subtype = (given.pop(name, None) for name in names)
+  names = ("model", "method", "subtype")
+  model, method, subtype = (given.pop(name, None) for name in names)
   output = {"subtype": subtype, "dither": given.pop("dither", False)}
-  if checkpoint and method:
+  if model and method:
     raise UserError(
-      "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
-      "network, or --method=NAME, without one"
+      "give either --model=NAME, to restore with a network, or --method=NAME, "
+      "without one"
     )
   devices.check_platform()
-  if checkpoint:
+  if model:
     if given:
       flag = _flag(next(iter(given)))
       raise UserError(f"{flag} is for --method; a network has no such option")
-    restore_file(source, target, checkpoint, **output)
+    line = restore_file(source, target, shipped.find(model), **output)
+    if line:
+      log.say(one_line(line))
     return
   plan = automatic.Plan(method, "")
   if method in (None, _AUTO):

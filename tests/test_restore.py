@@ -44,7 +44,7 @@ def test_with_a_declipper(tmp_path, clean, capsys):
 @pytest.mark.e2e
 def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
   soundfile.write(tmp_path / "in.wav", clean[:, [0, 1, 0]], 11_025)
-  info = _restore(tmp_path, "--checkpoint", tiny_run)
+  info = _restore(tmp_path, "--model", tiny_run)
   assert capsys.readouterr().out == f"restored: {tmp_path / 'out.wav'}\n"
   assert (info.frames, info.samplerate) == (len(clean), 11_025)
   assert (info.channels, info.subtype) == (3, "PCM_16")
@@ -80,9 +80,9 @@ def test_one_recording_to_one_file(tmp_path, clean):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ("--checkpoint=run --method=aspade", "give either --checkpoint"),
-    ("--checkpoint=run --frame=512", "--frame is for --method; a network"),
-    ("--checkpoint=no/run", "no/run: no trained run here"),
+    ("--model=run --method=aspade", "give either --model"),
+    ("--model=run --frame=512", "--frame is for --method; a network"),
+    ("--model=no/run", "no/run: no trained run here"),
     ("--method=aspad", "choose from 'auto', 'inversion', 'aspade',"),
     ("--method=social_sparsity --sparsity-step=2", "no option --sparsity-step"),
     ("--method=aspade --frame=0", "--frame: '0' is not a whole number"),
@@ -92,7 +92,7 @@ def test_one_recording_to_one_file(tmp_path, clean):
     ("--method=aspade --knee=0", "knee 0.0: "),
     ("--method=aspade --knee=seek", "'seek' is neither a number nor"),
     ("--method=aspade --knee=0.3 --clip-level=0.5", "not both"),
-    ("--checkpoint=run --knee=0.3", "--knee is for --method; a network"),
+    ("--model=run --knee=0.3", "--knee is for --method; a network"),
     ("--method=social_sparsity --shrinkage=pw", "unknown shrinkage 'pw'"),
     ("--method=aspade --hop=1024", "with hop 1024"),
     ("--method=aspade --dither --subtype=FLOAT", "--dither is for integer"),

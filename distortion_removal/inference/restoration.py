@@ -39,7 +39,7 @@ def restore_file(
   *,
   subtype: str | None = None,
   dither: bool = False,
-) -> None:
+) -> str:
   """Takes the distortion out of one audio file with a trained network.
 
   Args:
@@ -50,13 +50,16 @@ def restore_file(
     subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
       source's own, where the target's format has it.
     dither: dithers an integer format, see `output.write`.
+
+  Returns:
+    A line that says what was done, of a network that is told where a recording
+    is clipped; else "".
   """
   config = weights.load_config(workdir)
   if models.takes_rails(config):
-    consistent.restore_file(
+    return consistent.restore_file(
       source, target, workdir, config, subtype=subtype, dither=dither
     )
-    return
   subtype = output.choose_subtype(
     target, files.info(source), subtype, dither=dither
   )
@@ -86,6 +89,7 @@ def restore_file(
       offset=np.where(idle, before.dc, 0.0),
       dither=dither,
     )
+  return ""
 
 
 def _log_dc(levels: output.LevelMeter, source: Path) -> None:
