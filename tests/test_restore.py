@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT
+from conftest import ROOT, pluck
 
 from distortion_removal import restore
+from distortion_removal.training import shipped, weights
 
 RATE = 8_000
 
@@ -51,6 +52,35 @@ def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
 
 
 @pytest.mark.e2e
+def test_with_each_shipped_model(tmp_path, capsys):
+  """Clipped samples come nearer to the clean ones, the others stay."""
+  for name in shipped.names():
+    rate = weights.load_config(shipped.find(name)).data.sample_rate
+    clean = pluck(0.7, 131.0, rate)
+    clipped = np.clip(clean, -0.25, 0.25)
+    soundfile.write(tmp_path / "in.wav", clipped, rate, subtype="DOUBLE")
+    _restore(tmp_path, "-n", name)
+    summary, line = capsys.readouterr().out.splitlines()
+    assert summary.startswith("clipped at -0.25 and 0.25: ")
+    assert line == f"restored: {tmp_path / 'out.wav'}"
+    found, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
+    kept = clipped == clean
+    np.testing.assert_array_equal(found[kept], clipped[kept])
+    before, after = (np.linalg.norm(x - clean) for x in (clipped, found))
+    assert after < 0.2 * before
+
+
+def test_models_are_listed_without_a_recording(capsys):
+  with pytest.raises(SystemExit) as caught:
+    restore.main(["--list-models"])
+  assert not caught.value.code
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.split()[0] for line in lines] == shipped.names()
+  text = "hybrid-hard-clip-16k  hard clip, 16 kHz, "
+  assert any(line.startswith(text) for line in lines)
+
+
+@pytest.mark.e2e
 def test_from_a_pipe_to_a_pipe_as_from_file_to_file(tmp_path, clean):
   options = ["--method=aspade", "--frame=256", "--clip-level=-0.3,0.25"]
   _restore(tmp_path, *options)
@@ -83,6 +113,8 @@ def test_one_recording_to_one_file(tmp_path, clean):
     ("--model=run --method=aspade", "give either --model"),
     ("--model=run --frame=512", "--frame is for --method; a network"),
     ("--model=no/run", "no/run: no trained run here"),
+    ("--model=no-model", "its models: hybrid-hard-clip-16k"),
+    ("--model=no.safetensors", "no.safetensors: not there"),
     ("--method=aspad", "choose from 'auto', 'inversion', 'aspade',"),
     ("--method=social_sparsity --sparsity-step=2", "no option --sparsity-step"),
     ("--method=aspade --frame=0", "--frame: '0' is not a whole number"),

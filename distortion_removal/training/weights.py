@@ -244,11 +244,15 @@ def origin_of_training(config: ml_collections.ConfigDict) -> dict[str, Any]:
   task = tasks.from_config(config.data)
   effect = effects.get(task.effect)
   mixed = [name for name, *_ in config.data.get("sources", ())]
+  levels = list(task.train_levels)
+  if models.takes_estimates(config):
+    # Hybrids have stored pairs, of tasks and levels of their own.
+    levels = {name: ends for name, *ends in config.data.clipped.tasks}
   return {
     "origin": "trained",
     "task": task.name,
     "task_label": task.label,
     "level": f"{effect.level_label} / {effect.unit}",
-    "trained_levels": list(task.train_levels),
+    "trained_levels": levels,
     "trained_on": mixed or config.data.dataset,
   }

@@ -70,12 +70,13 @@ def test_clipped_samples_are_restored_and_the_others_stay(run, paths, rails):
   """Over some chunks; each channel has its own rails, or none."""
   audio = _clipped(rails)
   soundfile.write(paths[0], audio, RATE, subtype="PCM_16")
-  restore_file(*paths, run, subtype="DOUBLE")
+  line = restore_file(*paths, run, subtype="DOUBLE")
   found, rate = soundfile.read(paths[1], always_2d=True)
   lows, highs = np.array(rails).T
   is_clipped = (audio == lows) | (audio == highs)
   assert (rate, found.shape) == (RATE, audio.shape)
   assert 0.01 < np.mean(is_clipped) < 0.8
+  assert f"{100 * np.mean(is_clipped):.3g} % of the samples" in line
   np.testing.assert_array_equal(found[~is_clipped], audio[~is_clipped])
   # The network's 0.1 is in units of the farther rail; nothing falls short.
   unit = np.maximum(-lows, highs)
