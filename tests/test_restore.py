@@ -57,17 +57,17 @@ def test_with_each_shipped_model(tmp_path, capsys):
   for name in shipped.names():
     rate = weights.load_config(shipped.find(name)).data.sample_rate
     clean = pluck(0.7, 131.0, rate)
-    clipped = np.clip(clean, -0.25, 0.25)
+    clipped = np.clip(clean, -0.5, 0.5)
     soundfile.write(tmp_path / "in.wav", clipped, rate, subtype="DOUBLE")
     _restore(tmp_path, "-n", name)
     summary, line = capsys.readouterr().out.splitlines()
-    assert summary.startswith("clipped at -0.25 and 0.25: ")
+    assert summary.startswith("clipped at -0.5 and 0.5: ")
     assert line == f"restored: {tmp_path / 'out.wav'}"
     found, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
     kept = clipped == clean
     np.testing.assert_array_equal(found[kept], clipped[kept])
     before, after = (np.linalg.norm(x - clean) for x in (clipped, found))
-    assert after < 0.2 * before
+    assert after < 0.5 * before
 
 
 def test_models_are_listed_without_a_recording(capsys):
