@@ -70,6 +70,7 @@ def _assert_one_line(error, parts):
     ([SURVEY], ["no network to train", "--mode=evaluate"]),
     ([SURVEY, "--mode=evaluate"], ["44.1 kHz", "--sample-rate=44100"]),
     (["--mode=evaluate", "--workdir=no/run"], ["no/run: no trained run here"]),
+    (["--mode=evaluate", "--workdir=no.safetensors"], ["no.safetensors: not"]),
     (["--mode=report"], ["--workdirs=RUN,RUN", "--output=FOLDER"]),
     (
       ["--mode=report", "--workdirs=no/run", "--output=no/report"],
