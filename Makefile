@@ -20,7 +20,7 @@ quickstart: $(BIN)/.installed
 	$(BIN)/python -m distortion_removal.main --config=configs/quickstart.py
 	$(BIN)/python -m distortion_removal.main --mode=evaluate --workdir=$(RUN)
 	$(BIN)/python -m distortion_removal.restore $(LISTEN)/000_35dB_distorted.wav \
-	  -o $(RUN)/restored.wav --checkpoint=$(RUN) --overwrite
+	  -o $(RUN)/restored.wav --model=$(RUN) --overwrite
 	@echo "Listen: $(LISTEN)/000_35dB_distorted.wav, then $(RUN)/restored.wav"
 	@echo "Look:   $(RUN)/evaluation/plucked_strings_overdrive/si_sdr.png"
 

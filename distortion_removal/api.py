@@ -66,7 +66,7 @@ class Restorer:
     if not 0.0 <= strength <= 1.0:
       raise UserError(f"strength {strength}: give one from 0 to 1")
     if model is not None:
-      named |= {"checkpoint": Path(model)}
+      named |= {"model": str(model)}
     for name in {"subtype", "dither"} & options.keys():
       raise UserError(f"{name} is for files; leave it out")
     self.options = named | options

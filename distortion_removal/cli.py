@@ -12,7 +12,7 @@ _FILE_COMMANDS = {
   "prepare": "make a data set of recordings: --dataset=NAME --path=FOLDER",
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
   "restore": "restore recordings, files or folders: IN... [-o OUT]; with a "
-  "network of yours, --checkpoint=RUN_OR_MODEL_FILE",
+  "network, --model=NAME",
   "analyze": "say how recordings are distorted: FILE... [--json]",
   "score": "score recordings: REFERENCE ESTIMATE... --metrics=si_sdr,peaq "
   "[--json]",

@@ -33,7 +33,10 @@ _CONFIG = config_flags.DEFINE_config_file(
   "to seconds; --config.batch_size=8 overrides a field.",
 )
 _WORKDIR = flags.DEFINE_string(
-  "workdir", None, "Folder of the run; default: runs/NAME_OF_THE_CONFIG."
+  "workdir",
+  None,
+  "Folder of the run; default: runs/NAME_OF_THE_CONFIG. evaluate, time: also a "
+  "model, see restore --list-models, which becomes a run in runs/.",
 )
 _MODE = flags.DEFINE_enum("mode", "train", list(MODES), "What to do.")
 _WORKDIRS = flags.DEFINE_list(

@@ -4,8 +4,9 @@
     python -m distortion_removal.model_file clean.safetensors -o runs/shared
 
 The file has a model card next to it, see `training.weights`. The second
-command makes a run again, bit for bit, to evaluate; `restore` takes the file as
-it is.
+command makes a run again, bit for bit; `--dtype=float16` halves the file and
+rounds the weights. `restore` and `evaluate` take the file as it is. A model
+that comes with the package is named in its place, see `training.shipped`.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from distortion_removal.common.errors import (
   one_line_errors,
 )
 from distortion_removal.common.files import one_line
-from distortion_removal.training import weights
+from distortion_removal.training import shipped, weights
 
 
 def _parser() -> OneLineParser:
@@ -27,8 +28,16 @@ def _parser() -> OneLineParser:
     description="A run to a file to share, or such a file to a run.",
   )
   add = parser.add_argument
-  add("source", type=Path, help=f"folder of a run, or a {weights.SUFFIX} file")
+  add(
+    "source",
+    help=f"folder of a run, a {weights.SUFFIX} file or a model's name",
+  )
   add("-o", "--output", type=Path, required=True, help="the other of the two")
+  add(
+    "--dtype",
+    choices=weights.DTYPES,
+    help="of the weights in a file; default: float32, as they were trained",
+  )
   return parser
 
 
@@ -36,16 +45,18 @@ def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   with one_line_errors():
     options = _parser().parse_args(argv)
-    if options.source.suffix == options.output.suffix == weights.SUFFIX:
-      raise UserError(
-        f"{options.output}: to a run, give a folder without {weights.SUFFIX}"
-      )
     devices.check_platform()
-    if options.source.suffix == weights.SUFFIX:
-      weights.import_run(options.source, options.output)
+    source, target = shipped.find(options.source), options.output
+    if source.suffix == weights.SUFFIX:
+      if target.suffix == weights.SUFFIX or options.dtype:
+        raise UserError(
+          f"{target}: to a run, give a folder without {weights.SUFFIX}, and no "
+          "--dtype"
+        )
+      weights.import_run(source, target)
     else:
-      weights.export_run(options.source, options.output)
-    log.say(f"written: {one_line(options.output)}")
+      weights.export_run(source, target, options.dtype or weights.DTYPES[0])
+    log.say(f"written: {one_line(target)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 What a recording calls for is chosen, see `inference.automatic`: a declipper,
 see `inference.declip`, or the inverse of an effect, see `inference.inversion`.
-`--method` names one; with `--checkpoint` a trained network does it, see
+`--method` names one; with `--model` a trained network does it, see
 `inference.restoration`. Several recordings are restored one after the other,
 see `inference.batch`.
 """
@@ -36,6 +36,7 @@ from distortion_removal.inference.finish import Finish
 from distortion_removal.inference.method_options import AUTO, flag
 from distortion_removal.inference.options import Run, parse
 from distortion_removal.inference.restoration import restore_file
+from distortion_removal.training import shipped
 
 # Work is compiled for the length of a short recording, which may be that of no
 # other: a megabyte each.
@@ -112,14 +113,14 @@ def _do(job: Job, run: Run, finish: Finish, given: dict[str, Any]) -> None:
 
 def check_options(given: dict[str, Any]) -> None:
   """Refuses options that do not go together."""
-  checkpoint, method = given.get("checkpoint"), given.get("method")
-  if checkpoint and method:
+  model, method = given.get("model"), given.get("method")
+  if model and method:
     raise UserError(
-      "give either --checkpoint=RUN_OR_MODEL_FILE, to restore with a "
-      "network, or --method=NAME, without one"
+      "give either --model=NAME, to restore with a network, or --method=NAME, "
+      "without one"
     )
-  others = given.keys() - {"checkpoint", "subtype", "dither"}
-  if checkpoint and others:
+  others = given.keys() - {"model", "subtype", "dither"}
+  if model and others:
     raise UserError(
       f"{flag(min(others))} is for --method; a network has no such option"
     )
@@ -149,18 +150,18 @@ def restore_recording(
     For a receipt: the method, the reason for it, and what came of it.
   """
   given = dict(arguments)
-  names = ("checkpoint", "method", "subtype")
-  checkpoint, method, subtype = (given.pop(name, None) for name in names)
+  names = ("model", "method", "subtype")
+  model, method, subtype = (given.pop(name, None) for name in names)
   output = {
     "subtype": subtype,
     "dither": given.pop("dither", False),
     "finish": finish,
   }
-  if checkpoint:
-    outcome = restore_file(source, target, checkpoint, **output)
+  if model:
+    outcome = restore_file(source, target, shipped.find(model), **output)
     if outcome.line:
       say(one_line(outcome.line))
-    return {"method": as_text(checkpoint)} | outcome._asdict()
+    return {"method": as_text(model)} | outcome._asdict()
   declipper = given.pop("preset", DECLIPPER)
   plan = automatic.Plan(method, "")
   if method in (None, AUTO):

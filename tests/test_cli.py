@@ -70,6 +70,7 @@ def _assert_one_line(error, parts):
     ([SURVEY], ["no network to train", "--mode=evaluate"]),
     ([SURVEY, "--mode=evaluate"], ["44.1 kHz", "--sample-rate=44100"]),
     (["--mode=evaluate", "--workdir=no/run"], ["no/run: no trained run here"]),
+    (["--mode=evaluate", "--workdir=no.safetensors"], ["no.safetensors: not"]),
     (["--mode=report"], ["--workdirs=RUN,RUN", "--output=FOLDER"]),
     (
       ["--mode=report", "--workdirs=no/run", "--output=no/report"],
@@ -177,7 +178,7 @@ def test_commands_get_their_arguments(monkeypatch, module):
     ["time", "--workdir=no/run"],
     ["prepare", "--dataset=plucked_strings_smoke", "--data-dir={}/data"],
     ["restore", "in.wav", "-o", "{}/out.wav", "--method=aspade"],
-    ["restore", "in.wav", "-o", "{}/out.wav", "--checkpoint=no/run"],
+    ["restore", "in.wav", "-o", "{}/out.wav", "--model=no/run"],
     ["score", "in.wav", "in.wav", "--metrics=fad"],
     ["model-file", "no/run", "-o", "{}/model.safetensors"],
   ],

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT, files_of
+from conftest import ROOT, files_of, pluck
 
 from distortion_removal import __version__, restore
+from distortion_removal.training import shipped, weights
 
 RATE = 8_000
 
@@ -47,10 +48,39 @@ def test_with_a_declipper(tmp_path, clean, capsys):
 @pytest.mark.e2e
 def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
   soundfile.write(tmp_path / "in.wav", clean[:, [0, 1, 0]], 11_025)
-  info = _restore(tmp_path, "--checkpoint", tiny_run)
+  info = _restore(tmp_path, "--model", tiny_run)
   assert capsys.readouterr().out == f"restored: {tmp_path / 'out.wav'}\n"
   assert (info.frames, info.samplerate) == (len(clean), 11_025)
   assert (info.channels, info.subtype) == (3, "PCM_16")
+
+
+@pytest.mark.e2e
+def test_with_each_shipped_model(tmp_path, capsys):
+  """Clipped samples come nearer to the clean ones, the others stay."""
+  for name in shipped.names():
+    rate = weights.load_config(shipped.find(name)).data.sample_rate
+    clean = pluck(0.7, 131.0, rate)
+    clipped = np.clip(clean, -0.5, 0.5)
+    soundfile.write(tmp_path / "in.wav", clipped, rate, subtype="DOUBLE")
+    _restore(tmp_path, "-n", name)
+    summary, line = capsys.readouterr().out.splitlines()
+    assert summary.startswith("clipped at -0.5 and 0.5: ")
+    assert line == f"restored: {tmp_path / 'out.wav'}"
+    found, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
+    kept = clipped == clean
+    np.testing.assert_array_equal(found[kept], clipped[kept])
+    before, after = (np.linalg.norm(x - clean) for x in (clipped, found))
+    assert after < 0.5 * before
+
+
+def test_models_are_listed_without_a_recording(capsys):
+  with pytest.raises(SystemExit) as caught:
+    restore.main(["--list-models"])
+  assert not caught.value.code
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.split()[0] for line in lines] == shipped.names()
+  text = "hybrid-hard-clip-16k  hard clip, 16 kHz, "
+  assert any(line.startswith(text) for line in lines)
 
 
 @pytest.mark.e2e
@@ -213,9 +243,11 @@ def test_the_difference_on_top_of_the_input_is_the_result(tmp_path):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ("--checkpoint=run --method=aspade", "give either --checkpoint"),
-    ("--checkpoint=run --frame=512", "--frame is for --method; a network"),
-    ("--checkpoint=no/run", "no/run: no trained run here"),
+    ("--model=run --method=aspade", "give either --model"),
+    ("--model=run --frame=512", "--frame is for --method; a network"),
+    ("--model=no/run", "no/run: no trained run here"),
+    ("--model=no-model", "its models: hybrid-hard-clip-16k"),
+    ("--model=no.safetensors", "no.safetensors: not there"),
     ("--method=aspad", "choose from 'auto', 'inversion', 'aspade',"),
     ("--method=social_sparsity --sparsity-step=2", "no option --sparsity-step"),
     ("--method=aspade --frame=0", "--frame: '0' is not a whole number"),
@@ -225,11 +257,11 @@ def test_the_difference_on_top_of_the_input_is_the_result(tmp_path):
     ("--method=aspade --knee=0", "knee 0.0: "),
     ("--method=aspade --knee=seek", "'seek' is neither a number nor"),
     ("--method=aspade --knee=0.3 --clip-level=0.5", "not both"),
-    ("--checkpoint=run --knee=0.3", "--knee is for --method; a network"),
+    ("--model=run --knee=0.3", "--knee is for --method; a network"),
     ("--method=social_sparsity --shrinkage=pw", "unknown shrinkage 'pw'"),
     ("--method=aspade --hop=1024", "with hop 1024"),
     ("--method=aspade --preset=fast", "--preset is for --method=auto"),
-    ("--checkpoint=run --preset=fast", "--preset is for --method"),
+    ("--model=run --preset=fast", "--preset is for --method"),
     ("--preset=better", "choose from 'fast', 'normal', 'best'"),
     ("--strength=101", "'101' is not a number from 0 to 100"),
     ("--max-gain=-1", "'-1' is not a number from 0 on"),

@@ -20,6 +20,7 @@ from distortion_removal.evaluation.plan import find_run, make_plan
 from distortion_removal.evaluation.results import write_results
 from distortion_removal.evaluation.run import score_missing
 from distortion_removal.report import failures
+from distortion_removal.training import shipped
 
 
 def evaluate(
@@ -37,7 +38,8 @@ def evaluate(
   it again.
 
   Args:
-    workdir: the run's folder; its model, weights and chunking are used.
+    workdir: the run's folder; its model, weights and chunking are used. A model
+      file, or a shipped model's name, becomes a run in runs/.
     config: names the data set, task, metrics and baselines if they are not the
       run's own. If it has no network, there need not be a run.
 
@@ -48,6 +50,7 @@ def evaluate(
     UserError: no run, no data set, or the data set has another sample rate or
       channel count than the model; or a method failed on every excerpt.
   """
+  workdir = shipped.as_run(workdir)
   run, config = find_run(workdir, config)
   source = opening.read_split(opening.open_dataset(config.data), "test")
   plan = make_plan(workdir, config, run, source)

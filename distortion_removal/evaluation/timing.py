@@ -38,6 +38,7 @@ from distortion_removal.evaluation import baselines
 from distortion_removal.evaluation.excerpts import at_all_levels
 from distortion_removal.evaluation.plan import find_run
 from distortion_removal.report.tables import timing_table
+from distortion_removal.training import shipped
 
 NAME = "timing.jsonl"
 _MODULE = "distortion_removal.evaluation.timing_process"
@@ -70,6 +71,7 @@ def time_methods(
   environments = _environments(dict(os.environ))
   # An accelerator is left to the processes that are timed.
   jax.config.update("jax_platforms", "cpu")
+  workdir = shipped.as_run(workdir)
   run, config = find_run(workdir, config)
   task = tasks.from_config(config.data)
   requests = _requests(workdir, run, config, task)

@@ -43,18 +43,23 @@ def _apply(model: nn.Module, variables: Any, degraded: np.ndarray) -> jax.Array:
   return model.apply(variables, degraded)
 
 
-def chunking(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Returns a run's keyword arguments of `chunks.apply_to_stream`."""
-  model, rate = models.from_config(config), config.data.sample_rate
+def chunking(
+  config: ml_collections.ConfigDict, sample_rate: int | None = None
+) -> dict[str, Any]:
+  """Returns a run's keyword arguments of `chunks.apply_to_stream`.
+
+  Args:
+    config: the run's configuration.
+    sample_rate: rate of the stream in Hz, if its chunks are resampled for the
+      network; None: the network's.
+  """
+  model, own_rate = models.from_config(config), config.data.sample_rate
+  rate = sample_rate or own_rate
+  # Declippers, and resamplers, look further than the network.
+  looks_further = rate != own_rate or models.takes_estimates(config)
   return {
-    "chunk": chunk_length(config),
+    "chunk": round(config.apply.chunk_seconds * rate),
     "overlap": round(config.apply.overlap_seconds * rate),
-    "hop": model.hop,
-    # Declippers look further than the network.
-    "context": None if models.takes_estimates(config) else model.context,
+    "hop": model.hop if rate == own_rate else 1,
+    "context": None if looks_further else model.context,
   }
-
-
-def chunk_length(config: ml_collections.ConfigDict) -> int:
-  """Returns the samples that the network sees at a time."""
-  return round(config.apply.chunk_seconds * config.data.sample_rate)

@@ -3,12 +3,11 @@
 import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import soundfile
 
-from distortion_removal.common import devices
+from distortion_removal.common import devices, log
 from distortion_removal.common.errors import OneLineParser
 from distortion_removal.inference import method_options
 from distortion_removal.inference.finish import (
@@ -16,6 +15,7 @@ from distortion_removal.inference.finish import (
   OVERFLOWS,
   Finish,
 )
+from distortion_removal.training import shipped
 
 _EPILOG = """\
 examples, where "restore" is "distortion-removal restore":
@@ -47,6 +47,14 @@ def _number(text: str, most: float = math.inf) -> float:
     within = "0 on" if math.isinf(most) else f"0 to {most:g}"
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from {within}")
   return number
+
+
+class _ListModels(argparse.Action):
+  """Names the models that come with the package, and exits."""
+
+  def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+    log.say(shipped.describe())
+    parser.exit()
 
 
 class Run(NamedTuple):
@@ -105,9 +113,18 @@ def _parser() -> OneLineParser:
     "such as 'takes/**/*.wav'; - is stdin",
   )
   parser.add_argument(
-    "--checkpoint",
-    type=Path,
-    help="folder of a trained run, or a .safetensors model",
+    "-n",
+    "--model",
+    metavar="NAME",
+    help="network to restore with: a model that comes with the package, the "
+    "folder of a trained run, or a .safetensors file",
+  )
+  parser.add_argument(
+    "--list-models",
+    action=_ListModels,
+    nargs=0,
+    default=argparse.SUPPRESS,
+    help="list the models that come with the package, and exit",
   )
   parser.add_argument(
     "-d",

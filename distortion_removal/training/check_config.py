@@ -45,7 +45,7 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
   if not path.is_file():
     raise UserError(
       f"{workdir}: no trained run here ({FILE_NAME} is missing); give the "
-      "folder that training wrote to"
+      "folder that training wrote to, or a model, see restore --list-models"
     )
   try:
     tree = json.loads(path.read_text())

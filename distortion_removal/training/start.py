@@ -18,6 +18,7 @@ from distortion_removal.common.log import logger
 from distortion_removal.training import (
   check_config,
   checkpoint,
+  shipped,
   steps,
   weights,
 )
@@ -182,8 +183,8 @@ def _read_weights(
       "for random weights; with config.initialize_from, give "
       "--config.pretrain_steps=0"
     )
-  source = Path(config.initialize_from).expanduser()
   try:
+    source = shipped.find(Path(config.initialize_from).expanduser())
     stored = weights.load_config(source)
     shapes = models.variable_shapes(models.from_config(config))
     _check_same_shapes(stored, config, shapes)

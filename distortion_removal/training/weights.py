@@ -2,8 +2,9 @@
 
 The file is safetensors, in which nothing can be executed, with a model card
 next to it: JSON that says what network it is, where its weights are from, and
-the configuration. A run keeps where its weights are from in origin.json, if
-they are not from its own training alone.
+the configuration. Weights may be stored as float16 and are float32 again when
+they are loaded. A run keeps where its weights are from in origin.json, if they
+are not from its own training alone.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from distortion_removal.effects import tasks
 from distortion_removal.training import check_config, checkpoint
 
 SUFFIX = ".safetensors"
+DTYPES = ("float32", "float16")
 _FORMAT = "distortion_removal 1"
 _ORIGIN_FILE = "origin.json"
 # The fields of a card about where the weights are from.
@@ -39,12 +41,12 @@ _ORIGIN_FIELDS = (
 )
 
 
-def export_run(workdir: Path, target: Path) -> None:
+def export_run(workdir: Path, target: Path, dtype: str = DTYPES[0]) -> None:
   """Writes the weights of a run that evaluation uses, see `save_model`."""
   config = check_config.load(workdir)
   variables, step = checkpoint.restore_weights(workdir, _shapes(config))
   origin = load_origin(workdir, config)
-  save_model(target, variables, config, step, origin=origin)
+  save_model(target, variables, config, step, origin=origin, dtype=dtype)
 
 
 def import_run(source: Path, workdir: Path) -> None:
@@ -65,6 +67,7 @@ def save_model(
   step: int,
   *,
   origin: dict[str, Any],
+  dtype: str = DTYPES[0],
 ) -> None:
   """Writes a network's variables and their card.
 
@@ -75,6 +78,7 @@ def save_model(
     config: the run's configuration.
     step: training step that the variables are from.
     origin: where they are from, see `load_origin`.
+    dtype: one of `DTYPES`, to store the variables as.
   """
   _check_suffix(target)
   place = _card_path(target)
@@ -83,7 +87,7 @@ def save_model(
       f"{place}: the model card would go there, but it is another file; choose "
       "another name"
     )
-  content = _serialize(variables)
+  content = _serialize(variables, dtype)
   card = {
     "format": _FORMAT,
     "network": config.model.name,
@@ -118,7 +122,7 @@ def load_config(source: Path) -> ml_collections.ConfigDict:
 
 
 def load_weights(source: Path, shapes: Any) -> tuple[Any, int]:
-  """Reads the variables that evaluation uses, a tree like `shapes`.
+  """Reads the variables that evaluation uses, a float32 tree like `shapes`.
 
   Args:
     source: a run's folder, or a model file that `load_config` has read.
@@ -129,10 +133,22 @@ def load_weights(source: Path, shapes: Any) -> tuple[Any, int]:
   """
   if source.suffix != SUFFIX:
     return checkpoint.restore_weights(source, shapes)
-  flat = safetensors.numpy.load_file(source)
+  flat = {
+    key: value.astype(np.float32) if value.dtype == np.float16 else value
+    for key, value in safetensors.numpy.load_file(source).items()
+  }
   variables = traverse_util.unflatten_dict(flat, sep="/")
   checkpoint.check_same_model(variables, shapes, source)
   return variables, _load_card(source)["step"]
+
+
+def are_same(*sources: Path) -> bool:
+  """Checks whether runs or model files have the same network and weights."""
+  configs = [load_config(source) for source in sources]
+  if any(run_config.differences(configs[0], other) for other in configs[1:]):
+    return False
+  shapes = _shapes(configs[0])
+  return len({sha256(load_weights(x, shapes)[0]) for x in sources}) == 1
 
 
 def load_origin(
@@ -171,10 +187,25 @@ def sha256(variables: Any) -> str:
   return hashlib.sha256(_serialize(variables)).hexdigest()
 
 
-def _serialize(variables: Any) -> bytes:
+def _serialize(variables: Any, dtype: str = DTYPES[0]) -> bytes:
   flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
   arrays = {key: np.ascontiguousarray(value) for key, value in flat.items()}
+  if dtype == "float16":
+    arrays = {key: _as_float16(key, value) for key, value in arrays.items()}
   return safetensors.numpy.save(arrays)
+
+
+def _as_float16(name: str, value: np.ndarray) -> np.ndarray:
+  """Rounds floats; UserError where they exceed the type's range."""
+  if value.dtype != np.float32:
+    return value
+  largest, limit = np.abs(value).max(initial=0.0), np.finfo(np.float16).max
+  if not largest <= limit:
+    raise UserError(
+      f"{name} has values up to {largest:.3g}, more than float16 can hold "
+      f"({limit:.0f}); store this model as float32"
+    )
+  return value.astype(np.float16)
 
 
 def _card_path(source: Path) -> Path:
@@ -213,11 +244,15 @@ def origin_of_training(config: ml_collections.ConfigDict) -> dict[str, Any]:
   task = tasks.from_config(config.data)
   effect = effects.get(task.effect)
   mixed = [name for name, *_ in config.data.get("sources", ())]
+  levels = list(task.train_levels)
+  if models.takes_estimates(config):
+    # Hybrids have stored pairs, of tasks and levels of their own.
+    levels = {name: ends for name, *ends in config.data.clipped.tasks}
   return {
     "origin": "trained",
     "task": task.name,
     "task_label": task.label,
     "level": f"{effect.level_label} / {effect.unit}",
-    "trained_levels": list(task.train_levels),
+    "trained_levels": levels,
     "trained_on": mixed or config.data.dataset,
   }

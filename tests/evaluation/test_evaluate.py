@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import re
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -12,8 +13,9 @@ import soundfile
 from conftest import RATE, files_of
 from evaluation_case import METHODS, make_case
 from matplotlib.figure import Figure
+from random_networks import random_variables
 
-from distortion_removal import declipping, effects, metrics
+from distortion_removal import declipping, effects, metrics, models
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets import pairs
 from distortion_removal.effects import tasks
@@ -21,6 +23,7 @@ from distortion_removal.evaluation import baselines
 from distortion_removal.evaluation.evaluate import evaluate
 from distortion_removal.report import results
 from distortion_removal.report.report import report
+from distortion_removal.training import weights
 
 LEVELS = tasks.get("hard_clip").evaluation_levels
 
@@ -56,6 +59,20 @@ def evaluated(tmp_path_factory):
     case.config.metrics = ("si_sdr", "sdr")
     case.evaluate()
   return case
+
+
+def test_a_model_file_is_scored_in_a_folder_in_runs(case, monkeypatch):
+  """As its run is, which has no weights here."""
+  case.evaluate()
+  rows = case.rows()
+  monkeypatch.chdir(case.workdir.parent)
+  variables = random_variables(models.from_config(case.config))
+  file = Path("small.safetensors")
+  weights.save_model(file, variables, case.config, 5, origin={})
+  case.workdir = Path("runs/small")
+  folder = evaluate(file, case.config)
+  assert folder.is_relative_to(case.workdir)
+  assert case.rows() == rows
 
 
 def test_a_row_per_excerpt_level_and_method(evaluated):

@@ -37,7 +37,7 @@ def test_a_network_is_the_runs_with_its_best_weights_for_any_length(tiny_run):
   validated = [r for r in read_metrics(tiny_run) if "validation/si_sdr" in r]
   best = max(validated, key=lambda row: row["validation/si_sdr"])["step"]
   variables = read_checkpoint(tiny_run, "best", best, "ema")
-  chunk = network.chunk_length(run)
+  chunk = network.chunking(run)["chunk"]
   audio = _noise(2, chunk, 1)
   expected = models.from_config(run).apply(variables, audio)
   np.testing.assert_allclose(function(audio), expected, atol=1e-6)

@@ -9,7 +9,6 @@ import soundfile
 from conftest import RATE, pluck, shipped_config
 
 from distortion_removal import config as run_config
-from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.estimates import estimates
 from distortion_removal.evaluation import methods
 from distortion_removal.inference import consistent
@@ -25,7 +24,7 @@ def _network(inputs):
   return inputs[..., -1:] + 0.1
 
 
-def _estimates(audio, rails, declippers):
+def _estimates(audio, rails, declippers, octaves):
   """Clipped samples as they are, and GAIN times; all in units of the rail."""
   if not declippers:
     return np.empty((0, *audio.shape))
@@ -70,12 +69,13 @@ def test_clipped_samples_are_restored_and_the_others_stay(run, paths, rails):
   """Over some chunks; each channel has its own rails, or none."""
   audio = _clipped(rails)
   soundfile.write(paths[0], audio, RATE, subtype="PCM_16")
-  restore_file(*paths, run, subtype="DOUBLE")
+  line = restore_file(*paths, run, subtype="DOUBLE")
   found, rate = soundfile.read(paths[1], always_2d=True)
   lows, highs = np.array(rails).T
   is_clipped = (audio == lows) | (audio == highs)
   assert (rate, found.shape) == (RATE, audio.shape)
   assert 0.01 < np.mean(is_clipped) < 0.8
+  assert f"{100 * np.mean(is_clipped):.3g} % of the samples" in line
   np.testing.assert_array_equal(found[~is_clipped], audio[~is_clipped])
   # The network's 0.1 is in units of the farther rail; nothing falls short.
   unit = np.maximum(-lows, highs)
@@ -115,11 +115,66 @@ def test_a_recording_that_is_not_clipped_is_copied(run, paths):
   np.testing.assert_array_equal(soundfile.read(paths[1])[0], audio[:, 0])
 
 
-def test_another_rate_is_refused(run, paths):
-  soundfile.write(paths[0], _clipped([(-0.25, 0.25)]), 2 * RATE)
-  with pytest.raises(UserError, match=r"16000 Hz.*takes 8000 Hz only"):
-    restore_file(*paths, run)
-  assert not paths[1].exists()
+@pytest.mark.parametrize("rate", [2 * RATE, 11_025, 6_000])
+def test_at_another_rate_the_correction_is_resampled(monkeypatch, rate):
+  """It adds to the estimates, in time and in size; its input is resampled."""
+  clean = np.float32(pluck(0.501, 131.0, rate)[None]) / 0.25
+  audio = np.clip(clean, -1, 1)
+  seen = []
+
+  def network(inputs):
+    seen.append(inputs)
+    return inputs[..., 2:3] + 0.5 * inputs[..., 3:]
+
+  def found(audio, rails, declippers, octaves):
+    assert octaves == pytest.approx(np.log2(rate / RATE))
+    return np.stack([clean, 1.5 * clean])
+
+  monkeypatch.setattr(consistent, "estimates", found)
+  rails = consistent.Rails(np.array([[-1.0]]), np.array([[1.0]]))
+  result = consistent.restore(
+    audio, rails, function=network, declippers={}, rates=(rate, RATE)
+  )
+  is_clipped = audio != clean
+  np.testing.assert_array_equal(result[~is_clipped], audio[~is_clipped])
+  # 1.25 of the clean signal is the mean, and 1.75 what the network makes of it.
+  inner = is_clipped.copy()
+  inner[:, :50] = inner[:, -50:] = False
+  error = (result - 1.75 * clean)[inner]
+  assert np.abs(error).max() < 1e-3 * np.abs(clean).max()
+  (inputs,) = seen
+  assert inputs.shape[1] == pytest.approx(0.501 * RATE, abs=1)
+  signs = inputs[..., 1]
+  assert set(np.unique(signs)) == {-1.0, 0.0, 1.0}
+  assert np.mean(signs != 0) == pytest.approx(np.mean(is_clipped), abs=0.01)
+  assert np.all(inputs[..., 0] * signs >= np.where(signs, 0.3, 0.0))
+
+
+@pytest.mark.parametrize("rate", [2 * RATE, 11_025])
+def test_a_file_of_another_rate_over_some_chunks(
+  run, paths, rate, caplog, monkeypatch
+):
+  """A network that adds a constant, which no resampling changes, is heard."""
+
+  def network(inputs):
+    return inputs[..., 2:].mean(axis=-1, keepdims=True) + 0.1
+
+  monkeypatch.setattr(consistent.network, "load_network", lambda *_: network)
+  sounds = pluck(3.3, 220.0, rate)
+  audio = np.round(np.clip(sounds, -0.25, 0.25) * 2**15) / 2**15
+  soundfile.write(paths[0], audio, rate, subtype="PCM_16")
+  restore_file(*paths, run, subtype="DOUBLE")
+  found, found_rate = soundfile.read(paths[1], always_2d=True)
+  assert (found_rate, found.shape) == (rate, audio.shape)
+  is_clipped = np.abs(audio) == 0.25
+  np.testing.assert_array_equal(found[~is_clipped], audio[~is_clipped])
+  # Added to the mean of the estimates, in units of the rail.
+  expected = 0.5 * (1 + GAIN) * audio + 0.1 * 0.25
+  is_clipped[:50] = is_clipped[-50:] = False
+  np.testing.assert_allclose(
+    found[is_clipped], expected[is_clipped], atol=1e-3 * 0.25
+  )
+  assert "--method=best" in caplog.text
 
 
 def test_a_consistent_network_is_given_no_estimates(run, paths):

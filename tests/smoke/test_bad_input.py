@@ -49,7 +49,7 @@ def restoring(tiny_run, tmp_path):
   soundfile.write(path, 0.1 * rng.standard_normal((16_000, 1)), 8_000)
 
   def words(output, workdir=tiny_run):
-    return ("restore", path, "-o", output, f"--checkpoint={workdir}")
+    return ("restore", path, "-o", output, f"--model={workdir}")
 
   return words
 

@@ -102,6 +102,48 @@ def test_weights_and_card_are_what_they_say(run, exported, tmp_path):
     assert not {"task", "trained_on", "trained_levels"} & card.keys()
 
 
+def test_float16_rounds_weights_once(run, exported, tmp_path):
+  """They are float32 again; a file of such a run is the same file."""
+  half, again = tmp_path / "half.safetensors", tmp_path / "again.safetensors"
+  model_file.main([str(run), "-o", str(half), "--dtype=float16"])
+  # A step of float16 has 2^-10 of its number, so rounding half of that; names
+  # and shapes take a few kilobytes of both files.
+  sizes = [file.stat().st_size for file in (exported, half)]
+  weights_bytes = sum(
+    x.nbytes for x in safetensors.numpy.load_file(exported).values()
+  )
+  assert sizes[0] - sizes[1] == pytest.approx(weights_bytes / 2, rel=0.01)
+  shapes = models.variable_shapes(models.from_config(weights.load_config(run)))
+  exact, rounded = (
+    weights.load_weights(file, shapes)[0] for file in (exported, half)
+  )
+  for value, other in zip(*map(jax.tree.leaves, (exact, rounded)), strict=True):
+    assert other.dtype == np.float32
+    np.testing.assert_allclose(other, value, rtol=2.0**-11, atol=2.0**-25)
+    assert value.size < 10 or np.any(other != value)
+  weights.import_run(half, tmp_path / "run")
+  weights.export_run(tmp_path / "run", again, "float16")
+  assert again.read_bytes() == half.read_bytes()
+  assert weights.are_same(half, tmp_path / "run", again)
+  assert not weights.are_same(half, exported)
+
+
+def test_what_float16_cannot_hold_is_refused(run, tmp_path):
+  target = tmp_path / "model.safetensors"
+  for value in (65_536.0, np.nan):
+    variables = {"params": {"layer": {"kernel": np.float32([1.0, -value])}}}
+    with pytest.raises(UserError, match=r"^params/layer/kernel has values"):
+      weights.save_model(
+        target,
+        variables,
+        weights.load_config(run),
+        0,
+        origin={},
+        dtype="float16",
+      )
+  assert not files_of(tmp_path)
+
+
 def test_a_file_restores_as_its_run_does(run, exported, tmp_path):
   source, target = tmp_path / "in.wav", tmp_path / "out.wav"
   noise = 0.1 * np.random.default_rng(0).standard_normal(20_000)
@@ -143,10 +185,11 @@ def test_names_and_places_that_cannot_be(run, exported, tmp_path):
     (run, run / "config.safetensors", "config.json: the model card would"),
     (exported, run, "holds a run"),
     (exported, tmp_path / "c.safetensors", "to a run, give a folder"),
+    (exported, f"{tmp_path / 'run'} --dtype=float16", "and no --dtype"),
     (tmp_path / "none", tmp_path / "b.safetensors", "no trained run here"),
   ):
     with pytest.raises(SystemExit) as caught:
-      model_file.main([str(source), "-o", str(target)])
+      model_file.main([str(source), "-o", *str(target).split()])
     assert re.fullmatch(f"error: .*{re.escape(message)}.*", caught.value.code)
   assert files_of(run) == before
   assert not files_of(tmp_path)
