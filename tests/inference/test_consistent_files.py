@@ -69,7 +69,7 @@ def test_clipped_samples_are_restored_and_the_others_stay(run, paths, rails):
   """Over some chunks; each channel has its own rails, or none."""
   audio = _clipped(rails)
   soundfile.write(paths[0], audio, RATE, subtype="PCM_16")
-  line = restore_file(*paths, run, subtype="DOUBLE")
+  line = restore_file(*paths, run, subtype="DOUBLE").line
   found, rate = soundfile.read(paths[1], always_2d=True)
   lows, highs = np.array(rails).T
   is_clipped = (audio == lows) | (audio == highs)

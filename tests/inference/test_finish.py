@@ -150,6 +150,7 @@ def restore(request, paths, tiny_config, tmp_path, monkeypatch):
   @dataclasses.dataclass
   class Any:
     effect = "tanh"
+    sample_rate = RATE
 
     def as_json(self):
       return self.effect
