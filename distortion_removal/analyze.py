@@ -1,7 +1,7 @@
 """Says how recordings are distorted: `python -m distortion_removal.analyze`.
 
 Reads the whole file for clipping and levels, see `inference.analysis`, and the
-loudest ten seconds for an effect that can be undone, see `inference.inversion`.
+loudest ten seconds for an effect that can be undone, see `inference.blind`.
 """
 
 import json
@@ -20,7 +20,7 @@ from distortion_removal.common.errors import (
 )
 from distortion_removal.common.files import as_text, one_line
 from distortion_removal.effects.invertible import FAMILY
-from distortion_removal.inference import analysis, inversion
+from distortion_removal.inference import analysis, blind
 from distortion_removal.inference.clipping import clock
 
 _DC = 1e-4  # of full scale, −80 dB, that is worth a word
@@ -101,7 +101,7 @@ def _parser() -> OneLineParser:
     "--effect",
     default="overdrive",
     metavar="NAME",
-    help=f"to look for: {inversion.AUTO}, {', '.join(FAMILY)} (%(default)s)",
+    help=f"to look for: {blind.AUTO}, {', '.join(FAMILY)} (%(default)s)",
   )
   return parser
 
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   log.setup()
   with one_line_errors(), files.spooling():
     options = _parser().parse_args(argv)
-    choice = inversion.Choice.parse(options.effect)
+    choice = blind.Choice.parse(options.effect)
     _check_plot(options.plot, options.files)
     devices.check_platform()
     failed = 0
@@ -138,7 +138,7 @@ def _check_plot(plot: Path | None, sources: Sequence[Path]) -> None:
 
 
 def _analyze(
-  source: Path, choice: inversion.Choice, plot: Path | None, *, as_json: bool
+  source: Path, choice: blind.Choice, plot: Path | None, *, as_json: bool
 ) -> None:
   clipping, found = analysis.analyze(source, choice)
   if plot:

@@ -17,7 +17,7 @@ from distortion_removal import restore as restore_command
 from distortion_removal.audio import files
 from distortion_removal.common.errors import UserError, look_up
 from distortion_removal.common.log import logger
-from distortion_removal.inference import analysis, inversion
+from distortion_removal.inference import analysis, blind
 from distortion_removal.inference.automatic import INVERSION
 from distortion_removal.inference.finish import Finish
 from distortion_removal.inference.method_options import AUTO
@@ -117,7 +117,7 @@ def analyze(
   Returns:
     What the command `analyze --json` prints, without the file's name.
   """
-  choice = inversion.Choice.parse(effect)
+  choice = blind.Choice.parse(effect)
   samples = _as_recording(audio)
   with files.as_files(samples, _rate(sample_rate)) as (source, _):
     return analysis.analyze(source, choice).content

@@ -28,7 +28,13 @@ from distortion_removal.common.errors import (
   one_line_errors,
 )
 from distortion_removal.common.files import as_text, one_line
-from distortion_removal.inference import automatic, batch, inversion, receipt
+from distortion_removal.inference import (
+  automatic,
+  batch,
+  blind,
+  inversion,
+  receipt,
+)
 from distortion_removal.inference.automatic import DECLIPPER, INVERSION
 from distortion_removal.inference.batch import Job
 from distortion_removal.inference.declip import declip_file
@@ -172,7 +178,7 @@ def restore_recording(
       method = plan.method
       say(one_line(f"{plan.reason}: restored by {method}"))
   if method == INVERSION:
-    choice = inversion.Choice.parse(given.pop("effect", inversion.AUTO))
+    choice = blind.Choice.parse(given.pop("effect", blind.AUTO))
     _refuse(given, method, ())
     outcome = inversion.invert_file(
       source, target, choice, found=plan.found, **output

@@ -39,7 +39,8 @@ from distortion_removal.common.log import note, say
 from distortion_removal.effects import tasks
 from distortion_removal.effects.invertible import Parameters
 from distortion_removal.effects.overdrive import overdrive
-from distortion_removal.inference.inversion import Choice, Found, find_in, undo
+from distortion_removal.inference.blind import Choice, Found, find_in
+from distortion_removal.inference.inversion import undo
 from distortion_removal.inversion.settings import shift
 from distortion_removal.metrics.si_sdr import si_sdr
 from distortion_removal.report.figures import drawing

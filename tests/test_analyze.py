@@ -42,7 +42,7 @@ def test_clipping_and_overdrive_are_told_apart(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def no_search(monkeypatch):
   """Leaves out the search of effects, which takes seconds."""
-  monkeypatch.setattr(analysis.inversion, "find", lambda *_: [None])
+  monkeypatch.setattr(analysis.blind, "find", lambda *_: [None])
 
 
 def test_a_bad_file_does_not_stop_the_others(

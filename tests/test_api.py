@@ -139,7 +139,7 @@ def test_networks_are_compiled_once(tmp_path, tiny_run):
 
 def test_analysis_is_the_commands(tmp_path, monkeypatch, capsys):
   # The search of effects takes seconds.
-  monkeypatch.setattr(analysis.inversion, "find", lambda *_: [None, None])
+  monkeypatch.setattr(analysis.blind, "find", lambda *_: [None, None])
   audio = _clipped()
   found = dr.analyze(audio, RATE)
   path = tmp_path / "in.wav"

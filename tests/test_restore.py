@@ -208,7 +208,7 @@ def test_a_receipt(tmp_path, monkeypatch):
 def test_a_preset_is_the_declipper_where_it_is_chosen(
   tmp_path, monkeypatch, capsys, preset
 ):
-  monkeypatch.setattr(restore.automatic.inversion, "find", lambda *_: [])
+  monkeypatch.setattr(restore.automatic.blind, "find", lambda *_: [])
   monkeypatch.setattr(
     restore, "declip_file", lambda _, target, method, **__: pytest.fail(method)
   )

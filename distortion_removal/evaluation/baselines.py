@@ -15,7 +15,7 @@ from distortion_removal import declipping
 from distortion_removal.common.errors import look_up
 from distortion_removal.effects.tasks import HARD_CLIPS, Task
 from distortion_removal.evaluation.ideal_ratio_mask import ideal_ratio_mask
-from distortion_removal.inference import inversion
+from distortion_removal.inference import blind, inversion
 
 
 class Baseline(NamedTuple):
@@ -89,12 +89,10 @@ def _invert(
   sample_rate: int,
 ) -> np.ndarray:
   """Undoes the task's effect, whose settings it finds; else changes nothing."""
-  choice = inversion.Choice(task.effect)
+  choice = blind.Choice(task.effect)
   restored = np.array(audio, np.float32)
   for item in restored:
-    found = [
-      inversion.find_in(channel, sample_rate, choice) for channel in item.T
-    ]
+    found = [blind.find_in(channel, sample_rate, choice) for channel in item.T]
     blocks = inversion.undo(choice.chosen(found), [item.astype(np.float64)])
     item[:] = np.concatenate([*blocks])
   return restored

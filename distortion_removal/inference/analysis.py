@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distortion_removal.audio import files, loudness
-from distortion_removal.inference import inversion
+from distortion_removal.inference import blind
 from distortion_removal.inference.clipping import (
   Survey,
   marked_blocks,
@@ -22,7 +22,7 @@ from distortion_removal.inference.clipping import (
 )
 from distortion_removal.metrics import number
 
-OVERDRIVE = inversion.Choice("overdrive")
+OVERDRIVE = blind.Choice("overdrive")
 _MOST_SPANS = 5  # of clipped samples in a channel
 _LEAST_GAP_SECONDS = 1.0  # between them
 _CELL_SECONDS = 0.1  # what lies within one is never taken apart
@@ -42,7 +42,7 @@ class Analysis(NamedTuple):
   content: dict[str, Any]
 
 
-def analyze(source: Path, choice: inversion.Choice = OVERDRIVE) -> Analysis:
+def analyze(source: Path, choice: blind.Choice = OVERDRIVE) -> Analysis:
   """Finds a recording's clipping, levels and the effect it went through.
 
   Args:
@@ -58,7 +58,7 @@ def analyze(source: Path, choice: inversion.Choice = OVERDRIVE) -> Analysis:
   rate, samples = info.sample_rate, info.frames * info.channels
   clipping = survey(source)
   measured = _measure(marked_blocks(read_blocks(source), clipping), rate)
-  found = inversion.find(source, choice)
+  found = blind.find(source, choice)
   content = {
     "sample_rate": rate,
     "channels": info.channels,
@@ -84,7 +84,7 @@ def analyze(source: Path, choice: inversion.Choice = OVERDRIVE) -> Analysis:
       "soft_high": _knees(clipping, 1),
     },
     "effects": [one.as_json() if one else None for one in found],
-    "summary": inversion.describe(found, choice),
+    "summary": blind.describe(found, choice),
   }
   return Analysis(clipping, content)
 

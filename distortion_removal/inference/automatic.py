@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from distortion_removal.inference import inversion
+from distortion_removal.inference import blind
 from distortion_removal.inference.clipping import Survey, survey
 
 INVERSION = "inversion"
@@ -25,7 +25,7 @@ class Plan(NamedTuple):
 
   method: str
   reason: str
-  found: Sequence[inversion.Found | None] = ()
+  found: Sequence[blind.Found | None] = ()
   clipping: Survey | None = None
 
 
@@ -35,10 +35,10 @@ def choose(source: Path, declipper: str = DECLIPPER) -> Plan:
   Where there is neither, the method is the declipper, which then leaves the
   recording as it is.
   """
-  choice = inversion.Choice("overdrive")
-  found = inversion.find(source, choice)
+  choice = blind.Choice("overdrive")
+  found = blind.find(source, choice)
   if any(choice.chosen(found)):
-    return Plan(INVERSION, inversion.describe(found, choice), found)
+    return Plan(INVERSION, blind.describe(found, choice), found)
   clipping = survey(source)
   reason = "neither an overdrive nor clipping is found"
   if clipping.count:

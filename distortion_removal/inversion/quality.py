@@ -11,10 +11,12 @@ foreseen as music is, and hard to tell.
 Source: none is published; see docs/inversion.md.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import scipy.signal
 
 from distortion_removal.inversion.recording import Recording
@@ -29,9 +31,18 @@ _LEAST_SHARPNESS = 3e-4
 _RANGE_DB = 0.0, 70.0
 # What the error of the settings leaves of a finer format.
 _SEARCH_DB = 70.0
-# As the experiment prints them: of (intercept, evidence...).
-_EXACT = (3.0364, 2.0053, -0.7224, -2.9685)
-_INEXACT_DB = (21.0346, 8.3461, 0.6461, 0.9595, -0.2184, -0.0649)
+# Middle and width of each piece of evidence, the rounding limited.
+_MIDDLES = 60.0, -1.2, 25.0, 32.0, 38.0, 0.5
+_WIDTHS = 8.0, 0.9, 12.0, 13.0, 14.0, 0.5
+# As the experiment prints them, see `Evidence.terms`.
+_EXACT = (-3.991, -1.4, 1.404, 1.284, 0.926, 0.266, -1.046)
+# fmt: off
+_INEXACT_DB = (
+  17.516, 3.078, 0.452, 11.575, -4.46, 3.435, -0.664, 0.659, 0.686, 2.443,
+  0.448, 2.387, 1.061, -1.12, 2.104, 2.523, -0.196, -0.522, -1.861, 0.182,
+  0.061, -2.33, 0.82, -0.348, 0.707, -0.226, 0.318, 0.088,
+)
+# fmt: on
 
 
 class Evidence(NamedTuple):
@@ -56,25 +67,31 @@ class Evidence(NamedTuple):
   has_gap: float
 
   @property
-  def of_exact(self) -> tuple[float, ...]:
-    """What tells an exact result."""
-    contrast = self.other_median_db - self.flat_median_db
-    return 1.0, self.log_sharpness, contrast / 10.0, self.has_gap
+  def limit_db(self) -> float:
+    """The most that is to be expected."""
+    return min(self.rounding_db, _SEARCH_DB)
 
-  @property
-  def of_inexact(self) -> tuple[float, ...]:
-    """What the SI-SDR of an inexact result follows."""
-    sharp = self.log_sharpness
-    levels = self.flat_mean_db, self.flat_median_db, self.rounding_db
-    return 1.0, sharp, sharp**2, *levels
+  def terms(self, degree: int) -> np.ndarray:
+    """Returns 1, the evidence by its width, and to degree 2 all products."""
+    seen = np.array(self._replace(rounding_db=self.limit_db))
+    seen = (seen - _MIDDLES) / _WIDTHS
+    pairs = itertools.combinations_with_replacement(seen, 2)
+    products = [one * other for one, other in pairs] if degree == 2 else []
+    return np.array([1.0, *seen, *products])
 
   @property
   def si_sdr_db(self) -> float:
     """The SI-SDR of the result that is to be expected, in dB."""
-    limit = min(self.rounding_db, _SEARCH_DB)
-    if np.dot(_EXACT, self.of_exact) > 0.0:
-      return limit
-    return float(np.clip(np.dot(_INEXACT_DB, self.of_inexact), 0.0, limit))
+    return self.expected_db(_EXACT, _INEXACT_DB)
+
+  def expected_db(
+    self, exact: npt.ArrayLike, inexact_db: npt.ArrayLike
+  ) -> float:
+    """Returns the SI-SDR in dB that coefficients of `terms` expect."""
+    if np.dot(exact, self.terms(1)) > 0.0:
+      return self.limit_db
+    expected = float(np.dot(inexact_db, self.terms(2)))
+    return min(max(expected, 0.0), self.limit_db)
 
 
 def evidence(

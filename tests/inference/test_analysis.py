@@ -15,7 +15,7 @@ RATE = 8_000
 @pytest.fixture(autouse=True)
 def _no_search(monkeypatch):
   """Leaves out the search of effects, which takes seconds."""
-  monkeypatch.setattr(analysis.inversion, "find", lambda *_: [None])
+  monkeypatch.setattr(analysis.blind, "find", lambda *_: [None])
 
 
 def _tones(seconds, rate=RATE):

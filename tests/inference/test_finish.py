@@ -12,7 +12,7 @@ from distortion_removal import declipping
 from distortion_removal.audio import files
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.clip_level import Rails
-from distortion_removal.inference import inversion, network, output
+from distortion_removal.inference import blind, inversion, network, output
 from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.finish import AS_IT_IS, Finish
 from distortion_removal.inference.restoration import restore_file
@@ -156,7 +156,7 @@ def restore(request, paths, tiny_config, tmp_path, monkeypatch):
       return self.effect
 
   monkeypatch.setattr(inversion, "describe", lambda *_: "an effect")
-  monkeypatch.setattr(inversion.Choice, "chosen", lambda _, found: found)
+  monkeypatch.setattr(blind.Choice, "chosen", lambda _, found: found)
   monkeypatch.setattr(
     inversion, "undo", lambda _, blocks: (3.0 * block for block in blocks)
   )

@@ -16,8 +16,9 @@ from distortion_removal import restore
 from distortion_removal.audio.resampling import resample
 from distortion_removal.common.errors import UserError
 from distortion_removal.effects.invertible import FAMILY, Parameters
-from distortion_removal.inference import inversion
-from distortion_removal.inference.inversion import Choice, Found, invert_file
+from distortion_removal.inference import blind, inversion
+from distortion_removal.inference.blind import Choice, Found
+from distortion_removal.inference.inversion import invert_file
 from distortion_removal.inversion.estimate import Estimate
 
 RATE = 16_000
@@ -138,7 +139,7 @@ def test_channels_share_settings_and_silence_stays(paths):
   audio = rounded(overdriven(clean, 35.0, 20.0, 0.4))
   audio = np.insert(audio, 1, 0.0, axis=1)
   soundfile.write(paths[0], audio, RATE)
-  one, none, other = inversion.find(paths[0])
+  one, none, other = blind.find(paths[0])
   assert one is other
   assert none is None
   line = invert_file(*paths, subtype="FLOAT").line
@@ -173,15 +174,15 @@ def test_too_little_sound_stays(paths, samples):
 @pytest.mark.e2e
 def test_settings_are_found_amid_a_long_file(paths, monkeypatch):
   """From the loudest part, where what the effect remembers is unknown."""
-  monkeypatch.setattr(inversion, "LONGEST_SECONDS", 3.0)
+  monkeypatch.setattr(blind, "LONGEST_SECONDS", 3.0)
   asked = []
-  find_in = inversion.find_in
+  find_in = blind.find_in
 
   def listen(audio, rate, choice, *, is_start, step):
     asked.append((len(audio), is_start))
     return find_in(audio, rate, choice, is_start=is_start, step=step)
 
-  monkeypatch.setattr(inversion, "find_in", listen)
+  monkeypatch.setattr(blind, "find_in", listen)
   clean = strings(8.0)
   clean[: 4 * RATE] *= 0.01
   audio = truncated(overdriven(clean, 35.0, 20.0, 0.4))
@@ -224,7 +225,7 @@ def test_settings_by_hand_on_the_command_line(paths, capsys):
 def test_the_rate_before_resampling_is_seen(before, after, expected):
   noise = 0.1 * np.random.default_rng(0).standard_normal((before, 2))
   audio = rounded(resample(noise, before, after))
-  assert inversion.former_rate(audio, after) == expected
+  assert blind.former_rate(audio, after) == expected
 
 
 @pytest.mark.e2e
@@ -233,7 +234,7 @@ def test_a_resampled_file_is_undone_at_its_former_rate(paths):
   audio = overdriven(clean, 25.0, 20.0, 0.4)[:, None]
   soundfile.write(paths[0], resample(audio, RATE, 22_050), 22_050)
   choice = Choice("overdrive")
-  (one,) = inversion.find(paths[0], choice)
+  (one,) = blind.find(paths[0], choice)
   assert one.sample_rate == RATE
   assert one.estimate.gain_db == pytest.approx(25.0, abs=0.5)
   invert_file(*paths, choice, found=[one], subtype="FLOAT")
