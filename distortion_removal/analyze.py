@@ -114,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     choice = blind.Choice.parse(options.effect)
     _check_plot(options.plot, options.files)
     devices.check_platform()
+    devices.keep_compiled()
     failed = 0
     for source in options.files:
       try:

@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         log.say(one_line(f"{verb}: {job.source} -> {job.target}"))
       return
     devices.use(run.device)
+    devices.keep_compiled()
     work = functools.partial(_do, run=run, finish=finish, given=given)
     if not _restore_all(jobs, skipped, work):
       sys.exit(1)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from distortion_removal.training.train import train
 
 ROOT = Path(__file__).parents[1]
 RATE = 8_000
+# Nothing of a test goes into the user's cache, see `devices.keep_compiled`.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")
 # grain's worker processes ask absl, which no test starts.
 flags.FLAGS.mark_as_parsed()
 

@@ -118,3 +118,44 @@ def test_batches_are_spread_over_the_devices():
   env = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
   command = [sys.executable, "-c", _FOUR_DEVICES]
   subprocess.run(command, env=env, cwd=ROOT, check=True)
+
+
+_COMPILE = """
+import jax
+from distortion_removal.common import devices
+devices.keep_compiled()
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+print(jax.jit(lambda x: 2 * x + 1)(1.0))
+"""
+
+
+@pytest.mark.e2e
+def test_compiled_programs_are_kept_where_that_is_wanted(tmp_path):
+  """In the user's cache, or not, and never at the cost of the work."""
+  file = tmp_path / "no folder"
+  file.write_text("")
+  kept = {}
+  for name, variables in {
+    "own": {"XDG_CACHE_HOME": str(tmp_path / "own")},
+    "none": {
+      "XDG_CACHE_HOME": str(tmp_path / "none"),
+      "JAX_COMPILATION_CACHE_DIR": "",
+    },
+    "in a file": {"XDG_CACHE_HOME": str(file)},
+  }.items():
+    environment = {
+      k: x for k, x in os.environ.items() if not k.startswith("JAX_")
+    }
+    result = subprocess.run(
+      [sys.executable, "-c", _COMPILE],
+      env=environment | {"JAX_PLATFORMS": "cpu"} | variables,
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    assert (result.stdout, result.stderr) == ("3.0\n", "")
+    folder = tmp_path / name / "distortion_removal"
+    kept[name] = len([x for x in folder.rglob("*") if x.is_file()])
+  assert kept["own"] > 0
+  assert kept["none"] == kept["in a file"] == 0
