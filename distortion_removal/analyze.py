@@ -16,6 +16,7 @@ from distortion_removal.common import devices, log
 from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
+  mendable,
   one_line_errors,
 )
 from distortion_removal.common.files import as_text, one_line
@@ -119,9 +120,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for source in options.files:
       try:
         _analyze(source, choice, options.plot, as_json=options.json)
-      except UserError as error:
+      except Exception as error:
+        message = mendable(error)
+        if message is None:
+          raise
         failed += 1
-        log.note(f"error: {error}")
+        log.note(f"error: {message}")
     if failed:
       sys.exit(1)
 
@@ -132,8 +136,10 @@ def _check_plot(plot: Path | None, sources: Sequence[Path]) -> None:
     return
   if len(sources) > 1:
     raise UserError("--plot draws one recording; name one")
-  if plot.suffix != ".png":
+  if plot.suffix.lower() != ".png":
     raise UserError(f"--plot={plot}: name a .png")
+  if plot.exists():
+    raise UserError(f"--plot={plot}: exists; remove it, or choose another name")
   if not plot.parent.is_dir():
     raise UserError(f"--plot={plot}: the folder to write to does not exist")
 

@@ -67,9 +67,12 @@ class Restorer:
       raise UserError(f"strength {strength}: give one from 0 to 1")
     if model is not None:
       named |= {"model": str(model)}
+    if max_gain_db is not None and not 0.0 <= max_gain_db < np.inf:
+      raise UserError(f"max_gain_db {max_gain_db}: give dB, from 0 on")
     for name in {"subtype", "dither"} & options.keys():
       raise UserError(f"{name} is for files; leave it out")
-    self.options = named | options
+    given = {k: value for k, value in options.items() if value is not None}
+    self.options = named | given
     self._finish = Finish(strength=strength, max_gain_db=max_gain_db)
     restore_command.check_options(self.options)
 
@@ -147,6 +150,10 @@ def _as_recording(audio: npt.ArrayLike) -> np.ndarray:
 
 
 def _rate(sample_rate: int) -> int:
-  if sample_rate != int(sample_rate) or sample_rate < 1:
+  try:
+    rate = int(sample_rate)
+  except (TypeError, ValueError, OverflowError):
+    rate = 0
+  if rate != sample_rate or rate < 1:
     raise UserError(f"sample rate {sample_rate}; give a whole number of Hz")
-  return int(sample_rate)
+  return rate

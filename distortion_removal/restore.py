@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from distortion_removal.audio import files
 from distortion_removal.common import devices, log
 from distortion_removal.common.errors import (
   UserError,
+  look_up,
   mendable,
   one_line_errors,
 )
@@ -35,7 +36,11 @@ from distortion_removal.inference import (
   inversion,
   receipt,
 )
-from distortion_removal.inference.automatic import DECLIPPER, INVERSION
+from distortion_removal.inference.automatic import (
+  DECLIPPER,
+  INVERSION,
+  PRESETS,
+)
 from distortion_removal.inference.batch import Job
 from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.finish import Finish
@@ -55,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
   with one_line_errors(), files.spooling():
     run, finish, given = parse(argv)
     check_options(given)
-    jobs = batch.plan(run.input, run.output, run.suffix)
+    jobs = batch.plan(
+      run.input, run.output, run.suffix, skip_existing=run.skip_existing
+    )
     batch.check(jobs, run.receipt)
     skipped = set()
     if not run.overwrite:
@@ -115,26 +122,48 @@ def _do(job: Job, run: Run, finish: Finish, given: dict[str, Any]) -> None:
     if run.receipt:
       seconds = time.monotonic() - start
       receipt.write(job, given | finish._asdict(), account, seconds)
+    elif not batch.is_pipe(job.target):
+      receipt.discard(job)
     log.say(f"restored: {one_line(job.target)}")
 
 
 def check_options(given: dict[str, Any]) -> None:
-  """Refuses options that do not go together."""
+  """Refuses options that do not go together, or name what is not there."""
   model, method = given.get("model"), given.get("method")
-  if model and method:
+  if model is not None and method:
     raise UserError(
       "give either --model=NAME, to restore with a network, or --method=NAME, "
       "without one"
     )
   others = given.keys() - {"model", "subtype", "dither"}
-  if model and others:
+  if model is not None and others:
     raise UserError(
       f"{flag(min(others))} is for --method; a network has no such option"
     )
+  if model is not None:
+    shipped.find(model)
+    return
   if "preset" in given and method not in (None, AUTO):
     raise UserError(
       f"--preset is for --method={AUTO}; leave it or --method={method} out"
     )
+  look_up(dict.fromkeys(PRESETS), "preset", given.get("preset", DECLIPPER))
+  method = _method(given)
+  names = given.keys() - {"method", "preset", "subtype", "dither"}
+  if method == INVERSION:
+    blind.Choice.parse(given.get("effect", blind.AUTO))
+    _refuse(names, method, ("effect",))
+  else:
+    parameters = inspect.signature(declipping.declipper(method)).parameters
+    _refuse(names, method, {"knee", *parameters})
+
+
+def _method(given: Mapping[str, Any]) -> str:
+  """Returns the method by the options: what is wrong, they tell, too."""
+  method = given.get("method", AUTO)
+  if method != AUTO:
+    return method
+  return INVERSION if "effect" in given else given.get("preset", DECLIPPER)
 
 
 def restore_recording(
@@ -157,36 +186,31 @@ def restore_recording(
     For a receipt: the method, the reason for it, and what came of it.
   """
   given = dict(arguments)
-  names = ("model", "method", "subtype")
-  model, method, subtype = (given.pop(name, None) for name in names)
+  method = _method(given)
+  is_open = given.pop("method", AUTO) == AUTO
+  model, subtype = (given.pop(name, None) for name in ("model", "subtype"))
   output = {
     "subtype": subtype,
     "dither": given.pop("dither", False),
     "finish": finish,
   }
-  if model:
+  if model is not None:
     outcome = restore_file(source, target, shipped.find(model), **output)
     if outcome.line:
       say(one_line(outcome.line))
     return {"method": as_text(model)} | outcome._asdict()
   declipper = given.pop("preset", DECLIPPER)
   plan = automatic.Plan(method, "")
-  if method in (None, AUTO):
-    # Options tell what is wrong with the recording, too.
-    method = INVERSION if "effect" in given else declipper
-    if not given:
-      plan = automatic.choose(source, declipper)
-      method = plan.method
-      say(one_line(f"{plan.reason}: restored by {method}"))
+  if is_open and not given:
+    plan = automatic.choose(source, declipper)
+    method = plan.method
+    say(one_line(f"{plan.reason}: restored by {method}"))
   if method == INVERSION:
     choice = blind.Choice.parse(given.pop("effect", blind.AUTO))
-    _refuse(given, method, ())
     outcome = inversion.invert_file(
       source, target, choice, found=plan.found, **output
     )
   else:
-    parameters = inspect.signature(declipping.declipper(method)).parameters
-    _refuse(given, method, {"knee", *parameters})
     outcome = declip_file(
       source, target, method, clipping=plan.clipping, **output, **given
     )

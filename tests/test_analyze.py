@@ -99,6 +99,8 @@ def test_plot(tmp_path, monkeypatch, no_search):
   monkeypatch.chdir(tmp_path)
   soundfile.write("take.wav", np.clip(notes(RATE), -0.2, 0.3), RATE)
   analyze.main(["take.wav", "--plot=p.png"])
+  with pytest.raises(SystemExit, match="exists"):
+    analyze.main(["take.wav", "--plot=p.png"])
   image = matplotlib.image.imread("p.png")
   assert image.shape[1] == 2100
   # Red is what is clipped: at the top and the bottom, not in between.

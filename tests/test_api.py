@@ -82,16 +82,28 @@ def test_audio_that_cannot_be_used(audio, words):
     ({"method": "best", "order": 3}, "order"),
     ({"strength": 60}, "from 0 to 1"),
     ({"subtype": "PCM_16"}, "subtype"),
+    ({"preset": "bogus"}, "'bogus'.*best.*fast"),
+    ({"max_gain_db": float("nan")}, "max_gain_db"),
+    ({"max_gain_db": -6.0}, "max_gain_db"),
+    ({"model": "nosuch"}, "nosuch: no trained run"),
+    ({"effect": "overdrive:tone=3"}, "tone"),
   ],
 )
 def test_options_that_cannot_be_used(options, words):
+  """They are refused before there is a recording."""
   with pytest.raises(dr.UserError, match=words):
-    dr.restore(_clipped(), RATE, **options)
+    dr.Restorer(**options)
 
 
-def test_sample_rates_are_whole():
+def test_options_of_none_are_as_left_out():
+  restorer = dr.Restorer(clip_level=None, preset=None, effect=None)
+  assert restorer.options == {}
+
+
+@pytest.mark.parametrize("rate", [44_100.5, 0, None, float("nan"), "fast"])
+def test_sample_rates_are_whole(rate):
   with pytest.raises(dr.UserError, match="whole number"):
-    dr.restore(_clipped(), 44_100.5)
+    dr.restore(_clipped(), rate)
 
 
 @pytest.mark.e2e

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -142,6 +143,18 @@ def test_a_bad_file_does_not_stop_a_batch(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("album")
+def test_a_new_result_has_no_old_receipt():
+  words = ["album/1.wav", "-o", "out.wav"]
+  assert _run(*words, "--receipt") == 0
+  assert Path("out.wav.json").exists()
+  assert _run(*words, "--overwrite") == 0
+  assert not Path("out.wav.json").exists()
+  Path("out.wav.json").write_text('{"mine": 1}')
+  assert _run(*words, "--overwrite") == 0
+  assert Path("out.wav.json").read_text() == '{"mine": 1}'
+
+
+@pytest.mark.usefixtures("album")
 def test_a_defect_of_ours_does_not_stop_a_batch_either(monkeypatch, capsys):
   work = restore.declip_file
 
@@ -246,6 +259,10 @@ def test_the_difference_on_top_of_the_input_is_the_result(tmp_path):
     ("--model=run --method=aspade", "give either --model"),
     ("--model=run --frame=512", "--frame is for --method; a network"),
     ("--model=no/run", "no/run: no trained run here"),
+    ("--model= --dry-run", "no trained run here"),
+    ("--model=no-model --dry-run", "its models: hybrid-hard-clip-16k"),
+    ("--effect=fuzz --dry-run", "'fuzz'"),
+    ("--method=nmf --shrinkage=pew --dry-run", "nmf has no option --shrinkage"),
     ("--model=no-model", "its models: hybrid-hard-clip-16k"),
     ("--model=no.safetensors", "no.safetensors: not there"),
     ("--method=aspad", "choose from 'auto', 'inversion', 'aspade',"),

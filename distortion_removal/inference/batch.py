@@ -6,7 +6,7 @@ Only names are looked at: no recording is opened, nothing is written.
 import contextlib
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +67,11 @@ def is_pipe(path: Path) -> bool:
 
 
 def plan(
-  inputs: Sequence[str], output: str | None = None, suffix: str | None = None
+  inputs: Sequence[str],
+  output: str | None = None,
+  suffix: str | None = None,
+  *,
+  skip_existing: bool = False,
 ) -> list[Job]:
   """Returns a job for each recording, in the order given.
 
@@ -78,6 +82,7 @@ def plan(
       folders' structure is kept; None: each result goes beside its recording.
     suffix: what is added to the names; None: nothing in an output folder, and
       "_restored" beside the recordings.
+    skip_existing: results stay that are there, so that they may be named.
 
   Raises:
     UserError: a pattern or a folder has no recording, or `output` does not
@@ -106,7 +111,8 @@ def plan(
     raise UserError(f"--suffix={suffix}: -o {output} names the result already")
   else:
     jobs = [Job(pairs[0][0], Path(output))]
-  return _without_results(jobs, inputs)
+  named = () if skip_existing else inputs
+  return _without_results(jobs, {os.path.abspath(word) for word in named})
 
 
 def _recordings(word: str, apart: str | None) -> Iterator[tuple[Path, Path]]:
@@ -125,7 +131,9 @@ def _recordings(word: str, apart: str | None) -> Iterator[tuple[Path, Path]]:
     if not names:
       raise UserError(f"{word}: no file has such a name")
     for name in names:
-      yield from _recordings(name, apart)
+      above = Path(os.path.realpath(name)).parents
+      if not apart or Path(apart) not in above:
+        yield from _recordings(name, apart)
   else:
     yield path, Path(path.name)
 
@@ -182,14 +190,16 @@ def _named(path: Path, end: str) -> Path:
   )
 
 
-def _without_results(jobs: list[Job], inputs: Sequence[str]) -> list[Job]:
+def _without_results(jobs: list[Job], named: Collection[str]) -> list[Job]:
   """Leaves out what an earlier run has made of others, unless it is named."""
-  named = {os.path.abspath(word) for word in inputs}
-  makers = {os.path.abspath(job.target): job.source for job in jobs}
+  makers = {}
+  for job in jobs:
+    if os.path.abspath(job.target) != os.path.abspath(job.source):
+      makers.setdefault(os.path.abspath(job.target), job.source)
 
   def is_result(job: Job) -> bool:
     place = os.path.abspath(job.source)
-    return place not in named and makers.get(place, job.source) != job.source
+    return place not in named and place in makers
 
   return [job for job in jobs if not is_result(job)]
 
@@ -232,17 +242,22 @@ def _identity(path: Path) -> tuple[int, int]:
 def existing(
   jobs: Sequence[Job], with_receipts: bool, *, may_skip: bool
 ) -> set[Job]:
-  """Returns the jobs whose results are there, which must be allowed."""
+  """Returns the jobs whose results are there, which must be allowed.
+
+  A receipt without its result is of a run that was interrupted: it is replaced.
+  """
   there = {
     job: place
     for job in jobs
-    for place in job.outputs(with_receipts)
+    for place in reversed(job.outputs(with_receipts))
     if os.path.lexists(place)
   }
-  if there and not may_skip:
+  if may_skip:
+    return {job for job, place in there.items() if place == job.target}
+  if there:
     more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
     raise UserError(
       f"{next(iter(there.values()))}{more}: exists; --overwrite replaces it, "
       "--skip-existing leaves it"
     )
-  return set(there)
+  return set()

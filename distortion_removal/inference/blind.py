@@ -138,8 +138,7 @@ def find(source: Path, choice: Choice = ANY) -> list[Found | None]:
   if former:
     part = resampling.resample(part, rate, former)
     again = _find_each(part, former, choice, is_start=first == 0, step=step)
-    # A channel that stays as it is must not be resampled, unless it is silent.
-    if all(choice.chosen([one for one in again if one])):
+    if any(choice.chosen(again)):
       return again
   return found
 
@@ -167,6 +166,8 @@ def former_rate(audio: np.ndarray, sample_rate: int) -> int | None:
     audio: `[time, channels]`.
     sample_rate: in Hz.
   """
+  if len(audio) < _BINS:
+    return None
   frequencies, powers = scipy.signal.welch(
     audio, sample_rate, nperseg=_BINS, axis=0
   )

@@ -60,6 +60,17 @@ def undo(
       yield block
 
 
+def _with_own(
+  blocks: Iterable[np.ndarray], source: Path, found: Sequence[Found | None]
+) -> Iterator[np.ndarray]:
+  """Puts channels of the source in place that stay, and were resampled."""
+  stays = [one is None for one in found]
+  with files.open_reader(source) as reader:
+    before = of_length(reader.blocks(dtype="float64"), _BLOCK)
+    for block, own in zip(of_length(blocks, _BLOCK), before, strict=True):
+      yield np.where(stays, own, block)
+
+
 def invert_file(
   source: Path,
   target: Path,
@@ -104,7 +115,9 @@ def invert_file(
     blocks = resampling.resample_blocks(blocks, info.sample_rate, rate)
     blocks = undo(found, blocks)
     blocks = resampling.resample_blocks(blocks, rate, info.sample_rate)
-    blocks = cut_or_fill(blocks, reader.frames, reader.channels)
+    if rate != info.sample_rate:
+      blocks = cut_or_fill(blocks, reader.frames, reader.channels)
+      blocks = _with_own(blocks, source, found)
     overflow = output.write_by_way_of_scratch(
       target, blocks, reader, dtype="float64", **form
     )

@@ -42,6 +42,16 @@ def write(
   write_whole(job.receipt, json.dumps(content, indent=2) + "\n")
 
 
+def discard(job: Job) -> None:
+  """Removes the receipt of a result that is replaced; other files stay."""
+  try:
+    content = json.loads(job.receipt.read_text())
+  except (OSError, ValueError):
+    return
+  if isinstance(content, dict) and "distortion_removal" in content:
+    job.receipt.unlink()
+
+
 def _plain(value: Any) -> Any:
   """Returns an option as JSON can hold it."""
   if isinstance(value, tuple):

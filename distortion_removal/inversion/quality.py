@@ -144,6 +144,8 @@ def _ratio_db(
 
 def _edge_db(audio: np.ndarray) -> float:
   """Returns the level at the band's upper edge relative to that below it."""
+  if len(audio) < _BINS:
+    return 0.0
   _, power = scipy.signal.welch(np.asarray(audio), nperseg=_BINS)
   power = 10.0 * np.log10(power + 1e-30)
   edge, below = power[-13:], power[-113:-53]

@@ -34,7 +34,7 @@ def find(name: str | Path) -> Path:
   is_own = path.suffix == weights.SUFFIX or run_config.exists(path)
   if not is_own and str(path) in names():
     return FOLDER / f"{path}{weights.SUFFIX}"
-  if is_own or path.exists():
+  if is_own or (str(name) and path.exists()):
     return path
   raise UserError(
     f"{name}: no trained run here, no model file, and no model that comes with "

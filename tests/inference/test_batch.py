@@ -92,6 +92,18 @@ def test_files_folders_and_patterns_together_once_each():
   }
 
 
+def test_results_among_what_the_shell_or_a_pattern_names():
+  Path("out").mkdir()
+  Path("out/1.wav").touch()
+  expected = {"album/1.wav": "out/1.wav", "single.wav": "out/single.wav"}
+  assert _plan("**/*.wav", output="out") == expected
+  # Named results are recordings like others, unless all results are to stay.
+  names = "single.wav", "single_restored.wav"
+  Path(names[1]).touch()
+  assert len(_plan(*names)) == 2
+  assert _plan(*names, skip_existing=True) == {names[0]: names[1]}
+
+
 def test_a_name_with_brackets_is_a_name():
   Path("take [1].wav").touch()
   assert _plan("take [1].wav") == {"take [1].wav": "take [1]_restored.wav"}
@@ -183,8 +195,9 @@ def test_results_that_exist():
   (Path("out") / "more").mkdir(parents=True)
   Path("out/2.FLAC").symlink_to("nowhere")
   Path("out/1.wav.json").touch()
-  assert find(jobs, True, may_skip=True) == set(jobs[:2])
-  assert find(jobs, False, may_skip=True) == {jobs[1]}
+  # A receipt alone is left of a run that was interrupted: that one is redone.
+  for with_receipts in (True, False):
+    assert find(jobs, with_receipts, may_skip=True) == {jobs[1]}
   both = r"^out/1\.wav\.json \(and 1 more\).*--overwrite .*--skip-existing"
   with pytest.raises(UserError, match=both):
     find(jobs, True, may_skip=False)

@@ -245,6 +245,19 @@ def test_a_resampled_file_is_undone_at_its_former_rate(paths):
   assert si_sdr_db(restored, target) > before + 10.0
 
 
+def test_a_channel_that_stays_is_not_resampled(paths):
+  clean = strings(1.0)
+  audio = np.stack([overdriven(clean, 20.0, 20.0, 0.4), clean], axis=1)
+  audio = resample(audio, RATE, 22_050)
+  audio[:, 1] += 0.1 * np.random.default_rng(0).standard_normal(len(audio))
+  soundfile.write(paths[0], audio, 22_050, subtype="DOUBLE")
+  invert_file(*paths, found=[found("overdrive", 10.0), None])
+  restored, _ = soundfile.read(paths[1])
+  np.testing.assert_array_equal(restored[:, 1], audio[:, 1])
+  target = resample(clean[:, None], RATE, 22_050)[:, 0]
+  assert si_sdr_db(restored[:, 0], target) > 30.0
+
+
 @pytest.mark.e2e
 def test_memory_stays_flat_in_the_length(paths):
   clean = strings(2.0)
