@@ -97,6 +97,7 @@ def test_many_lengths_take_no_more_programs(tiny_run, tmp_path, monkeypatch):
     if event == "/jax/core/compile/backend_compile_duration":
       compiled[fun_name] += 1
 
+  jax.clear_caches()  # of other tests, which may have used the same network
   # The listener stays, which costs nothing.
   jax.monitoring.register_event_duration_secs_listener(note)
   for name in ("config.json", "checkpoints"):
@@ -108,6 +109,6 @@ def test_many_lengths_take_no_more_programs(tiny_run, tmp_path, monkeypatch):
   monkeypatch.setattr(opening, "read_split", lambda *_: records)
   evaluate(tmp_path, config)
   # The effect, the network, and a mask for each of four lengths of buffers.
-  most = {"jit(<lambda>)": 1, "jit(apply)": 1, "jit(_masked)": 4}
-  assert compiled["jit(apply)"] == 1
-  assert all(count <= most[name] for name, count in compiled.items())
+  most = {"jit(<lambda>)": 1, "jit(_apply)": 1, "jit(_masked)": 4}
+  assert compiled["jit(_apply)"] == 1
+  assert all(count <= most.get(name, 1) for name, count in compiled.items())

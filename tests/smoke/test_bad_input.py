@@ -99,7 +99,7 @@ def test_restoring_onto_a_full_disk(restoring, tmp_path):
   try:
     (disk / "o.wav").write_text("what was there before")
     before = files_of(disk)
-    result = run(*restoring(disk / "o.wav"))
+    result = run(*restoring(disk / "o.wav"), "--overwrite")
     assert_error(result, "no space left on the disk", str(disk))
     assert files_of(disk) == before
   finally:
