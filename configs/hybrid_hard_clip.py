@@ -13,9 +13,10 @@ Clean guitar and music, prepared as `audio_folder` each, and generated sounds:
 stores two and a half hours of clipped pairs with the declippers' estimates
 first (an hour of one core; it goes on where it was interrupted), then trains.
 
-Commit 75dcf3e, step 14,000 after about 2.7 hours on one busy core of an AMD EPYC: mean
-SI-SDR of 70 validation pairs 15.9 dB, by the mean of the declippers 15.0. The
-weights come along as `hybrid-hard-clip-16k`; not yet scored on test recordings.
+Commit 75dcf3e, step 14,000 after about 2.7 hours on one busy core of an AMD
+EPYC: mean SI-SDR of 70 validation pairs 15.9 dB, by the mean of the declippers
+15.0. The weights come along as `hybrid-hard-clip-16k`; not yet scored on test
+recordings.
 """
 
 import ml_collections
