@@ -32,8 +32,8 @@ from distortion_removal.models.consistency import project
 from distortion_removal.models.layers import check_fields, product
 
 # Bounds of the share of clipped samples from which a level is derived.
-SHARES = (1e-3, 0.98)
-FLOOR = 1e-6  # of mean squares in units of the rail
+_SHARES = (1e-3, 0.98)
+_FLOOR = 1e-6  # of mean squares in units of the rail
 
 
 class Convolution(nn.Module):
@@ -178,9 +178,9 @@ class Hybrid(nn.Module):
     """Returns what the U-net sees, and the scale of its correction."""
     above, below = jnp.float32(signs > 0), jnp.float32(signs < 0)
     clipped = above + below
-    share = jnp.clip(self._local_mean(clipped), *SHARES)
+    share = jnp.clip(self._local_mean(clipped), *_SHARES)
     level = -1 / jnp.log(share)
-    rms = jnp.sqrt(self._local_mean(estimates**2) + FLOOR)
+    rms = jnp.sqrt(self._local_mean(estimates**2) + _FLOOR)
     mean = jnp.mean(estimates, -1, keepdims=True)
     excess = clipped * (mean - audio) ** 2
     scale = jnp.sqrt(self._local_mean(excess) / share + (share * level) ** 2)
