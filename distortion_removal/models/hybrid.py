@@ -27,6 +27,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from distortion_removal.models.consistency import project
 from distortion_removal.models.layers import check_fields, product
@@ -56,18 +57,24 @@ class Convolution(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, time, in]` to `[batch, time, features]`."""
-    time, reach = x.shape[1], (self.taps - 1) * self.dilation
-    if reach:
-      before = reach // 2
-      padded = jnp.pad(x, ((0, 0), (before, reach - before), (0, 0)))
-      starts = range(0, reach + 1, self.dilation)
-      x = jnp.concatenate([padded[:, i : i + time] for i in starts], -1)
     he = nn.initializers.variance_scaling(
       max(2.0 * self.initial**2, 1e-12), "fan_in", "normal"
     )
-    kernel = self.param("kernel", he, (x.shape[-1], self.features))
+    inputs = self.taps * x.shape[-1]
+    kernel = self.param("kernel", he, (inputs, self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
-    return product(x, kernel, self.dtype) + bias
+    if self.taps == 1:
+      return product(x, kernel, self.dtype) + bias
+    reach = (self.taps - 1) * self.dilation
+    y = lax.conv_general_dilated(
+      x.astype(self.dtype),
+      kernel.astype(self.dtype).reshape(self.taps, -1, self.features),
+      (1,),
+      [(reach // 2, reach - reach // 2)],
+      rhs_dilation=(self.dilation,),
+      dimension_numbers=("NWC", "WIO", "NWC"),
+    )
+    return y.astype(jnp.float32) + bias
 
 
 class Residual(nn.Module):
