@@ -185,18 +185,24 @@ class Hybrid(nn.Module):
     """Returns what the U-net sees, and the scale of its correction."""
     above, below = jnp.float32(signs > 0), jnp.float32(signs < 0)
     clipped = above + below
-    share = jnp.clip(self._local_mean(clipped), *_SHARES)
-    level = -1 / jnp.log(share)
-    rms = jnp.sqrt(self._local_mean(estimates**2) + _FLOOR)
     mean = jnp.mean(estimates, -1, keepdims=True)
     excess = clipped * (mean - audio) ** 2
-    scale = jnp.sqrt(self._local_mean(excess) / share + (share * level) ** 2)
+    local = [clipped, excess, estimates**2]
+    local = self._local_mean(jnp.concatenate(local, -1))
+    share, excess, squares = local[..., :1], local[..., 1:2], local[..., 2:]
+    share = jnp.clip(share, *_SHARES)
+    level = -1 / jnp.log(share)
+    scale = jnp.sqrt(excess / share + (share * level) ** 2)
+    rms = jnp.sqrt(squares + _FLOOR)
+    slow = jnp.concatenate([jnp.log(level), jnp.log(scale), scale, rms], -1)
+    # XLA would compute all of it again for each sample.
+    slow = jnp.repeat(lax.optimization_barrier(slow), self.hop, 1)
+    logs, scale, rms = slow[..., :2], slow[..., 2:3], slow[..., 3:]
     features = [
       audio,
       above,
       below,
-      jnp.log(level),
-      jnp.log(scale),
+      logs,
       (estimates - audio) / scale,
       estimates / rms,
       jnp.arcsinh(estimates),
@@ -204,7 +210,10 @@ class Hybrid(nn.Module):
     return jnp.concatenate(features, -1), scale
 
   def _local_mean(self, x: jax.Array) -> jax.Array:
-    """Averages `[batch, time, features]` over about `level_samples`."""
+    """Averages over about `level_samples`, for each hop.
+
+    Maps `[batch, time, features]` to `[batch, time / hop, features]`.
+    """
     batch, _, features = x.shape
     steps = jnp.mean(x.reshape(batch, -1, self.hop, features), 2)
     reach = self._half_level // self.hop
@@ -212,8 +221,7 @@ class Hybrid(nn.Module):
     parts = [padded[:, i : i + steps.shape[1]] for i in range(2 * reach + 1)]
     ones = jnp.pad(jnp.ones(steps.shape[1]), reach)
     counts = sum(ones[i : i + steps.shape[1]] for i in range(2 * reach + 1))
-    mean = sum(parts) / counts[:, None]
-    return jnp.repeat(mean, self.hop, 1)
+    return sum(parts) / counts[:, None]
 
   def _u_net(self, x: jax.Array) -> jax.Array:
     """Maps features to a correction and the logits of the weights."""
