@@ -173,10 +173,13 @@ class Hybrid(nn.Module):
     audio, signs, estimates = x[..., :1], x[..., 1:2], x[..., 2:]
     features, scale = self._features(audio, signs, estimates)
     output = self._u_net(features.astype(self.dtype)).astype(jnp.float32)
-    weights = nn.softmax(output[..., 1:])
-    estimate = jnp.sum(weights * estimates, -1, keepdims=True)
-    result = project(estimate + scale * output[..., :1], audio, signs)
-    result = result[:, :length].reshape(batch, self.audio_channels, length)
+    # Time last: these are few channels for a CPU to work on side by side.
+    output, estimates = output.swapaxes(1, 2), estimates.swapaxes(1, 2)
+    audio, signs, scale = (x.swapaxes(1, 2) for x in (audio, signs, scale))
+    weights = nn.softmax(output[:, 1:], 1)
+    estimate = jnp.sum(weights * estimates, 1, keepdims=True)
+    result = project(estimate + scale * output[:, :1], audio, signs)
+    result = result[..., :length].reshape(batch, self.audio_channels, length)
     return result.swapaxes(1, 2)
 
   def _features(
@@ -195,8 +198,7 @@ class Hybrid(nn.Module):
     scale = jnp.sqrt(excess / share + (share * level) ** 2)
     rms = jnp.sqrt(squares + _FLOOR)
     slow = jnp.concatenate([jnp.log(level), jnp.log(scale), scale, rms], -1)
-    # XLA would compute all of it again for each sample.
-    slow = jnp.repeat(lax.optimization_barrier(slow), self.hop, 1)
+    slow = jnp.repeat(slow, self.hop, 1)
     logs, scale, rms = slow[..., :2], slow[..., 2:3], slow[..., 3:]
     features = [
       audio,
