@@ -34,11 +34,11 @@ from distortion_removal.models.layers import check_fields, product
 
 # Bounds of the share of clipped samples from which a level is derived.
 _SHARES = (1e-3, 0.98)
-_FLOOR = 1e-6  # of mean squares in units of the rail
+_FLOOR = 1e-6  # of mean squares
 
 
 class Convolution(nn.Module):
-  """Convolution over time as one product of matrices, with a bias.
+  """Convolution over time, with a bias.
 
   Attributes:
     features: output channels.
@@ -55,13 +55,15 @@ class Convolution(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps `[batch, time, in]` to `[batch, time, features]`."""
+  def __call__(self, x: jax.Array, scale: jax.Array | None = None) -> jax.Array:
+    """Maps `[batch, time, in]`, times `scale`, to `[batch, time, features]`."""
     he = nn.initializers.variance_scaling(
       max(2.0 * self.initial**2, 1e-12), "fan_in", "normal"
     )
     inputs = self.taps * x.shape[-1]
     kernel = self.param("kernel", he, (inputs, self.features))
+    if scale is not None:
+      kernel = kernel * jnp.tile(scale, self.taps)[:, None]
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     if self.taps == 1:
       return product(x, kernel, self.dtype) + bias
@@ -75,6 +77,21 @@ class Convolution(nn.Module):
       dimension_numbers=("NWC", "WIO", "NWC"),
     )
     return y.astype(jnp.float32) + bias
+
+
+class Norm(nn.Module):
+  """Divides features by their root mean square.
+
+  They are to be multiplied by the scales that it returns as well. A kernel is
+  smaller to multiply than what it is applied to.
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Maps `[batch, time, features]` to the same shape, and `[features]`."""
+    scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+    mean_square = jnp.mean(x * x, -1, keepdims=True)
+    return x * lax.rsqrt(mean_square + _FLOOR), scale
 
 
 class Residual(nn.Module):
@@ -94,10 +111,10 @@ class Residual(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, time, features]` to the same shape."""
     features = x.shape[-1]
-    y = nn.RMSNorm(name="norm")(x)
+    y, scale = Norm(name="norm")(x)
     y = Convolution(
       features, self.taps, self.dilation, dtype=self.dtype, name="dilated"
-    )(y)
+    )(y, scale)
     y = Convolution(features, initial=0.5, dtype=self.dtype, name="mixed")(
       nn.relu(y)
     )
@@ -248,7 +265,8 @@ class Hybrid(nn.Module):
       x = self._upsample(convolution(f"up_{level}", self.stride * features)(x))
       x = x + convolution(f"skip_{level}", features)(skips[level])
       x = block(f"decode_{level}", self.taps)(x)
-    x = nn.relu(nn.RMSNorm(name="norm")(x))
+    x, scale = Norm(name="norm")(x)
+    x = nn.relu(x * scale)
     outputs = (1 + self.estimates) * self.stride
     x = convolution("last", outputs, 3, initial=0.0)(x)
     return self._upsample(x)
