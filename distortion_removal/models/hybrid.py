@@ -27,17 +27,18 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from distortion_removal.models.consistency import project
 from distortion_removal.models.layers import check_fields, product
 
 # Bounds of the share of clipped samples from which a level is derived.
 _SHARES = (1e-3, 0.98)
-_FLOOR = 1e-6  # of mean squares in units of the rail
+_FLOOR = 1e-6  # of mean squares
 
 
 class Convolution(nn.Module):
-  """Convolution over time as one product of matrices, with a bias.
+  """Convolution over time, with a bias.
 
   Attributes:
     features: output channels.
@@ -54,20 +55,43 @@ class Convolution(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Maps `[batch, time, in]` to `[batch, time, features]`."""
-    time, reach = x.shape[1], (self.taps - 1) * self.dilation
-    if reach:
-      before = reach // 2
-      padded = jnp.pad(x, ((0, 0), (before, reach - before), (0, 0)))
-      starts = range(0, reach + 1, self.dilation)
-      x = jnp.concatenate([padded[:, i : i + time] for i in starts], -1)
+  def __call__(self, x: jax.Array, scale: jax.Array | None = None) -> jax.Array:
+    """Maps `[batch, time, in]`, times `scale`, to `[batch, time, features]`."""
     he = nn.initializers.variance_scaling(
       max(2.0 * self.initial**2, 1e-12), "fan_in", "normal"
     )
-    kernel = self.param("kernel", he, (x.shape[-1], self.features))
+    inputs = self.taps * x.shape[-1]
+    kernel = self.param("kernel", he, (inputs, self.features))
+    if scale is not None:
+      kernel = kernel * jnp.tile(scale, self.taps)[:, None]
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
-    return product(x, kernel, self.dtype) + bias
+    if self.taps == 1:
+      return product(x, kernel, self.dtype) + bias
+    reach = (self.taps - 1) * self.dilation
+    y = lax.conv_general_dilated(
+      x.astype(self.dtype),
+      kernel.astype(self.dtype).reshape(self.taps, -1, self.features),
+      (1,),
+      [(reach // 2, reach - reach // 2)],
+      rhs_dilation=(self.dilation,),
+      dimension_numbers=("NWC", "WIO", "NWC"),
+    )
+    return y.astype(jnp.float32) + bias
+
+
+class Norm(nn.Module):
+  """Divides features by their root mean square.
+
+  They are to be multiplied by the scales that it returns as well. A kernel is
+  smaller to multiply than what it is applied to.
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Maps `[batch, time, features]` to the same shape, and `[features]`."""
+    scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+    mean_square = jnp.mean(x * x, -1, keepdims=True)
+    return x * lax.rsqrt(mean_square + _FLOOR), scale
 
 
 class Residual(nn.Module):
@@ -87,10 +111,10 @@ class Residual(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """Maps `[batch, time, features]` to the same shape."""
     features = x.shape[-1]
-    y = nn.RMSNorm(name="norm")(x)
+    y, scale = Norm(name="norm")(x)
     y = Convolution(
       features, self.taps, self.dilation, dtype=self.dtype, name="dilated"
-    )(y)
+    )(y, scale)
     y = Convolution(features, initial=0.5, dtype=self.dtype, name="mixed")(
       nn.relu(y)
     )
@@ -166,10 +190,13 @@ class Hybrid(nn.Module):
     audio, signs, estimates = x[..., :1], x[..., 1:2], x[..., 2:]
     features, scale = self._features(audio, signs, estimates)
     output = self._u_net(features.astype(self.dtype)).astype(jnp.float32)
-    weights = nn.softmax(output[..., 1:])
-    estimate = jnp.sum(weights * estimates, -1, keepdims=True)
-    result = project(estimate + scale * output[..., :1], audio, signs)
-    result = result[:, :length].reshape(batch, self.audio_channels, length)
+    # Time last: these are few channels for a CPU to work on side by side.
+    output, estimates = output.swapaxes(1, 2), estimates.swapaxes(1, 2)
+    audio, signs, scale = (x.swapaxes(1, 2) for x in (audio, signs, scale))
+    weights = nn.softmax(output[:, 1:], 1)
+    estimate = jnp.sum(weights * estimates, 1, keepdims=True)
+    result = project(estimate + scale * output[:, :1], audio, signs)
+    result = result[..., :length].reshape(batch, self.audio_channels, length)
     return result.swapaxes(1, 2)
 
   def _features(
@@ -178,18 +205,23 @@ class Hybrid(nn.Module):
     """Returns what the U-net sees, and the scale of its correction."""
     above, below = jnp.float32(signs > 0), jnp.float32(signs < 0)
     clipped = above + below
-    share = jnp.clip(self._local_mean(clipped), *_SHARES)
-    level = -1 / jnp.log(share)
-    rms = jnp.sqrt(self._local_mean(estimates**2) + _FLOOR)
     mean = jnp.mean(estimates, -1, keepdims=True)
     excess = clipped * (mean - audio) ** 2
-    scale = jnp.sqrt(self._local_mean(excess) / share + (share * level) ** 2)
+    local = [clipped, excess, estimates**2]
+    local = self._local_mean(jnp.concatenate(local, -1))
+    share, excess, squares = local[..., :1], local[..., 1:2], local[..., 2:]
+    share = jnp.clip(share, *_SHARES)
+    level = -1 / jnp.log(share)
+    scale = jnp.sqrt(excess / share + (share * level) ** 2)
+    rms = jnp.sqrt(squares + _FLOOR)
+    slow = jnp.concatenate([jnp.log(level), jnp.log(scale), scale, rms], -1)
+    slow = jnp.repeat(slow, self.hop, 1)
+    logs, scale, rms = slow[..., :2], slow[..., 2:3], slow[..., 3:]
     features = [
       audio,
       above,
       below,
-      jnp.log(level),
-      jnp.log(scale),
+      logs,
       (estimates - audio) / scale,
       estimates / rms,
       jnp.arcsinh(estimates),
@@ -197,7 +229,10 @@ class Hybrid(nn.Module):
     return jnp.concatenate(features, -1), scale
 
   def _local_mean(self, x: jax.Array) -> jax.Array:
-    """Averages `[batch, time, features]` over about `level_samples`."""
+    """Averages over about `level_samples`, for each hop.
+
+    Maps `[batch, time, features]` to `[batch, time / hop, features]`.
+    """
     batch, _, features = x.shape
     steps = jnp.mean(x.reshape(batch, -1, self.hop, features), 2)
     reach = self._half_level // self.hop
@@ -205,8 +240,7 @@ class Hybrid(nn.Module):
     parts = [padded[:, i : i + steps.shape[1]] for i in range(2 * reach + 1)]
     ones = jnp.pad(jnp.ones(steps.shape[1]), reach)
     counts = sum(ones[i : i + steps.shape[1]] for i in range(2 * reach + 1))
-    mean = sum(parts) / counts[:, None]
-    return jnp.repeat(mean, self.hop, 1)
+    return sum(parts) / counts[:, None]
 
   def _u_net(self, x: jax.Array) -> jax.Array:
     """Maps features to a correction and the logits of the weights."""
@@ -231,7 +265,8 @@ class Hybrid(nn.Module):
       x = self._upsample(convolution(f"up_{level}", self.stride * features)(x))
       x = x + convolution(f"skip_{level}", features)(skips[level])
       x = block(f"decode_{level}", self.taps)(x)
-    x = nn.relu(nn.RMSNorm(name="norm")(x))
+    x, scale = Norm(name="norm")(x)
+    x = nn.relu(x * scale)
     outputs = (1 + self.estimates) * self.stride
     x = convolution("last", outputs, 3, initial=0.0)(x)
     return self._upsample(x)

@@ -11,11 +11,12 @@ without gradients in inference; float32 is float32 in products, too. The losses
 are printed so that equal work shows, and the speed reached stands beside that
 of a large matrix product.
 
-Demucs and UMX have their authors' PyTorch packages as peers; those of
-Wave-U-Net and CRAFx are in `peers/`, the former because its authors' needs
-TensorFlow 1, the latter because the only source there was is not free. Other
-work on the machine slows PyTorch more than us: where the printed load is not
-near zero, go by the ratio of the minima.
+Demucs and UMX have their authors' PyTorch packages as peers; those of the
+others are in `peers/`: Wave-U-Net's because its authors' needs TensorFlow 1,
+CRAFx' because the only source there was is not free, the hybrid's because the
+network is our own. It is timed alone, without its declippers. Other work on the
+machine slows PyTorch more than us: where the printed load is not near zero, go
+by the ratio of the minima.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 import torch
@@ -35,10 +37,11 @@ import torch
 from distortion_removal.models import describe
 from distortion_removal.models.crafx import CRAFx
 from distortion_removal.models.demucs import Demucs
+from distortion_removal.models.hybrid import Hybrid
 from distortion_removal.models.umx import UMX
 from distortion_removal.models.wave_unet import WaveUNet
 from experiments.benchmarks import sides
-from experiments.benchmarks.peers import crafx, wave_unet
+from experiments.benchmarks.peers import crafx, hybrid, wave_unet
 from third_party import demucs_weights, open_unmix_weights
 
 _SAMPLE_RATE = 16_000
@@ -51,9 +54,31 @@ NETWORKS = {
   "wave_unet": (WaveUNet(), wave_unet),
   "crafx": (CRAFx(dropout=0.0), crafx),
   "umx": (UMX(dropout=0.0), open_unmix_weights),
+  # As many estimates as in configs/hybrid_hard_clip.py.
+  "hybrid": (Hybrid(estimates=4), hybrid),
 }
 
 Row = dict[str, Any]
+
+
+def inputs(
+  model: nn.Module, audio: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+  """Makes what a network is given: for a hybrid, audio over its rail and more.
+
+  Args:
+    model: the network.
+    audio: `[batch, time, channels]` between -0.5 and 0.5; half of it is clipped
+      for a hybrid, with signs and estimates as further channels.
+    rng: draws the estimates.
+  """
+  if not isinstance(model, Hybrid):
+    return audio
+  audio = np.clip(4 * audio, -1, 1)
+  signs = np.trunc(audio)
+  excess = rng.exponential(0.5, (model.estimates, *audio.shape))
+  estimates = audio + signs * excess
+  return np.float32(np.concatenate([audio, signs, *estimates], -1))
 
 
 def alternate(
@@ -120,6 +145,7 @@ def benchmark(name: str, options: argparse.Namespace) -> Iterator[list[Row]]:
   shape = (2, options.batch, length, 1)
   audio, clean = rng.uniform(-0.5, 0.5, shape).astype(np.float32)
   long = rng.uniform(-0.5, 0.5, (1, file_length, 1)).astype(np.float32)
+  audio, long = (inputs(pair.model, x, rng) for x in (audio, long))
   count = sum(leaf.size for leaf in jax.tree.leaves(pair.variables["params"]))
   multiply_adds = describe.multiply_adds(pair.model, length) * options.batch
   gigaflop = 2 * multiply_adds / 1e9

@@ -20,12 +20,14 @@ PORTS = {
   "umx": "third_party.open_unmix_weights",
   "wave_unet": "experiments.benchmarks.peers.wave_unet",
   "crafx": "experiments.benchmarks.peers.crafx",
+  "hybrid": "experiments.benchmarks.peers.hybrid",
 }
 SMALL = {
   "demucs": {"channels": 4, "depth": 2},
   "umx": {"stft_size": 64, "stft_hop": 16, "features": 8, "lstm_layers": 1},
   "wave_unet": {"levels": 2, "filters": 2, "down_taps": 5, "up_taps": 3},
   "crafx": SMALL_CRAFX,
+  "hybrid": {"channels": (4, 6), "taps": 3, "level_samples": 96},
 }
 STEREO = {"audio_channels": 2}
 VALID = {"padding": "valid"}
@@ -70,14 +72,20 @@ def _reference(name, model):
     ("wave_unet", 45, LEARNED | VALID | STEREO),
     ("crafx", 90, STEREO),
     ("crafx", 90, ODD | {"frame_hop": 8, "context_frames": 1}),
+    ("hybrid", 333, STEREO),
+    ("hybrid", 90, {"stride": 2, "taps": 4, "estimates": 3}),
+    ("hybrid", 500, {"channels": (3, 5, 7), "dilations": (1, 3)}),
   ],
 )
 def test_value_and_gradient(torch, name, time, fields):
   model = models.create(name, **SMALL[name] | fields)
   port, network = _reference(name, model)
+  from experiments.benchmarks.networks import inputs
+
   shape = (2, 2, time, model.audio_channels)
-  audio, clean = np.random.default_rng(1).uniform(-0.7, 0.7, shape)
-  audio, clean = np.float32(audio), np.float32(clean)
+  rng = np.random.default_rng(1)
+  audio, clean = np.float32(rng.uniform(-0.7, 0.7, shape))
+  audio = inputs(model, audio, rng)
   expected = network(torch.from_numpy(audio).swapaxes(1, 2))
   expected = expected.reshape(2, -1, time).swapaxes(1, 2)
   (expected - torch.from_numpy(clean)).square().mean().backward()
@@ -101,12 +109,14 @@ def test_value_and_gradient(torch, name, time, fields):
 
 @pytest.mark.parametrize("name", PORTS)
 def test_nothing_stays_on_the_cpu(torch, name):
-  _, network = _reference(name, models.create(name, **SMALL[name]))
+  model = models.create(name, **SMALL[name])
+  _, network = _reference(name, model)
   network.to("meta")
   # "meta" has no inverse Fourier transform.
   compute = network.magnitudes if name == "umx" else network
   # PyTorch refuses to compute with tensors of different devices.
-  result = compute(torch.zeros(2, 1, 300, device="meta"))
+  channels = models.input_channels(model)
+  result = compute(torch.zeros(2, channels, 300, device="meta"))
   assert result.device.type == "meta"
   result.sum().backward()
   for parameter in network.parameters():
