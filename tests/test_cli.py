@@ -178,7 +178,7 @@ def test_commands_get_their_arguments(monkeypatch, module):
     ["time", "--workdir=no/run"],
     ["prepare", "--dataset=plucked_strings_smoke", "--data-dir={}/data"],
     ["restore", "in.wav", "-o", "{}/out.wav", "--method=aspade"],
-    ["restore", "in.wav", "-o", "{}/out.wav", "--model=no/run"],
+    ["restore", "in.wav", "-o", "{}/out.wav", "--model=hybrid-hard-clip-16k"],
     ["score", "in.wav", "in.wav", "--metrics=fad"],
     ["model-file", "no/run", "-o", "{}/model.safetensors"],
   ],
