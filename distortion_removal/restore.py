@@ -130,17 +130,17 @@ def _do(job: Job, run: Run, finish: Finish, given: dict[str, Any]) -> None:
 def check_options(given: dict[str, Any]) -> None:
   """Refuses options that do not go together, or name what is not there."""
   model, method = given.get("model"), given.get("method")
-  if model is not None and method:
-    raise UserError(
-      "give either --model=NAME, to restore with a network, or --method=NAME, "
-      "without one"
-    )
-  others = given.keys() - {"model", "subtype", "dither"}
-  if model is not None and others:
-    raise UserError(
-      f"{flag(min(others))} is for --method; a network has no such option"
-    )
   if model is not None:
+    if method:
+      raise UserError(
+        "give either --model=NAME, to restore with a network, or "
+        "--method=NAME, without one"
+      )
+    others = given.keys() - {"model", "subtype", "dither"}
+    if others:
+      raise UserError(
+        f"{flag(min(others))} is for --method; a network has no such option"
+      )
     shipped.find(model)
     return
   if "preset" in given and method not in (None, AUTO):

@@ -135,6 +135,17 @@ def _si_sdr(estimate: np.ndarray, clean: np.ndarray, rate: int) -> float | None:
   return metrics.number(value)
 
 
+def read_rows(path: Path) -> list[Row]:
+  """Reads the rows that are there, a JSON object a line."""
+  text = path.read_text() if path.exists() else ""
+  return [json.loads(line) for line in text.splitlines()]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+  """Writes rows for `read_rows`, whole or not at all."""
+  write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
 def score_all(output: Path, levels: Sequence[tuple[float, float]]) -> list[Row]:
   """Scores all excerpts in `output`; the rows that lie there stay.
 
@@ -143,8 +154,7 @@ def score_all(output: Path, levels: Sequence[tuple[float, float]]) -> list[Row]:
     levels: pairs of a gain in dB and a colour.
   """
   target = output / "scores.jsonl"
-  text = target.read_text() if target.exists() else ""
-  rows = [json.loads(line) for line in text.splitlines()]
+  rows = read_rows(target)
   have = {(row["file"], row["gain_db"], row["colour"]) for row in rows}
   folder = output / excerpts.FOLDER
   for path in sorted(folder.rglob("*.wav")):
@@ -157,7 +167,7 @@ def score_all(output: Path, levels: Sequence[tuple[float, float]]) -> list[Row]:
     for gain_db, colour in missing:
       row = {"file": name} | score(clean, rate, gain_db, colour)
       rows.append(row)
-      write_whole(target, "".join(json.dumps(x) + "\n" for x in rows))
+      write_rows(target, rows)
       note(
         f"{name}, {gain_db:g} dB, colour {colour:g}: {_text(row['si_sdr'])} dB"
       )

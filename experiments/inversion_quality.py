@@ -10,7 +10,6 @@ with the coefficients that these recordings would have `inversion.quality` use:
 fit them on recordings on which you report nothing. The same command resumes.
 """
 
-import json
 import shlex
 import shutil
 import subprocess
@@ -18,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 # Also as a script, it is about the checkout that it lies in.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -42,10 +40,14 @@ from distortion_removal.report.tables.table import (
   Table,
   markdown_page,
 )
-from experiments.inversion_by_gain import degrade
+from experiments.inversion_by_gain import (
+  Row,
+  degrade,
+  read_rows,
+  write_rows,
+)
 from experiments.survey import excerpts
 
-Row = dict[str, Any]
 _CODECS = {
   "MP3, 128 kbit/s": ("mp3", "-b:a", "128k"),
   "MP3, 320 kbit/s": ("mp3", "-b:a", "320k"),
@@ -154,8 +156,7 @@ def score(index: int, paths: Sequence[Path], kinds: Mapping[str, float]) -> Row:
 def score_all(output: Path, count: int) -> list[Row]:
   """Scores as many examples of the excerpts in `output`; old rows stay."""
   target, folder = output / "scores.jsonl", output / excerpts.FOLDER
-  text = target.read_text() if target.exists() else ""
-  rows = [json.loads(line) for line in text.splitlines()]
+  rows = read_rows(target)
   found = sorted(folder.rglob("*.wav"))
   paths = [path for path in found if path.name != excerpts.UNUSED]
   kinds = dict(_KINDS)
@@ -166,7 +167,7 @@ def score_all(output: Path, count: int) -> list[Row]:
     row = score(index, paths, kinds)
     row["file"] = str(Path(row["file"]).relative_to(folder))
     rows.append(row)
-    write_whole(target, "".join(json.dumps(x) + "\n" for x in rows))
+    write_rows(target, rows)
     note(
       f"{index + 1} of {count}: {row['kind']}, {row['gain_db']:.0f} dB: "
       f"{row.get('si_sdr', np.nan):.1f} dB"

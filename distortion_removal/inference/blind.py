@@ -103,7 +103,7 @@ class Found(NamedTuple):
 
   @property
   def expected_si_sdr_db(self) -> float | None:
-    """How good the result should be, in dB; None: not known."""
+    """The SI-SDR that the result should have, in dB; None: not known."""
     seen = self.estimate.evidence
     return seen.si_sdr_db if seen else None
 

@@ -11,7 +11,7 @@ back to it is not the network's output, but only what it adds to their mean.
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -166,25 +166,13 @@ def restore_file(
     )
   restorer = load(workdir, config, sample_rate=info.sample_rate)
   clipping = survey(source)
-  found = clipping.as_json(info.frames * info.channels)
-  if not clipping.count:
-    line = declip.copy(info, target, clipping, subtype=subtype, **form)
-    return Outcome(line, found)
-  line = declip.describe(clipping, info)
-  log.logger.info("%s: %s", source, line)
-  with files.open_reader(source) as reader:
+
+  def restored(reader: files.Reader) -> Iterator[np.ndarray]:
     blocks = declip.restored_blocks(
       reader, restorer, clipping, network.chunking(config, info.sample_rate)
     )
-    blocks = output.show_progress(blocks, reader.frames)
-    overflow = output.write_by_way_of_scratch(
-      target,
-      blocks,
-      reader,
-      subtype=subtype,
-      dtype="float64",
-      rails=clipping.rails,
-      **form,
-    )
-  line = "; ".join(filter(None, (line, overflow, clipping.note)))
-  return Outcome(line, found)
+    return output.show_progress(blocks, reader.frames)
+
+  return declip.write_restored(
+    source, target, clipping, restored, subtype=subtype, **form
+  )

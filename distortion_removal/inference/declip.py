@@ -84,27 +84,58 @@ def declip_file(
   subtype = output.choose_subtype(target, info, subtype, **form)
   declipping.check_options(method, options, clip_level)
   clipping = clipping or survey(source, clip_level, knee)
+  terminations = []
+
+  def restored(reader: files.Reader) -> Iterator[np.ndarray]:
+    if "largest" in options:
+      options["largest"] = _largest(source, method, clipping, options)
+    return _restored(reader, method, clipping, options, terminations)
+
+  return write_restored(
+    source,
+    target,
+    clipping,
+    restored,
+    lambda: _convergence(terminations),
+    subtype=subtype,
+    **form,
+  )
+
+
+def write_restored(
+  source: Path,
+  target: Path,
+  clipping: Survey,
+  restored: Callable[[files.Reader], Iterator[np.ndarray]],
+  note: Callable[[], str] = str,
+  **form: Any,
+) -> Outcome:
+  """Writes what is restored of a clipped recording, or the recording as it is.
+
+  Args:
+    source: the recording.
+    target: where it goes.
+    clipping: what `survey` has found.
+    restored: makes the recording's blocks, if it is clipped.
+    note: makes what is to be said of the work when it is done.
+    **form: `subtype`, `dither` and `finish`, see `declip_file`.
+  """
+  info = files.info(source)
   found = clipping.as_json(info.frames * info.channels)
   if not clipping.count:
-    line = copy(info, target, clipping, subtype=subtype, **form)
-    return Outcome(line, found)
+    return Outcome(copy(info, target, clipping, **form), found)
   line = describe(clipping, info)
   logger.info("%s: %s", source, line)
-  if "largest" in options:
-    options["largest"] = _largest(source, method, clipping, options)
-  terminations = []
   with files.open_reader(source) as reader:
-    blocks = _restored(reader, method, clipping, options, terminations)
     overflow = output.write_by_way_of_scratch(
       target,
-      blocks,
+      restored(reader),
       reader,
-      subtype=subtype,
       dtype="float64",
       rails=clipping.rails,
       **form,
     )
-  notes = line, _convergence(terminations), overflow, clipping.note
+  notes = line, note(), overflow, clipping.note
   return Outcome("; ".join(filter(None, notes)), found)
 
 

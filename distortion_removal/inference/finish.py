@@ -56,17 +56,14 @@ class Finish(NamedTuple):
       yield from restored
       return
     low, high = self._limits(source, rails)
-    with files.open_reader(source) as reader:
-      before = of_length(reader.blocks(dtype="float64"), files.BLOCK_FRAMES)
-      after = of_length(restored, files.BLOCK_FRAMES)
-      for old, new in zip(before, after, strict=True):
-        new = np.clip(new, np.minimum(low, old), np.maximum(high, old))
-        # A sample that is not restored stays to the bit in this order.
-        change = self.strength * (new - old)
-        if self.is_delta:
-          yield change
-        else:
-          yield old + change if self.strength < 1.0 else new
+    for old, new in beside_source(restored, source):
+      new = np.clip(new, np.minimum(low, old), np.maximum(high, old))
+      # A sample that is not restored stays to the bit in this order.
+      change = self.strength * (new - old)
+      if self.is_delta:
+        yield change
+      else:
+        yield old + change if self.strength < 1.0 else new
 
   def _limits(
     self, source: Path, rails: Rails | None
@@ -85,3 +82,13 @@ class Finish(NamedTuple):
 
 
 AS_IT_IS = Finish()
+
+
+def beside_source(
+  restored: Iterable[np.ndarray], source: Path
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Yields blocks of a source, and of what is restored of it, side by side."""
+  with files.open_reader(source) as reader:
+    before = of_length(reader.blocks(dtype="float64"), files.BLOCK_FRAMES)
+    after = of_length(restored, files.BLOCK_FRAMES)
+    yield from zip(before, after, strict=True)

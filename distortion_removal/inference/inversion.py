@@ -23,7 +23,11 @@ from distortion_removal.inference.blind import (
   describe,
   find,
 )
-from distortion_removal.inference.finish import AS_IT_IS, Finish
+from distortion_removal.inference.finish import (
+  AS_IT_IS,
+  Finish,
+  beside_source,
+)
 from distortion_removal.inference.levels import measure
 from distortion_removal.inference.output import Outcome
 
@@ -58,17 +62,6 @@ def undo(
         )
         block[:, channels] = np.asarray(clean)[: len(block)]
       yield block
-
-
-def _with_own(
-  blocks: Iterable[np.ndarray], source: Path, found: Sequence[Found | None]
-) -> Iterator[np.ndarray]:
-  """Puts channels of the source in place that stay, and were resampled."""
-  stays = [one is None for one in found]
-  with files.open_reader(source) as reader:
-    before = of_length(reader.blocks(dtype="float64"), _BLOCK)
-    for block, own in zip(of_length(blocks, _BLOCK), before, strict=True):
-      yield np.where(stays, own, block)
 
 
 def invert_file(
@@ -117,7 +110,10 @@ def invert_file(
     blocks = resampling.resample_blocks(blocks, rate, info.sample_rate)
     if rate != info.sample_rate:
       blocks = cut_or_fill(blocks, reader.frames, reader.channels)
-      blocks = _with_own(blocks, source, found)
+      # Channels that stay were resampled as well.
+      stays = [one is None for one in found]
+      pairs = beside_source(blocks, source)
+      blocks = (np.where(stays, old, new) for old, new in pairs)
     overflow = output.write_by_way_of_scratch(
       target, blocks, reader, dtype="float64", **form
     )

@@ -28,6 +28,7 @@ from distortion_removal.effects.invertible import (
 )
 from distortion_removal.inversion.quality import Evidence, evidence
 from distortion_removal.inversion.recording import (
+  CANDIDATES,
   GAIN,
   SCALE,
   SHIFT,
@@ -44,8 +45,7 @@ from distortion_removal.inversion.settings import step_of
 _NAMES = ("gain_db", "scale", "shift")
 _GAINS_DB = np.arange(10.0, 61.0, 2.0)
 _STARTS = 6
-# Candidates that the search is compiled for, the coarse one for more.
-_FEW, _LANES = 16, 16 * _STARTS
+_LANES = CANDIDATES * _STARTS  # that the coarse search is compiled for
 _STEPS = np.array([1.0, 0.6, 0.03])  # first deviations from the starts
 _KEPT = 3
 # Colours of 0 to 100, and what cutting off samples adds to them.
@@ -85,7 +85,7 @@ class Estimate(NamedTuple):
 
   @property
   def likelihood_gain(self) -> float:
-    """How far J lies below that of the recording taken as clean."""
+    """The distance of J below that of the recording taken as clean."""
     return self.as_is - self.criterion
 
   @property
@@ -181,13 +181,13 @@ def _estimate(
     settings, _ = fine.descend(settings, free, 6, 1e-7)
   off = np.zeros((3, 3))
   off[:, SCALE] = 100.0 * np.log(1.003) * np.array([0, -1, 1])
-  least, *around = fine.objective(_FEW)(settings + off)
+  least, *around = fine.objective(CANDIDATES)(settings + off)
   sharpness = float(min(around) - least)
   seen = None
   if effect is OVERDRIVE:  # others are not calibrated
     seen = evidence(fine, settings, sharpness, step)
   parameters = Parameters(*(x.item() for x in parameters_of(settings[None])))
-  as_is = fine.as_is(_FEW)
+  as_is = fine.as_is(CANDIDATES)
   return Estimate(effect, parameters, float(least), as_is, sharpness, seen)
 
 
@@ -244,7 +244,7 @@ def _coarse(
     recording.objective(_LANES),
     starts,
     np.maximum(steps, 1e-12),
-    population=16,
+    population=CANDIDATES,
     generations=8,
   )
   kept = separate_minima(

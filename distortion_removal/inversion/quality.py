@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.signal
 
-from distortion_removal.inversion.recording import Recording
+from distortion_removal.inversion.recording import CHANGES, Recording
 
 # Slopes up to this, relative to the clean signal's own, are clipped: SoX adds
 # half of it.
@@ -105,10 +105,9 @@ def evidence(
     sharpness: of the estimate.
     step: between neighbouring levels of the recording; 0: it has floats.
   """
-  lanes = np.repeat(settings[None], 4, axis=0)
-  undone = recording.undo(lanes)
+  undone = recording.undo(np.repeat(settings[None], CHANGES, axis=0))
   signal, slope = np.asarray(undone.signal[0]), np.asarray(undone.slope[0])
-  residual, _, gains = recording.residuals(lanes)
+  residual, _, gains = recording.residuals(undone)
   is_used = recording.weights > 0
   noise = np.square(residual[is_used, 0]) / gains[is_used, None]
   starts = np.concatenate([some.starts for some in recording.cuts])[is_used]

@@ -28,6 +28,9 @@ _BOUNDS = np.array([[0.0, 75.0], [-900.0, 400.0], [-0.5, 0.5]])
 _CHANGE = np.array([1e-4, 1e-4, 1e-6])
 # Factors of Gauss and Newton's step that are tried.
 _PACES = np.array([1.5, 1.0, 0.7, 0.5, 0.3, 0.1, 0.03])
+# Candidates that J is compiled for, and those that its parts are: settings, and
+# a change of each.
+CANDIDATES, CHANGES = 16, 4
 # Standard deviation of the blocks that count: 20 steps of 16 bits.
 _QUIETEST = 20 / 2**15
 
@@ -49,12 +52,12 @@ class Recording(NamedTuple):
 
   @property
   def weights(self) -> np.ndarray:
-    """Of all blocks, `[blocks]`."""
+    """The weights of all blocks, `[blocks]`."""
     return np.concatenate([some.weights for some in self.cuts])
 
-  def residuals(self, settings: np.ndarray) -> tuple[np.ndarray, ...]:
+  def residuals(self, undone: Undone) -> tuple[np.ndarray, ...]:
     """Returns what `criterion.residuals` does, of all blocks."""
-    found = self._each(residuals, self.undo(settings))
+    found = self._each(residuals, undone)
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
   def as_is(self, lanes: int) -> float:
@@ -103,12 +106,12 @@ class Recording(NamedTuple):
     # The shift is worth little at first: steps without it are tried, too.
     fewer = [k for k in columns if k != SHIFT]
     sets = [columns, fewer] if 0 < len(fewer) < len(columns) else [columns]
-    objective = self.objective(16)
+    objective = self.objective(CANDIDATES)
     for _ in range(rounds):
-      tried = np.repeat(settings[None], 4, axis=0)
+      tried = np.repeat(settings[None], CHANGES, axis=0)
       for row, column in enumerate(columns, 1):
         tried[row, column] += _CHANGE[column]
-      errors, slopes, _ = self.residuals(tried)
+      errors, slopes, _ = self.residuals(self.undo(tried))
       candidates = [settings]
       for some in sets:
         rows = [0, *(1 + columns.index(k) for k in some)]
