@@ -200,8 +200,13 @@ def _restored(
     group_channels(block[:, chosen], config.data.channels)
     for block in resample_blocks(blocks, source.sample_rate, rate)
   )
-  chunking = network.chunking(config)
-  outputs = chunks.apply_to_stream(function, grouped, **chunking)
+  groups = -(-source.channels // config.data.channels)
+  outputs = chunks.apply_to_stream(
+    function,
+    grouped,
+    together=network.chunks_together(config, groups),
+    **network.chunking(config),
+  )
   joined = (
     np.where(idle, np.float32(0.0), ungroup_channels(block, source.channels))
     for block in outputs

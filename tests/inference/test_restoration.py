@@ -7,8 +7,11 @@ import pytest
 import soundfile
 
 from distortion_removal.common.errors import UserError
+from distortion_removal.inference import network
 from distortion_removal.inference.finish import Finish
 from distortion_removal.inference.restoration import input_gain, restore_file
+from distortion_removal.models.demucs import Demucs
+from distortion_removal.models.umx import UMX
 
 
 def _tones(rate, channels, seconds, peak=0.4):
@@ -235,3 +238,22 @@ def test_output_over_the_input_replaces_it_whole(use_network, paths):
   restore_file(paths[0], paths[0], use_network(lambda chunk: chunk))
   output, _ = soundfile.read(paths[0], always_2d=True)
   np.testing.assert_allclose(output, audio, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ("model", "groups", "together"),
+  [
+    (UMX(), 1, 4),
+    (UMX(), 2, 2),
+    (UMX(), 6, 1),
+    # No recurrence, or one that stays in the cache.
+    (Demucs(channels=64, depth=6), 1, 4),
+    (Demucs(channels=64, depth=6, lstm_layers=0), 1, 1),
+    (Demucs(channels=8, depth=3), 1, 1),
+  ],
+)
+def test_networks_that_read_much_at_every_step_get_more(
+  monkeypatch, model, groups, together
+):
+  monkeypatch.setattr(network.models, "from_config", lambda _: model)
+  assert network.chunks_together(None, groups) == together
