@@ -161,6 +161,8 @@ def test_networks_are_compiled_once(tmp_path, tiny_run):
   restored = restorer(audio, RATE)
   programs = network._apply._cache_size()
   np.testing.assert_array_equal(restorer(audio, RATE), restored)
+  # Nor is a program compiled for another length.
+  restorer(audio[: len(audio) // 2], RATE)
   expected = _by_command(tmp_path, audio, "FLOAT", f"--model={tiny_run}")
   assert network._apply._cache_size() == programs
   np.testing.assert_array_equal(restored, expected)

@@ -69,6 +69,28 @@ class Cut(NamedTuple):
     return weight
 
 
+def pad_short(audio: np.ndarray, time: int, cut: Cut) -> np.ndarray:
+  """Appends zeros to a recording of one segment, up to one of a few lengths.
+
+  Programs are compiled for a length, which takes longer than the work on a
+  short recording. So there are two lengths an octave, from eight steps on, for
+  the files of an album to share.
+
+  Args:
+    audio: a segment `[..., time]`.
+    time: samples of the recording; of several segments, each stays as it is.
+    cut: the lengths of segments, of which those of the recording are made.
+  """
+  steps, rungs = -(-audio.shape[-1] // cut.step), [8, 12]
+  while rungs[-1] < steps:
+    rungs.append(2 * rungs[-2])
+  length = min(next(x for x in rungs if x >= steps) * cut.step, cut.longest)
+  missing = length - audio.shape[-1]
+  if time > cut.longest or missing <= 0:
+    return audio
+  return np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, missing)])
+
+
 def group_segments(
   segments: Iterable[Segment], most: int
 ) -> Iterator[list[Segment]]:

@@ -17,7 +17,7 @@ import numpy as np
 from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
-from distortion_removal.declipping import fusion, nmf
+from distortion_removal.declipping import fusion, gabor, nmf
 from distortion_removal.declipping.clip_level import Rails
 from distortion_removal.declipping.means import frames_and_hops
 from distortion_removal.declipping.segments import Cut
@@ -150,7 +150,7 @@ def _largest(
 ) -> dict[int, float]:
   """Returns a recording's largest coefficient for each low-rank frame."""
   return {
-    frame: nmf.largest_coefficient(
+    frame: gabor.largest_coefficient(
       read_blocks(source), clipping.rails, frame, hop
     )
     for frame, hop in _low_rank_sizes(method, options)

@@ -5,11 +5,11 @@ import pytest
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.clip_level import Rails
-from distortion_removal.declipping.gabor import Gabor
+from distortion_removal.declipping.gabor import Gabor, largest_coefficient
 from distortion_removal.declipping.nmf import (
   CUT,
   _order,
-  largest_coefficient,
+  _solve,
   nmf,
 )
 from distortion_removal.declipping.segments import Cut
@@ -63,6 +63,24 @@ def test_few_frames_have_few_templates():
   restored, _ = nmf(audio, 0.5, **options)
   expected = written_out(audio[0], (-0.5, 0.5), 1000, 8)
   np.testing.assert_allclose(restored[0], expected, atol=1e-9)
+
+
+@pytest.mark.e2e
+def test_short_recordings_share_programs_and_padding_changes_nothing():
+  """With as many frames and templates as they have of their own."""
+  options = SMALL | {"rank": 1000}
+  before = _solve._cache_size()
+  for frames in (2, 4, 6, 10, 12, 14):
+    audio = np.clip(2 * tones((1, frames * FRAME, 2), seed=frames), -0.5, 0.5)
+    restored, _ = nmf(audio, 0.5, **options)
+    expected = written_out(audio[0], (-0.5, 0.5), 1000, 8)
+    np.testing.assert_allclose(restored[0], expected, atol=1e-9)
+  # One for each eighth of the frames, at most, that has clipped samples.
+  assert _solve._cache_size() - before <= 6
+  for frames in (18, 20, 22):
+    audio = np.clip(2 * tones((1, frames * FRAME, 2), seed=frames), -0.5, 0.5)
+    nmf(audio, 0.5, **options)
+  assert _solve._cache_size() - before <= 8
 
 
 @pytest.mark.parametrize("channels", [1, 2])
