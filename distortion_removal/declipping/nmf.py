@@ -54,8 +54,9 @@ _FIRST_UPDATES = 50  # from the random start; they are warm afterwards
 # Keeps factors away from zero, which they could not leave, and from numbers so
 # small that a CPU is slow with them.
 _FLOOR = 1e-20
-# Programs are compiled for so many counts of frames that are transformed.
-_COUNTS = 8
+# Programs are compiled for so many counts of frames that are transformed; of
+# recordings of one segment, compiling takes as long as the work.
+_COUNTS, _SHORT_COUNTS = 8, 2
 
 
 def nmf(
@@ -113,12 +114,13 @@ def nmf(
   ratios = np.geomspace(*thresholds, iterations)
   gabor, time = Gabor(frame, hop, 1), audio.shape[1]
   cut = Cut(*(frame * length for length in CUT))
+  counts = _SHORT_COUNTS if time <= cut.longest else _COUNTS
 
   def solve(item: int, low: np.ndarray, high: np.ndarray) -> jax.Array:
     squares = ((largests[item] * ratios) ** 2).astype(low.dtype)
     frames = _frames(low.shape[1], gabor)
     low, high = (pad_short(end, time, cut) for end in (low, high))
-    return _solve_jointly(low, high, squares, rank, gabor, frames)
+    return _solve_jointly(low, high, squares, rank, gabor, frames, counts)
 
   return declip_segments(
     solve,
@@ -137,6 +139,7 @@ def _solve_jointly(
   rank: int,
   gabor: Gabor,
   frames: int,
+  counts: int,
 ) -> jax.Array:
   """Finds signals within bounds `[channels, time]`.
 
@@ -159,7 +162,7 @@ def _solve_jointly(
   activations = np.pad(activations, ((0, 0), (0, padding), (0, rank - used)))
   templates = np.pad(templates, ((0, rank - used), (0, 0)))
   floor = np.where(np.arange(rank) < used, _FLOOR, 0.0)
-  order, count = _order(np.any(low != high, axis=0), gabor)
+  order, count = _order(np.any(low != high, axis=0), gabor, counts)
   activations = activations[:, order]
   signal = _solve(
     low,
@@ -184,16 +187,18 @@ def _rank(most: int, rows: int) -> int:
   return max(1, min(most, int(_RANK_SHARE * rows)))
 
 
-def _order(is_clipped: np.ndarray, gabor: Gabor) -> tuple[np.ndarray, int]:
+def _order(
+  is_clipped: np.ndarray, gabor: Gabor, counts: int
+) -> tuple[np.ndarray, int]:
   """Returns frames in the order of work, and how many need the transforms.
 
   Those are the first: all with a clipped sample, and more, so that there are
-  few counts. The coefficients of the others stay what they are, and no sample
-  that is restored is in any of them.
+  so many counts. The coefficients of the others stay what they are, and no
+  sample that is restored is in any of them.
   """
   padded = np.pad(is_clipped, gabor.frame - gabor.hop)
   needs = sliding_window_view(padded, gabor.frame)[:: gabor.hop].any(axis=1)
-  step = -(-len(needs) // _COUNTS)
+  step = -(-len(needs) // counts)
   count = min(len(needs), -(-max(1, int(needs.sum())) // step) * step)
   if count == len(needs):
     return np.arange(count), count

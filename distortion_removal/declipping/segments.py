@@ -73,18 +73,17 @@ def pad_short(audio: np.ndarray, time: int, cut: Cut) -> np.ndarray:
   """Appends zeros to a recording of one segment, up to one of a few lengths.
 
   Programs are compiled for a length, which takes longer than the work on a
-  short recording. So there are two lengths an octave, from eight steps on, for
-  the files of an album to share.
+  short recording. So there are few lengths, of 8, 12, 16, 20 … 32, 40 … steps,
+  for the files of an album to share.
 
   Args:
     audio: a segment `[..., time]`.
     time: samples of the recording; of several segments, each stays as it is.
     cut: the lengths of segments, of which those of the recording are made.
   """
-  steps, rungs = -(-audio.shape[-1] // cut.step), [8, 12]
-  while rungs[-1] < steps:
-    rungs.append(2 * rungs[-2])
-  length = min(next(x for x in rungs if x >= steps) * cut.step, cut.longest)
+  steps = max(8, -(-audio.shape[-1] // cut.step))
+  unit = max(4, (1 << (steps - 1).bit_length()) // 8)
+  length = min(-(-steps // unit) * unit * cut.step, cut.longest)
   missing = length - audio.shape[-1]
   if time > cut.longest or missing <= 0:
     return audio
