@@ -202,7 +202,7 @@ def test_a_constant_channel_stays_and_the_others_are_as_without_it(
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize(("band", "most_mb"), [("model", 15.0), ("full", 90.0)])
+@pytest.mark.parametrize(("band", "most_mb"), [("model", 20.0), ("full", 90.0)])
 def test_memory_does_not_grow_with_the_length(
   use_network, paths, band, most_mb
 ):
