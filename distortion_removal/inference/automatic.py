@@ -11,6 +11,7 @@ INVERSION = "inversion"
 # Declippers by the time that they take; the last is the usual one.
 PRESETS = ("fast", "normal", "best")
 DECLIPPER = "best"
+EFFECT = blind.Choice("overdrive")  # that is looked for
 
 
 class Plan(NamedTuple):
@@ -29,16 +30,24 @@ class Plan(NamedTuple):
   clipping: Survey | None = None
 
 
-def choose(source: Path, declipper: str = DECLIPPER) -> Plan:
+def choose(
+  source: Path,
+  declipper: str = DECLIPPER,
+  found: Sequence[blind.Found | None] | None = None,
+) -> Plan:
   """Looks for an overdrive that can be undone exactly, then for clipping.
 
   Where there is neither, the method is the declipper, which then leaves the
   recording as it is.
+
+  Args:
+    source: the recording.
+    declipper: the method where it is no overdrive.
+    found: what `blind.find` has found of `EFFECT`; None: it is looked for.
   """
-  choice = blind.Choice("overdrive")
-  found = blind.find(source, choice)
-  if any(choice.chosen(found)):
-    return Plan(INVERSION, blind.describe(found, choice), found)
+  found = blind.find(source, EFFECT) if found is None else found
+  if any(EFFECT.chosen(found)):
+    return Plan(INVERSION, blind.describe(found, EFFECT), found)
   clipping = survey(source)
   reason = "neither an overdrive nor clipping is found"
   if clipping.count:
