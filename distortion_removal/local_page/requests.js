@@ -79,6 +79,10 @@ function fail(error) {
 
 async function restore() {
   tell("");
+  state.recording = {
+    ...state.recording, work: { text: "waiting", share: 0 },
+  };
+  showWork();
   const preset = document.querySelector("#presets input:checked").value;
   const body = JSON.stringify({
     method: byId("method").value, preset,

@@ -47,7 +47,7 @@ function onKey(event, actions, pressNumber) {
   }
   const isField = target.matches("input[type=number], select");
   const hasArrows = target.matches("input") && key.startsWith("Arrow");
-  const hasSpace = target.matches("button, a, input, summary") && key === " ";
+  const hasSpace = target.matches("button, a, input[type=file]") && key === " ";
   if (isField || hasArrows || hasSpace) return;
   const action = /^[1-9]$/.test(key) ? () => pressNumber(Number(key))
     : actions[key.length === 1 ? key.toLowerCase() : key];
