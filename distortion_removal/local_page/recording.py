@@ -69,7 +69,7 @@ class Recording:
     self._spot = channel, *frames.astype(int).tolist()
     blocks = renditions.versions(self.source, None, 1.0)[BEFORE]()
     self._sketch = renditions.sketch(blocks, info)
-    self.shown = {
+    shown = {
       "seconds": info.frames / info.sample_rate,
       "format": info.subtype if info.format == "ffmpeg" else info.format,
       "subtype": info.subtype,
@@ -90,7 +90,7 @@ class Recording:
         "signs": traced.spot_signs[channel].tolist(),
       },
     }
-    self._render({BEFORE: self._sketch}, 1.0)
+    self._render(shown, {BEFORE: self._sketch}, 1.0)
 
   def restore(self, options: Options, restore: Restore, tell: Tell) -> None:
     """Restores it, unless that is done, and renders so much of the change.
@@ -127,14 +127,16 @@ class Recording:
     }
     tell("writing the result")
     results, overflow = self._write_results(options.strength)
-    self._render({BEFORE: self._sketch} | sketches, options.strength, results)
-    self.shown["restoration"] = {
+    restoration = {
       **options.shown,
       "file": self.download_name,
       "lines": self._lines,
       "overflow": overflow,
       "changes": sketches[DIFFERENCE].peak > 0.0,
     }
+    shown = self.shown | {"restoration": restoration}
+    sketches = {BEFORE: self._sketch} | sketches
+    self._render(shown, sketches, options.strength, results)
 
   def discard(self) -> None:
     """Deletes all there is of it."""
@@ -174,11 +176,19 @@ class Recording:
 
   def _render(
     self,
+    shown: Mapping[str, Any],
     sketches: Mapping[str, Sketch],
     strength: float,
     results: Mapping[str, Path] | None = None,
   ) -> None:
-    """Makes sounds and pictures of the versions; drops those before."""
+    """Makes sounds and pictures of the versions, and tells of all at once.
+
+    Args:
+      shown: what else there is to tell.
+      sketches: of the versions.
+      strength: see `renditions.versions`.
+      results: files to download.
+    """
     info = files.info(self.source)
     restored = self._restored if AFTER in sketches else None
     found = renditions.versions(self.source, restored, strength)
@@ -197,12 +207,14 @@ class Recording:
         "low": renditions.drawn(sketch.low),
         "high": renditions.drawn(sketch.high),
       }
+    spot = shown["spot"]
     if restored:
-      self.shown["spot"] = self.shown["spot"] | {
-        AFTER: self._spot_of(found[AFTER]())
-      }
-    old, self.files = self.files, made
-    self.shown = self.shown | {"views": views}
+      spot = spot | {AFTER: self._spot_of(found[AFTER]())}
+    old = self.files
+    # Those before stay until no one is told of them any more.
+    self.files = old | made
+    self.shown = {**shown, "spot": spot, "views": views}
+    self.files = made
     for path in old.values():
       path.unlink(missing_ok=True)
 

@@ -51,6 +51,7 @@ _KINDS = {".css": "text/css", ".js": "text/javascript"}
 _SHARED = ("look.css", "player.js", "controls.js")
 _OWN = ("page.css", "view.js", "requests.js", "page.js")
 _OPTIONS_BYTES = 1000  # that a request may have
+_PATIENCE_SECONDS = 2.0
 _NAME_CHARACTERS = 120  # that are kept of a file's name
 
 
@@ -161,9 +162,7 @@ class _Page:
       )
     if int(request.headers.get("content-length", 0)) > self._limits.bytes:
       raise self._too_large(name)
-    if self._uploading.locked():
-      raise HTTPException(409, "another recording is being uploaded")
-    async with self._uploading:
+    async with self._alone():
       folder = Path(tempfile.mkdtemp(dir=self._folder))
       # The suffix is one of ours, and of the name nothing else is used.
       source = folder / f"recording{suffix}"
@@ -175,6 +174,18 @@ class _Page:
       recording = Recording(folder, name, source)
       await run_in_threadpool(self._workspace.take, recording)
     return self._state(recording, 201)
+
+  @contextlib.asynccontextmanager
+  async def _alone(self) -> AsyncIterator[None]:
+    """Lets one upload in; one that was given up needs a moment to end."""
+    try:
+      await asyncio.wait_for(self._uploading.acquire(), _PATIENCE_SECONDS)
+    except TimeoutError:
+      raise HTTPException(409, "another recording is being uploaded") from None
+    try:
+      yield
+    finally:
+      self._uploading.release()
 
   async def _receive(self, request: Request, path: Path, name: str) -> None:
     size = 0

@@ -112,7 +112,7 @@ function drawSpot(recording) {
     ? `The ${length} ms with most clipping, at ${start}${of}`
     : `The first ${length} ms${of}`;
   const curves = [spot.before, spot.after || []];
-  const peak = 1.05 * Math.max(1e-4, ...curves.flat().map(Math.abs));
+  const peak = 1.12 * Math.max(1e-4, ...curves.flat().map(Math.abs));
   const line = (values) => values.length ? `M${values.map(
     (value, i) => `${i} ${(-value).toFixed(4)}`).join("L")}` : "";
   const dots = spot.before.map((value, i) => (spot.signs[i]

@@ -78,7 +78,9 @@ class Workspace:
       recording.discard()
 
   def close(self) -> None:
-    """Ends all; waits for the work that is to notice."""
+    """Ends all; waits for the work that is going on to notice."""
+    if self._task:
+      log.note("ending the work on a recording; this may take some seconds")
     self.discard()
     self._pool.shutdown(cancel_futures=True)
 

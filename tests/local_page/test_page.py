@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from browsing import HEARD, chromium, opened
 from conftest import pluck
-from serving import doubling, serving
+from serving import Slow, doubling, serving, wait_for
 
 from distortion_removal import restore
 from distortion_removal.restore import restore_recording
@@ -191,6 +191,27 @@ def test_a_seek_in_the_picture_and_the_end(browser, quick, take):
     choose(page, "declip")
     page.get_by_role("button", name="Restore").click()
     wait_heard(page, "after")
+
+
+def test_work_can_be_cancelled(browser, take, tmp_path):
+  slow = Slow()
+  with (
+    serving(tmp_path / "recordings", slow) as client,
+    opened(browser, f"http://{client.host}/") as page,
+  ):
+    drop(page, take)
+    choose(page, "declip")
+    page.get_by_role("button", name="Restore").click()
+    page.locator("#work").get_by_text(re.compile(r"done [1-9]")).wait_for()
+    assert page.locator("#share").get_attribute("value")
+    assert page.get_by_role("button", name="Restore").is_disabled()
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#work").wait_for(state="hidden")
+    wait_for(lambda: slow.ended)
+    slow.may_finish.set()
+    press_restore(page)
+    page.get_by_role("radio", name="After").wait_for()
+    assert page.get_by_role("radio", name="After").is_checked()
 
 
 @pytest.mark.parametrize(

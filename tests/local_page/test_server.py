@@ -3,17 +3,16 @@
 import io
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import RATE, files_of, pluck
-from serving import Client, doubling, serving
+from serving import Client, Slow, doubling, serving, wait_for
 
 from distortion_removal.audio.loudness import integrated_loudness
 from distortion_removal.common.errors import UserError
-from distortion_removal.common.log import Progress
+from distortion_removal.local_page import server
 
 
 @pytest.fixture(scope="module")
@@ -329,35 +328,6 @@ def test_another_recording_takes_the_place_of_the_first(client, take, tmp_path):
   assert list(folder.iterdir()) == []
 
 
-class Slow:
-  """A restoration that goes on until it is stopped."""
-
-  def __init__(self):
-    self.running = self.most = self.ended = 0
-    self.may_finish = threading.Event()
-
-  def __call__(self, source, target, *args, **options):
-    self.running += 1
-    self.most = max(self.most, self.running)
-    try:
-      with Progress(1000, "done %.0f %%", unit="step", is_shown=True) as shown:
-        for _ in range(500):
-          shown.advance(1)
-          if self.may_finish.wait(0.005):
-            break
-      doubling(source, target, *args, **options)
-    finally:
-      self.running -= 1
-      self.ended += 1
-
-
-def wait_for(what):
-  end = time.monotonic() + 10
-  while not what():
-    assert time.monotonic() < end
-    time.sleep(0.005)
-
-
 def test_work_is_shown_and_can_be_stopped(tmp_path, take):
   slow = Slow()
   with serving(tmp_path / "recordings", slow) as client:
@@ -421,3 +391,24 @@ def test_an_upload_that_is_given_up_leaves_nothing(client, tmp_path, take):
     client.ask("POST", "/recordings?name=a.wav", broken())
   wait_for(lambda: not list(folder.iterdir()))
   assert isinstance(client, Client) and client.upload(take)[0] == 201
+
+
+def test_one_upload_at_a_time(client, take, tmp_path, monkeypatch):
+  monkeypatch.setattr(server, "_PATIENCE_SECONDS", 0.05)
+  may_end = threading.Event()
+
+  def stalled():
+    content = take.read_bytes()
+    yield content[:1000]
+    assert may_end.wait(10)
+    yield content[1000:]
+
+  slow = threading.Thread(
+    target=client.ask, args=("POST", "/recordings?name=a.wav", stalled())
+  )
+  slow.start()
+  wait_for(lambda: files_of(tmp_path / "recordings"))
+  assert client.upload(take)[0] == 409
+  may_end.set()
+  slow.join()
+  assert client.upload(take)[0] == 201

@@ -9,6 +9,7 @@ import time
 from urllib.parse import quote
 
 from distortion_removal.audio import files
+from distortion_removal.common.log import Progress
 from distortion_removal.local_page import server
 
 
@@ -107,3 +108,32 @@ def doubling(source, target, arguments, finish, say, found=None):
       frames=info.frames,
     )
   say(f"doubled, as {arguments}")
+
+
+class Slow:
+  """A restoration that goes on until it is stopped."""
+
+  def __init__(self):
+    self.running = self.most = self.ended = 0
+    self.may_finish = threading.Event()
+
+  def __call__(self, source, target, *args, **options):
+    self.running += 1
+    self.most = max(self.most, self.running)
+    try:
+      with Progress(1000, "done %.0f %%", unit="step", is_shown=True) as shown:
+        for _ in range(500):
+          shown.advance(1)
+          if self.may_finish.wait(0.005):
+            break
+      doubling(source, target, *args, **options)
+    finally:
+      self.running -= 1
+      self.ended += 1
+
+
+def wait_for(what):
+  end = time.monotonic() + 10
+  while not what():
+    assert time.monotonic() < end
+    time.sleep(0.005)
