@@ -13,7 +13,7 @@ from distortion_removal.inference.automatic import (
 from distortion_removal.training import shipped
 
 AUTOMATIC, DECLIP = "auto", "declip"
-_KEYS = {"method", "preset", "strength"}
+_KEYS = {"method", "preset", "strength", "clip_level"}
 
 
 class Options(NamedTuple):
@@ -43,6 +43,8 @@ def methods() -> list[str]:
 def parse(text: bytes) -> Options:
   """Reads `{"method": …, "preset": …, "strength": 0 … 100}`.
 
+  A "clip_level" may be with them: an amplitude; None: as it is found.
+
   Raises:
     UserError: it has another form, or a name that is not known.
   """
@@ -50,6 +52,8 @@ def parse(text: bytes) -> Options:
     asked = json.loads(text)
     method, preset = asked["method"], asked.get("preset", DECLIPPER)
     strength = float(asked.get("strength", 100)) / 100.0
+    level = asked.get("clip_level")
+    level = None if level is None else float(level)
     is_known = asked.keys() <= _KEYS and all(
       isinstance(name, str) for name in (method, preset)
     )
@@ -57,7 +61,8 @@ def parse(text: bytes) -> Options:
     is_known = False
   if not is_known or not 0.0 <= strength <= 1.0:
     raise UserError(
-      "ask for a method, a preset and a strength from 0 to 100, and no more"
+      "ask for a method, a preset, a strength from 0 to 100 and a clip level, "
+      "and no more"
     )
   look_up(dict.fromkeys(methods()), "method", method)
   look_up(dict.fromkeys(PRESETS), "preset", preset)
@@ -66,5 +71,7 @@ def parse(text: bytes) -> Options:
     DECLIP: {"method": preset},
     INVERSION: {"method": INVERSION},
   }.get(method) or {"model": method}
+  if level is not None and method in (AUTOMATIC, DECLIP):
+    arguments |= {"clip_level": level}
   shown = {"method": method, "preset": preset, "strength": 100.0 * strength}
   return Options(arguments, strength, shown)

@@ -245,7 +245,9 @@ function showMethod() {
   const network = DATA.networks.find(([name]) => name === value);
   byId("method-note").textContent = NOTES[value]
     || `A trained network for: ${network[1]}`;
-  byId("presets").hidden = value !== "auto" && value !== "declip";
+  const isDeclipper = value === "auto" || value === "declip";
+  byId("presets").hidden = !isDeclipper;
+  byId("level-field").hidden = !isDeclipper;
   byId("strength-text").textContent = `${byId("strength").value} %`;
 }
 

@@ -87,6 +87,7 @@ async function restore() {
   const body = JSON.stringify({
     method: byId("method").value, preset,
     strength: Number(byId("strength").value),
+    clip_level: byId("level").value === "" ? null : Number(byId("level").value),
   });
   try {
     update(await ask("/restoration", { method: "POST", body }));

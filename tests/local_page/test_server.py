@@ -12,7 +12,8 @@ from serving import Client, Slow, doubling, serving, wait_for
 
 from distortion_removal.audio.loudness import integrated_loudness
 from distortion_removal.common.errors import UserError
-from distortion_removal.local_page import server
+from distortion_removal.local_page import options, server
+from distortion_removal.restore import check_options
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +287,7 @@ def test_what_is_no_recording_is_told_and_deleted(client, tmp_path):
 
 
 @pytest.mark.parametrize(
-  "options",
+  "asked",
   [
     {},
     {"method": "/etc/passwd"},
@@ -299,12 +300,36 @@ def test_what_is_no_recording_is_told_and_deleted(client, tmp_path):
     {"method": "auto", "strength": 101},
     {"method": "auto", "strength": float("nan")},
     {"method": "auto", "strength": None},
+    {"method": "declip", "clip_level": "high"},
+    {"method": "declip", "clip_level": [0.1]},
   ],
 )
-def test_only_known_options_are_taken(shared, restored, options):
-  status, told = shared.restore(restored["id"], **options)
+def test_only_known_options_are_taken(shared, restored, asked):
+  status, told = shared.restore(restored["id"], **asked)
   assert status == 400
   assert told["error"]
+
+
+@pytest.mark.parametrize(
+  ("asked", "arguments"),
+  [
+    ({"method": "auto"}, {"preset": "best"}),
+    ({"method": "auto", "clip_level": 0.5}, None),
+    ({"method": "declip", "preset": "fast"}, {"method": "fast"}),
+    (
+      {"method": "declip", "preset": "fast", "clip_level": 0.5},
+      {"method": "fast", "clip_level": 0.5},
+    ),
+    ({"method": "inversion", "clip_level": None}, {"method": "inversion"}),
+    ({"method": "hybrid-hard-clip-16k"}, {"model": "hybrid-hard-clip-16k"}),
+  ],
+)
+def test_options_are_the_command_s(asked, arguments):
+  found = options.parse(json.dumps(asked).encode())
+  assert found.is_automatic == (arguments == {"preset": "best"})
+  expected = arguments or {"preset": "best", "clip_level": 0.5}
+  assert found.arguments == expected
+  check_options(dict(found.arguments))
 
 
 @pytest.mark.parametrize(
