@@ -36,6 +36,7 @@ _NETWORKS = {
   "crafx": "CRAFx",
   "umx": "UMX",
   "hybrid": "Hybrid",
+  "inverses": "Inverses",
 }
 
 
