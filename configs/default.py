@@ -32,6 +32,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     {
       "dataset": "plucked_strings",  # or another of datasets.DATASETS
       "task": "overdrive",  # or another of effects/tasks.py
+      # Lowest and highest level to train on; (): those that are evaluated.
+      "levels": (),
       "data_dir": "",  # folder of data sets; "": TFDS's default
       "sample_rate": 16_000,  # Hz
       "channels": 1,

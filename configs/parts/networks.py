@@ -94,6 +94,14 @@ _FIELDS = {
     "dilations": (1, 2, 4, 8, 16),  # steps, of the deepest level's blocks
     "level_samples": 1024,  # length of the local mean of levels
   },
+  # Ours: 736,868 parameters.
+  "correction": {
+    "channels": (32, 80, 160),  # features of each level
+    "stride": 4,  # samples or steps of a level that are one of the next
+    "taps": 5,  # steps, of the outer levels
+    "dilations": (1, 2, 4, 8, 16),  # steps, of the deepest level's blocks
+    "level_samples": 2048,  # length of the local mean of levels
+  },
 }
 
 
@@ -171,6 +179,12 @@ def _correcting(config: ml_collections.ConfigDict) -> None:
   config.apply.overlap_seconds = 0.5
 
 
+def _correction(config: ml_collections.ConfigDict) -> None:
+  _correcting(config)
+  # The level of what was distorted is unknown, and so is the effect's.
+  config.loss = "neg_si_sdr + 3.0 * multi_resolution_stft"
+
+
 _RECIPES = {
   "": _default,
   "demucs": _default,
@@ -179,6 +193,7 @@ _RECIPES = {
   "umx": _umx,
   "hybrid": _hybrid,
   "inverses": _correcting,
+  "correction": _correction,
 }
 
 TINY = {
@@ -203,4 +218,5 @@ TINY = {
   },
   "hybrid": {"channels": (4, 8), "dilations": (1, 2), "level_samples": 256},
   "inverses": {"channels": (4, 8), "dilations": (1, 2), "level_samples": 256},
+  "correction": {"channels": (4, 8), "dilations": (1, 2), "level_samples": 256},
 }

@@ -37,6 +37,7 @@ _NETWORKS = {
   "umx": "UMX",
   "hybrid": "Hybrid",
   "inverses": "Inverses",
+  "correction": "Correction",
 }
 
 
