@@ -11,7 +11,6 @@ INVERSION = "inversion"
 # Declippers by the time that they take; the last is the usual one.
 PRESETS = ("fast", "normal", "best")
 DECLIPPER = "best"
-EFFECT = blind.Choice("overdrive")  # that is looked for
 
 
 class Plan(NamedTuple):
@@ -43,11 +42,12 @@ def choose(
   Args:
     source: the recording.
     declipper: the method where it is no overdrive.
-    found: what `blind.find` has found of `EFFECT`; None: it is looked for.
+    found: what `blind.find` has found of an overdrive; None: it is looked for.
   """
-  found = blind.find(source, EFFECT) if found is None else found
-  if any(EFFECT.chosen(found)):
-    return Plan(INVERSION, blind.describe(found, EFFECT), found)
+  choice = blind.OVERDRIVE
+  found = blind.find(source, choice) if found is None else found
+  if any(choice.chosen(found)):
+    return Plan(INVERSION, blind.describe(found, choice), found)
   clipping = survey(source)
   reason = "neither an overdrive nor clipping is found"
   if clipping.count:

@@ -13,7 +13,6 @@ import numpy as np
 
 from distortion_removal.audio import files
 from distortion_removal.inference import analysis, batch, blind, output, traces
-from distortion_removal.inference.automatic import EFFECT
 from distortion_removal.inference.finish import ATTENUATE, FLOAT, Finish
 from distortion_removal.local_page import renditions
 from distortion_removal.local_page.options import Options
@@ -102,8 +101,8 @@ class Recording:
     """
     if options.is_automatic and self._found is None:
       tell("looking for an overdrive")
-      self._found = blind.find(self.source, EFFECT)
-      self.shown["effect"] = blind.describe(self._found, EFFECT)
+      self._found = blind.find(self.source, blind.OVERDRIVE)
+      self.shown["effect"] = blind.describe(self._found, blind.OVERDRIVE)
     if options.arguments != self._method:
       tell("restoring")
       self._method, lines = None, []
