@@ -10,7 +10,15 @@ from absl import flags
 from absl.testing import flagsaver
 from conftest import ROOT
 
-from distortion_removal import cli, main, model_file, prepare, restore, score
+from distortion_removal import (
+  cli,
+  main,
+  model_file,
+  prepare,
+  restore,
+  score,
+  serve,
+)
 from distortion_removal.common import cores, devices
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.preparation import prepare as preparation
@@ -150,6 +158,7 @@ def test_neither_tensorflow_nor_pytorch_is_needed():
 
 def test_usage_and_an_unknown_command(run, monkeypatch, capsys):
   commands = [*main.MODES, "prepare", "model-file", "restore", "score"]
+  commands += ["analyze", "serve"]
   for arguments in ([], ["--help"], ["help"]):
     monkeypatch.setattr(sys, "argv", ["distortion-removal", *arguments])
     cli.main()
@@ -159,7 +168,7 @@ def test_usage_and_an_unknown_command(run, monkeypatch, capsys):
   _assert_one_line(run("trian"), ["'trian'", *commands])
 
 
-@pytest.mark.parametrize("module", [prepare, model_file, restore, score])
+@pytest.mark.parametrize("module", [prepare, model_file, restore, score, serve])
 def test_commands_get_their_arguments(monkeypatch, module):
   seen = []
   monkeypatch.setattr(module, "main", seen.append)
