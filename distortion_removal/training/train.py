@@ -175,6 +175,7 @@ def _loop(
       if check:
         _validate(config, number, state.ema, validate, checkpoints, writer)
       if save:
+        writer.keep()
         checkpoints.save_last(number, state)
       if check or save:
         timer.restart()
