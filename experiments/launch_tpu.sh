@@ -123,9 +123,7 @@ buckets() {
 }
 
 set_up() {
-  local archive code list
-  code=$(git -C "$here" rev-parse --verify --quiet "$commit^{commit}") ||
-    fail "--commit=$commit: no commit of this repository"
+  local archive list
   archive=${TMPDIR:-/tmp}/$name-${code:0:12}.tar.gz
   run git -C "$here/.." archive --format=tar.gz --output="$archive" "$code"
   run gcloud compute tpus tpu-vm scp "$archive" "$name:$name.tar.gz" \
@@ -190,6 +188,8 @@ case $action in
   run)
     [[ -n $type ]] || fail "give --type=, such as v5litepod-16"
     ((${#flags[@]})) || fail "give training flags behind --, such as --config="
+    code=$(git -C "$here" rev-parse --verify --quiet "$commit^{commit}") ||
+      fail "--commit=$commit: no commit of this repository"
     create
     wait_until_active
     set_up
