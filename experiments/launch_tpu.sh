@@ -13,8 +13,7 @@
 # on from the last checkpoint. Paths gs://… in training flags work as well.
 #
 #   --type=T        such as v5litepod-16 or v6e-8
-#   --runtime=R     the machines' image (default: v2-alpha-tpuv5-lite for
-#                   v5litepod, v2-alpha-tpuv6e for v6e, else tpu-ubuntu2204-base)
+#   --runtime=R     the machines' image (default: Google's for the type)
 #   --spot          cheaper, and may be taken away at any time
 #   --preemptible   likewise, by the older kind of quota
 #   --commit=C      of the code (default: HEAD)
@@ -66,6 +65,7 @@ fi
 if [[ -z $runtime ]]; then
   case $type in
     v5litepod-*) runtime=v2-alpha-tpuv5-lite ;;
+    v5p-*) runtime=v2-alpha-tpuv5 ;;
     v6e-*) runtime=v2-alpha-tpuv6e ;;
     *) runtime=tpu-ubuntu2204-base ;;
   esac
@@ -156,7 +156,8 @@ attend() {
   fi
   while true; do
     follow "$lines" || true
-    if status=$(on_worker 0 "cat $name.log.status" 2>/dev/null); then
+    status=$(on_worker 0 "cat $name.log.status" 2>/dev/null) || status=stopped
+    if [[ $status != stopped ]]; then
       [[ $status == 0 ]] || fail "the training ended with status $status; the \
 slice is still there, and costs: $0 delete $(quoted "$name" "${where[0]}")"
       return

@@ -174,8 +174,6 @@ def train_step(
     (value, model_state, gradients), devices.AXIS
   )
   updated = state.apply_gradients(grads=gradients, model_state=model_state)
-  decay = jnp.minimum(ema_decay, (1.0 + updated.step) / (10.0 + updated.step))
-  averaged = optax.incremental_update(updated.variables, state.ema, 1.0 - decay)
   norms = bad_steps.gradient_norms(gradients)
   counts, guard = bad_steps.judge(
     state.guard,
@@ -185,11 +183,17 @@ def train_step(
     statistics=model_state,
     tolerated=tolerated,
   )
-  updated = updated.replace(ema=averaged)
   # The step is the place in the data, which goes on.
   unchanged = state.replace(step=updated.step)
-  state = bad_steps.choose(counts, updated, unchanged).replace(guard=guard)
-  return state, {"loss": value, "gradient_norm": jnp.linalg.norm(norms)}
+  updated = bad_steps.choose(counts, updated, unchanged)
+  decay = jnp.minimum(ema_decay, (1.0 + updated.step) / (10.0 + updated.step))
+  averaged = optax.incremental_update(
+    updated.variables, state.ema, jnp.where(counts, 1.0 - decay, 0.0)
+  )
+  return (
+    updated.replace(ema=averaged, guard=guard),
+    {"loss": value, "gradient_norm": jnp.linalg.norm(norms)},
+  )
 
 
 def rate_of_next(state: TrainState, config: ml_collections.ConfigDict) -> float:

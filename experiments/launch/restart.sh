@@ -2,7 +2,7 @@
 # Runs a command again until it succeeds: restart.sh LOG COMMAND [WORD...]
 #
 # What it prints is appended to LOG; LOG.pid holds this loop's process while it
-# lasts, LOG.status the command's status at its end. It gives up after five
+# lasts, LOG.status the command's status at its end, or "stopped". It gives up after five
 # failures that took less than five minutes each, and where the command ends
 # twice with the same line `error: …`, which no repetition mends. To stop it,
 # send SIGTERM to its process group: the command may save, and is not restarted.
@@ -19,8 +19,10 @@ say() {
 }
 
 finish() {
+  local word=$1
+  if "$is_stopped"; then word=stopped; fi
   rm -f "$log.pid"
-  printf '%s\n' "$1" >"$log.status"
+  printf '%s\n' "$word" >"$log.status"
   exit "$1"
 }
 

@@ -7,8 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# The machines' own Python is older than the package allows.
-python3 -m pip install --quiet --user uv
+# The machines' own Python is older than the package allows; uv brings one.
+PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --quiet --user uv
 uv=$HOME/.local/bin/uv
 "$uv" venv --quiet --allow-existing --python 3.12 .venv
 "$uv" pip install --quiet --python .venv/bin/python \
@@ -21,8 +21,10 @@ if (($#)) && ! command -v gcsfuse >/dev/null; then
     sudo tee "$key" >/dev/null
   printf '%s gcsfuse-%s main\n' "$source" "$(lsb_release -cs)" |
     sudo tee /etc/apt/sources.list.d/gcsfuse.list >/dev/null
-  sudo apt-get update -qq
-  sudo apt-get install -y -qq gcsfuse >/dev/null
+  # A machine that has just started may still be updating itself.
+  wait=(-o DPkg::Lock::Timeout=600)
+  sudo apt-get "${wait[@]}" update -qq
+  sudo apt-get "${wait[@]}" install -y -qq gcsfuse >/dev/null
 fi
 for bucket; do
   folder=/mnt/gs/$bucket

@@ -181,6 +181,8 @@ def test_a_loop_that_is_stopped_lets_the_command_save(machines):
   output, _ = process.communicate(timeout=60)
   assert process.returncode == 1
   assert output.splitlines()[-1] == "saved"
+  # Whoever waits for its end must not take it for one.
+  assert (machines.folder / "runs/log.status").read_text() == "stopped\n"
   assert len((machines.folder / "starts").read_text().split()) == 1
 
 
