@@ -179,10 +179,16 @@ def _correcting(config: ml_collections.ConfigDict) -> None:
   config.apply.overlap_seconds = 0.5
 
 
+def _inverses(config: ml_collections.ConfigDict) -> None:
+  _correcting(config)
+  # In decibels, what is nearly exact already has by far the largest gradient.
+  config.loss = "l1"
+
+
 def _correction(config: ml_collections.ConfigDict) -> None:
   _correcting(config)
   # The level of what was distorted is unknown, and so is the effect's.
-  config.loss = "neg_si_sdr + 3.0 * multi_resolution_stft"
+  config.loss = "bounded_si_sdr + 3.0 * multi_resolution_stft"
 
 
 _RECIPES = {
@@ -192,7 +198,7 @@ _RECIPES = {
   "crafx": _crafx,
   "umx": _umx,
   "hybrid": _hybrid,
-  "inverses": _correcting,
+  "inverses": _inverses,
   "correction": _correction,
 }
 
