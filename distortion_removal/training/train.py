@@ -159,7 +159,6 @@ def _loop(
       batch = next(batches)
       timer.step(waited=time.perf_counter() - started)
       state, scalars = step(state, batch)
-
       last = number == config.steps
       stop = received or checkpoints.reached_preemption(number)
       save = last or stop or number % config.checkpoint_every == 0
