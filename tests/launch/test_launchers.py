@@ -25,6 +25,7 @@ NASTY = (
   "--config.data.levels=(20.0, 35.0)",
   "--config.data.sources=(('ceg', 'gs://other/a b', 1.0),)",
 )
+FOREVER = "touch up; while true; do sleep 0.05; done"
 # Each with what is in the golden file under its name.
 DRY_RUNS = {
   "a slice": ("launch_tpu.sh", *SLICE, "--dry-run", "--", CONFIG, *NASTY),
@@ -170,8 +171,7 @@ def _wait_for(path):
 def test_a_loop_that_is_stopped_lets_the_command_save(machines):
   process = _restart(
     machines,
-    "trap 'sleep 0.2; echo saved; exit 1' TERM; touch up; "
-    "while true; do sleep 0.05; done",
+    f"trap 'sleep 0.2; echo saved; exit 1' TERM; {FOREVER}",
   )
   _wait_for(machines.folder / "up")
   status, output, _ = machines.run("launch/restart.sh", "runs/log", "false")
@@ -188,8 +188,7 @@ def test_a_loop_that_is_stopped_lets_the_command_save(machines):
 
 def test_a_job_whose_time_is_over_saves_and_queues_again(machines):
   """USR1 to the job becomes TERM for its tasks, which end in their time."""
-  task = "trap 'sleep 0.2; touch saved; exit 0' TERM; touch up; "
-  task += "while true; do sleep 0.05; done"
+  task = f"trap 'sleep 0.2; touch saved; exit 0' TERM; {FOREVER}"
   process = machines.start(
     *("launch/slurm_job.sh", "bash", "-c", task),
     env={"SLURM_JOB_ID": "17", "TASKS": "1"},
@@ -270,8 +269,7 @@ def test_the_commands_of_the_page_can_be_given(machines):
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck here")
 def test_shellcheck_has_nothing_to_say():
-  folder = ROOT / "experiments"
-  scripts = [*folder.glob("*.sh"), *folder.glob("launch/*.sh")]
+  scripts = (ROOT / "experiments").rglob("*.sh")
   subprocess.run(["shellcheck", "-x", *scripts], check=True, cwd=ROOT)
 
 
