@@ -5,15 +5,14 @@ RUN := runs/quickstart
 TASK := ceg_hard_clip
 LISTEN := $(RUN)/evaluation/plucked_strings_overdrive/listen
 
-.PHONY: quickstart reproduce-smoke test test-all lint
+.PHONY: quickstart reproduce-smoke test test-all lint lock audit
 
-$(BIN)/.installed: setup.cfg pyproject.toml
+# The versions, and the very files, that were tested; setup.cfg has the bounds
+# within which others may do.
+$(BIN)/.installed: setup.cfg pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .
-	touch $@
-
-$(BIN)/.installed-test: $(BIN)/.installed
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
 quickstart: $(BIN)/.installed
@@ -32,12 +31,29 @@ test test-all: export JAX_COMPILATION_CACHE_DIR ?= $(abspath $(VENV))/jax-cache
 test test-all: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.2
 
 # The fast suite: every test that takes less than a CPU-second.
-test: $(BIN)/.installed-test
+test: $(BIN)/.installed
 	$(BIN)/pytest -n auto
 
-test-all: $(BIN)/.installed-test
+test-all: $(BIN)/.installed
 	$(BIN)/pytest -n auto -m "e2e or not e2e"
 
-lint: $(BIN)/.installed-test
+lint: $(BIN)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+# Adds to requirements.lock what setup.cfg asks for by now; with
+# UPGRADE=--upgrade, takes the newest versions of all.
+lock:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet uv
+	$(VENV)-lock/bin/uv pip compile --quiet $(UPGRADE) --universal \
+	  --python-version 3.11 --generate-hashes --extra test \
+	  --custom-compile-command "make lock" --output-file requirements.lock \
+	  setup.cfg
+
+# Asks PyPI for known vulnerabilities of what is locked.
+audit:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet pip-audit
+	$(VENV)-lock/bin/pip-audit --disable-pip --require-hashes \
+	  --requirement requirements.lock

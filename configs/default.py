@@ -100,6 +100,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     }
   )
   config.ema_decay = 0.999  # per step, of the weights that are evaluated
+  # * What a loss or gradient that is not a number does: "stop", or "skip": its
+  # step is not taken; after 10 in a row the run stops all the same.
+  config.on_nan = "stop"
 
   config.log_every = 100  # * steps
   config.validate_every = 2_000  # * steps

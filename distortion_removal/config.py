@@ -19,6 +19,7 @@ CHANGEABLE_FIELDS = (
   "log_every",
   "validate_every",
   "checkpoint_every",
+  "on_nan",
   "validation_examples",
   "data.workers",
   "data.hint",

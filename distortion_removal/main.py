@@ -94,6 +94,11 @@ def _main(argv: list[str]) -> None:
 
 
 def _workdir() -> Path:
+  if "://" in (_WORKDIR.value or ""):
+    raise UserError(
+      f"--workdir={_WORKDIR.value}: not a folder; mount the bucket, as "
+      "experiments/launch_tpu.sh does (docs/tpu.md), and give its folder"
+    )
   if _WORKDIR.value:
     return Path(_WORKDIR.value)
   if _CONFIG.value is None:

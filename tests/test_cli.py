@@ -77,6 +77,7 @@ def _assert_one_line(error, parts):
     ([QUICKSTART, "--config.batch_size=x"], ["--config.batch_size=x", "int"]),
     ([SURVEY], ["no network to train", "--mode=evaluate"]),
     ([SURVEY, "--mode=evaluate"], ["44.1 kHz", "--sample-rate=44100"]),
+    ([QUICKSTART, "--workdir=gs://a/b"], ["gs://a/b: not a folder; mount"]),
     (["--mode=evaluate", "--workdir=no/run"], ["no/run: no trained run here"]),
     (["--mode=evaluate", "--workdir=no.safetensors"], ["no.safetensors: not"]),
     (["--mode=report"], ["--workdirs=RUN,RUN", "--output=FOLDER"]),

@@ -123,8 +123,19 @@ def _platforms() -> str:
 
 
 def initialize_distributed() -> None:
-  """Joins the processes of a pod; call it before any other use of JAX."""
-  jax.distributed.initialize()
+  """Joins the processes of a pod; call it before any other use of JAX.
+
+  Raises:
+    UserError: nothing here says who the others are, or they do not answer.
+  """
+  try:
+    jax.distributed.initialize()
+  except (ValueError, RuntimeError) as error:
+    reason = str(error).splitlines()[0].rstrip(".")
+    raise UserError(
+      f"--distributed: the processes do not find each other ({reason}); it is "
+      "for TPU slices, Slurm and MPI jobs: leave it out elsewhere"
+    ) from None
 
 
 def _sharding(*axes: str) -> NamedSharding:

@@ -24,6 +24,7 @@ import safetensors.numpy
 
 from distortion_removal import config as run_config
 from distortion_removal.common import devices
+from distortion_removal.common.errors import UserError
 from distortion_removal.common.files import replacing
 from distortion_removal.common.log import Progress
 from distortion_removal.datasets import augmentation, opening, pairs
@@ -240,6 +241,11 @@ def _with_estimates(
   samples, scale = _encode(clean)
   audio = np.clip(samples * (scale[:, None] / _FULL_SCALE), -1.0, 1.0)
   found = estimates(audio, np.ones(len(audio)), config.model.declippers)
+  if not np.isfinite(found).all():
+    raise UserError(
+      "config.model.declippers: an estimate is not a number, and no batch may "
+      "hold one; give other options"
+    )
   more, scales = _encode(np.concatenate(list(found), -1))
   return {
     "samples": np.concatenate([samples, more], -1),

@@ -12,7 +12,7 @@ from distortion_removal.config import FILE_NAME, flatten, to_dict
 from distortion_removal.datasets import augmentation
 from distortion_removal.declipping import estimates
 from distortion_removal.effects import tasks
-from distortion_removal.training import objectives
+from distortion_removal.training import bad_steps, objectives
 
 _POSITIVE = (
   "optimizer.learning_rate",
@@ -98,6 +98,10 @@ def check(config: ml_collections.ConfigDict) -> None:
     raise UserError(
       f"config.compute_dtype is {config.compute_dtype!r}; choose 'float32' or "
       "'bfloat16'"
+    )
+  if config.on_nan not in bad_steps.TOLERATED:
+    raise UserError(
+      f"config.on_nan is {config.on_nan!r}; choose 'stop' or 'skip'"
     )
   tasks.from_config(config.data)
   augmentation.from_config(config.data)

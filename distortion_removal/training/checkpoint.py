@@ -1,11 +1,12 @@
 """Checkpoints of a run; no other module uses orbax.
 
-    workdir/checkpoints/last/STEP/{params,ema,opt}   to resume from
-    workdir/checkpoints/best/STEP/ema                to evaluate
+    workdir/checkpoints/last/STEP/{params,ema,opt,guard}   to resume from
+    workdir/checkpoints/best/STEP/ema                      to evaluate
 
 Items are separate so that evaluation reads `ema` alone. `params` and `ema` hold
-all collections of the network's variables, without and with averaging. The
-position in the data needs no record: it is the step.
+all collections of the network's variables, without and with averaging; `guard`
+counts the steps that were not taken. The position in the data needs no record:
+it is the step.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ class Checkpoints:
   def __init__(self, workdir: Path):
     self._root = root = (workdir / _ROOT).absolute()
     check_is_utf8(root)
-    self._last = _manager(root / "last", ("params", "ema", "opt"), 2)
+    self._last = _manager(root / "last", ("params", "ema", "opt", "guard"), 2)
     self._best = _manager(
       root / "best", ("ema",), 1, best_fn=lambda metrics: metrics["score"]
     )
@@ -93,6 +94,7 @@ class Checkpoints:
       model_state=model_state,
       ema=restored.ema,
       opt_state=restored.opt,
+      guard=restored.guard,
     )
 
   def reached_preemption(self, step: int) -> bool:
@@ -113,7 +115,12 @@ class Checkpoints:
 def _trees(state: Any) -> dict[str, Any]:
   """Copies what is stored of a train state to the host."""
   host = jax.device_get(state)
-  return {"params": host.variables, "ema": host.ema, "opt": host.opt_state}
+  return {
+    "params": host.variables,
+    "ema": host.ema,
+    "opt": host.opt_state,
+    "guard": host.guard,
+  }
 
 
 def _manager(

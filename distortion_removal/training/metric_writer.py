@@ -7,6 +7,7 @@ Functions import tensorboardX, which imports PyTorch where that is installed.
 
 import json
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,14 @@ class MetricWriter:
     if self._is_main:
       self._file.write(json.dumps({"step": step, "config": fields}) + "\n")
       self._file.flush()
+
+  def keep(self) -> None:
+    """Waits until `metrics.jsonl` is on the disk, whatever happens then.
+
+    A checkpoint must not outlive the rows before it.
+    """
+    if self._is_main:
+      os.fsync(self._file.fileno())
 
   def example(
     self, step: int, name: str, sounds: dict[str, np.ndarray], sample_rate: int

@@ -13,6 +13,7 @@ from flax.training import train_state
 
 from distortion_removal.common import devices
 from distortion_removal.common.errors import UserError
+from distortion_removal.training import bad_steps
 from distortion_removal.training.objectives import Objective, Variables
 
 Batch = dict[str, jax.Array]
@@ -25,10 +26,12 @@ class TrainState(train_state.TrainState):
   Attributes:
     model_state: the collections other than `params` (batch statistics).
     ema: exponential moving average of all its collections.
+    guard: the steps that did not count, see `bad_steps`.
   """
 
   model_state: Variables
   ema: Variables
+  guard: bad_steps.Guard
 
   @property
   def variables(self) -> Variables:
@@ -114,6 +117,7 @@ def create_state(
     tx=optimizer,
     model_state=model_state,
     ema=jax.tree.map(jnp.copy, {"params": params, **model_state}),
+    guard=bad_steps.no_bad_steps(params),
   )
 
 
@@ -133,8 +137,11 @@ def train_step(
   objective: Objective,
   ema_decay: float,
   seed: int,
+  tolerated: int = 0,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """Takes one optimiser step on one device's share of a batch.
+
+  One that is bad, see `bad_steps`, changes nothing but the step's number.
 
   Args:
     state: the state, replicated.
@@ -147,6 +154,7 @@ def train_step(
       (1 + step) / (10 + step), so that the average soon leaves the initial
       weights behind.
     seed: seed of dropout, which differs by step and device.
+    tolerated: bad steps in a row before no further one is taken.
 
   Returns:
     The new state, and the scalars `loss` and `gradient_norm`.
@@ -165,11 +173,31 @@ def train_step(
   value, model_state, gradients = jax.lax.pmean(
     (value, model_state, gradients), devices.AXIS
   )
-  state = state.apply_gradients(grads=gradients, model_state=model_state)
-  decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-  averaged = optax.incremental_update(state.variables, state.ema, 1.0 - decay)
-  norm = optax.tree.norm(gradients)
-  return (
-    state.replace(ema=averaged),
-    {"loss": value, "gradient_norm": norm},
+  updated = state.apply_gradients(grads=gradients, model_state=model_state)
+  norms = bad_steps.gradient_norms(gradients)
+  counts, guard = bad_steps.judge(
+    state.guard,
+    step=updated.step,
+    loss=value,
+    norms=norms,
+    statistics=model_state,
+    tolerated=tolerated,
   )
+  # The step is the place in the data, which goes on.
+  unchanged = state.replace(step=updated.step)
+  updated = bad_steps.choose(counts, updated, unchanged)
+  decay = jnp.minimum(ema_decay, (1.0 + updated.step) / (10.0 + updated.step))
+  averaged = optax.incremental_update(
+    updated.variables, state.ema, jnp.where(counts, 1.0 - decay, 0.0)
+  )
+  return (
+    updated.replace(ema=averaged, guard=guard),
+    {"loss": value, "gradient_norm": jnp.linalg.norm(norms)},
+  )
+
+
+def rate_of_next(state: TrainState, config: ml_collections.ConfigDict) -> float:
+  """Returns the learning rate of the step after `state`, on the host."""
+  # Both Adam and its schedule count the updates since the stage began.
+  (_, count), *_ = optax.tree.get_all_with_path(state.opt_state, "count")
+  return float(learning_rates(config)(int(count)))

@@ -11,23 +11,22 @@ from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
 from flax import linen as nn
 from tqdm import tqdm
 
 from distortion_removal import models
 from distortion_removal.common import devices
-from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
-from distortion_removal.datasets import (
-  augmentation,
-  clipped_pairs,
-  opening,
-  pairs,
-)
+from distortion_removal.datasets import clipped_pairs, opening, pairs
 from distortion_removal.datasets.spectrum_statistics import mixture_statistics
 from distortion_removal.effects import tasks
-from distortion_removal.training import check_config, objectives, steps
+from distortion_removal.training import (
+  bad_steps,
+  check_config,
+  objectives,
+  steps,
+)
+from distortion_removal.training.batches import open_batches
 from distortion_removal.training.checkpoint import Checkpoints
 from distortion_removal.training.metric_writer import MetricWriter, StepTimer
 from distortion_removal.training.start import Start, find_start
@@ -46,7 +45,8 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
   Raises:
     UserError: the configuration cannot be trained, `workdir` holds another
-      run, data or weights are missing, or the loss stopped being a number.
+      run, data or weights are missing, or the loss stopped being a number and
+      `config.on_nan` does not skip that.
   """
   check_config.check(config)
   start = find_start(config, workdir)
@@ -60,7 +60,6 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   model = models.from_config(config)
   dataset = opening.open_dataset(config.data)
 
-  open_batches = _clipped_batches if is_hybrid else _batches
   batches, held_out, labels = open_batches(config, dataset, start.step or 0)
   validate = validator(
     model,
@@ -81,6 +80,8 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     workdir, after_step=start.step, is_main=devices.is_main_process()
   )
   make_step = functools.partial(_make_step, config, model, degrade)
+  reopen = functools.partial(open_batches, config, dataset)
+  read = functools.partial(_read, config, reopen, checkpoints, workdir)
   try:
     if start.step is not None and start.changed:
       writer.changes(start.step, start.changed)
@@ -88,57 +89,13 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
     if start.origin is not None:
       # Weights that training only makes worse stay the best.
       _validate(config, 0, state.ema, validate, checkpoints, writer)
-    _loop(config, state, batches, make_step, validate, checkpoints, writer)
+    _loop(
+      config, state, batches, make_step, read, validate, checkpoints, writer
+    )
   finally:
     batches.close()
     checkpoints.close()
     writer.close()
-
-
-def _batches(
-  config: ml_collections.ConfigDict, dataset: Any, done: int
-) -> tuple[Iterator[steps.Batch], dict[str, np.ndarray], list[str]]:
-  """Opens the training batches after `done` steps, and the validation pairs.
-
-  Returns:
-    The batches; the pairs, and labels of pairs whose scores are also told
-    apart, or none.
-  """
-  task = tasks.from_config(config.data)
-  segment = round(config.data.segment_seconds * config.data.sample_rate)
-  batches = pairs.training_batches(
-    opening.training_source(config.data, dataset),
-    task,
-    segment=segment,
-    batch_size=config.batch_size,
-    seed=config.seed,
-    workers=config.data.workers,
-    options=augmentation.from_config(config.data),
-    start=done,
-  )
-  held_out = pairs.validation_batch(
-    opening.read_split(dataset, "valid"),
-    task,
-    segment=segment,
-    pairs=config.validation_pairs,
-  )
-  return batches, held_out, []
-
-
-def _clipped_batches(
-  config: ml_collections.ConfigDict, dataset: Any, done: int
-) -> tuple[Iterator[steps.Batch], dict[str, np.ndarray], list[str]]:
-  """Does the same with stored pairs, which are made if need be."""
-  stored, held_out, labels = clipped_pairs.open_or_make(config, dataset)
-  batches = clipped_pairs.training_batches(
-    stored,
-    segment=round(config.data.segment_seconds * config.data.sample_rate),
-    batch_size=config.batch_size,
-    seed=config.seed,
-    workers=config.data.workers,
-    start=done,
-  )
-  return batches, held_out, labels
 
 
 def _first_state(
@@ -172,6 +129,7 @@ def _make_step(
       objective=objectives.create(objective, model, config.loss),
       ema_decay=config.ema_decay,
       seed=config.seed,
+      tolerated=bad_steps.TOLERATED[config.on_nan],
     )
   )
 
@@ -181,6 +139,7 @@ def _loop(
   state: steps.TrainState,
   batches: Iterator[steps.Batch],
   make_step: Callable[[str], Callable],
+  read: Callable[[steps.TrainState, Any], dict[str, float]],
   validate: Callable,
   checkpoints: Checkpoints,
   writer: MetricWriter,
@@ -200,7 +159,6 @@ def _loop(
       batch = next(batches)
       timer.step(waited=time.perf_counter() - started)
       state, scalars = step(state, batch)
-
       last = number == config.steps
       stop = received or checkpoints.reached_preemption(number)
       save = last or stop or number % config.checkpoint_every == 0
@@ -210,12 +168,13 @@ def _loop(
       )
       log = last or number % config.log_every == 0
       if log or save or check:
-        scalars = _check_finite(jax.device_get(scalars), number, checkpoints)
+        scalars = read(state, scalars)
       if log:
         writer.scalars(number, scalars | timer.read(config.steps - number))
       if check:
         _validate(config, number, state.ema, validate, checkpoints, writer)
       if save:
+        writer.keep()
         checkpoints.save_last(number, state)
       if check or save:
         timer.restart()
@@ -238,19 +197,35 @@ def _progress_bar(first: int, last: int) -> tqdm:
   )
 
 
-def _check_finite(
-  scalars: dict[str, np.ndarray], step: int, checkpoints: Checkpoints
+def _read(
+  config: ml_collections.ConfigDict,
+  reopen: Callable[[int], tuple],
+  checkpoints: Checkpoints,
+  workdir: Path,
+  state: steps.TrainState,
+  scalars: dict[str, jax.Array],
 ) -> dict[str, float]:
-  """Ends the run before weights that are not numbers can be stored."""
-  if all(np.isfinite(value) for value in scalars.values()):
-    return {f"train/{key}": float(value) for key, value in scalars.items()}
-  stored_step = checkpoints.latest_step()
-  kept = "nothing" if stored_step is None else f"step {stored_step}"
-  raise UserError(
-    f"the loss or its gradient is not a number at step {step} ({kept} is "
-    "stored); lower config.optimizer.learning_rate or "
-    "config.optimizer.gradient_clip_norm, in another --workdir"
-  )
+  """Fetches a step's numbers; ends a run that takes no step any more."""
+  values, guard = jax.device_get((scalars, state.guard))
+  if bad_steps.is_over(guard, config.on_nan):
+    batches, *_ = reopen(int(guard.step) - 1)
+    try:
+      batch = devices.join_batch(next(batches))
+    finally:
+      batches.close()
+    bad_steps.stop(
+      guard,
+      batch=batch,
+      blocks=bad_steps.block_names(state.params),
+      learning_rate=steps.rate_of_next(state, config),
+      on_nan=config.on_nan,
+      workdir=workdir,
+      stored_step=checkpoints.latest_step(),
+    )
+  found = {f"train/{key}": float(value) for key, value in values.items()}
+  if config.on_nan == "skip":
+    found["train/skipped_steps"] = int(guard.skipped)
+  return found
 
 
 def _validate(

@@ -114,6 +114,19 @@ def test_pairs_are_clean_audio_over_its_rail(config, quick):
   np.testing.assert_array_equal(inputs[..., 2:], found)
 
 
+def test_an_estimate_that_is_no_number_is_not_stored(config, monkeypatch):
+  def spoilt(*words):
+    found = _double(*words)
+    found[2, -1, 7] = np.nan
+    return found
+
+  monkeypatch.setattr(clipped_pairs, "estimates", spoilt)
+  with pytest.raises(UserError, match="an estimate is not a number"):
+    _open(config)
+  folder = Path(opening.open_dataset(config.data).data_dir_root)
+  assert not files_of(folder / "clipped_pairs")
+
+
 def test_work_that_is_interrupted_goes_on_and_more_is_added(config, quick):
   folder = Path(opening.open_dataset(config.data).data_dir_root)
   config.data.clipped.tasks = config.data.clipped.tasks[:1]

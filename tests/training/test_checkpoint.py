@@ -10,7 +10,7 @@ import pytest
 from conftest import read_checkpoint
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.training import checkpoint
+from distortion_removal.training import bad_steps, checkpoint
 from distortion_removal.training.checkpoint import Checkpoints
 from distortion_removal.training.steps import TrainState
 
@@ -26,6 +26,7 @@ def _state(value):
       "params": jax.tree.map(lambda x: x / 2, params),
       "batch_stats": {"mean": jnp.full(3, value + 1.0)},
     },
+    guard=bad_steps.no_bad_steps(params)._replace(step=np.full((), value)),
   )
 
 
@@ -57,7 +58,7 @@ def test_last_comes_back(tmp_path):
   restored = checkpoints.restore_last(_state(0.0))
   checkpoints.close()
   assert restored.step == 3
-  for name in ("params", "model_state", "ema", "opt_state"):
+  for name in ("params", "model_state", "ema", "opt_state", "guard"):
     pair = (getattr(x, name) for x in (restored, state))
     jax.tree.map(np.testing.assert_array_equal, *pair)
   assert _steps(tmp_path, "last") == {"2", "3"}

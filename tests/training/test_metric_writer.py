@@ -97,3 +97,19 @@ def test_the_timer_tells_speed_and_waiting_since_last_read(monkeypatch):
   found = timer.read(steps_left=0)
   assert found["speed/steps_per_second"] == 0.2
   assert found["speed/data_wait_share"] == 0.0
+
+
+def test_what_is_kept_is_on_the_disk(tmp_path, monkeypatch):
+  """All rows are written by the time the disk is asked to hold them."""
+  held = []
+  monkeypatch.setattr(
+    metric_writer.os, "fsync", lambda _: held.extend(read_metrics(tmp_path))
+  )
+  writer = MetricWriter(tmp_path)
+  writer.scalars(1, {"train/loss": 0.5})
+  writer.changes(1, {"steps": (1, 2)})
+  held.clear()  # TensorBoard's file is synchronised with every row.
+  writer.keep()
+  keys = [set(row) for row in held]
+  assert keys == [{"step", "train/loss"}, {"step", "config"}]
+  writer.close()

@@ -190,6 +190,15 @@ def check_suffix(path: Path) -> None:
     )
 
 
+def check_finite(audio: np.ndarray, path: Path) -> np.ndarray:
+  """Returns audio; an error where mixing or resampling made it overflow."""
+  if not np.isfinite(audio).all():
+    raise files.AudioFileError(
+      path, "too loud: its samples overflow when they are resampled or mixed"
+    )
+  return audio
+
+
 def fate(audio: np.ndarray, sample_rate: int) -> str:
   """Decides whether an excerpt `[time, channels]` is kept, silent or short."""
   if len(audio) < MIN_SECONDS * sample_rate:
@@ -206,7 +215,7 @@ def _cut(path: Path, config: TaskConfig) -> Iterator[np.ndarray]:
     for piece in resample_blocks(
       blocks, reader.sample_rate, config.sample_rate
     ):
-      pending = np.concatenate([pending, piece])
+      pending = np.concatenate([pending, check_finite(piece, path)])
       while len(pending) >= config.excerpt_frames:
         yield pending[: config.excerpt_frames]
         pending = pending[config.excerpt_frames :]
@@ -217,7 +226,8 @@ def _cut(path: Path, config: TaskConfig) -> Iterator[np.ndarray]:
 def remix(audio: np.ndarray, channels: int) -> np.ndarray:
   """Brings `[time, any]` to 1 channel (the mean) or 2 (the first two)."""
   if channels == 1:
-    return audio.mean(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # `check_finite` tells which file it is.
+      return audio.mean(axis=1, keepdims=True)
   if audio.shape[1] == 1:
     return np.repeat(audio, 2, axis=1)
   return audio[:, :2]

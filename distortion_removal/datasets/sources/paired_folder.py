@@ -170,4 +170,5 @@ def _load(path: Path, config: PairedFolderConfig) -> np.ndarray:
   audio_folder.check_suffix(path)
   audio, rate = files.read(path)
   audio = audio_folder.remix(audio, config.channels)
-  return resample(audio, rate, config.sample_rate)
+  audio = resample(audio, rate, config.sample_rate)
+  return audio_folder.check_finite(audio, path)

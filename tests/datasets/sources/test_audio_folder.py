@@ -72,6 +72,8 @@ def test_what_cannot_be_used_is_named_with_its_reason(tmp_path, capsys):
   }.items():
     put(folder / name, audio)
   put(folder / "nan.wav", nan, subtype="FLOAT")
+  loud = np.full((3 * RATE, 2), 3e38)  # two make more than a float32 holds
+  put(folder / "loud.wav", loud, subtype="FLOAT")
   for name, share in (("cut.wav", 0.9), ("cut.flac", 0.5)):
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: int(share * len(content))])
@@ -96,6 +98,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(tmp_path, capsys):
     "silent.wav": "silent",
     "short.wav": "shorter than 1 s",
     "nan.wav": "holds NaN or infinite samples",
+    "loud.wav": "too loud",
     "zero.wav": "empty file",
     "text.wav": "not audio in a known format",
     "song.m4a": "not audio in a known format",
