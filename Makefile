@@ -5,7 +5,7 @@ RUN := runs/quickstart
 TASK := ceg_hard_clip
 LISTEN := $(RUN)/evaluation/plucked_strings_overdrive/listen
 
-.PHONY: quickstart reproduce-smoke test test-all lint
+.PHONY: quickstart reproduce-smoke test test-all lint wheel
 
 $(BIN)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,3 +41,8 @@ test-all: $(BIN)/.installed-test
 lint: $(BIN)/.installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+# setuptools would put into a wheel whatever an older build has left there.
+wheel: $(BIN)/.installed
+	rm -rf build dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

@@ -18,17 +18,18 @@ from distortion_removal.evaluation import timing
 from distortion_removal.report import report
 
 QUICKSTART = "--config=configs/quickstart.py"
+NAMED = "--config=quickstart:smoke"
 SURVEY = "--config=configs/declipping_survey.py"
 
 
 @pytest.fixture
 def run(monkeypatch):
   """Runs the console script in this process; returns how it exits."""
-  monkeypatch.chdir(ROOT)
   monkeypatch.setattr(cores, "allow_processes", lambda: None)
   monkeypatch.setattr(preparation, "prepare", None)  # No test gets that far.
 
-  def run(*arguments):
+  def run(*arguments, folder=ROOT):
+    monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["distortion-removal", *arguments])
     with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
       cli.main()
@@ -92,6 +93,7 @@ def test_mistakes(run, arguments, parts, capsys):
   [
     (["--bogus=3"], ["'bogus'"]),
     (["--config=no.py"], ["No such file", "'no.py'"]),
+    (["--config=quick"], ["'quick'", "quickstart"]),
     (["--config.seed=3", QUICKSTART], ["--config.seed=3", "--config"]),
   ],
 )
@@ -196,6 +198,18 @@ def test_a_platform_that_does_not_start_comes_before_any_work(
   error = run(*(x.format(tmp_path) for x in arguments))
   _assert_one_line(error, ["JAX_PLATFORMS=cuda"])
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[NAMED], NAMED.split("=")], ids=len)
+def test_a_config_that_comes_along_is_named(run, monkeypatch, tmp_path, words):
+  seen = []
+  monkeypatch.setattr(
+    main, "_main", lambda _: seen.append((main._CONFIG.value, main._workdir()))
+  )
+  run("train", *words, "--config.seed=5", folder=tmp_path)
+  ((config, workdir),) = seen
+  assert (config.steps, config.seed) == (4, 5)
+  assert workdir == Path("runs/quickstart_smoke")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "time"])
