@@ -25,7 +25,8 @@ from distortion_removal.inference import onnx_model
 from distortion_removal.training import shipped, weights
 
 
-def _parser() -> OneLineParser:
+def parser() -> OneLineParser:
+  """Makes the parser of the command line."""
   parser = OneLineParser(
     prog="python -m distortion_removal.model_file",
     description="A run to a file to share, or such a file to a run; either to "
@@ -54,7 +55,7 @@ def _parser() -> OneLineParser:
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   with one_line_errors():
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     devices.check_platform()
     source, target = shipped.find(options.source), options.output
     if target.suffix == onnx_model.SUFFIX:

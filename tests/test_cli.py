@@ -1,6 +1,8 @@
 """The command line: what it starts, and its errors of one line each."""
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +161,58 @@ def test_usage_and_an_unknown_command(run, monkeypatch, capsys):
     for command in commands:
       assert f"\n  {command} " in text
   _assert_one_line(run("trian"), ["'trian'", *commands])
+
+
+@pytest.fixture(scope="module")
+def completion(tmp_path_factory):
+  """The file with the script that bash reads."""
+  pytest.importorskip("shtab", reason="the extra completion is not installed")
+  if not shutil.which("bash"):
+    pytest.skip("there is no bash")
+  file = tmp_path_factory.mktemp("completion") / "script"
+  file.write_text(cli._completion("bash"))
+  return file
+
+
+@pytest.mark.parametrize(
+  ("words", "expected"),
+  [
+    (["mod"], ["model-file"]),
+    (["restore", "--on-overflow", "a"], ["attenuate"]),
+    (["restore", "in.wav", "--skip"], ["--skip-existing"]),
+    (["restore", "-n", "ta"], ["take.wav"]),
+    (["score", "take.wav", "--det"], ["--details"]),
+    (["evaluate", "--workd"], ["--workdir", "--workdirs"]),
+    (["report", "--page_w"], ["--page_wav"]),
+  ],
+  ids=lambda words: "_".join(words),
+)
+def test_bash_completes(completion, tmp_path, words, expected):
+  (tmp_path / "take.wav").touch()
+  line = ["distortion-removal", *words]
+  script = f"""source {completion}
+    COMP_WORDS=({shlex.join(line)}) COMP_CWORD={len(words)}
+    _shtab_distortion_removal
+    printf '%s\\n' "${{COMPREPLY[@]}}"
+  """
+  result = subprocess.run(
+    ["bash", "-c", script],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert result.stdout.split() == expected
+
+
+def test_shells_that_can_complete_are_named(run, monkeypatch):
+  pytest.importorskip("shtab", reason="the extra completion is not installed")
+  for words in ([], ["ksh"], ["bash", "zsh"]):
+    error = run("--print-completion", *words)
+    _assert_one_line(error, ["--print-completion", "bash", "zsh"])
+  monkeypatch.setitem(sys.modules, "shtab", None)
+  error = run("--print-completion", "bash")
+  _assert_one_line(error, ["distortion_removal[completion]"])
 
 
 @pytest.mark.parametrize("module", [prepare, model_file, restore, score])
