@@ -3,9 +3,9 @@
   python -m experiments.benchmarks.restore_sides SIDE CORES SOURCE TARGET WARM \
     FOLDER
 
-Restores WARM once on so many cores, which loads and compiles. Then every line
-on stdin restores SOURCE again, and a line with the seconds goes to stdout; after
-the last one the peak of memory in bytes, above what was held before WARM.
+Restores WARM once on so many cores, which loads and compiles. Every line on
+stdin then restores SOURCE again, and a line with the seconds goes to stdout;
+after the last one the peak of memory in bytes, above what was held before WARM.
 """
 
 import json
