@@ -14,6 +14,9 @@ from distortion_removal.audio import chunks
 from distortion_removal.common import devices
 from distortion_removal.training import weights
 
+# Tracing a network takes longer than it works on ten seconds.
+_variable_shapes = functools.lru_cache(maxsize=8)(models.variable_shapes)
+
 
 def load_network(
   source: Path, config: ml_collections.ConfigDict, batch: int | None = None
@@ -27,7 +30,7 @@ def load_network(
       the local devices; None: all at once on one of them.
   """
   model = models.from_config(config)
-  variables, _ = weights.load_weights(source, models.variable_shapes(model))
+  variables, _ = weights.load_weights(source, _variable_shapes(model))
   restore = functools.partial(_apply, model)
   if batch is not None:
     variables = devices.replicate(variables)
