@@ -32,6 +32,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     {
       "dataset": "plucked_strings",  # or another of datasets.DATASETS
       "task": "overdrive",  # or another of effects/tasks.py
+      # Lowest and highest level to train on; (): those that are evaluated.
+      "levels": (),
       "data_dir": "",  # folder of data sets; "": TFDS's default
       "sample_rate": 16_000,  # Hz
       "channels": 1,
@@ -80,8 +82,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
   # Signals that the loss compares: "waveform"; for UMX also "magnitudes".
   config.objective = "waveform"
-  # "l1", "l2", "neg_si_sdr", "neg_sdr", "multi_resolution_stft",
-  # "magnitude_l2", or a sum: "l1 + 0.1 * multi_resolution_stft".
+  # "l1", "l2", "neg_si_sdr", "bounded_si_sdr", "neg_sdr", "magnitude_l2",
+  # "multi_resolution_stft", or a sum: "l1 + 0.1 * multi_resolution_stft".
   config.loss = "l1"
   config.batch_size = 64  # examples of one optimiser step, over all devices
   config.steps = 200_000  # * optimiser steps, including pre-training
@@ -163,8 +165,9 @@ def sized(
 
 def _shrunk(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """Shrinks sizes and lengths; the task and the loss stay."""
-  config.data.dataset = "plucked_strings_smoke"
-  config.data.data_dir = "runs/data"
+  if config.data.task != "recorded":  # Pairs of a device cannot be rendered.
+    config.data.dataset = "plucked_strings_smoke"
+    config.data.data_dir = "runs/data"
   config.data.excerpt_seconds = 2.0
   config.data.segment_seconds = 1.0
   config.data.sources = ()

@@ -85,6 +85,23 @@ _FIELDS = {
     "dilations": (1, 2, 4, 8, 16),  # steps, of the deepest level's blocks
     "level_samples": 1024,  # length of the local mean of levels
   },
+  # Ours: 748,804 parameters.
+  "inverses": {
+    "gains_db": (18.0, 23.0, 28.0, 33.0, 38.0, 43.0, 48.0, 53.0),
+    "channels": (32, 80, 160),  # features of each level
+    "stride": 4,  # samples or steps of a level that are one of the next
+    "taps": 5,  # steps, of the outer levels
+    "dilations": (1, 2, 4, 8, 16),  # steps, of the deepest level's blocks
+    "level_samples": 1024,  # length of the local mean of levels
+  },
+  # Ours: 736,868 parameters.
+  "correction": {
+    "channels": (32, 80, 160),  # features of each level
+    "stride": 4,  # samples or steps of a level that are one of the next
+    "taps": 5,  # steps, of the outer levels
+    "dilations": (1, 2, 4, 8, 16),  # steps, of the deepest level's blocks
+    "level_samples": 2048,  # length of the local mean of levels
+  },
 }
 
 
@@ -145,6 +162,11 @@ def _hybrid(config: ml_collections.ConfigDict) -> None:
       },
     }
   )
+  _correcting(config)
+
+
+def _correcting(config: ml_collections.ConfigDict) -> None:
+  """Sets the recipe of networks that correct estimates."""
   config.data.segment_seconds = 1.024  # 256 steps of the deepest level
   config.loss = "0.5 * neg_sdr + 0.5 * neg_si_sdr"
   config.batch_size = 8
@@ -152,9 +174,21 @@ def _hybrid(config: ml_collections.ConfigDict) -> None:
   config.optimizer.final_learning_rate = 1e-5
   config.optimizer.b2 = 0.99
   config.optimizer.gradient_clip_norm = 1.0
-  # Two of the declippers' longest frames, which look further than the network:
-  # chunks are cross-faded.
+  # Two of the declippers' longest frames, which look further than the network,
+  # as does the overdrive's DC blocker: chunks are cross-faded.
   config.apply.overlap_seconds = 0.5
+
+
+def _inverses(config: ml_collections.ConfigDict) -> None:
+  _correcting(config)
+  # In decibels, what is nearly exact already has by far the largest gradient.
+  config.loss = "l1"
+
+
+def _correction(config: ml_collections.ConfigDict) -> None:
+  _correcting(config)
+  # The level of what was distorted is unknown, and so is the effect's.
+  config.loss = "bounded_si_sdr + 3.0 * multi_resolution_stft"
 
 
 _RECIPES = {
@@ -164,6 +198,8 @@ _RECIPES = {
   "crafx": _crafx,
   "umx": _umx,
   "hybrid": _hybrid,
+  "inverses": _inverses,
+  "correction": _correction,
 }
 
 TINY = {
@@ -187,4 +223,6 @@ TINY = {
     "lstm_layers": 1,
   },
   "hybrid": {"channels": (4, 8), "dilations": (1, 2), "level_samples": 256},
+  "inverses": {"channels": (4, 8), "dilations": (1, 2), "level_samples": 256},
+  "correction": {"channels": (4, 8), "dilations": (1, 2), "level_samples": 256},
 }

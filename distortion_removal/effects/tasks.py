@@ -5,7 +5,7 @@ import functools
 from typing import Any
 
 from distortion_removal import effects
-from distortion_removal.common.errors import look_up
+from distortion_removal.common.errors import UserError, look_up
 from distortion_removal.effects import Effect
 from distortion_removal.effects.options import (
   NO_OPTIONS,
@@ -42,6 +42,7 @@ class Task:
     options: the options of the effect.
     sample_rate: the rate in Hz that the corners of tone filters are meant at;
       0 if there are none.
+    trained: bounds of the levels in training; (): those of the evaluation.
   """
 
   name: str
@@ -53,11 +54,13 @@ class Task:
   loudness_lufs: float = -19.0
   options: EffectOptions = NO_OPTIONS
   sample_rate: int = 0
+  trained: tuple[float, ...] = ()
 
   @property
   def train_levels(self) -> tuple[float, float]:
     """Bounds of the levels in training, drawn uniformly."""
-    return self.evaluation_levels[0], self.evaluation_levels[-1]
+    levels = self.trained or self.evaluation_levels
+    return levels[0], levels[-1]
 
 
 def _task(name: str, label: str, **fields: Any) -> Task:
@@ -124,6 +127,8 @@ def from_config(data: Any) -> Task:
     UserError: there is no such task, or an option cannot work.
   """
   task = get(data.task)
+  if data.levels:
+    task = dataclasses.replace(task, trained=_bounds(data.levels))
   chosen = parse_options(data, task.effect)
   if chosen == NO_OPTIONS:
     return task
@@ -134,6 +139,17 @@ def from_config(data: Any) -> Task:
     label=f"{task.label} ({chosen.label})",
     options=chosen,
     sample_rate=data.sample_rate,
+  )
+
+
+def _bounds(levels: Any) -> tuple[float, float]:
+  """Reads `config.data.levels`."""
+  match tuple(levels):
+    case (int() | float() as low, int() | float() as high) if low <= high:
+      return float(low), float(high)
+  raise UserError(
+    f"config.data.levels is {levels!r}; give the lowest and the highest, such "
+    "as (20.0, 50.0), or () for those that are evaluated"
   )
 
 

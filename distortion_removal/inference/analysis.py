@@ -22,7 +22,6 @@ from distortion_removal.inference.clipping import (
 )
 from distortion_removal.metrics import number
 
-OVERDRIVE = blind.Choice("overdrive")
 _MOST_SPANS = 5  # of clipped samples in a channel
 _LEAST_GAP_SECONDS = 1.0  # between them
 _CELL_SECONDS = 0.1  # what lies within one is never taken apart
@@ -42,7 +41,7 @@ class Analysis(NamedTuple):
   content: dict[str, Any]
 
 
-def analyze(source: Path, choice: blind.Choice = OVERDRIVE) -> Analysis:
+def analyze(source: Path, choice: blind.Choice = blind.OVERDRIVE) -> Analysis:
   """Finds a recording's clipping, levels and the effect it went through.
 
   Args:

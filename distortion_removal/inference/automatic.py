@@ -35,7 +35,7 @@ def choose(source: Path, declipper: str = DECLIPPER) -> Plan:
   Where there is neither, the method is the declipper, which then leaves the
   recording as it is.
   """
-  choice = blind.Choice("overdrive")
+  choice = blind.OVERDRIVE
   found = blind.find(source, choice)
   if any(choice.chosen(found)):
     return Plan(INVERSION, blind.describe(found, choice), found)

@@ -83,7 +83,7 @@ class Choice(NamedTuple):
     return [one if one and self.takes(one.estimate) else None for one in found]
 
 
-ANY = Choice()
+ANY, OVERDRIVE = Choice(), Choice("overdrive")
 
 
 class Found(NamedTuple):

@@ -26,7 +26,7 @@ from distortion_removal.audio.resampling import resample_blocks
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
-from distortion_removal.inference import consistent, network, output
+from distortion_removal.inference import blind, consistent, network, output
 from distortion_removal.inference.finish import AS_IT_IS, Finish
 from distortion_removal.inference.levels import LevelMeter, measure
 from distortion_removal.inference.output import Outcome
@@ -110,8 +110,9 @@ def input_gain(
   """Returns the gain to the level that a run's network expects.
 
   A network that normalises its input takes any level. Another has only seen
-  the task's own, where the peak of the degraded audio is known for a task that
-  fixes the clean peak.
+  the task's own. An overdrive leaves its scale in the recording, where
+  `inversion` finds it to one part in thousands; for other tasks that fix the
+  clean peak, that of the degraded audio is known, to a decibel or so.
 
   Args:
     config: the trained run's configuration.
@@ -121,6 +122,9 @@ def input_gain(
   task = tasks.from_config(config.data)
   if config.model.fields.get("normalize", False) or task.clean_peak is None:
     return np.float32(1.0)
+  scale = overdrive_scale(source) if task.effect == "overdrive" else None
+  if scale:
+    return np.float32(1.0 / scale)
   if task.degraded_peak is None:
     logger.warning(
       "the network does not normalise its input, and what level it expects is "
@@ -136,6 +140,20 @@ def input_gain(
       source,
     )
   return gain
+
+
+def overdrive_scale(source: Path) -> float | None:
+  """Finds the factor that a recording was multiplied by after an overdrive.
+
+  Returns:
+    The median of the channels in which an overdrive is certain, or, if there
+    are none, likelier than none; None: there is no such channel either.
+  """
+  found = [one for one in blind.find(source, blind.OVERDRIVE) if one]
+  certain = [one for one in found if one.estimate.is_certain]
+  likely = [one for one in found if one.estimate.is_likelier]
+  scales = [one.parameters.scale for one in certain or likely]
+  return float(np.median(scales)) if scales else None
 
 
 def _restored(

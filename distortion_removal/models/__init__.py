@@ -36,6 +36,8 @@ _NETWORKS = {
   "crafx": "CRAFx",
   "umx": "UMX",
   "hybrid": "Hybrid",
+  "inverses": "Inverses",
+  "correction": "Correction",
 }
 
 

@@ -34,8 +34,8 @@ _LONG = (0, (7.0, 1.6))
 _SHORT = (0, (3.0, 1.2))
 
 # In the order of tables and figures: the input, the paper's networks, (other
-# networks,) declippers, inversion, and oracles, which know the clean signal and
-# are a bound, not a competitor.
+# networks,) ours, declippers, inversion, and oracles, which know the clean
+# signal and are a bound, not a competitor.
 #
 # Colours: Okabe and Ito (2008), less their yellow, which white paper swallows;
 # the input and the oracle, which bound the methods, are black and grey. Any two
@@ -47,6 +47,9 @@ _METHODS = {
   "wave_unet": _Method("Wave-U-Net", "network", Style("#D55E00", "s", _LONG)),
   "crafx": _Method("CRAFx", "network", Style("#CC79A7", "D", _DASH_DOT)),
   "umx": _Method("UMX", "network", Style("#009E73", "^", _SHORT)),
+  "hybrid": _Method("Hybrid", "network", Style("#9C84FC", "3", _SOLID)),
+  "inverses": _Method("Inverses", "network", Style("#A8CC9C", "|", _LONG)),
+  "correction": _Method("Correction", "network", Style("#FCC0D8", ".", _SHORT)),
   "aspade": _Method("A-SPADE", "declipper", Style("#E69F00", "v", _SOLID)),
   "sspade": _Method("S-SPADE", "declipper", Style("#56B4E9", ">", _LONG)),
   "social_sparsity": _Method(

@@ -6,6 +6,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from conftest import shipped_config
 
 from distortion_removal import effects
 from distortion_removal.common.errors import UserError
@@ -50,6 +51,19 @@ def test_the_degraded_peak_is_about_what_the_effect_makes(name):
   degraded = jax.jit(effects.get(task.effect).apply)(clean, levels)
   peaks = np.abs(degraded).max((1, 2))
   np.testing.assert_allclose(peaks, task.degraded_peak, rtol=0.15)
+
+
+def test_training_may_draw_from_other_levels():
+  data = shipped_config("correction_random_distortion").data
+  task = tasks.from_config(data)
+  assert task.train_levels == (-5.0, 50.0)
+  assert task.evaluation_levels == (10.0, 20.0, 30.0, 40.0, 50.0)
+  data.levels = ()
+  assert tasks.from_config(data).train_levels == (10.0, 50.0)
+  for wrong in ((20.0,), (30.0, 20.0), ("a", "b")):
+    data.levels = wrong
+    with pytest.raises(UserError, match=r"config\.data\.levels"):
+      tasks.from_config(data)
 
 
 def test_import_is_light():

@@ -5,9 +5,11 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
+from conftest import pluck
 
 from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
+from distortion_removal.effects.overdrive import overdrive
 from distortion_removal.inference import network
 from distortion_removal.inference.finish import Finish
 from distortion_removal.inference.restoration import input_gain, restore_file
@@ -117,7 +119,7 @@ def test_integer_formats_are_kept_from_clipping(use, paths, subtype):
   ("task", "options", "normalize", "expected", "warning"),
   [
     ("hard_clip", {}, False, 4.0, "guessed from the peak"),
-    ("overdrive", {}, False, 0.84 / 0.25, "guessed from the peak"),
+    ("tanh", {}, False, 4.0, "guessed from the peak"),
     ("hard_clip_sdr", {}, False, 1.0, None),
     ("hard_clip", {}, True, 1.0, None),
     # Of another rail nobody knows the peak.
@@ -134,6 +136,31 @@ def test_input_gain(
   assert input_gain(tiny_config, 0.25, "in.wav") == np.float32(expected)
   assert len(caplog.messages) == (warning is not None)
   assert all(warning in message for message in caplog.messages)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("level", [0.04, 1.1])
+def test_an_overdrives_scale_is_found(tiny_config, paths, level):
+  """So that a network that knows the level restores recordings of any."""
+  tiny_config.data.task = "overdrive"
+  tiny_config.model.fields.normalize = False
+  clean = pluck(6.0, 110.0, 16_000) + pluck(6.0, 166.0, 16_000)
+  driven = overdrive(0.5 / np.abs(clean).max() * clean[None], 30.0)[0]
+  soundfile.write(paths[0], level * driven, 16_000, subtype="FLOAT")
+  gain = input_gain(tiny_config, np.abs(driven).max(), paths[0])
+  assert gain == pytest.approx(1 / level, rel=2e-3)
+
+
+@pytest.mark.e2e
+def test_where_there_is_no_overdrive_its_level_is_guessed(
+  tiny_config, paths, caplog
+):
+  tiny_config.data.task = "overdrive"
+  tiny_config.model.fields.normalize = False
+  soundfile.write(paths[0], _tones(16_000, 1, 2.0, peak=0.25), 16_000)
+  gain = input_gain(tiny_config, 0.25, paths[0])
+  assert gain == np.float32(0.84 / 0.25)
+  assert "guessed from the peak" in caplog.text
 
 
 def test_a_network_without_normalisation_sees_the_tasks_level(

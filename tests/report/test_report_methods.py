@@ -16,13 +16,14 @@ from distortion_removal.report.methods import (
 )
 
 NETWORKS = ("demucs", "wave_unet", "crafx", "umx")
-METHODS = ("distorted", *NETWORKS, *baselines.BASELINES)
+OURS = ("hybrid", "inverses", "correction")
+METHODS = ("distorted", *NETWORKS, *OURS, *baselines.BASELINES)
 
 
 def test_order():
   order = [
     *("distorted", "demucs (b)", "demucs", "wave_unet", "crafx", "umx"),
-    *("aaa", "zzz", "aspade", "social_sparsity", "ideal_ratio_mask"),
+    *("aaa", "zzz", *OURS, "aspade", "social_sparsity", "ideal_ratio_mask"),
   ]
   # Runs of one network stay as they are given.
   shuffled = [*order[5:], *order[:5], "aspade"]
@@ -32,7 +33,7 @@ def test_order():
 
 def test_families():
   families = {
-    "network": ["demucs", "umx (b)", "somebody's"],
+    "network": ["demucs", "umx (b)", "somebody's", *OURS],
     "input": ["distorted"],
     "target": ["clean"],
     "declipper": declipping.DECLIPPERS,

@@ -36,7 +36,10 @@ SIZES = {
   "crafx": 275_073,
   "umx": 5_785_606,
   "hybrid": 743_796,
+  "inverses": 748_804,
+  "correction": 736_868,
 }
+OURS = ("hybrid", "inverses", "correction")
 
 
 def _flat(name):
@@ -99,7 +102,7 @@ def test_full_sizes():
     assert config.data.dataset in opening.DATASETS
     steps.create_optimizer(config)
     papers = ("_ceg_overdrive", "_ceg_hard_clip", "_signaltrain")
-    if name.endswith((*papers, "hybrid_hard_clip")):
+    if name.endswith(papers) or config.model.name in OURS:
       size = SIZES.get(config.model.name)
       assert name in METHODS or _parameters(config) == size
     # The cadences meet, so that the last step is a whole of each.
@@ -170,6 +173,8 @@ def quick_data(monkeypatch):
     ("crafx_ceg_hard_clip", {"lstm_features": (2,), "context_frames": 0}),
     ("umx_signaltrain", {"features": 4}),
     ("hybrid_hard_clip", {"channels": (4,), "dilations": (1,)}),
+    ("inverses_overdrive", {"channels": (4,), "dilations": (1,)}),
+    ("correction_random_distortion", {"channels": (4,), "dilations": (1,)}),
   ],
 )
 def test_smoke_trains_and_evaluates(

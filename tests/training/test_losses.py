@@ -99,9 +99,11 @@ def in_float64(name, estimate, target):
     return np.mean((estimate - target) ** 2)
   ratios = []
   for e, t in zip(estimate, target, strict=True):
-    if name == "neg_si_sdr":
+    if "si_sdr" in name:
       t = np.sum(e * t) / np.sum(t**2) * t
-    ratios.append(10 * np.log10(np.sum((e - t) ** 2) / np.sum(t**2)))
+    error = np.sum((e - t) ** 2) / np.sum(t**2)
+    bound = 1e-3 if name == "bounded_si_sdr" else 0
+    ratios.append(10 * np.log10(error + bound))
   return np.mean(ratios)
 
 
@@ -161,6 +163,31 @@ def test_log_losses_on_silence(name):
   assert value == 0
   slope = {"neg_sdr": -0.2 * 10 / np.log(10), "neg_si_sdr": 0.0}[name]
   np.testing.assert_allclose(gradient, slope, rtol=1e-5)
+
+
+def test_a_bounded_si_sdr_has_no_reward_beyond_30_db():
+  """An error of 30 dB is at the bend: half of a perfect estimate's gain."""
+  target = np.float32(signals()[1])
+  error = np.float32(signals(seed=1)[1])
+  error -= (
+    np.sum(error * target, (1, 2), keepdims=True)
+    * target
+    / np.sum(target**2, (1, 2), keepdims=True)
+  )
+  error *= np.sqrt(
+    np.sum(target**2, (1, 2), keepdims=True)
+    / np.sum(error**2, (1, 2), keepdims=True)
+  )
+  loss = losses.parse("bounded_si_sdr")
+  for si_sdr_db, expected in (
+    (100, -30),
+    (30, -26.990),
+    (10, -9.957),
+    (-20, 20),
+  ):
+    estimate = 3.0 * (target + 10 ** (-si_sdr_db / 20) * error)
+    np.testing.assert_allclose(loss(estimate, target), expected, atol=1e-3)
+  assert loss(0.0 * target, target) == loss(0.0 * target, 0.0 * target) == 0
 
 
 def test_bfloat16_is_computed_in_float32():

@@ -1,0 +1,42 @@
+"""A network for one device, from takes recorded through it, 44.1 kHz.
+
+Ten seconds are enough to begin with. A folder of takes (solo_input.wav next to
+solo_output.wav), and the general network to start from:
+
+    python -m distortion_removal.prepare --dataset=paired_folder \
+        --path=MY_PEDAL --data-dir=data/pedal --sample-rate=44100
+    python -m distortion_removal.main --config=configs/correction_pedal.py \
+        --config.initialize_from=runs/correction_random_distortion
+
+Time and score: not yet run.
+"""
+
+import ml_collections
+
+from distortion_removal.config import sibling
+
+default = sibling(__file__, "default")
+general = sibling(__file__, "correction_random_distortion")
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+  """Returns the run; `arg` is '' or 'smoke'."""
+  config = general.get_config()
+  config.data.dataset = "paired_folder"
+  config.data.task = "recorded"
+  config.data.levels = ()
+  config.data.data_dir = "data/pedal"
+  config.data.hint = "record takes through your device"
+  config.data.sources = ()
+  # A device answers to the level, the pitch and the sum of what it is played.
+  config.data.augment.speeds = ()
+  config.data.augment.tilt_db = 0.0
+  config.data.augment.sums = 0.0
+  config.data.augment.polarity = False
+  config.steps = 2_000
+  config.optimizer.learning_rate = 5e-4
+  config.optimizer.warmup_steps = 100
+  config.validate_every = 100
+  config.checkpoint_every = 100
+  config.validation_pairs = 8
+  return default.sized(config, arg)
