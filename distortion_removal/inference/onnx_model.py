@@ -56,9 +56,10 @@ def export(source: Path, target: Path) -> None:
       input_names=["degraded"],
       output_names=["restored"],
     )
-  except NotImplementedError as error:
+  except Exception as error:  # Of any kind, for what it does not know.
+    reason = str(error).partition("\n")[0]
     raise UserError(
-      f"{source}: jax2onnx cannot export {config.model.name}: {error}"
+      f"{source}: jax2onnx cannot export {config.model.name}: {reason}"
     ) from error
   properties = _properties(config, step, weights.sha256(variables))
   onnx.helper.set_model_props(exported, properties)

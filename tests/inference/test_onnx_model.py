@@ -15,6 +15,8 @@ CONFIGS = {
   "wave_unet": "wave_unet_ceg_hard_clip",
   "demucs": "demucs_ceg_hard_clip",
   "hybrid": "hybrid_hard_clip",
+  "correction": "correction_pedal",
+  "inverses": "inverses_overdrive",
   "crafx": "crafx_ceg_hard_clip",
   "umx": "umx_ceg_hard_clip",
 }
@@ -38,7 +40,9 @@ def _model_file(folder, name):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", ["wave_unet", "demucs", "hybrid"])
+@pytest.mark.parametrize(
+  "name", ["wave_unet", "demucs", "hybrid", "correction"]
+)
 def test_onnxruntime_computes_the_same(tmp_path, runtime, name):
   file, model, variables = _model_file(tmp_path, name)
   target = tmp_path / "new" / "model.onnx"
@@ -62,7 +66,7 @@ def test_onnxruntime_computes_the_same(tmp_path, runtime, name):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", ["crafx", "umx"])
+@pytest.mark.parametrize("name", ["crafx", "umx", "inverses"])
 def test_what_cannot_be_exported_says_so(tmp_path, runtime, name):
   del runtime
   file, *_ = _model_file(tmp_path, name)
