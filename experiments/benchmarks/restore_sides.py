@@ -182,7 +182,8 @@ def main() -> None:
   source, target, warm, folder = map(Path, paths)
   restore = make_side(side, folder)
   before = peak_bytes()
-  restore(warm, target)
+  if restore is not _adeclip:
+    restore(warm, target)
   print(json.dumps({"ready": True}), flush=True)
   others = None
   for _ in sys.stdin:
