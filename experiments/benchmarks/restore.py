@@ -15,7 +15,7 @@ recording take turns, and medians count.
 Memory is the process's peak above what it held with everything loaded; ffmpeg's
 is all it holds. A side that would take longer than `--budget` seconds for a
 length, going by the one before, leaves it out. Other work on the machine slows
-all sides, but not alike: mind the load.
+all sides, but not alike: mind the load, and the minima.
 """
 
 import argparse
@@ -146,6 +146,7 @@ def report(group: Group, rows: dict[str, Row], folder: Path) -> None:
     ratio = ""
     if peer is not None and row is not peer:
       ratio = f", {group.peer} / ours {peer['median_s'] / row['median_s']:.2f}"
+      ratio += f" (minima {min(peer['times_s']) / min(row['times_s']):.2f})"
       if side in restore_sides.NETWORKS:
         pair = (folder / f"{name}.wav" for name in (side, group.peer))
         ratio += f", SI-SDR of one to the other {agreement_db(*pair):.1f} dB"
