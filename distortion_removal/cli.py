@@ -17,6 +17,7 @@ _FILE_COMMANDS = {
   "model-file": "a run to a file to share, or back: RUN -o FILE.safetensors",
   "restore": "restore recordings, files or folders: IN... [-o OUT]; with a "
   "network, --model=NAME",
+  "serve": "restore recordings on a page in your browser: [--open]",
   "analyze": "say how recordings are distorted: FILE... [--json]",
   "score": "score recordings: REFERENCE ESTIMATE... --metrics=si_sdr,peaq "
   "[--json]",

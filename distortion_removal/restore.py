@@ -175,6 +175,7 @@ def restore_recording(
   arguments: dict[str, Any],
   finish: Finish,
   say: Callable[[str], None] = log.say,
+  found: Sequence[blind.Found | None] | None = None,
 ) -> dict[str, Any]:
   """Restores a recording as the command line's options say.
 
@@ -184,6 +185,7 @@ def restore_recording(
     arguments: options on the method and the sample format.
     finish: what of the restoration is taken.
     say: gets the lines on what is done.
+    found: see `automatic.choose`.
 
   Returns:
     For a receipt: the method, the reason for it, and what came of it.
@@ -205,7 +207,7 @@ def restore_recording(
   declipper = given.pop("preset", DECLIPPER)
   plan = automatic.Plan(method, "")
   if is_open and not given:
-    plan = automatic.choose(source, declipper)
+    plan = automatic.choose(source, declipper, found)
     method = plan.method
     say(one_line(f"{plan.reason}: restored by {method}"))
   if method == INVERSION:

@@ -12,7 +12,15 @@ from absl import flags
 from absl.testing import flagsaver
 from conftest import ROOT
 
-from distortion_removal import cli, main, model_file, prepare, restore, score
+from distortion_removal import (
+  cli,
+  main,
+  model_file,
+  prepare,
+  restore,
+  score,
+  serve,
+)
 from distortion_removal.common import cores, devices
 from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.preparation import prepare as preparation
@@ -154,6 +162,7 @@ def test_neither_tensorflow_nor_pytorch_is_needed():
 
 def test_usage_and_an_unknown_command(run, monkeypatch, capsys):
   commands = [*main.MODES, "prepare", "model-file", "restore", "score"]
+  commands += ["analyze", "serve"]
   for arguments in ([], ["--help"], ["help"]):
     monkeypatch.setattr(sys, "argv", ["distortion-removal", *arguments])
     cli.main()
@@ -215,7 +224,7 @@ def test_shells_that_can_complete_are_named(run, monkeypatch):
   _assert_one_line(error, ["distortion_removal[completion]"])
 
 
-@pytest.mark.parametrize("module", [prepare, model_file, restore, score])
+@pytest.mark.parametrize("module", [prepare, model_file, restore, score, serve])
 def test_commands_get_their_arguments(monkeypatch, module):
   seen = []
   monkeypatch.setattr(module, "main", seen.append)

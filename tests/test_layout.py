@@ -13,7 +13,7 @@ FLOORS = (
   ("common", "config"),
   ("audio",),
   ("effects", "models", "declipping", "metrics", "inversion"),
-  ("report", "datasets", "training", "inference", "evaluation"),
+  ("report", "datasets", "training", "inference", "evaluation", "local_page"),
 )
 COMMANDS = {
   *(
@@ -24,6 +24,7 @@ COMMANDS = {
     "score",
     "model_file",
     "analyze",
+    "serve",
     "api",
   )
 }

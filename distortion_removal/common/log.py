@@ -8,7 +8,8 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TextIO
 
 import absl.logging
@@ -17,6 +18,9 @@ from tqdm import tqdm
 from distortion_removal.common.files import one_line
 
 logger = logging.getLogger("distortion_removal")
+# Gets the share of long work that is done, and what to say of it.
+Watcher = Callable[[float, str], None]
+_watcher: ContextVar[Watcher | None] = ContextVar("_watcher", default=None)
 
 
 class _Handler(logging.Handler):
@@ -107,15 +111,27 @@ def _silence(stream: TextIO) -> None:
     os.dup2(nowhere.fileno(), stream.fileno())
 
 
+@contextlib.contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+  """Shows a function all progress within; what it raises ends the work."""
+  token = _watcher.set(watcher)
+  try:
+    yield
+  finally:
+    _watcher.reset(token)
+
+
 class Progress:
   """Shows progress of long work: a bar on a terminal, log lines elsewhere.
 
   Only where info lines are shown: not in other people's programs. The bar
-  counts `total` in `unit`; `message` has a `%` for the percentage.
+  counts `total` in `unit`; `message` has a `%` for the percentage. A watcher
+  sees it in any case.
   """
 
   def __init__(self, total: int, message: str, *, unit: str, is_shown: bool):
     self._total, self._message, self._done = total, message, 0
+    self._watcher = _watcher.get() if is_shown else None
     is_shown = is_shown and logger.isEnabledFor(logging.INFO)
     self._logs = is_shown and not sys.stderr.isatty()
     self._bar = tqdm(
@@ -126,6 +142,7 @@ class Progress:
     )
 
   def __enter__(self) -> "Progress":
+    self._tell_watcher()
     return self
 
   def __exit__(self, *_: object) -> None:
@@ -135,7 +152,13 @@ class Progress:
     """Adds to the work that is done."""
     before, self._done = self._done, self._done + count
     self._bar.update(count)
+    self._tell_watcher()
     # A line every tenth.
     lines = [10 * done // self._total for done in (before, self._done)]
     if self._logs and lines[0] < lines[1]:
       logger.info(self._message, 100.0 * self._done / self._total)
+
+  def _tell_watcher(self) -> None:
+    if self._watcher and self._total:
+      share = self._done / self._total
+      self._watcher(share, self._message % (100.0 * share))

@@ -29,14 +29,23 @@ class Plan(NamedTuple):
   clipping: Survey | None = None
 
 
-def choose(source: Path, declipper: str = DECLIPPER) -> Plan:
+def choose(
+  source: Path,
+  declipper: str = DECLIPPER,
+  found: Sequence[blind.Found | None] | None = None,
+) -> Plan:
   """Looks for an overdrive that can be undone exactly, then for clipping.
 
   Where there is neither, the method is the declipper, which then leaves the
   recording as it is.
+
+  Args:
+    source: the recording.
+    declipper: the method where it is no overdrive.
+    found: what `blind.find` has found of an overdrive; None: it is looked for.
   """
   choice = blind.OVERDRIVE
-  found = blind.find(source, choice)
+  found = blind.find(source, choice) if found is None else found
   if any(choice.chosen(found)):
     return Plan(INVERSION, blind.describe(found, choice), found)
   clipping = survey(source)

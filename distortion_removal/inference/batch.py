@@ -101,10 +101,10 @@ def plan(
       _check_pipe(source, len(pairs), output)
   if output is None:
     end = _BESIDE_SUFFIX if suffix is None else suffix
-    jobs = [Job(source, _named(source, end)) for source, _ in pairs]
+    jobs = [Job(source, result_name(source, end)) for source, _ in pairs]
   elif _is_folder(inputs, len(pairs), output):
     jobs = [
-      Job(source, Path(output, _named(place, suffix or "")), True)
+      Job(source, Path(output, result_name(place, suffix or "")), True)
       for source, place in pairs
     ]
   elif suffix is not None:
@@ -182,7 +182,7 @@ def _is_folder(inputs: Sequence[str], count: int, output: str) -> bool:
   return True
 
 
-def _named(path: Path, end: str) -> Path:
+def result_name(path: Path, end: str = _BESIDE_SUFFIX) -> Path:
   """Returns a result's name: in the recording's format if that is written."""
   is_written = path.suffix.lower() in files.FORMATS
   return path.with_name(

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-_RANGE_DB = 80.0
+RANGE_DB = 80.0
 _FRAME_SECONDS = 0.064
 _FLOOR = 1e-9
 
@@ -24,7 +24,12 @@ class Spectrogram(NamedTuple):
   @property
   def peak_db(self) -> float:
     """The highest level; for silence one that leaves it black."""
-    return max(self.level_db.max(), 20.0 * np.log10(_FLOOR) + _RANGE_DB)
+    return max(self.level_db.max(), 20.0 * np.log10(_FLOOR) + RANGE_DB)
+
+
+def frame_samples(sample_rate: int) -> int:
+  """Returns the power of two nearest to 64 ms."""
+  return 2 ** round(np.log2(_FRAME_SECONDS * sample_rate))
 
 
 def spectrogram(signal: np.ndarray, sample_rate: int) -> Spectrogram:
@@ -36,10 +41,10 @@ def spectrogram(signal: np.ndarray, sample_rate: int) -> Spectrogram:
   """
   from scipy.signal import ShortTimeFFT, get_window
 
-  frame_samples = 2 ** round(np.log2(_FRAME_SECONDS * sample_rate))
-  padded = np.pad(signal, (0, max(0, frame_samples - len(signal))))
-  window = get_window("hann", frame_samples)
-  transform = ShortTimeFFT(window, hop=frame_samples // 4, fs=sample_rate)
+  length = frame_samples(sample_rate)
+  padded = np.pad(signal, (0, max(0, length - len(signal))))
+  window = get_window("hann", length)
+  transform = ShortTimeFFT(window, hop=length // 4, fs=sample_rate)
   magnitudes = np.abs(transform.stft(padded.astype(np.float64)))
   start, end, bottom, top = transform.extent(len(padded), center_bins=True)
   return Spectrogram(
@@ -57,7 +62,7 @@ def show(axis: Axes, shown: Spectrogram, top_db: float) -> AxesImage:
     origin="lower",
     aspect="auto",
     extent=shown.extent,
-    vmin=-_RANGE_DB,
+    vmin=-RANGE_DB,
     vmax=0.0,
     cmap="magma",
     interpolation="nearest",

@@ -137,3 +137,29 @@ def test_streams_that_the_caller_closed(monkeypatch):
     log.say("done")
   sys.stdout.close()
   sys.stderr.close()
+
+
+def test_a_watcher_sees_progress_that_is_shown_to_nobody_else():
+  seen = []
+  with log.watching(lambda *told: seen.append(told)):
+    with log.Progress(4, "did %.0f %%", unit="x", is_shown=True) as shown:
+      shown.advance(1)
+      shown.advance(3)
+    with log.Progress(1, "part %.0f %%", unit="x", is_shown=False) as hidden:
+      hidden.advance(1)
+  with log.Progress(1, "later %.0f %%", unit="x", is_shown=True) as later:
+    later.advance(1)
+  assert seen == [(0.0, "did 0 %"), (0.25, "did 25 %"), (1.0, "did 100 %")]
+
+
+def test_a_watcher_may_end_the_work():
+  steps = []
+
+  def end(share, _):
+    steps.append(share)
+    if share >= 0.5:
+      raise StopIteration
+
+  with log.watching(end), pytest.raises(StopIteration):
+    _work(4, [1, 1, 1, 1])
+  assert steps == [0.0, 0.25, 0.5]

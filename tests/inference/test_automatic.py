@@ -32,3 +32,11 @@ def test_what_a_recording_calls_for(tmp_path, fault, method):
     ("clipped", "clipped"),
     ("neither", "clean"),
   }
+
+
+def test_what_is_found_already_is_not_looked_for(tmp_path, monkeypatch):
+  monkeypatch.setattr(automatic.blind, "find", None)
+  path = tmp_path / "a.wav"
+  soundfile.write(path, np.clip(notes(RATE), -0.2, 0.2), RATE)
+  plan = automatic.choose(path, "fast", found=[None])
+  assert plan.method == "fast" and "clipped at" in plan.reason

@@ -19,7 +19,10 @@ from distortion_removal.report.methods import (
 from distortion_removal.report.results import Results, Sound
 
 _LOUDNESS_LUFS = -19.0  # of tasks whose effect has options
-_SCRIPTS = ("player.js", "table.js", "blind.js", "keys.js", "page.js")
+_FILES = (
+  *("look.css", "page.css", "player.js", "controls.js", "table.js"),
+  *("blind.js", "keys.js", "page.js"),
+)
 # Characters that could end the script element of the data, or a line of it.
 _ESCAPES = {
   ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"
@@ -175,7 +178,7 @@ def _cell(
 def write(folder: Path, data: dict) -> None:
   """Writes index.html and the files it needs, once the sounds are there."""
   own = resources.files(__package__)
-  for name in ("page.css", *_SCRIPTS):
+  for name in _FILES:
     (folder / name).write_bytes((own / name).read_bytes())
   page = (own / "page.html").read_text(encoding="utf-8")
   page = page.replace("$data", embedded(data))

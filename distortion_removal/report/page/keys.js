@@ -1,7 +1,6 @@
 "use strict";
 
-/* The keyboard: what each key does, and when it is left to what has the
-   focus. */
+/* What each key does, see `onKey`. */
 
 function firstCell(excerpt, place = 0) {
   const shown = excerpt.order.map((version) => excerpt.cells[version]);
@@ -52,19 +51,3 @@ const KEYS = {
   b: () => setBlind(!state.isBlind),
   "?": () => byId("keys").showModal(),
 };
-
-function onKey(event) {
-  const { target, key } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) {
-    return;
-  }
-  const isField = target.matches("input[type=number]");
-  const hasArrows = target.matches("input") && key.startsWith("Arrow");
-  const hasSpace = target.matches("button, a, input") && key === " ";
-  if (isField || hasArrows || hasSpace) return;
-  const action = /^[1-9]$/.test(key) ? () => pressNumber(Number(key))
-    : KEYS[key.length === 1 ? key.toLowerCase() : key];
-  if (!action) return;
-  event.preventDefault();
-  action();
-}

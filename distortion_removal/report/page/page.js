@@ -4,7 +4,6 @@
    `state.active` is the chosen cell and `state.isOn` whether it is to be heard;
    the player follows. */
 
-const byId = (id) => document.getElementById(id);
 const DATA = JSON.parse(byId("data").textContent);
 const tasks = DATA.tasks.map(buildTask);
 const excerpts = tasks.flatMap((task) => task.excerpts);
@@ -143,18 +142,14 @@ function show() {
     cell.element.classList.toggle("active", isActive);
     cell.button.setAttribute("aria-pressed", String(isActive && isOn));
   }
-  byId("transport").hidden = !active;
-  document.body.classList.toggle("has-transport", Boolean(active));
+  showTransport(Boolean(active));
   if (!active) return;
   const { excerpt } = active;
   const { levels, level } = excerpt.task.data;
   const text = levels.length < 2 ? ""
     : ` · ${minus(levels[excerpt.task.level])} ${level.unit}`.trimEnd();
-  const now = `${active.label} · ${excerpt.label}${text}`;
-  if (byId("now").textContent !== now) byId("now").textContent = now;
-  byId("toggle").setAttribute("aria-pressed", String(isOn));
+  showNow(`${active.label} · ${excerpt.label}${text}`, isOn);
   byId("toggle").disabled = !canPlay(active);
-  byId("position").max = excerpt.data.seconds;
   drawPosition(excerpt);
 }
 
@@ -163,10 +158,8 @@ function drawPosition(excerpt) {
   excerpt.row.style.setProperty("--position", position / data.seconds);
   excerpt.row.classList.toggle("started", position > 0);
   if (!state.active || state.active.excerpt !== excerpt) return;
-  const text = `${position.toFixed(1)} of ${data.seconds.toFixed(1)} s`;
-  byId("position").value = position;
-  byId("position").setAttribute("aria-valuetext", text);
-  byId("time").textContent = text;
+  showPosition(position, data.seconds,
+    `${position.toFixed(1)} of ${data.seconds.toFixed(1)} s`);
 }
 
 function tick() {
@@ -174,11 +167,6 @@ function tick() {
   remember();
   drawPosition(state.active.excerpt);
   requestAnimationFrame(tick);
-}
-
-function tell(message) {
-  byId("message").textContent = message;
-  byId("message").hidden = !message;
 }
 
 function setRepeat(repeats) {
@@ -214,7 +202,8 @@ function wire() {
     setBlind(true);
   });
   byId("help").addEventListener("click", () => byId("keys").showModal());
-  document.addEventListener("keydown", onKey);
+  document.addEventListener("keydown", (event) => onKey(event, KEYS,
+    pressNumber));
 }
 
 function begin() {

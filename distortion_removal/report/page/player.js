@@ -6,7 +6,8 @@
    is started, muted, where the other one is; once it runs, they change roles.
    Media elements also work on file://, where a page may not read files. From a
    web server sounds are fetched whole, so that any server will do: seeking in a
-   stream needs one that supports ranges. */
+   stream needs one that supports ranges. A sound that has such an address, its
+   `url`, is streamed. */
 
 const QUERY = new URLSearchParams(location.search);
 const PLAYS_FLAC = QUERY.get("fallback") !== "wav"
@@ -30,6 +31,7 @@ function addressOf(sound) {
 }
 
 async function load(sound) {
+  if (sound.url) return sound.url;
   const kind = sound.wav && !PLAYS_FLAC ? "wav" : "flac";
   const file = `${sound.stem}.${kind}`;
   if (IS_LOCAL) return file;

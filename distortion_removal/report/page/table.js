@@ -6,23 +6,11 @@
    has `position` (seconds), `cells`, one per version, and `order`, the versions
    as they are shown; a cell has `states`, one per level or one for all. */
 
-const SVG = "http://www.w3.org/2000/svg";
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
   + "+/";
 const ARROWS = { higher: "↑", lower: "↓" };
 const COLUMN = { role: "columnheader", scope: "col" };
 
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-const minus = (text) => String(text).replace("-", "−");
 const unbroken = (text) => text.replaceAll("-", "\u2011"); // but at spaces
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 

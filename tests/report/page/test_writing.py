@@ -62,7 +62,7 @@ def test_every_sound_has_its_files_and_nothing_else_is_there(tmp_path):
   assert sum("35_5" in stem for stem in stems) == 2 * len(METHODS)
   expected = [f"{stem}.{kind}" for stem in stems for kind in ("flac", "png")]
   expected += ["index.html", "page.css", "blind.js", "keys.js", "page.js"]
-  expected += ["player.js", "table.js"]
+  expected += ["player.js", "table.js", "look.css", "controls.js"]
   files = [p for p in folder.rglob("*") if p.is_file()]
   names = [str(path.relative_to(folder)) for path in files]
   assert sorted(names) == sorted(expected)
