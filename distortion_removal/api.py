@@ -54,8 +54,8 @@ class Restorer:
       strength: 1 for the restored recording, 0 for the input, and between them
         their weighted mean.
       max_gain_db: most by which restored samples lie beyond the clip level.
-      **options: `clip_level`, `knee`, `effect`, `preset` and the declipper's
-        own, as in the command's `--help`, with underscores.
+      **options: `band`, `clip_level`, `knee`, `effect`, `preset` and the
+        declipper's own, as in the command's `--help`, with underscores.
 
     Raises:
       UserError: an option cannot be used.

@@ -33,6 +33,7 @@ from distortion_removal.inference import (
   automatic,
   batch,
   blind,
+  full_band,
   inversion,
   receipt,
 )
@@ -139,13 +140,19 @@ def check_options(given: dict[str, Any]) -> None:
         "give either --model=NAME, to restore with a network, or "
         "--method=NAME, without one"
       )
-    others = given.keys() - {"model", "subtype", "dither"}
+    others = given.keys() - {"model", "band", "subtype", "dither"}
     if others:
       raise UserError(
         f"{flag(min(others))} is for --method; a network has no such option"
       )
+    bands = dict.fromkeys(full_band.BANDS)
+    look_up(bands, "band", given.get("band", full_band.FULL))
     shipped.find(model)
     return
+  if "band" in given:
+    raise UserError(
+      f"{flag('band')} is for --model; methods without a network keep the band"
+    )
   if "preset" in given and method not in (None, AUTO):
     raise UserError(
       f"--preset is for --method={AUTO}; leave it or --method={method} out"
@@ -200,7 +207,8 @@ def restore_recording(
     "finish": finish,
   }
   if model is not None:
-    outcome = restore_file(source, target, shipped.find(model), **output)
+    model_file = shipped.find(model)
+    outcome = restore_file(source, target, model_file, **output, **given)
     if outcome.line:
       say(one_line(outcome.line))
     return {"method": as_text(model)} | outcome._asdict()

@@ -15,6 +15,7 @@ from distortion_removal import config as run_config
 from distortion_removal.common.log import logger
 from distortion_removal.datasets import opening
 from distortion_removal.datasets.preparation.prepare import prepare
+from distortion_removal.inference import network
 from distortion_removal.training.train import train
 
 ROOT = Path(__file__).parents[1]
@@ -107,6 +108,27 @@ def tiny_run(tiny_data, tmp_path_factory):
   workdir = tmp_path_factory.mktemp("run")
   train(make_tiny_config(tiny_data), workdir)
   return workdir
+
+
+@pytest.fixture
+def paths(tmp_path):
+  """A source and a target."""
+  return tmp_path / "in.wav", tmp_path / "out.wav"
+
+
+@pytest.fixture
+def use_network(tiny_config, tmp_path, monkeypatch):
+  """Makes a run whose network is the function given; returns its folder."""
+
+  def make(function, **data):
+    tiny_config.data.update(data)
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    run_config.save(tiny_config, workdir)
+    monkeypatch.setattr(network, "load_network", lambda *_: function)
+    return workdir
+
+  return make
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ def _clipped():
   return np.concatenate([np.clip(first, -0.3, 0.4), 0.5 * second], axis=1)
 
 
-def _by_command(folder, audio, subtype, *words):
+def _by_command(folder, audio, subtype, *words, rate=RATE):
   """What the command makes of a file of that format."""
   source, target = folder / "in.wav", folder / "out.wav"
-  soundfile.write(source, audio, RATE, subtype=subtype)
+  soundfile.write(source, audio, rate, subtype=subtype)
   restore.main([str(source), f"-o{target}", "--overwrite", *words])
   return soundfile.read(target, dtype=audio.dtype.name)[0]
 
@@ -79,6 +79,8 @@ def test_audio_that_cannot_be_used(audio, words):
     ({"method": "magic"}, "'magic'.*auto.*best"),
     ({"method": "best", "model": "run"}, "either"),
     ({"model": "run", "knee": 0.3}, "knee"),
+    ({"model": "run", "band": "half"}, "'half'.*full.*model"),
+    ({"band": "full"}, "--band is for --model"),
     ({"method": "best", "order": 3}, "order"),
     ({"strength": 60}, "from 0 to 1"),
     ({"subtype": "PCM_16"}, "subtype"),
@@ -138,12 +140,29 @@ def test_what_a_recording_calls_for_is_the_commands_choice(tmp_path):
 
 
 @pytest.mark.e2e
+def test_above_a_networks_band_the_numbers_are_the_commands(tmp_path, tiny_run):
+  audio, rate = np.float32(_clipped()), 3 * RATE
+  results = []
+  for words in ({}, {"band": "model"}):
+    restored = dr.restore(audio, rate, model=tiny_run, **words)
+    options = (f"--{name}={value}" for name, value in words.items())
+    expected = _by_command(
+      tmp_path, audio, "FLOAT", f"--model={tiny_run}", *options, rate=rate
+    )
+    np.testing.assert_array_equal(restored, expected)
+    results.append(restored)
+  assert np.abs(results[0] - results[1]).max() > 0.01
+
+
+@pytest.mark.e2e
 def test_networks_are_compiled_once(tmp_path, tiny_run):
   audio = np.float32(_clipped())
   restorer = dr.Restorer(model=tiny_run)
   restored = restorer(audio, RATE)
   programs = network._apply._cache_size()
   np.testing.assert_array_equal(restorer(audio, RATE), restored)
+  # Nor is a program compiled for another length.
+  restorer(audio[: len(audio) // 2], RATE)
   expected = _by_command(tmp_path, audio, "FLOAT", f"--model={tiny_run}")
   assert network._apply._cache_size() == programs
   np.testing.assert_array_equal(restored, expected)

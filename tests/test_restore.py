@@ -49,8 +49,12 @@ def test_with_a_declipper(tmp_path, clean, capsys):
 @pytest.mark.e2e
 def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
   soundfile.write(tmp_path / "in.wav", clean[:, [0, 1, 0]], 11_025)
-  info = _restore(tmp_path, "--model", tiny_run)
-  assert capsys.readouterr().out == f"restored: {tmp_path / 'out.wav'}\n"
+  info = _restore(tmp_path, "--model", tiny_run, "--receipt")
+  note, line = capsys.readouterr().out.splitlines()
+  assert "4 kHz" in note and "the input" in note
+  assert line == f"restored: {tmp_path / 'out.wav'}"
+  receipt = json.loads((tmp_path / "out.wav.json").read_text())
+  assert receipt["found"]["above_band"] == "the input"
   assert (info.frames, info.samplerate) == (len(clean), 11_025)
   assert (info.channels, info.subtype) == (3, "PCM_16")
 
@@ -259,6 +263,8 @@ def test_the_difference_on_top_of_the_input_is_the_result(tmp_path):
     ("--model=run --method=aspade", "give either --model"),
     ("--model=run --frame=512", "--frame is for --method; a network"),
     ("--model=no/run", "no/run: no trained run here"),
+    ("--model=run --band=half", "choose from 'full', 'model'"),
+    ("--method=aspade --band=model", "--band is for --model"),
     ("--model= --dry-run", "no trained run here"),
     ("--model=no-model --dry-run", "its models: hybrid-hard-clip-16k"),
     ("--effect=fuzz --dry-run", "'fuzz'"),

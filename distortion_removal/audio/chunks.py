@@ -1,14 +1,15 @@
 """Applies a network to audio of any length, in constant memory.
 
 The audio is cut into overlapping chunks of one static length, which go through
-the network one by one. Where the overlap covers all that an output sample
-depends on, only exact outputs are kept: the result is that of the whole
-recording at once. Otherwise a cross-fade joins neighbours; its weights add up
-to one, so that an identity stays an identity.
+the network one by one, or several at a time. Where the overlap covers all that
+an output sample depends on, only exact outputs are kept: the result is that of
+the whole recording at once. Otherwise a cross-fade joins neighbours; its
+weights add up to one, so that an identity stays an identity.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def apply_to_stream(
   overlap: int,
   hop: int = 1,
   context: tuple[int, int] | None = None,
+  together: int = 1,
 ) -> Iterator[np.ndarray]:
   """Applies a function of fixed-length audio to a stream of blocks.
 
@@ -41,6 +43,9 @@ def apply_to_stream(
       Chunks begin at multiples of it, if that leaves enough overlap.
     context: samples before and after an output sample on which it depends; None
       if it depends on the whole chunk.
+    together: chunks that the function gets at a time, as a larger batch. Audio
+      of fewer goes through one by one, and the last chunks of other audio are
+      filled up: one batch size has one program.
 
   Yields:
     Blocks `[batch, time, channels]` whose lengths add up to the input's.
@@ -51,32 +56,66 @@ def apply_to_stream(
     whole = chunk // hop * hop
     step = (whole - sum(context)) // hop * hop
     if step > 0:
-      return _cut(function, blocks, whole, step, hop, context)
+      pieces = _exact_pieces(blocks, whole, step, hop, context)
+      return (output for output, _ in _apply(function, pieces, together))
   aligned = (chunk - overlap) // hop * hop
   step = aligned if aligned >= chunk / 2 else chunk - overlap
-  return _cross_fade(function, blocks, chunk, chunk - step)
+  pieces = _faded_pieces(blocks, chunk, step)
+  return _cross_fade(_apply(function, pieces, together), chunk - step)
 
 
-def _cut(
-  function: Function,
+class _Piece(NamedTuple):
+  """A chunk, `[batch, time, channels]`.
+
+  Attributes:
+    audio: what the function gets.
+    taken: what of its output counts.
+    fresh: samples from where the next chunk's output begins.
+  """
+
+  audio: np.ndarray
+  taken: slice
+  fresh: int = 0
+
+
+def _apply(
+  function: Function, pieces: Iterable[_Piece], together: int
+) -> Iterator[tuple[np.ndarray, int]]:
+  """Yields what counts of each piece's output, and its `fresh`."""
+  pieces, is_first = iter(pieces), True
+  while group := list(itertools.islice(pieces, together)):
+    size = len(group)
+    if is_first and size < together:
+      outputs = (function(piece.audio) for piece in group)
+    else:
+      # The last one fills the batch.
+      filled = group + group[-1:] * (together - size)
+      outputs = np.concatenate([piece.audio for piece in filled])
+      outputs = np.split(function(outputs), together)[:size]
+    for piece, output in zip(group, outputs, strict=True):
+      yield output[:, piece.taken], piece.fresh
+    is_first = False
+
+
+def _exact_pieces(
   blocks: Iterable[np.ndarray],
   chunk: int,
   step: int,
   hop: int,
   context: tuple[int, int],
-) -> Iterator[np.ndarray]:
-  """Joins the exact parts of the outputs.
+) -> Iterator[_Piece]:
+  """Cuts so that the exact parts of the outputs follow each other.
 
   The last chunk ends with the audio, padded to whole hops: so is the whole
   recording.
   """
   before = context[0]
-  held, start = None, 0  # As in `_cross_fade`.
+  held, start = None, 0  # As in `_faded_pieces`.
   for block in blocks:
     held = block if held is None else np.concatenate([held, block], axis=1)
     while held.shape[1] - start > chunk:
-      output = function(held[:, start : start + chunk])
-      yield output[:, before if start else 0 : before + step]
+      taken = slice(before if start else 0, before + step)
+      yield _Piece(held[:, start : start + chunk], taken)
       held, start = held[:, start:], step
   if held is None or held.shape[1] == 0:
     return
@@ -85,53 +124,69 @@ def _cut(
   held = np.pad(held, ((0, 0), (0, missing), (0, 0)))
   back = held.shape[1] - chunk
   if back < 0:
-    yield _short(function, held, chunk, context)[:, :length]
+    yield from _short_pieces(held, length, chunk, context)
     return
   done = start + before if start else 0
-  yield function(held[:, back:])[:, done - back : length - back]
+  yield _Piece(held[:, back:], slice(done - back, length - back))
 
 
-def _short(
-  function: Function, audio: np.ndarray, chunk: int, context: tuple[int, int]
-) -> np.ndarray:
-  """Applies a function to whole hops of audio that are less than a chunk.
+def _short_pieces(
+  audio: np.ndarray, length: int, chunk: int, context: tuple[int, int]
+) -> Iterator[_Piece]:
+  """Cuts whole hops of audio that are less than a chunk.
 
   Nothing is compiled for their length: at the beginning of a chunk their first
   part comes out exactly, at its end their last part. Only audio shorter than
   the context, which has few lengths, needs a program of its own.
   """
-  length, (before, after) = audio.shape[1], context
-  if length < before + after:
-    return function(audio)
-  extra = chunk - length
-  first = function(np.pad(audio, ((0, 0), (0, extra), (0, 0))))
-  last = function(np.pad(audio, ((0, 0), (extra, 0), (0, 0))))
-  return np.concatenate([first[:, :before], last[:, extra + before :]], axis=1)
+  before, after = context
+  extra = chunk - audio.shape[1]
+  if audio.shape[1] < before + after:
+    yield _Piece(audio, slice(length))
+    return
+  first = np.pad(audio, ((0, 0), (0, extra), (0, 0)))
+  yield _Piece(first, slice(min(before, length)))
+  last = np.pad(audio, ((0, 0), (extra, 0), (0, 0)))
+  yield _Piece(last, slice(extra + before, extra + length))
 
 
-def _cross_fade(
-  function: Function, blocks: Iterable[np.ndarray], chunk: int, overlap: int
-) -> Iterator[np.ndarray]:
-  """Fades from each output into the next.
+def _faded_pieces(
+  blocks: Iterable[np.ndarray], chunk: int, step: int
+) -> Iterator[_Piece]:
+  """Cuts into chunks that overlap.
 
   The last chunk is moved back to end with the audio, and audio shorter than a
   chunk is extended by reflection: zeros would shift the input's statistics.
   """
-  hop = chunk - overlap
-  fade = fade_in(overlap) if overlap else np.zeros((0, 1), np.float32)
-  held, start, tail = None, 0, None  # `held` begins `start` before the chunk.
+  held, start = None, 0  # `held` begins `start` before the chunk.
   for block in blocks:
     held = block if held is None else np.concatenate([held, block], axis=1)
     while held.shape[1] - start > chunk:
-      output = function(held[:, start : start + chunk])
-      yield _join(tail, output[:, :hop], fade)
-      tail = output[:, hop:]
+      yield _Piece(held[:, start : start + chunk], slice(None), step)
       # What the last chunk may have to reach back to stays held.
-      held, start = held[:, start:], hop
+      held, start = held[:, start:], step
   if held is None or held.shape[1] == 0:
     return
-  remaining = held.shape[1] - start
-  yield _join(tail, _last(function, held, chunk)[:, -remaining:], fade)
+  length = held.shape[1]
+  if length < chunk:
+    padding = ((0, 0), (0, chunk - length), (0, 0))
+    held = np.pad(held, padding, mode="symmetric")
+    yield _Piece(held, slice(length), length)
+    return
+  # The part from `start` on is new.
+  remaining = length - start
+  yield _Piece(held[:, -chunk:], slice(chunk - remaining, None), remaining)
+
+
+def _cross_fade(
+  outputs: Iterable[tuple[np.ndarray, int]], overlap: int
+) -> Iterator[np.ndarray]:
+  """Fades from each output into the next."""
+  fade = fade_in(overlap) if overlap else np.zeros((0, 1), np.float32)
+  tail = None
+  for output, fresh in outputs:
+    yield _join(tail, output[:, :fresh], fade)
+    tail = output[:, fresh:]
 
 
 def _join(
@@ -145,14 +200,6 @@ def _join(
   # Where both are the same, so is the sum, to the bit.
   joined = tail[:, :length] + weight * (output[:, :length] - tail[:, :length])
   return np.concatenate([joined, output[:, length:]], axis=1)
-
-
-def _last(function: Function, held: np.ndarray, chunk: int) -> np.ndarray:
-  length = held.shape[1]
-  if length >= chunk:
-    return function(held[:, length - chunk :])
-  padding = ((0, 0), (0, chunk - length), (0, 0))
-  return function(np.pad(held, padding, mode="symmetric"))[:, :length]
 
 
 def apply_chunked(

@@ -1,15 +1,22 @@
 """A Gabor frame that is a Parseval frame, for iterations that need many."""
 
+import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from distortion_removal.audio import stft
 from distortion_removal.audio.framing import overlap_add, split_frames
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping import check_counts
+from distortion_removal.declipping.clip_level import Rails
+from distortion_removal.declipping.segmentwise import rail_units
+
+_BLOCK_FRAMES = 64  # that are transformed at a time
 
 
 def check_frames(frame: int, hop: int, redundancy: int) -> None:
@@ -97,3 +104,36 @@ class Gabor(NamedTuple):
     window = stft.window(self.frame, dtype=np.float64).reshape(-1, self.hop)
     window = window / np.sqrt(np.sum(window**2, axis=0))
     return window.reshape(-1)
+
+
+def largest_coefficient(
+  blocks: Iterable[np.ndarray], rails: Rails, frame: int, hop: int
+) -> float:
+  """Finds the largest coefficient of a recording, in units of its rails.
+
+  Channels are taken together, as the root of the sum of their powers, which is
+  the same however they are rotated.
+
+  Args:
+    blocks: the recording, `[time, channels]` each.
+    rails: its rails, `[channels]` or `[1, channels]`.
+    frame: samples of a Hann window.
+    hop: samples between frames.
+  """
+  units = rail_units(Rails(*(side.reshape(1, -1) for side in rails[:2])))[0]
+  window = Gabor(frame, hop, 1).window()
+  held = np.zeros((frame - hop, len(units)))
+  largest = 0.0
+  end = np.zeros((frame - 1, len(units)))
+  for block in itertools.chain(blocks, [end]):
+    held = np.concatenate([held, block / units])
+    count = (len(held) - frame) // hop + 1
+    for start in range(0, count, _BLOCK_FRAMES):
+      stop = min(start + _BLOCK_FRAMES, count)
+      part = held[start * hop : (stop - 1) * hop + frame]
+      frames = sliding_window_view(part, frame, axis=0)[::hop]
+      spectrum = np.fft.rfft(frames * window, norm="ortho")
+      power = np.sum(spectrum.real**2 + spectrum.imag**2, axis=1)
+      largest = max(largest, float(np.sqrt(power.max())))
+    held = held[max(0, count) * hop :]
+  return largest

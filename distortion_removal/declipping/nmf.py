@@ -20,8 +20,7 @@ put together again before P; their frames share the templates.
 """
 
 import functools
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -36,12 +35,15 @@ from distortion_removal.declipping.clip_level import (
   as_samples,
   resolve_rails,
 )
-from distortion_removal.declipping.gabor import Gabor, check_frames
-from distortion_removal.declipping.segments import Cut
+from distortion_removal.declipping.gabor import (
+  Gabor,
+  check_frames,
+  largest_coefficient,
+)
+from distortion_removal.declipping.segments import Cut, pad_short
 from distortion_removal.declipping.segmentwise import (
   SegmentInfo,
   declip_segments,
-  rail_units,
 )
 
 # In frame lengths: 20.8 s with 1.5 s of context at 44.1 kHz and a frame of
@@ -52,9 +54,9 @@ _FIRST_UPDATES = 50  # from the random start; they are warm afterwards
 # Keeps factors away from zero, which they could not leave, and from numbers so
 # small that a CPU is slow with them.
 _FLOOR = 1e-20
-_BLOCK_FRAMES = 64
-# Programs are compiled for so many counts of frames that are transformed.
-_COUNTS = 8
+# Programs are compiled for so many counts of frames that are transformed; of
+# recordings of one segment, compiling takes as long as the work.
+_COUNTS, _SHORT_COUNTS = 8, 2
 
 
 def nmf(
@@ -110,52 +112,24 @@ def nmf(
     for item, *sides in zip(audio, *rails[:2], strict=True)
   ]
   ratios = np.geomspace(*thresholds, iterations)
+  gabor, time = Gabor(frame, hop, 1), audio.shape[1]
+  cut = Cut(*(frame * length for length in CUT))
+  counts = _SHORT_COUNTS if time <= cut.longest else _COUNTS
 
   def solve(item: int, low: np.ndarray, high: np.ndarray) -> jax.Array:
     squares = ((largests[item] * ratios) ** 2).astype(low.dtype)
-    return _solve_jointly(low, high, squares, rank, Gabor(frame, hop, 1))
+    frames = _frames(low.shape[1], gabor)
+    low, high = (pad_short(end, time, cut) for end in (low, high))
+    return _solve_jointly(low, high, squares, rank, gabor, frames, counts)
 
   return declip_segments(
     solve,
     audio,
     rails,
-    Cut(*(frame * length for length in CUT)).evenly(audio.shape[1]),
+    cut.evenly(time),
     precision=precision,
     show_progress=show_progress,
   )
-
-
-def largest_coefficient(
-  blocks: Iterable[np.ndarray], rails: Rails, frame: int, hop: int
-) -> float:
-  """Finds the largest coefficient of a recording, in units of its rails.
-
-  Channels are taken together, as the root of the sum of their powers, which is
-  the same however they are rotated.
-
-  Args:
-    blocks: the recording, `[time, channels]` each.
-    rails: its rails, `[channels]` or `[1, channels]`.
-    frame: samples of a Hann window.
-    hop: samples between frames.
-  """
-  units = rail_units(Rails(*(side.reshape(1, -1) for side in rails[:2])))[0]
-  window = Gabor(frame, hop, 1).window()
-  held = np.zeros((frame - hop, len(units)))
-  largest = 0.0
-  end = np.zeros((frame - 1, len(units)))
-  for block in itertools.chain(blocks, [end]):
-    held = np.concatenate([held, block / units])
-    count = (len(held) - frame) // hop + 1
-    for start in range(0, count, _BLOCK_FRAMES):
-      stop = min(start + _BLOCK_FRAMES, count)
-      part = held[start * hop : (stop - 1) * hop + frame]
-      frames = sliding_window_view(part, frame, axis=0)[::hop]
-      spectrum = np.fft.rfft(frames * window, norm="ortho")
-      power = np.sum(spectrum.real**2 + spectrum.imag**2, axis=1)
-      largest = max(largest, float(np.sqrt(power.max())))
-    held = held[max(0, count) * hop :]
-  return largest
 
 
 def _solve_jointly(
@@ -164,31 +138,40 @@ def _solve_jointly(
   squares: np.ndarray,
   rank: int,
   gabor: Gabor,
+  frames: int,
+  counts: int,
 ) -> jax.Array:
   """Finds signals within bounds `[channels, time]`.
 
-  Channels that are the same stay so.
+  Channels that are the same stay so. The model is that of the first `frames`,
+  the others are padding: silent, without activations. Templates that these are
+  too few for are padding, too.
   """
   channels, time = low.shape
   if np.all(low == low[0]) and np.all(high == high[0]):
     low, high = low[:1], high[:1]
   start = np.clip(0, low, high).astype(np.float64)
   _, rotation = np.linalg.eigh(start @ start.T)
-  rows = len(low) * (time + gabor.frame - gabor.hop) // gabor.hop
-  rank = max(1, min(rank, int(_RANK_SHARE * rows)))
+  padding = _frames(time, gabor) - frames
+  used = _rank(rank, len(low) * frames)
+  rank = _rank(rank, len(low) * (frames + padding))
   rng = np.random.default_rng(0)
-  activations = rng.uniform(size=(rows, rank))
-  templates = rng.uniform(size=(rank, gabor.frame // 2 + 1))
+  activations = rng.uniform(size=(len(low), frames, used))
+  templates = rng.uniform(size=(used, gabor.frame // 2 + 1))
   templates /= templates.sum(axis=1, keepdims=True)
-  order, count = _order(np.any(low != high, axis=0), gabor)
-  activations = activations.reshape(len(low), -1, rank)[:, order]
+  activations = np.pad(activations, ((0, 0), (0, padding), (0, rank - used)))
+  templates = np.pad(templates, ((0, rank - used), (0, 0)))
+  floor = np.where(np.arange(rank) < used, _FLOOR, 0.0)
+  order, count = _order(np.any(low != high, axis=0), gabor, counts)
+  activations = activations[:, order]
   signal = _solve(
     low,
     high,
     squares,
     rotation.T.astype(low.dtype),
-    activations.reshape(rows, rank).astype(low.dtype),
+    activations.reshape(-1, rank).astype(low.dtype),
     templates.astype(low.dtype),
+    floor.astype(low.dtype),
     order,
     count=count,
     gabor=gabor,
@@ -196,16 +179,26 @@ def _solve_jointly(
   return jnp.broadcast_to(signal, (channels, time))
 
 
-def _order(is_clipped: np.ndarray, gabor: Gabor) -> tuple[np.ndarray, int]:
+def _frames(time: int, gabor: Gabor) -> int:
+  return (time + gabor.frame - gabor.hop) // gabor.hop
+
+
+def _rank(most: int, rows: int) -> int:
+  return max(1, min(most, int(_RANK_SHARE * rows)))
+
+
+def _order(
+  is_clipped: np.ndarray, gabor: Gabor, counts: int
+) -> tuple[np.ndarray, int]:
   """Returns frames in the order of work, and how many need the transforms.
 
   Those are the first: all with a clipped sample, and more, so that there are
-  few counts. The coefficients of the others stay what they are, and no sample
-  that is restored is in any of them.
+  so many counts. The coefficients of the others stay what they are, and no
+  sample that is restored is in any of them.
   """
   padded = np.pad(is_clipped, gabor.frame - gabor.hop)
   needs = sliding_window_view(padded, gabor.frame)[:: gabor.hop].any(axis=1)
-  step = -(-len(needs) // _COUNTS)
+  step = -(-len(needs) // counts)
   count = min(len(needs), -(-max(1, int(needs.sum())) // step) * step)
   if count == len(needs):
     return np.arange(count), count
@@ -220,6 +213,7 @@ def _solve(
   rotation: jax.Array,
   activations: jax.Array,
   templates: jax.Array,
+  floor: jax.Array,
   order: jax.Array,
   *,
   count: int,
@@ -234,6 +228,7 @@ def _solve(
     rotation: matrix that decorrelates the channels.
     activations: random ones of each channel's frames, in the order of work.
     templates: random ones.
+    floor: least activation of each template; 0 for those that are padding.
     order: see `_order`.
     count: number of frames that need the transforms.
     gabor: the frame.
@@ -257,7 +252,7 @@ def _solve(
     x, moved, t, power, factors = state
     spectrum = coefficients(jnp.clip(moved, low, high), chosen)
     power = power.at[:, :count].set(power_of(spectrum))
-    factors = _updated(power.reshape(-1, bins), factors)
+    factors = _updated(power.reshape(-1, bins), factors, floor)
     model = factors[2].reshape(power.shape)[:, :count]
     following = restored(model / (model + square) * spectrum)
     t_following = (1 + jnp.sqrt(1 + 4 * t**2)) / 2
@@ -270,7 +265,7 @@ def _solve(
   factors = jax.lax.fori_loop(
     0,
     _FIRST_UPDATES - 1,
-    lambda _, factors: _updated(power.reshape(-1, bins), factors),
+    lambda _, factors: _updated(power.reshape(-1, bins), factors, floor),
     factors,
   )
   state = start, start, jnp.ones((), low.dtype), power, factors
@@ -281,17 +276,17 @@ def _solve(
 Factors = tuple[jax.Array, jax.Array, jax.Array]
 
 
-def _updated(power: jax.Array, factors: Factors) -> Factors:
+def _updated(power: jax.Array, factors: Factors, floor: jax.Array) -> Factors:
   """Updates activations, then templates, then the model, their product."""
   activations, templates, model = factors
   activations *= (power / model) @ templates.T
-  activations = jnp.maximum(activations, _FLOOR)
+  activations = jnp.maximum(activations, floor)
   ratio = power / _model(activations, templates)
   templates *= activations.T @ ratio
-  templates /= jnp.sum(activations, axis=0)[:, None]
+  templates /= jnp.maximum(jnp.sum(activations, axis=0), _FLOOR)[:, None]
   scale = jnp.maximum(jnp.sum(templates, axis=1), _FLOOR)
-  templates = jnp.maximum(templates / scale[:, None], _FLOOR)
-  activations = jnp.maximum(activations * scale, _FLOOR)
+  templates = jnp.maximum(templates / scale[:, None], floor[:, None])
+  activations = jnp.maximum(activations * scale, floor)
   return activations, templates, _model(activations, templates)
 
 

@@ -33,7 +33,7 @@ from distortion_removal.declipping.clip_level import (
   resolve_rails,
 )
 from distortion_removal.declipping.gabor import Gabor, check_frames
-from distortion_removal.declipping.segments import Cut
+from distortion_removal.declipping.segments import Cut, pad_short
 from distortion_removal.declipping.segmentwise import (
   SegmentInfo,
   declip_segments,
@@ -90,9 +90,12 @@ def parabola(
   rails = resolve_rails(audio, clip_level)
   batch, time, channels = audio.shape
   gabor = Gabor(frame, hop, redundancy)
+  cut = Cut(*(frame * length for length in _CUT))
 
-  def solve(_: int, low: np.ndarray, high: np.ndarray) -> jax.Array:
-    return _solve(low[0], high[0], iterations, step, gabor=gabor)[None]
+  def solve(_: int, *ends: np.ndarray) -> jax.Array:
+    # Zeros around a recording are known, so that more of them change nothing.
+    low, high = (pad_short(end[0], time, cut) for end in ends)
+    return _solve(low, high, iterations, step, gabor=gabor)[None]
 
   def apart(samples: np.ndarray) -> np.ndarray:
     return samples.swapaxes(1, 2).reshape(batch * channels, time, 1)
@@ -102,7 +105,7 @@ def parabola(
     solve,
     apart(audio),
     Rails(rails.low.reshape(-1, 1), rails.high.reshape(-1, 1), marks),
-    Cut(*(frame * length for length in _CUT)).evenly(time),
+    cut.evenly(time),
     precision=precision,
     show_progress=show_progress,
   )

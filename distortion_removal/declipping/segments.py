@@ -69,6 +69,27 @@ class Cut(NamedTuple):
     return weight
 
 
+def pad_short(audio: np.ndarray, time: int, cut: Cut) -> np.ndarray:
+  """Appends zeros to a recording of one segment, up to one of a few lengths.
+
+  Programs are compiled for a length, which takes longer than the work on a
+  short recording. So there are few lengths, of 8, 12, 16, 20 … 32, 40 … steps,
+  for the files of an album to share.
+
+  Args:
+    audio: a segment `[..., time]`.
+    time: samples of the recording; of several segments, each stays as it is.
+    cut: the lengths of segments, of which those of the recording are made.
+  """
+  steps = max(8, -(-audio.shape[-1] // cut.step))
+  unit = max(4, (1 << (steps - 1).bit_length()) // 8)
+  length = min(-(-steps // unit) * unit * cut.step, cut.longest)
+  missing = length - audio.shape[-1]
+  if time > cut.longest or missing <= 0:
+    return audio
+  return np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, missing)])
+
+
 def group_segments(
   segments: Iterable[Segment], most: int
 ) -> Iterator[list[Segment]]:

@@ -6,7 +6,10 @@ stay as they are, to the bit, and so do rate, level and a DC offset.
 
 Resampling blurs what is clipped. So with a recording of another rate than the
 network's, the estimates are computed at the recording's rate, and what goes
-back to it is not the network's output, but only what it adds to their mean.
+back to it is not the network's output, but only what it adds to their mean. The
+band is that of the recording. For a network that is given no estimates, a quick
+declipper's takes the place of that mean: nothing else would undo the clipping
+above the network's band.
 """
 
 import functools
@@ -18,16 +21,18 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.audio.resampling import resample
 from distortion_removal.common import log
+from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.clip_level import (
   Rails,
   clip_signs,
   farther_rails,
 )
 from distortion_removal.declipping.estimates import estimates
-from distortion_removal.inference import declip, network, output
+from distortion_removal.inference import declip, full_band, network, output
 from distortion_removal.inference.clipping import survey
 from distortion_removal.inference.finish import AS_IT_IS, Finish
 from distortion_removal.inference.output import Outcome
@@ -83,14 +88,16 @@ def restore(
   scaled = _one_by_one(np.float32(audio / unit[:, None]))
   marks = None if rails.marks is None else _one_by_one(rails.marks)
   low, high = (np.reshape(rail / unit, (-1, 1)) for rail in rails[:2])
-  found = estimates(
-    scaled,
-    Rails(low, high, marks),
-    declippers,
-    octaves=math.log2(rates[0] / rates[1]),
-  )
+  scaled_rails = Rails(low, high, marks)
+  octaves = math.log2(rates[0] / rates[1])
+  found = estimates(scaled, scaled_rails, declippers, octaves=octaves)
   inputs = np.concatenate([scaled, _one_by_one(signs), *found], axis=-1)
-  restored = _apply(function, np.float32(inputs), *rates)
+  inputs = np.float32(inputs)
+  if octaves == 0.0:
+    restored = function(inputs)
+  else:
+    start = found if len(found) else _quick(scaled, scaled_rails, rates[0])
+    restored = _add(function, inputs, np.float32(np.mean(start, axis=0)), rates)
   restored = restored.reshape(len(audio), -1, audio.shape[1]).swapaxes(1, 2)
   restored = (restored * unit[:, None]).astype(audio.dtype)
   return np.select(
@@ -100,33 +107,34 @@ def restore(
   )
 
 
-def _apply(
-  function: chunks.Function, inputs: np.ndarray, rate: int, own_rate: int
+def _quick(audio: np.ndarray, rails: Rails, sample_rate: int) -> np.ndarray:
+  """Returns the quick declipper's estimate, as `estimates` does."""
+  name = full_band.DECLIPPER
+  options = declipping.options_at(name, sample_rate)
+  return declipping.declipper(name)(audio, rails, **options)[0][None]
+
+
+def _add(
+  function: chunks.Function,
+  inputs: np.ndarray,
+  start: np.ndarray,
+  rates: tuple[int, int],
 ) -> np.ndarray:
-  """Applies a network; with another rate, only what it adds to its estimates.
+  """Adds to a declipped recording what a network of another rate adds to it.
 
   Args:
     function: the network.
     inputs: `[batch, time, …]` of audio, signs and estimates as channels.
-    rate: sample rate of the inputs.
-    own_rate: sample rate of the network.
+    start: the declipped recording, `[batch, time, 1]`.
+    rates: sample rates of the inputs and of the network.
   """
-  if rate == own_rate:
-    return function(inputs)
-  moved = _resample(inputs, rate, own_rate)
+  moved = _resample(inputs, *rates)
   signs = moved[..., 1]
   moved[..., 1] = np.where(np.abs(signs) > _CLIPPED, np.sign(signs), 0.0)
-  added = _resample(function(moved) - _start(moved), own_rate, rate)
+  added = _resample(function(moved) - _resample(start, *rates), *rates[::-1])
   time = inputs.shape[1]
   missing = max(0, time - added.shape[1])  # to the rounding of lengths
-  added = np.pad(added, ((0, 0), (0, missing), (0, 0)))[:, :time]
-  return _start(inputs) + added
-
-
-def _start(inputs: np.ndarray) -> np.ndarray:
-  """Returns the mean of the estimates, or the audio where there are none."""
-  known = inputs[..., 2:] if inputs.shape[-1] > 2 else inputs[..., :1]
-  return known.mean(axis=-1, keepdims=True)
+  return start + np.pad(added, ((0, 0), (0, missing), (0, 0)))[:, :time]
 
 
 def _resample(audio: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
@@ -148,11 +156,17 @@ def restore_file(
   workdir: Path,
   config: ml_collections.ConfigDict,
   *,
+  band: str = full_band.FULL,
   subtype: str | None = None,
   dither: bool = False,
   finish: Finish = AS_IT_IS,
 ) -> Outcome:
   """Restores one audio file; arguments and result: see `declip.declip_file`."""
+  if band == full_band.MODEL:
+    raise UserError(
+      f"--band={band}: this network changes clipped samples only, the others "
+      "have the recording's band; leave it out"
+    )
   info = files.info(source)
   form = {"dither": dither, "finish": finish}
   subtype = output.choose_subtype(target, info, subtype, **form)
@@ -173,6 +187,14 @@ def restore_file(
     )
     return output.show_progress(blocks, reader.frames)
 
-  return declip.write_restored(
-    source, target, clipping, restored, subtype=subtype, **form
+  note, found = "", {}
+  if info.sample_rate > config.data.sample_rate and clipping.count:
+    declippers = config.model.get("declippers", {})
+    above = f"what {full_band.DECLIPPER} makes of it"
+    if declippers:
+      above = f"the mean of {', '.join(declippers)}"
+    note, found = full_band.describe(config.data.sample_rate, above)
+  line, clipped = declip.write_restored(
+    source, target, clipping, restored, lambda: note, subtype=subtype, **form
   )
+  return Outcome(line, clipped | found)

@@ -17,7 +17,7 @@ import numpy as np
 from distortion_removal import declipping
 from distortion_removal.audio import chunks, files
 from distortion_removal.common.log import logger
-from distortion_removal.declipping import fusion, nmf
+from distortion_removal.declipping import fusion, gabor, nmf
 from distortion_removal.declipping.clip_level import Rails
 from distortion_removal.declipping.means import frames_and_hops
 from distortion_removal.declipping.segments import Cut
@@ -87,9 +87,7 @@ def declip_file(
   terminations = []
 
   def restored(reader: files.Reader) -> Iterator[np.ndarray]:
-    if "largest" in options:
-      options["largest"] = _largest(source, method, clipping, options)
-    return _restored(reader, method, clipping, options, terminations)
+    return declipped_blocks(reader, method, clipping, options, terminations)
 
   return write_restored(
     source,
@@ -152,7 +150,7 @@ def _largest(
 ) -> dict[int, float]:
   """Returns a recording's largest coefficient for each low-rank frame."""
   return {
-    frame: nmf.largest_coefficient(
+    frame: gabor.largest_coefficient(
       read_blocks(source), clipping.rails, frame, hop
     )
     for frame, hop in _low_rank_sizes(method, options)
@@ -207,30 +205,40 @@ def copy(
   )
 
 
-def _restored(
+def declipped_blocks(
   reader: files.Reader,
   method: str,
   found: Survey,
-  options: dict[str, Any],
-  terminations: list[np.ndarray],
+  options: dict[str, Any] | None = None,
+  terminations: list[np.ndarray] | None = None,
 ) -> Iterator[np.ndarray]:
   """Yields the recording declipped, in blocks `[time, channels]`.
 
-  Methods that work frame by frame append the ends of the work on clipped frames
-  to `terminations`.
+  Args:
+    reader: the recording.
+    method: name of a declipper.
+    found: where it is clipped.
+    options: the declipper's; None: those of the sample rate.
+    terminations: gets the ends of the work on clipped frames, from methods that
+      work frame by frame.
   """
+  options = options or _with_defaults(method, {}, reader.sample_rate)
+  if "largest" in options:
+    largest = _largest(reader.path, method, found, options)
+    options = options | {"largest": largest}
   chunking = _chunking(method, options, reader.frames, reader.channels)
   # One bar: for the work on the only chunk, or for the chunks.
   is_one_chunk = chunking["chunk"] == reader.frames
   options = options | {"show_progress": is_one_chunk}
   declipper = functools.partial(declipping.declipper(method), **options)
+  ends = [] if terminations is None else terminations
 
   def restored(chunk: np.ndarray, rails: Rails) -> np.ndarray:
     result, info = declipper(chunk, clip_level=rails)
     for part in info if isinstance(info, list) else [info]:
       if isinstance(part, SpadeInfo):
         is_clipped = part.termination != Termination.UNTOUCHED
-        terminations.append(part.termination[is_clipped])
+        ends.append(part.termination[is_clipped])
     return result
 
   results = restored_blocks(reader, restored, found, chunking)

@@ -26,10 +26,11 @@ class LevelMeter:
     """Yields the blocks `[time, channels]` unchanged."""
     for block in blocks:
       if len(block):
-        self._add(block)
+        self.add(block)
       yield block
 
-  def _add(self, block: np.ndarray) -> None:
+  def add(self, block: np.ndarray) -> None:
+    """Adds a block `[time, channels]` that is not empty."""
     if self.first is None:
       self.first = self.low = self.high = block[0].astype(np.float64)
     self.low = np.minimum(self.low, block.min(axis=0))

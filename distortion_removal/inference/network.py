@@ -16,6 +16,9 @@ from distortion_removal.training import weights
 
 # Tracing a network takes longer than it works on ten seconds.
 _variable_shapes = functools.lru_cache(maxsize=8)(models.variable_shapes)
+# Numbers of a recurrent kernel, a megabyte of them, from which on it pays to
+# give a network so many items at a time.
+_CACHED, _TOGETHER = 1 << 18, 4
 
 
 def load_network(
@@ -44,6 +47,29 @@ def load_network(
 @functools.partial(jax.jit, static_argnums=0)
 def _apply(model: nn.Module, variables: Any, degraded: np.ndarray) -> jax.Array:
   return model.apply(variables, degraded)
+
+
+def chunks_together(config: ml_collections.ConfigDict, groups: int) -> int:
+  """Returns how many chunks a network gets at a time.
+
+  A recurrent kernel that does not stay in the cache is read at every step,
+  however many items take it: with four, UMX takes a sixth and Demucs 64/6 a
+  quarter less time, and next to no more memory. Other networks gain nothing.
+
+  Args:
+    config: the run's configuration.
+    groups: items of each chunk, of the recording's channels.
+  """
+  shapes = _variable_shapes(models.from_config(config))
+  largest = max(
+    (
+      leaf.size
+      for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)
+      if path[-1].key == "recurrent_kernel"
+    ),
+    default=0,
+  )
+  return max(1, _TOGETHER // groups) if largest >= _CACHED else 1
 
 
 def chunking(

@@ -9,7 +9,7 @@ import soundfile
 
 from distortion_removal.common import devices, log
 from distortion_removal.common.errors import OneLineParser
-from distortion_removal.inference import method_options
+from distortion_removal.inference import full_band, method_options
 from distortion_removal.inference.finish import (
   ATTENUATE,
   OVERFLOWS,
@@ -126,6 +126,13 @@ def parser() -> OneLineParser:
     nargs=0,
     default=argparse.SUPPRESS,
     help="list the models that come with the package, and exit",
+  )
+  parser.add_argument(
+    "--band",
+    choices=full_band.BANDS,
+    help="above the band of the network's sample rate, keep what the recording "
+    "has (declipped, if it is clipped), or write the network's band alone; "
+    f"default: {full_band.FULL}",
   )
   parser.add_argument(
     "-d",

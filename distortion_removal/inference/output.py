@@ -1,6 +1,6 @@
 """Writes restored recordings, by whatever method: format, level, progress."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from distortion_removal.inference.levels import LevelMeter
 
 # Formats that hold samples beyond full scale.
 _UNLIMITED = ("FLOAT", "DOUBLE")
+# Of blocks `[time, channels]`, and of their levels.
+Completion = Callable[[Iterable[np.ndarray], LevelMeter], Iterator[np.ndarray]]
 
 
 class Outcome(NamedTuple):
@@ -157,8 +159,7 @@ def write_by_way_of_scratch(
   *,
   subtype: str,
   dtype: str,
-  energy: float | None = None,
-  offset: np.ndarray | float = 0.0,
+  completed: Completion | None = None,
   dither: bool = False,
   finish: Finish = AS_IT_IS,
   rails: Rails | None = None,
@@ -171,9 +172,8 @@ def write_by_way_of_scratch(
     source: the recording it is made of.
     subtype: sample format of the target.
     dtype: sample format of the scratch file.
-    energy: sum of squares, without DC, to bring all channels together to; None
-      leaves the level.
-    offset: what each channel gets on top, after the gain to that energy.
+    completed: makes of these blocks, and their levels, those of the result;
+      None: they are it.
     dither: see `write`.
     finish: what of the restoration is taken.
     rails: where the source is clipped, if that is known.
@@ -181,21 +181,21 @@ def write_by_way_of_scratch(
   Returns:
     As `write` does.
   """
-  meter, gain = LevelMeter(), 1.0
+  meter = LevelMeter()
   with files.scratch_file(
     target, source.sample_rate, source.channels, dtype=dtype
   ) as scratch:
     for block in meter.watch(blocks):
       scratch.write(block)
-    if energy is not None:
-      gain = _gain_to(energy, meter, source)
 
     def finished() -> Iterator[np.ndarray]:
-      restored = (gain * block + offset for block in scratch.read_blocks())
+      restored = scratch.read_blocks()
+      if completed:
+        restored = completed(restored, meter)
       return finish.apply(restored, source.path, rails)
 
-    peak = max(gain * meter.peak, float(np.abs(offset).max()))
-    if subtype not in _UNLIMITED and not finish.is_neutral:
+    peak = meter.peak
+    if subtype not in _UNLIMITED and (completed or not finish.is_neutral):
       peak = max(float(np.abs(block).max()) for block in finished())
     return write(
       target,
@@ -206,13 +206,6 @@ def write_by_way_of_scratch(
       dither=dither,
       on_overflow=finish.on_overflow,
     )
-
-
-def _gain_to(energy: float, meter: LevelMeter, source: files.Reader) -> float:
-  restored = float(meter.energy.sum())
-  if restored == 0.0:
-    raise UserError(f"{source.path}: nothing is left of it; is it long enough?")
-  return float(np.sqrt(energy / restored))
 
 
 def write(

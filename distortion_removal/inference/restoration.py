@@ -2,8 +2,9 @@
 
 The file streams through in blocks, so its length does not matter: resample to
 the model's rate, group the channels as the model takes them, apply the network
-with cross-faded chunks, and back. A model knows only its own band: with a
-16 kHz model nothing above 8 kHz comes back.
+with cross-faded chunks, and back. A model knows only its own band: above 8 kHz,
+with a 16 kHz model, what the source has is kept, see `full_band`, unless the
+model's band is asked for.
 
 The result has the rate, length and channels of the source, and the RMS level of
 all its channels together; their balance is the network's. A DC offset is a
@@ -15,6 +16,7 @@ Networks that are told where a recording is clipped have rules of their own, see
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import ml_collections
@@ -26,10 +28,16 @@ from distortion_removal.audio.resampling import resample_blocks
 from distortion_removal.common.errors import UserError
 from distortion_removal.common.log import logger
 from distortion_removal.effects import tasks
-from distortion_removal.inference import blind, consistent, network, output
+from distortion_removal.inference import (
+  blind,
+  consistent,
+  full_band,
+  network,
+  output,
+)
 from distortion_removal.inference.finish import AS_IT_IS, Finish
 from distortion_removal.inference.levels import LevelMeter, measure
-from distortion_removal.inference.output import Outcome
+from distortion_removal.inference.output import Completion, Outcome
 from distortion_removal.training import weights
 
 _NOTABLE_DC = 1e-3  # relative to the recording's peak without it: −60 dB
@@ -40,6 +48,7 @@ def restore_file(
   target: Path,
   workdir: Path,
   *,
+  band: str = full_band.FULL,
   subtype: str | None = None,
   dither: bool = False,
   finish: Finish = AS_IT_IS,
@@ -51,6 +60,8 @@ def restore_file(
     target: where the result goes; its suffix names the format. It is written
       next to that place and renamed, so that it is either whole or not there.
     workdir: folder of the trained run, or a model file.
+    band: "full" keeps what the source has above the network's band, "model"
+      does not.
     subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
       source's own, where the target's format has it.
     dither: dithers an integer format, see `output.write`.
@@ -63,7 +74,7 @@ def restore_file(
   form = {"dither": dither, "finish": finish}
   if models.takes_rails(config):
     return consistent.restore_file(
-      source, target, workdir, config, subtype=subtype, **form
+      source, target, workdir, config, band=band, subtype=subtype, **form
     )
   subtype = output.choose_subtype(target, files.info(source), subtype, **form)
   function = network.load_network(workdir, config)
@@ -75,7 +86,12 @@ def restore_file(
     raise UserError(f"{source}: only silence; there is nothing to restore")
   _log_dc(before, source)
   gain = input_gain(config, before.ac_peak, source)
-  with files.open_reader(source) as reader:
+  rate = config.data.sample_rate
+  is_wider = files.info(source).sample_rate > rate
+  keeping = nullcontext()
+  if is_wider and band == full_band.FULL:
+    keeping = full_band.keep(source, target, rate, before.dc)
+  with files.open_reader(source) as reader, keeping as kept:
     blocks = (
       np.float32(gain * (block - before.dc))
       for block in reader.blocks(dtype="float64")
@@ -88,11 +104,45 @@ def restore_file(
       reader,
       subtype=subtype,
       dtype="float32",
-      energy=float(before.energy.sum()),
-      offset=np.where(idle, before.dc, 0.0),
+      completed=_completion(source, before, kept),
       **form,
     )
-  return Outcome(line, {})
+  if not is_wider:
+    return Outcome(line, {})
+  above = kept.name if kept else full_band.NOTHING
+  note, found = full_band.describe(rate, above)
+  return Outcome("; ".join(filter(None, (note, line))), found)
+
+
+def _completion(
+  source: Path, before: LevelMeter, kept: full_band.Kept | None
+) -> Completion:
+  """Returns a function that gives a network's output the source's level.
+
+  Args:
+    source: the recording, for an error.
+    before: its levels.
+    kept: what goes on top, if anything does.
+  """
+  offset = np.where(before.is_constant, before.dc, 0.0)
+  level = float(before.energy.sum())
+
+  def completed(
+    blocks: Iterable[np.ndarray], meter: LevelMeter
+  ) -> Iterator[np.ndarray]:
+    energy = float(meter.energy.sum())
+    if energy == 0.0:
+      raise UserError(f"{source}: nothing is left of it; is it long enough?")
+    if kept is None:
+      gain = np.sqrt(level / energy)
+      yield from (gain * block + offset for block in blocks)
+      return
+    gain, total = np.sqrt(kept.inner / energy), np.sqrt(level / kept.whole)
+    restored = chunks.of_length(blocks, files.BLOCK_FRAMES)
+    for block, upper in zip(restored, kept.upper(), strict=True):
+      yield total * (gain * block + upper) + offset
+
+  return completed
 
 
 def _log_dc(levels: LevelMeter, source: Path) -> None:
@@ -174,8 +224,13 @@ def _restored(
     group_channels(block[:, chosen], config.data.channels)
     for block in resample_blocks(blocks, source.sample_rate, rate)
   )
-  chunking = network.chunking(config)
-  outputs = chunks.apply_to_stream(function, grouped, **chunking)
+  groups = -(-source.channels // config.data.channels)
+  outputs = chunks.apply_to_stream(
+    function,
+    grouped,
+    together=network.chunks_together(config, groups),
+    **network.chunking(config),
+  )
   joined = (
     np.where(idle, np.float32(0.0), ungroup_channels(block, source.channels))
     for block in outputs

@@ -141,3 +141,34 @@ def test_chunks_begin_at_multiples_of_the_hop(context):
   np.testing.assert_allclose(
     output[:, :-CHUNK], network(audio)[:, :-CHUNK], rtol=1e-6
   )
+
+
+@pytest.mark.parametrize("context", [None, (7, 20)])
+@pytest.mark.parametrize("together", [2, 4])
+def test_chunks_in_batches_are_those_one_by_one(context, together):
+  """Each batch size has a program: audio of any length needs one of them."""
+  inner = _filter(*(context or (0, 0)))
+  ramp = np.linspace(0.5, 2.0, 96 if context else CHUNK)[:, None]
+  items = []
+
+  def network(audio):
+    items.append(len(audio))
+    return inner(audio) * (1.0 if context else ramp[: audio.shape[1]])
+
+  for length in (0, 30, 96, 100, 101, 169, 170, 171, 240, 241, 1003):
+    audio = _noise(length)
+    blocks = [audio[:, i : i + 37] for i in range(0, length, 37)]
+    options = {"chunk": CHUNK, "overlap": 30, "hop": 8, "context": context}
+    once = list(chunks.apply_to_stream(network, blocks, **options))
+    single, items = items, []
+    assert set(single) <= {2}
+    more = chunks.apply_to_stream(network, blocks, together=together, **options)
+    for a, b in zip(once, more, strict=True):
+      np.testing.assert_allclose(b, a, rtol=1e-6)
+    count = len(single)
+    is_short = count < together
+    batches = (
+      [2] * count if is_short else [2 * together] * -(-count // together)
+    )
+    assert items == batches
+    items = []

@@ -5,11 +5,11 @@ import pytest
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.declipping.clip_level import Rails
-from distortion_removal.declipping.gabor import Gabor
+from distortion_removal.declipping.gabor import Gabor, largest_coefficient
 from distortion_removal.declipping.nmf import (
   CUT,
   _order,
-  largest_coefficient,
+  _solve,
   nmf,
 )
 from distortion_removal.declipping.segments import Cut
@@ -65,6 +65,24 @@ def test_few_frames_have_few_templates():
   np.testing.assert_allclose(restored[0], expected, atol=1e-9)
 
 
+@pytest.mark.e2e
+def test_short_recordings_share_programs_and_padding_changes_nothing():
+  """With as many frames and templates as they have of their own."""
+  options = SMALL | {"rank": 1000}
+  before = _solve._cache_size()
+  for frames in (2, 4, 6, 10, 12, 14):
+    audio = np.clip(2 * tones((1, frames * FRAME, 2), seed=frames), -0.5, 0.5)
+    restored, _ = nmf(audio, 0.5, **options)
+    expected = written_out(audio[0], (-0.5, 0.5), 1000, 8)
+    np.testing.assert_allclose(restored[0], expected, atol=1e-9)
+  # One for all of the frames, and one for half of them.
+  assert _solve._cache_size() - before <= 2
+  for frames in (18, 20, 22):
+    audio = np.clip(2 * tones((1, frames * FRAME, 2), seed=frames), -0.5, 0.5)
+    nmf(audio, 0.5, **options)
+  assert _solve._cache_size() - before <= 4
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_only_frames_with_a_clipped_sample_are_transformed(channels):
   """To the same result: the others' coefficients stay what they are."""
@@ -76,7 +94,7 @@ def test_only_frames_with_a_clipped_sample_are_transformed(channels):
   expected = written_out(audio[0], (-0.5, 0.5), 5, 20)
   np.testing.assert_allclose(restored[0], expected, atol=1e-9)
   assert abs(restored - audio).max() > 0.01
-  order, count = _order(loud[:, 0] > 0, Gabor(FRAME, HOP, 1))
+  order, count = _order(loud[:, 0] > 0, Gabor(FRAME, HOP, 1), 8)
   starts = np.arange(HOP - FRAME, TIME, HOP)
   needed = [
     i for i, k in enumerate(starts) if loud[max(k, 0) : k + FRAME].any()

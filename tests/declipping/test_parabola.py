@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.declipping.parabola import parabola
+from distortion_removal.declipping.parabola import _solve, parabola
 from experiments.benchmarks.peers import declippers
 
 FRAME, HOP = 32, 8
@@ -109,3 +109,11 @@ def test_comes_nearer_to_the_clean_signal():
 def test_mistakes_are_refused(options, message):
   with pytest.raises(UserError, match=message):
     parabola(np.zeros((1, 0, 1)), 0.5, **(SMALL | options))
+
+
+def test_short_recordings_share_a_program():
+  before = _solve._cache_size()
+  for time in range(FRAME, 17 * FRAME, 2 * FRAME):
+    audio = np.clip(3 * tones((1, time, 1)), -0.9, 0.9)
+    parabola(audio, 0.9, **SMALL)
+  assert _solve._cache_size() <= before + 1

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from distortion_removal.declipping.segments import Cut, Segment, group_segments
+from distortion_removal.declipping.segments import (
+  Cut,
+  Segment,
+  group_segments,
+  pad_short,
+)
 
 CUT = Cut(longest=12, step=4, shared=3)
 
@@ -56,3 +61,17 @@ def test_even_cuts_have_no_short_end(time):
   assert even.longest <= 12
   slack = len(lengths) * cut.step
   assert 0 <= even.longest - lengths[-1] < slack
+
+
+def test_recordings_of_one_segment_are_padded_to_few_lengths():
+  cut = Cut(longest=80, step=2, shared=4)
+  lengths = {}
+  for time in range(1, 81):
+    padded = pad_short(np.ones((3, time)), time, cut)
+    assert padded.sum() == 3 * time and np.all(padded[:, :time] == 1)
+    lengths.setdefault(padded.shape[1], []).append(time)
+  assert {k: max(v) for k, v in lengths.items()} == {
+    k: k for k in (16, 24, 32, 40, 48, 56, 64, 80)
+  }
+  # A segment of several.
+  assert pad_short(np.ones(50), 90, cut).shape == (50,)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from distortion_removal import declipping
-from distortion_removal.declipping import nmf
+from distortion_removal.declipping import gabor
 from distortion_removal.declipping.clip_level import clip_signs, resolve_rails
 from distortion_removal.declipping.spade import solver
 from distortion_removal.inference import declip
@@ -298,7 +298,7 @@ def test_a_low_rank_model_is_given_equal_chunks(monkeypatch, paths, channels):
   assert (len(given), length % 2) == (count, 0)
   assert 0 <= count * length - (count - 1) * 16 * 8 - len(audio) < 2 * count
   rails = resolve_rails(audio[None])
-  expected = nmf.largest_coefficient([audio], rails, 8, 2)
+  expected = gabor.largest_coefficient([audio], rails, 8, 2)
   found = [largest[8] for _, largest in given]
   np.testing.assert_allclose(found, expected, rtol=1e-12)
 
