@@ -5,7 +5,7 @@ RUN := runs/quickstart
 TASK := ceg_hard_clip
 LISTEN := $(RUN)/evaluation/plucked_strings_overdrive/listen
 
-.PHONY: quickstart reproduce-smoke test test-all lint lock audit
+.PHONY: quickstart reproduce-smoke test test-all lint wheel lock audit
 
 # The versions, and the very files, that were tested; setup.cfg has the bounds
 # within which others may do.
@@ -40,6 +40,11 @@ test-all: $(BIN)/.installed
 lint: $(BIN)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+# setuptools would put into a wheel whatever an older build has left there.
+wheel: $(BIN)/.installed
+	rm -rf build dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 # Adds to requirements.lock what setup.cfg asks for by now; with
 # UPGRADE=--upgrade, takes the newest versions of all.

@@ -82,7 +82,8 @@ def _decibels(level: float | None, text: str, otherwise: str) -> str:
   return otherwise if level is None else text.format(level)
 
 
-def _parser() -> OneLineParser:
+def parser() -> OneLineParser:
+  """Makes the parser of the command line."""
   parser = OneLineParser(
     prog="python -m distortion_removal.analyze",
     description="Says how recordings are distorted.",
@@ -111,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   log.setup()
   with one_line_errors(), files.spooling():
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     choice = blind.Choice.parse(options.effect)
     _check_plot(options.plot, options.files)
     devices.check_platform()

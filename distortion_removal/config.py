@@ -9,9 +9,12 @@ from typing import Any
 
 import ml_collections
 
+from distortion_removal.common.errors import look_up
 from distortion_removal.common.files import write_whole
 
 FILE_NAME = "config.json"
+# A link to the checkout's configs/, a folder where the package is installed.
+FOLDER = Path(__file__).parent / "configs"
 # How long a run is, and how it is watched, fed, applied and evaluated: it may
 # resume with other values. All other fields are its identity.
 CHANGEABLE_FIELDS = (
@@ -34,6 +37,28 @@ CHANGEABLE_FIELDS = (
   "listen_excerpts",
   "evaluation_batch",
 )
+
+
+def find(name: str) -> str:
+  """Returns the file that `--config` means, with what follows its ':'.
+
+  A file of the user's own comes before one that comes with the package, which
+  is found from any folder: as configs/NAME.py or NAME.
+
+  Raises:
+    UserError: the name is no path, and nothing comes along by it.
+  """
+  file, colon, argument = name.partition(":")
+  path = Path(file)
+  if path.is_file():
+    return name
+  shipped = FOLDER / f"{path.stem}.py"
+  if path.parent == Path("configs") and shipped.is_file():
+    return f"{shipped}{colon}{argument}"
+  if file and path.name == file and not path.suffix:
+    known = {path.stem: path for path in FOLDER.glob("*.py")}
+    return f"{look_up(known, 'config', file)}{colon}{argument}"
+  return name
 
 
 def sibling(file: str, name: str) -> ModuleType:

@@ -1,5 +1,6 @@
 """Trains, evaluates and reports: `python -m distortion_removal.main …`."""
 
+import itertools
 import json
 import shlex
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
+from distortion_removal import config
 from distortion_removal.common import cores, log
 from distortion_removal.common.errors import (
   UserError,
@@ -29,8 +31,9 @@ MODES = {
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
   None,
-  "Configuration file, e.g. configs/quickstart.py; FILE:smoke shrinks the run "
-  "to seconds; --config.batch_size=8 overrides a field.",
+  "Configuration file, or the name of one that comes along, e.g. quickstart; "
+  "FILE:smoke shrinks the run to seconds; --config.batch_size=8 overrides a "
+  "field.",
 )
 _WORKDIR = flags.DEFINE_string(
   "workdir",
@@ -167,6 +170,19 @@ def _report() -> None:
   )
 
 
+def _parse(words: list[str]) -> list[str]:
+  """Parses a command line whose config may be one that comes along."""
+  parse = flags_parser(_CONFIG)
+  return parse([_with_file(*pair) for pair in itertools.pairwise(["", *words])])
+
+
+def _with_file(before: str, word: str) -> str:
+  name, equals, value = word.partition("=")
+  if equals and name in ("--config", "-config"):
+    return f"{name}={config.find(value)}"
+  return config.find(word) if before in ("--config", "-config") else word
+
+
 def run() -> None:
   """Runs the mode that the command line asks for."""
   log.setup()
@@ -175,7 +191,7 @@ def run() -> None:
   for flag in flags.FLAGS.get_key_flags_for_module(__name__):
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
   with one_line_errors():
-    app.run(_main, flags_parser=flags_parser(_CONFIG))
+    app.run(_main, flags_parser=_parse)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,8 @@ def _describe(builder: "CleanAudioBuilder") -> str:
   return f"{description.to_text(facts)}\n{one_line(picture)}"
 
 
-def _parser() -> OneLineParser:
+def parser() -> OneLineParser:
+  """Makes the parser of the command line."""
   parser = OneLineParser(
     prog="python -m distortion_removal.prepare",
     description="Stores clean recordings as excerpts for training.",
@@ -158,7 +159,7 @@ def _store_statistics(builder: "CleanAudioBuilder") -> None:
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   with one_line_errors():
-    options = vars(_parser().parse_args(argv))
+    options = vars(parser().parse_args(argv))
     how = {name: options.pop(name) for name in ("overwrite", "jobs")}
     how["beam_options"] = shlex.split(options.pop("beam_options"))
     is_described = options.pop("describe")

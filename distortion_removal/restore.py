@@ -47,6 +47,9 @@ from distortion_removal.inference.declip import declip_file
 from distortion_removal.inference.finish import Finish
 from distortion_removal.inference.method_options import AUTO, flag
 from distortion_removal.inference.options import Run, parse
+
+# The other commands have it in their module, too.
+from distortion_removal.inference.options import parser as parser
 from distortion_removal.inference.restoration import restore_file
 from distortion_removal.training import shipped
 

@@ -158,7 +158,8 @@ def _chosen_metrics(text: str, has_degraded: bool) -> list[str]:
   return list(dict.fromkeys(x.strip() for x in text.split(",") if x.strip()))
 
 
-def _parser() -> OneLineParser:
+def parser() -> OneLineParser:
+  """Makes the parser of the command line."""
   parser = OneLineParser(
     prog="python -m distortion_removal.score",
     description="Scores recordings against a reference, after resampling them "
@@ -190,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   log.setup()
   with one_line_errors(), files.spooling():
-    options = vars(_parser().parse_args(argv))
+    options = vars(parser().parse_args(argv))
     as_json, no_align = options.pop("json"), options.pop("no_align")
     names = _chosen_metrics(options.pop("metrics"), bool(options["degraded"]))
     if options["details"] and "peaq" not in names:

@@ -23,7 +23,8 @@ _NEEDED = ("starlette", "uvicorn")
 _PORT = 8765
 
 
-def _parser() -> OneLineParser:
+def parser() -> OneLineParser:
+  """Makes the parser of the command line."""
   parser = OneLineParser(
     prog="python -m distortion_removal.serve",
     description="Opens a page to restore recordings on, in your browser.",
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   log.setup()
   with one_line_errors():
-    given = _parser().parse_args(argv)
+    given = parser().parse_args(argv)
     for name in _NEEDED:
       if importlib.util.find_spec(name) is None:
         raise UserError(

@@ -1,6 +1,8 @@
 """The command line: what it starts, and its errors of one line each."""
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,17 +28,18 @@ from distortion_removal.evaluation import timing
 from distortion_removal.report import report
 
 QUICKSTART = "--config=configs/quickstart.py"
+NAMED = "--config=quickstart:smoke"
 SURVEY = "--config=configs/declipping_survey.py"
 
 
 @pytest.fixture
 def run(monkeypatch):
   """Runs the console script in this process; returns how it exits."""
-  monkeypatch.chdir(ROOT)
   monkeypatch.setattr(cores, "allow_processes", lambda: None)
   monkeypatch.setattr(preparation, "prepare", None)  # No test gets that far.
 
-  def run(*arguments):
+  def run(*arguments, folder=ROOT):
+    monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["distortion-removal", *arguments])
     with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
       cli.main()
@@ -101,6 +104,7 @@ def test_mistakes(run, arguments, parts, capsys):
   [
     (["--bogus=3"], ["'bogus'"]),
     (["--config=no.py"], ["No such file", "'no.py'"]),
+    (["--config=quick"], ["'quick'", "quickstart"]),
     (["--config.seed=3", QUICKSTART], ["--config.seed=3", "--config"]),
   ],
 )
@@ -169,6 +173,58 @@ def test_usage_and_an_unknown_command(run, monkeypatch, capsys):
   _assert_one_line(run("trian"), ["'trian'", *commands])
 
 
+@pytest.fixture(scope="module")
+def completion(tmp_path_factory):
+  """The file with the script that bash reads."""
+  pytest.importorskip("shtab", reason="the extra completion is not installed")
+  if not shutil.which("bash"):
+    pytest.skip("there is no bash")
+  file = tmp_path_factory.mktemp("completion") / "script"
+  file.write_text(cli._completion("bash"))
+  return file
+
+
+@pytest.mark.parametrize(
+  ("words", "expected"),
+  [
+    (["mod"], ["model-file"]),
+    (["restore", "--on-overflow", "a"], ["attenuate"]),
+    (["restore", "in.wav", "--skip"], ["--skip-existing"]),
+    (["restore", "-n", "ta"], ["take.wav"]),
+    (["score", "take.wav", "--det"], ["--details"]),
+    (["evaluate", "--workd"], ["--workdir", "--workdirs"]),
+    (["report", "--page_w"], ["--page_wav"]),
+  ],
+  ids=lambda words: "_".join(words),
+)
+def test_bash_completes(completion, tmp_path, words, expected):
+  (tmp_path / "take.wav").touch()
+  line = ["distortion-removal", *words]
+  script = f"""source {completion}
+    COMP_WORDS=({shlex.join(line)}) COMP_CWORD={len(words)}
+    _shtab_distortion_removal
+    printf '%s\\n' "${{COMPREPLY[@]}}"
+  """
+  result = subprocess.run(
+    ["bash", "-c", script],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert result.stdout.split() == expected
+
+
+def test_shells_that_can_complete_are_named(run, monkeypatch):
+  pytest.importorskip("shtab", reason="the extra completion is not installed")
+  for words in ([], ["ksh"], ["bash", "zsh"]):
+    error = run("--print-completion", *words)
+    _assert_one_line(error, ["--print-completion", "bash", "zsh"])
+  monkeypatch.setitem(sys.modules, "shtab", None)
+  error = run("--print-completion", "bash")
+  _assert_one_line(error, ["distortion_removal[completion]"])
+
+
 @pytest.mark.parametrize("module", [prepare, model_file, restore, score, serve])
 def test_commands_get_their_arguments(monkeypatch, module):
   seen = []
@@ -206,6 +262,18 @@ def test_a_platform_that_does_not_start_comes_before_any_work(
   error = run(*(x.format(tmp_path) for x in arguments))
   _assert_one_line(error, ["JAX_PLATFORMS=cuda"])
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[NAMED], NAMED.split("=")], ids=len)
+def test_a_config_that_comes_along_is_named(run, monkeypatch, tmp_path, words):
+  seen = []
+  monkeypatch.setattr(
+    main, "_main", lambda _: seen.append((main._CONFIG.value, main._workdir()))
+  )
+  run("train", *words, "--config.seed=5", folder=tmp_path)
+  ((config, workdir),) = seen
+  assert (config.steps, config.seed) == (4, 5)
+  assert workdir == Path("runs/quickstart_smoke")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "time"])

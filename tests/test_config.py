@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import shipped_config
+from conftest import ROOT, shipped_config
 
 from distortion_removal import config as run_config
 from distortion_removal.common.errors import UserError
@@ -126,3 +126,27 @@ def test_numbers_that_cannot_work_are_named(field, value, message):
   run.update_from_flattened_dict({field: value})
   with pytest.raises(UserError, match=re.escape(message)):
     check_config.check(run)
+
+
+def test_a_config_is_found_from_any_folder(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  file = ROOT / "distortion_removal" / "configs" / "quickstart.py"
+  assert file.samefile(ROOT / "configs" / "quickstart.py")
+  assert run_config.find("quickstart") == str(file)
+  assert run_config.find("configs/quickstart.py") == str(file)
+  assert run_config.find("quickstart:smoke") == f"{file}:smoke"
+  # No name of one; and a folder that is called like one is none.
+  for name in ("", "quickstart.py", "other/quickstart.py", "configs/no.py"):
+    assert run_config.find(name) == name
+  (tmp_path / "quickstart").mkdir()
+  assert run_config.find("quickstart") == str(file)
+  with pytest.raises(UserError, match=r"'quick'.* quickstart, "):
+    run_config.find("quick")
+
+
+def test_a_config_of_ones_own_comes_first(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "configs").mkdir()
+  for name in ("configs/quickstart.py", "default"):
+    (tmp_path / name).touch()
+    assert run_config.find(f"{name}:smoke") == f"{name}:smoke"

@@ -14,6 +14,8 @@ from distortion_removal.audio import chunks
 from distortion_removal.common import devices
 from distortion_removal.training import weights
 
+# Tracing a network takes longer than it works on ten seconds.
+_variable_shapes = functools.lru_cache(maxsize=8)(models.variable_shapes)
 # Numbers of a recurrent kernel, a megabyte of them, from which on it pays to
 # give a network so many items at a time.
 _CACHED, _TOGETHER = 1 << 18, 4
@@ -31,7 +33,7 @@ def load_network(
       the local devices; None: all at once on one of them.
   """
   model = models.from_config(config)
-  variables, _ = weights.load_weights(source, models.variable_shapes(model))
+  variables, _ = weights.load_weights(source, _variable_shapes(model))
   restore = functools.partial(_apply, model)
   if batch is not None:
     variables = devices.replicate(variables)
@@ -58,7 +60,7 @@ def chunks_together(config: ml_collections.ConfigDict, groups: int) -> int:
     config: the run's configuration.
     groups: items of each chunk, of the recording's channels.
   """
-  shapes = models.variable_shapes(models.from_config(config))
+  shapes = _variable_shapes(models.from_config(config))
   largest = max(
     (
       leaf.size

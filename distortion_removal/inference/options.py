@@ -90,7 +90,7 @@ def parse(
     What to run on, how to finish the results, and the other options that were
     given: on the method and the sample format.
   """
-  given = vars(_parser().parse_args(words))
+  given = vars(parser().parse_args(words))
 
   def taken(fields: Sequence[str]) -> dict[str, Any]:
     return {name: given.pop(name) for name in fields}
@@ -99,7 +99,8 @@ def parse(
   return run, finish, {k: v for k, v in given.items() if v is not None}
 
 
-def _parser() -> OneLineParser:
+def parser() -> OneLineParser:
+  """Makes the parser of the command line."""
   parser = OneLineParser(
     prog="python -m distortion_removal.restore",
     description="Takes the distortion out of recordings.",

@@ -51,7 +51,12 @@ def _filter(audio: jax.Array, kernel: np.ndarray, stride: int) -> jax.Array:
     rows[i * stride : i * stride + taps, i] = kernel
   rows = rows.reshape(len(rows), -1)
   signals = audio.swapaxes(1, 2)
-  signals = jnp.pad(signals, ((0, 0), (0, 0), (half_width,) * 2), "edge")
+  # What jnp.pad does with "edge", but jax2onnx exports that wrongly.
+  first, last = (
+    jnp.broadcast_to(edge, (*edge.shape[:2], half_width))
+    for edge in (signals[..., :1], signals[..., -1:])
+  )
+  signals = jnp.concatenate([first, signals, last], -1)
   missing = (blocks - 1) * _BLOCK * stride + len(rows) - signals.shape[-1]
   signals = jnp.pad(signals, ((0, 0), (0, 0), (0, max(0, missing))))
   frames = split_frames(signals, len(rows), _BLOCK * stride)[:, :, :blocks]
