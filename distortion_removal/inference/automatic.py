@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from distortion_removal.inference import blind
 from distortion_removal.inference.clipping import Survey, survey
+from distortion_removal.inference.soft_clipping import FIND
 
 INVERSION = "inversion"
 # Declippers by the time that they take; the last is the usual one.
@@ -36,8 +37,9 @@ def choose(
 ) -> Plan:
   """Looks for an overdrive that can be undone exactly, then for clipping.
 
-  Where there is neither, the method is the declipper, which then leaves the
-  recording as it is.
+  A recording that is not hard-clipped, but with strong evidence softly, is
+  restored beyond its knees. Where there is nothing, the method is the
+  declipper, which then leaves the recording as it is.
 
   Args:
     source: the recording.
@@ -49,6 +51,8 @@ def choose(
   if any(choice.chosen(found)):
     return Plan(INVERSION, blind.describe(found, choice), found)
   clipping = survey(source)
+  if clipping.soft and not clipping.count:
+    clipping = survey(source, knee=FIND)
   reason = "neither an overdrive nor clipping is found"
   if clipping.count:
     reason = clipping.levels

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 from overdriven import notes
+from support.saturated import RATE as SATURATED_RATE
+from support.saturated import limited_both_ways, music
 
 from distortion_removal.effects.overdrive import overdrive
 from distortion_removal.inference import automatic
@@ -32,6 +34,21 @@ def test_what_a_recording_calls_for(tmp_path, fault, method):
     ("clipped", "clipped"),
     ("neither", "clean"),
   }
+
+
+def test_strong_evidence_of_soft_clipping_is_enough(tmp_path):
+  """A limiter with a soft knee; what lies below the knee stays."""
+  path = tmp_path / "in.wav"
+  sound = limited_both_ways(music(seconds=6)[:, None], 0.12, 0.2)
+  soundfile.write(path, sound, SATURATED_RATE, subtype="DOUBLE")
+  plan = automatic.choose(path, "fast", found=[None])
+  low, high = plan.clipping.knee.low[0, 0], plan.clipping.knee.high[0, 0]
+  assert -0.76 < low / 0.2 < -0.55 and 0.55 < high / 0.2 < 0.76
+  assert plan.clipping.count == np.sum((sound <= low) | (sound >= high))
+  assert plan.reason.startswith("softly clipped")
+  # Music as it is has no such evidence.
+  soundfile.write(path, music(seconds=3), SATURATED_RATE, subtype="DOUBLE")
+  assert not automatic.choose(path, "fast", found=[None]).clipping.count
 
 
 def test_what_is_found_already_is_not_looked_for(tmp_path, monkeypatch):
