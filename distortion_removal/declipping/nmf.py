@@ -56,7 +56,7 @@ _FIRST_UPDATES = 50  # from the random start; they are warm afterwards
 _FLOOR = 1e-20
 # Programs are compiled for so many counts of frames that are transformed; of
 # recordings of one segment, compiling takes as long as the work.
-_COUNTS, _SHORT_COUNTS = 8, 2
+_COUNTS, _SHORT_COUNTS = 8, 4
 
 
 def nmf(
