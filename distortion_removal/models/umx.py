@@ -221,6 +221,10 @@ class UMX(nn.Module):
       x = self._dense(x, self.features, "fc2")
       return nn.relu(norm(name="bn2")(x, train))
 
+    def third(self, x):
+      x = self._dense(x, channels * bins, "fc3").astype(jnp.float32)
+      return norm(name="bn3")(x, train)
+
     x = block(self, first, x)
     recurrent = BiLSTM(
       self.features // 2,
@@ -232,8 +236,7 @@ class UMX(nn.Module):
     )(x.reshape(batch, frames, -1), train)
     x = jnp.concatenate([x, recurrent.reshape(x.shape)], -1)
     x = block(self, second, x)
-    x = self._dense(x, channels * bins, "fc3").astype(jnp.float32)
-    x = norm(name="bn3")(x, train)
+    x = block(self, third, x)
     x = x.reshape(batch, frames, channels, bins).swapaxes(1, 2)
     x = x * self.param("output_scale", ones, (bins,))
     return nn.relu(x + self.param("output_mean", ones, (bins,)))
