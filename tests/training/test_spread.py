@@ -163,17 +163,19 @@ def test_blocks_that_are_computed_again_are_not_kept(name):
   """Bytes from the forward to the backward pass; parameters stay the same."""
   kept = {}
   for remat in (False, True):
-    model = models.create(name, remat=remat, **TINY[name])
+    fields = TINY[name] if name in NAMES else {}
+    model = models.create(name, remat=remat, **fields)
     shapes = models.variable_shapes(model)
     channels = models.input_channels(model)
-    audio = jax.ShapeDtypeStruct((2, 4096, channels), jnp.float32)
+    audio = jax.ShapeDtypeStruct((2, 32_768, channels), jnp.float32)
 
     def backward(variables, audio, model=model):
-      function = functools.partial(model.apply, train=False)
+      method = "magnitudes" if name == "umx" else "__call__"
+      function = functools.partial(model.apply, method=method)
       return jax.vjp(function, variables, audio)[1]
 
     leaves = jax.tree.leaves(jax.eval_shape(backward, shapes, audio))
     kept[remat] = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
     kept[remat, "shapes"] = shapes
   assert kept[True, "shapes"] == kept[False, "shapes"]
-  assert kept[True] < 0.75 * kept[False], kept
+  assert kept[True] < 0.8 * kept[False], kept
