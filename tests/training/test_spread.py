@@ -19,6 +19,7 @@ from conftest import ROOT, shipped_config
 
 from distortion_removal import models
 from distortion_removal.common import devices
+from distortion_removal.common.errors import UserError
 from distortion_removal.config import sibling
 from distortion_removal.models.umx import BatchNorm
 from distortion_removal.training import objectives, steps
@@ -116,6 +117,14 @@ def test_the_same_parameters_after_20_steps(name):
   deviations = json.loads(result.stdout)
   assert deviations.pop("moved") > 1e-3
   assert max(deviations.values()) < 1e-5, deviations
+
+
+def test_a_batch_that_does_not_divide_claims_no_folder(tmp_path):
+  config = shipped_config("quickstart", "smoke")
+  config.update(batch_size=4, accumulate=3)
+  with pytest.raises(UserError, match="choose 3 or 6"):
+    training.train(config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
 
 
 class _Normalised(nn.Module):
