@@ -86,6 +86,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   # "multi_resolution_stft", or a sum: "l1 + 0.1 * multi_resolution_stft".
   config.loss = "l1"
   config.batch_size = 64  # examples of one optimiser step, over all devices
+  # * Parts of each device's share of a batch, worked on one after the other to
+  # save memory. Batch normalisation is by part.
+  config.accumulate = 1
+  config.remat = (
+    False  # * compute twice what else takes memory, see docs/tpu.md
+  )
   config.steps = 200_000  # * optimiser steps, including pre-training
   config.pretrain_steps = 0  # steps of CRAFx's outer layers as an autoencoder
   config.optimizer = ml_collections.ConfigDict(

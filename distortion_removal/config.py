@@ -23,6 +23,8 @@ CHANGEABLE_FIELDS = (
   "validate_every",
   "checkpoint_every",
   "on_nan",
+  "accumulate",
+  "remat",
   "validation_examples",
   "data.workers",
   "data.hint",

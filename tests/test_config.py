@@ -112,6 +112,7 @@ def test_the_options_of_declippers_are_checked(name, field, value, message):
     ("pretrain_steps", 2, "pre-training is the 'autoencoder'"),
     ("pretrain_steps", -1, "config.pretrain_steps is -1; it must be 0 or more"),
     ("ema_decay", 1.0, "config.ema_decay is 1.0; it must be below 1"),
+    ("accumulate", 0, "config.accumulate is 0; it must be above 0"),
     ("on_nan", "ignore", "config.on_nan is 'ignore'; choose 'stop' or 'skip'"),
     ("compute_dtype", "float16", "config.compute_dtype is 'float16'; choose"),
     ("loss", "l1 + 2 * l3", "unknown loss in config.loss 'l3'"),

@@ -206,13 +206,26 @@ def in_batches(
   return call
 
 
-def local_batch_size(batch_size: int) -> int:
-  """Returns this process's share of a batch; UserError for uneven shares."""
-  devices = jax.device_count()
-  if batch_size % devices:
+def local_batch_size(batch_size: int, parts: int = 1) -> int:
+  """Returns this process's share of a batch, of the same size for all devices.
+
+  Args:
+    batch_size: examples of a batch over all devices.
+    parts: parts of equal size that each device makes of its share.
+
+  Raises:
+    UserError: it does not divide; the message has the nearest sizes that do.
+  """
+  shares = jax.device_count() * parts
+  if rest := batch_size % shares:
+    lower = batch_size - rest
+    choices = f"{lower} or {lower + shares}" if lower else f"{shares}"
+    over = f"{jax.device_count()} devices"
+    if parts > 1:
+      over += f" times config.accumulate {parts}"
     raise UserError(
-      f"config.batch_size {batch_size} does not divide over {devices} devices; "
-      "choose a multiple of their number"
+      f"config.batch_size {batch_size} does not divide over {over}; choose "
+      f"{choices}"
     )
   return batch_size // jax.process_count()
 

@@ -5,6 +5,8 @@ audio of the same shape, float32, at any length, with these beside it:
 
 * `audio_channels` (1 for mono), `sample_rate` in Hz, and `dtype`, the type it
   computes in; parameters and audio are float32;
+* `remat`: whether its blocks are computed again for the gradient, which then
+  needs less memory, see `layers.block`;
 * `valid_length(length)`: samples it works on inside, at least `length`;
 * `hop`: moving the input by a multiple of these samples moves the output by as
   much;
@@ -89,13 +91,17 @@ def input_channels(model: nn.Module) -> int:
   return getattr(model, "input_channels", model.audio_channels)
 
 
-def over_devices(model: nn.Module) -> nn.Module:
-  """Makes all devices share their batch statistics, if the network has any."""
+def for_training(model: nn.Module, *, remat: bool = False) -> nn.Module:
+  """Makes a network to train on all devices.
+
+  Args:
+    model: a network. If it has batch statistics, the devices share them.
+    remat: see the module.
+  """
   if isinstance(model, Consistent):
-    return model.clone(network=over_devices(model.network))
-  if "axis_name" in _fields(type(model)):
-    return model.clone(axis_name=devices.AXIS)
-  return model
+    return model.clone(network=for_training(model.network, remat=remat))
+  shared = {"axis_name": devices.AXIS} if "axis_name" in _fields(model) else {}
+  return model.clone(remat=remat, **shared)
 
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:
@@ -104,5 +110,5 @@ def variable_shapes(model: nn.Module) -> dict[str, Any]:
   return jax.eval_shape(model.init, jax.random.key(0), audio)
 
 
-def _fields(network: type[nn.Module]) -> set[str]:
+def _fields(network: nn.Module | type[nn.Module]) -> set[str]:
   return {f.name for f in dataclasses.fields(network)} - {"parent", "name"}

@@ -26,7 +26,8 @@ class Correction(nn.Module):
   """Maps audio to audio of the same shape; channels one by one.
 
   Attributes:
-    audio_channels, sample_rate, dtype: common to all networks, see `models`.
+    audio_channels, sample_rate, dtype, remat: common to all networks, see
+      `models`.
     channels: features of each level, the first at the rate over `stride`.
     stride: samples, or steps, that are one step of the next level.
     taps: kernel size of the outer levels.
@@ -42,6 +43,7 @@ class Correction(nn.Module):
   dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
   level_samples: int = 2048
   dtype: Any = jnp.float32
+  remat: bool = False
 
   def __post_init__(self):
     super().__post_init__()
@@ -83,6 +85,7 @@ class Correction(nn.Module):
       taps=self.taps,
       dilations=self.dilations,
       dtype=self.dtype,
+      remat=self.remat,
     )
     result = (x + scale * correction)[:, :length, 0]
     result = result.reshape(batch, self.audio_channels, length)

@@ -21,6 +21,7 @@ from distortion_removal.audio.framing import overlap_add, split_frames
 from distortion_removal.models.layers import (
   FRACTION,
   NOT_NEGATIVE,
+  block,
   check_fields,
   convolve,
   symmetric_uniform,
@@ -92,7 +93,8 @@ class CRAFx(nn.Module):
   in Keras (Glorot uniform kernels, no bias), the SAAF as the identity.
 
   Attributes:
-    audio_channels, sample_rate, dtype: common to all networks, see `models`.
+    audio_channels, sample_rate, dtype, remat: common to all networks, see
+      `models`.
     filters: bands of the filter bank.
     taps: taps of its filters.
     smoothing_taps: taps of the filters that smooth the rectified bands.
@@ -123,6 +125,7 @@ class CRAFx(nn.Module):
   saaf_range: float = 0.2
   dropout: float = 0.1
   dtype: Any = jnp.float32
+  remat: bool = False
 
   def __post_init__(self):
     super().__post_init__()
@@ -192,9 +195,13 @@ class CRAFx(nn.Module):
 
   def __call__(self, audio: jax.Array, train: bool = False) -> jax.Array:
     """Restores audio; `train` switches dropout on, drawn from `dropout`."""
-    bands, envelopes = self._analyse(self._frames(audio))
-    gains = self._recur(envelopes, train)
-    return self._synthesise(self._shape(self._modulate(bands, gains)), audio)
+    frames = self._frames(audio)
+    bands, envelopes = block(self, CRAFx._analyse, frames)
+    gains = block(self, lambda self, x: self._recur(x, train), envelopes)
+    bands = block(
+      self, lambda self, x: self._shape(self._modulate(*x)), (bands, gains)
+    )
+    return self._synthesise(bands, audio)
 
   def autoencode(self, audio: jax.Array) -> jax.Array:
     """Applies the auto-encoder of the papers' unsupervised pre-training.
@@ -202,7 +209,7 @@ class CRAFx(nn.Module):
     It puts the bands times their own envelopes together again. Trained to
     reconstruct its input, it gives the two convolutions their first weights.
     """
-    bands, envelopes = self._analyse(self._frames(audio))
+    bands, envelopes = block(self, CRAFx._analyse, self._frames(audio))
     return self._synthesise(self._modulate(bands, envelopes), audio)
 
   def _frames(self, audio: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ LSTM in the middle; no mask and no normalisation layers.
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 from distortion_removal.models.layers import (
   NOT_NEGATIVE,
   ODD,
+  block,
   centre_trim,
   check_fields,
   convolve,
@@ -86,7 +88,8 @@ class Demucs(nn.Module):
   The defaults give 265,675,393 parameters.
 
   Attributes:
-    audio_channels, sample_rate, dtype: common to all networks, see `models`.
+    audio_channels, sample_rate, dtype, remat: common to all networks, see
+      `models`.
     channels: features of the first encoder layer.
     growth: ratio of the features of successive encoder layers.
     depth: number of encoder layers.
@@ -105,6 +108,7 @@ class Demucs(nn.Module):
   audio_channels: int = 1
   sample_rate: int = 16_000
   dtype: Any = jnp.float32
+  remat: bool = False
   channels: int = 64
   growth: float = 2.0
   depth: int = 6
@@ -178,31 +182,59 @@ class Demucs(nn.Module):
     return centre_trim(x, length)
 
   def _u_net(self, x: jax.Array) -> jax.Array:
-    conv = functools.partial(
-      Convolution, rescale=self.rescale, dtype=self.dtype
-    )
-    size, stride = self.kernel_size, self.stride
     features, skips = self.channels, []
     for i in range(self.depth):
-      x = nn.relu(conv(features, size, stride, name=f"encoder_{i}_conv")(x))
-      x = nn.glu(conv(2 * features, 1, name=f"encoder_{i}_rewrite")(x))
+      x = block(self, self._encoder(i, features), x)
       skips.append(x)
       features = int(self.growth * features)
     if self.lstm_layers:
       features = x.shape[-1]
-      x = BiLSTM(features, self.lstm_layers, dtype=self.dtype, name="lstm")(x)
+      x = BiLSTM(
+        features,
+        self.lstm_layers,
+        dtype=self.dtype,
+        remat=self.remat,
+        name="lstm",
+      )(x)
       init = symmetric_uniform((2 * features) ** -0.5)
       linear = functools.partial(nn.Dense, kernel_init=init, bias_init=init)
       x = linear(features, dtype=self.dtype, name="linear")(x)
     for i, skip in enumerate(reversed(skips)):
-      x = x + centre_trim(skip, x.shape[1])
-      x = jnp.pad(x, ((0, 0), (self._margin,) * 2, (0, 0)))
-      features = 2 * skip.shape[-1]
-      x = conv(features, self.decoder_taps, name=f"decoder_{i}_rewrite")(x)
       last = i == self.depth - 1
       features = self.audio_channels if last else skips[-2 - i].shape[-1]
-      x = conv(
-        features, size, stride, transposed=True, name=f"decoder_{i}_conv"
-      )(nn.glu(x))
+      x = block(self, self._decoder(i, features), (x, skip))
       x = x if last else nn.relu(x)
     return x
+
+  @nn.nowrap
+  def _convolve(self, *arguments: Any, **options: Any) -> Convolution:
+    return Convolution(
+      *arguments, rescale=self.rescale, dtype=self.dtype, **options
+    )
+
+  @nn.nowrap
+  def _encoder(self, i: int, features: int) -> Callable:
+    """Makes the function of an encoder layer."""
+    size, stride, conv = self.kernel_size, self.stride, self._convolve
+
+    def encode(_: nn.Module, x: jax.Array) -> jax.Array:
+      x = nn.relu(conv(features, size, stride, name=f"encoder_{i}_conv")(x))
+      return nn.glu(conv(2 * features, 1, name=f"encoder_{i}_rewrite")(x))
+
+    return encode
+
+  @nn.nowrap
+  def _decoder(self, i: int, features: int) -> Callable:
+    """Makes the function of a decoder layer, without its activation."""
+    size, stride, conv = self.kernel_size, self.stride, self._convolve
+
+    def decode(_: nn.Module, inputs: tuple[jax.Array, jax.Array]) -> jax.Array:
+      x, skip = inputs
+      x = x + centre_trim(skip, x.shape[1])
+      x = jnp.pad(x, ((0, 0), (self._margin,) * 2, (0, 0)))
+      wide, taps = 2 * skip.shape[-1], self.decoder_taps
+      x = nn.glu(conv(wide, taps, name=f"decoder_{i}_rewrite")(x))
+      name = f"decoder_{i}_conv"
+      return conv(features, size, stride, transposed=True, name=name)(x)
+
+    return decode

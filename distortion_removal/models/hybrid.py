@@ -39,7 +39,8 @@ class Hybrid(nn.Module):
   """Maps clipped audio and estimates to audio; channels one by one.
 
   Attributes:
-    audio_channels, sample_rate, dtype: common to all networks, see `models`.
+    audio_channels, sample_rate, dtype, remat: common to all networks, see
+      `models`.
     estimates: number of estimates of each channel.
     channels: features of each level, the first at the rate over `stride`.
     stride: samples, or steps, that are one step of the next level.
@@ -57,6 +58,7 @@ class Hybrid(nn.Module):
   dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
   level_samples: int = 1024
   dtype: Any = jnp.float32
+  remat: bool = False
 
   def __post_init__(self):
     super().__post_init__()
@@ -110,7 +112,9 @@ class Hybrid(nn.Module):
     audio, signs, estimates = x[..., :1], x[..., 1:2], x[..., 2:]
     features, scale = self._features(audio, signs, estimates)
     outputs = 1 + self.estimates  # a correction and the logits of weights
-    output = u_net(features, outputs, **self._shape, dtype=self.dtype)
+    output = u_net(
+      features, outputs, **self._shape, dtype=self.dtype, remat=self.remat
+    )
     # Time last: these are few channels for a CPU to work on side by side.
     output, estimates = output.swapaxes(1, 2), estimates.swapaxes(1, 2)
     audio, signs, scale = (x.swapaxes(1, 2) for x in (audio, signs, scale))

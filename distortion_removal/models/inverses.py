@@ -38,7 +38,8 @@ class Inverses(nn.Module):
   """Maps overdriven audio to clean audio; channels one by one.
 
   Attributes:
-    audio_channels, sample_rate, dtype: common to all networks, see `models`.
+    audio_channels, sample_rate, dtype, remat: common to all networks, see
+      `models`.
     gains_db: of the inverses.
     channels: features of each level, the first at the rate over `stride`.
     stride: samples, or steps, that are one step of the next level.
@@ -56,6 +57,7 @@ class Inverses(nn.Module):
   dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
   level_samples: int = 1024
   dtype: Any = jnp.float32
+  remat: bool = False
 
   def __post_init__(self):
     super().__post_init__()
@@ -92,6 +94,7 @@ class Inverses(nn.Module):
       taps=self.taps,
       dilations=self.dilations,
       dtype=self.dtype,
+      remat=self.remat,
     )
     # Time last: these are few channels for a CPU to work on side by side.
     output, inverses = output.swapaxes(1, 2), inverses.swapaxes(1, 2)

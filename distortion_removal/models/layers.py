@@ -62,6 +62,17 @@ def symmetric_uniform(bound: float) -> nn.initializers.Initializer:
   return init
 
 
+def block(
+  network: nn.Module, function: Callable[[nn.Module, Any], Any], x: Any
+) -> Any:
+  """Applies a block of a network: `function` of it and of arrays `x`.
+
+  With `network.remat`, what the block computes inside is not kept for the
+  gradient, but computed again when that gets there.
+  """
+  return (nn.remat(function) if network.remat else function)(network, x)
+
+
 def centre_trim(x: jax.Array, length: int) -> jax.Array:
   """Returns the middle `length` steps of `[batch, time, channels]`."""
   start = (x.shape[1] - length) // 2

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from distortion_removal.models.layers import product, symmetric_uniform
+from distortion_removal.models.layers import block, product, symmetric_uniform
 
 
 def _cell(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -137,6 +137,7 @@ class BiLSTM(nn.Module):
     features, recurrent_bias, dtype: those of each `LSTM`.
     layers: number of layers.
     dropout: rate between layers.
+    remat: computes each layer again for the gradient, see `layers.block`.
   """
 
   features: int
@@ -144,6 +145,7 @@ class BiLSTM(nn.Module):
   dropout: float = 0.0
   recurrent_bias: bool = True
   dtype: Any = jnp.float32
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -151,11 +153,18 @@ class BiLSTM(nn.Module):
     lstm = functools.partial(
       LSTM, self.features, recurrent_bias=self.recurrent_bias, dtype=self.dtype
     )
+
+    def both_ways(layer):
+      def recur_both_ways(_, x):
+        forward = lstm(name=f"layer_{layer}_forward")(x)
+        backward = lstm(reverse=True, name=f"layer_{layer}_backward")(x)
+        return jnp.concatenate([forward, backward], -1)
+
+      return recur_both_ways
+
     x = x.swapaxes(0, 1)
     for layer in range(self.layers):
       if layer:
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-      forward = lstm(name=f"layer_{layer}_forward")(x)
-      backward = lstm(reverse=True, name=f"layer_{layer}_backward")(x)
-      x = jnp.concatenate([forward, backward], -1)
+      x = block(self, both_ways(layer), x)
     return x.swapaxes(0, 1)

@@ -111,6 +111,7 @@ def u_net(
   taps: int,
   dilations: Sequence[int],
   dtype: Any,
+  remat: bool,
 ) -> jax.Array:
   """Maps features `[batch, time, in]` to `[batch, time, outputs]`.
 
@@ -125,13 +126,15 @@ def u_net(
     taps: kernel size of the outer levels.
     dilations: of the deepest level's blocks.
     dtype: type of the products.
+    remat: computes the blocks again for the gradient, see `layers.block`.
   """
 
   def convolution(name, features, taps=1, **options):
     return Convolution(features, taps, dtype=dtype, name=name, **options)
 
   def block(name, taps, dilation=1):
-    return Residual(taps, dilation, dtype, name=name)
+    kind = nn.remat(Residual) if remat else Residual
+    return kind(taps, dilation, dtype, name=name)
 
   x = x.astype(dtype)
   skips, depth = [], len(channels)

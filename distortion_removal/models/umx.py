@@ -20,6 +20,7 @@ from distortion_removal.audio.stft import frame_count, istft, stft
 from distortion_removal.common.errors import UserError
 from distortion_removal.models.layers import (
   FRACTION,
+  block,
   check_fields,
   symmetric_uniform,
 )
@@ -90,7 +91,8 @@ class UMX(nn.Module):
   updates the collection `batch_stats` and dropout draws from `dropout`.
 
   Attributes:
-    audio_channels, sample_rate, dtype: common to all networks, see `models`.
+    audio_channels, sample_rate, dtype, remat: common to all networks, see
+      `models`.
       Fourier transforms and statistics, too, are float32.
     stft_size: samples of a frame of the Fourier transform.
     stft_hop: samples between frames.
@@ -111,6 +113,7 @@ class UMX(nn.Module):
   max_bin: int | None = None
   axis_name: str | None = None
   dtype: Any = jnp.float32
+  remat: bool = False
 
   def __post_init__(self):
     super().__post_init__()
@@ -199,25 +202,41 @@ class UMX(nn.Module):
     ones, zeros = nn.initializers.ones, nn.initializers.zeros
     x = magnitude[..., : self.max_bin]
     read = x.shape[-1:]
-    x = x + self.param("input_mean", zeros, read)
+    mean = self.param("input_mean", zeros, read)
+    if train:
+      # Its gradient is zero, as the first batch normalisation takes it out. Of
+      # its rounding errors, Adam would make steps.
+      mean = lax.stop_gradient(mean)
+    x = x + mean
     x = x * self.param("input_scale", ones, read)
     # One row a frame: products of two matrices have the fastest gradient.
     x = x.swapaxes(1, 2).reshape(batch * frames, -1).astype(self.dtype)
     norm = functools.partial(BatchNorm, axis_name=self.axis_name)
-    x = self._dense(x, self.features, "fc1")
-    x = nn.tanh(norm(name="bn1")(x, train))
+
+    def first(self, x):
+      x = self._dense(x, self.features, "fc1")
+      return nn.tanh(norm(name="bn1")(x, train))
+
+    def second(self, x):
+      x = self._dense(x, self.features, "fc2")
+      return nn.relu(norm(name="bn2")(x, train))
+
+    def third(self, x):
+      x = self._dense(x, channels * bins, "fc3").astype(jnp.float32)
+      return norm(name="bn3")(x, train)
+
+    x = block(self, first, x)
     recurrent = BiLSTM(
       self.features // 2,
       self.lstm_layers,
       dropout=self.dropout,
       dtype=self.dtype,
+      remat=self.remat,
       name="lstm",
     )(x.reshape(batch, frames, -1), train)
     x = jnp.concatenate([x, recurrent.reshape(x.shape)], -1)
-    x = self._dense(x, self.features, "fc2")
-    x = nn.relu(norm(name="bn2")(x, train))
-    x = self._dense(x, channels * bins, "fc3").astype(jnp.float32)
-    x = norm(name="bn3")(x, train)
+    x = block(self, second, x)
+    x = block(self, third, x)
     x = x.reshape(batch, frames, channels, bins).swapaxes(1, 2)
     x = x * self.param("output_scale", ones, (bins,))
     return nn.relu(x + self.param("output_mean", ones, (bins,)))

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from distortion_removal.models.layers import (
   ODD,
+  block,
   centre_trim,
   check_fields,
   convolve,
@@ -93,7 +94,8 @@ class WaveUNet(nn.Module):
   it is a difference.
 
   Attributes:
-    audio_channels, sample_rate, dtype: common to all networks, see `models`.
+    audio_channels, sample_rate, dtype, remat: common to all networks, see
+      `models`.
     levels: number of decimations by two.
     filters: features of the first level; level i has i times as many.
     down_taps: kernel size of the encoder and the bottleneck, odd.
@@ -115,6 +117,7 @@ class WaveUNet(nn.Module):
   upsampling: str = "linear"
   output: str = "direct"
   dtype: Any = jnp.float32
+  remat: bool = False
 
   def __post_init__(self):
     super().__post_init__()
@@ -182,19 +185,30 @@ class WaveUNet(nn.Module):
     def rectified_conv(*arguments):
       return nn.leaky_relu(conv(*arguments), negative_slope=0.2)
 
+    def down(level):
+      features, taps = filters * level, self.down_taps
+      return lambda _, x: rectified_conv(f"down_{level}", features, taps, x)
+
+    def up(level):
+      def interpolate_and_convolve(_, inputs):
+        skip, x = inputs
+        name = f"interpolation_{level}"
+        x = merge(skip, Upsampling(learned, self.padding, name=name)(x))
+        return rectified_conv(f"up_{level}", filters * level, self.up_taps, x)
+
+      return interpolate_and_convolve
+
     def merge(skip, x):
       return jnp.concatenate([centre_trim(skip, x.shape[1]), x], -1)
 
     x, skips, filters = audio, [], self.filters
+    learned = self.upsampling == "learned"
     for level in range(1, self.levels + 1):
-      x = rectified_conv(f"down_{level}", filters * level, self.down_taps, x)
+      x = block(self, down(level), x)
       skips.append(x)
       x = x[:, ::2]
     features = filters * (self.levels + 1)
     x = rectified_conv("bottleneck", features, self.down_taps, x)
-    learned = self.upsampling == "learned"
     for level in range(self.levels, 0, -1):
-      name = f"interpolation_{level}"
-      x = merge(skips.pop(), Upsampling(learned, self.padding, name=name)(x))
-      x = rectified_conv(f"up_{level}", filters * level, self.up_taps, x)
+      x = block(self, up(level), (skips.pop(), x))
     return conv("output", self.audio_channels, 1, merge(audio, x))

@@ -18,6 +18,7 @@ _POSITIVE = (
   "optimizer.learning_rate",
   "steps",
   "batch_size",
+  "accumulate",
   "log_every",
   "validate_every",
   "checkpoint_every",

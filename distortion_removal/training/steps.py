@@ -138,6 +138,7 @@ def train_step(
   ema_decay: float,
   seed: int,
   tolerated: int = 0,
+  parts: int = 1,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """Takes one optimiser step on one device's share of a batch.
 
@@ -153,26 +154,28 @@ def train_step(
     ema_decay: decay of the average per step. Early steps decay faster, by
       (1 + step) / (10 + step), so that the average soon leaves the initial
       weights behind.
-    seed: seed of dropout, which differs by step and device.
+    seed: seed of dropout, which differs by step, device and part.
     tolerated: bad steps in a row before no further one is taken.
+    parts: parts of the share that are worked on one after the other; their
+      gradients are averaged. Batch statistics are those of each part.
 
   Returns:
     The new state, and the scalars `loss` and `gradient_norm`.
   """
-  degraded = degrade(batch)
   key = jax.random.fold_in(jax.random.key(seed), state.step)
   key = jax.random.fold_in(key, jax.lax.axis_index(devices.AXIS))
 
-  def compute_loss(params: Any) -> tuple[jax.Array, Variables]:
-    variables = {"params": params, **state.model_state}
-    return objective(variables, degraded, batch["clean"], key)
+  def differentiate(part: Batch, key: jax.Array) -> tuple:
+    degraded = degrade(part)
 
-  (value, model_state), gradients = jax.value_and_grad(
-    compute_loss, has_aux=True
-  )(state.params)
-  value, model_state, gradients = jax.lax.pmean(
-    (value, model_state, gradients), devices.AXIS
-  )
+    def compute_loss(params: Any) -> tuple[jax.Array, Variables]:
+      variables = {"params": params, **state.model_state}
+      return objective(variables, degraded, part["clean"], key)
+
+    return jax.value_and_grad(compute_loss, has_aux=True)(state.params)
+
+  found = _mean_of_parts(differentiate, batch, key, parts)
+  (value, model_state), gradients = jax.lax.pmean(found, devices.AXIS)
   updated = state.apply_gradients(grads=gradients, model_state=model_state)
   norms = bad_steps.gradient_norms(gradients)
   counts, guard = bad_steps.judge(
@@ -194,6 +197,28 @@ def train_step(
     updated.replace(ema=averaged, guard=guard),
     {"loss": value, "gradient_norm": jnp.linalg.norm(norms)},
   )
+
+
+def _mean_of_parts(
+  function: Callable[[Batch, jax.Array], Any],
+  batch: Batch,
+  key: jax.Array,
+  parts: int,
+) -> Any:
+  """Averages a function of a batch and a key over parts, one at a time."""
+  if parts == 1:
+    return function(batch, key)
+  batch = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch)
+  keys = jax.random.split(key, parts)
+
+  def add(total: Any, part: tuple[Batch, jax.Array]) -> tuple[Any, None]:
+    return jax.tree.map(jnp.add, total, function(*part)), None
+
+  first = jax.tree.map(lambda x: x[0], batch)
+  shapes = jax.eval_shape(function, first, key)
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  total, _ = jax.lax.scan(add, zeros, (batch, keys))
+  return jax.tree.map(lambda x: x / parts, total)
 
 
 def rate_of_next(state: TrainState, config: ml_collections.ConfigDict) -> float:

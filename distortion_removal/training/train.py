@@ -49,6 +49,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
       `config.on_nan` does not skip that.
   """
   check_config.check(config)
+  devices.local_batch_size(config.batch_size, config.accumulate)
   start = find_start(config, workdir)
   if start.is_finished:
     start.record(workdir)
@@ -121,7 +122,7 @@ def _make_step(
   objective: str,
 ) -> Callable:
   """Makes `steps.train_step` of all devices; it compiles when first called."""
-  model = models.over_devices(model)
+  model = models.for_training(model, remat=config.remat)
   return devices.map_train(
     functools.partial(
       steps.train_step,
@@ -130,6 +131,7 @@ def _make_step(
       ema_decay=config.ema_decay,
       seed=config.seed,
       tolerated=bad_steps.TOLERATED[config.on_nan],
+      parts=config.accumulate,
     )
   )
 

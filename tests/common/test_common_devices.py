@@ -77,8 +77,14 @@ def test_local_batch_size_is_the_share_of_a_process(monkeypatch):
   monkeypatch.setattr(jax, "device_count", lambda: 8)
   monkeypatch.setattr(jax, "process_count", lambda: 2)
   assert devices.local_batch_size(48) == 24
-  with pytest.raises(UserError, match="batch_size 20 does not divide over 8"):
-    devices.local_batch_size(20)
+  assert devices.local_batch_size(48, parts=3) == 24
+  for size, parts, wanted in (
+    (20, 1, "batch_size 20 does not divide over 8 devices; choose 16 or 24"),
+    (6, 1, "6 does not divide over 8 devices; choose 8$"),
+    (24, 2, r"8 devices times config.accumulate 2; choose 16 or 32$"),
+  ):
+    with pytest.raises(UserError, match=wanted):
+      devices.local_batch_size(size, parts)
 
 
 def test_any_number_of_items_takes_one_program():

@@ -146,8 +146,8 @@ def test_parameter_counts_of_the_papers(name, fields, count):
 
 def test_devices_share_the_statistics_of_networks_that_have_some():
   umx, demucs = map(models.create, ("umx", "demucs"))
-  assert models.over_devices(umx).axis_name == devices.AXIS
-  assert models.over_devices(demucs) is demucs
+  assert models.for_training(umx).axis_name == devices.AXIS
+  assert models.for_training(demucs) == demucs
 
 
 def test_create_by_name():

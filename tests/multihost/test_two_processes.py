@@ -1,4 +1,4 @@
-"""Two JAX processes of two devices each: one run, one evaluation."""
+"""Two JAX processes of several devices each: one run, one evaluation."""
 
 import json
 import os
@@ -7,8 +7,14 @@ import socket
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
 from conftest import ROOT
+
+from distortion_removal import models
+from distortion_removal.training import check_config, steps
+from distortion_removal.training.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.e2e
 
@@ -45,6 +51,33 @@ evaluate(pathlib.Path(workdir))
 """
 
 
+# Eight examples over all devices; the second process dies after step 3 of 4.
+_SPREAD = """
+import os, sys, pathlib, jax
+port, process, workdir, root, dies = sys.argv[1:]
+if port != "alone":
+  jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(process))
+assert jax.device_count() == 8
+from distortion_removal.config import sibling
+from distortion_removal.training import train
+workdir = pathlib.Path(workdir)
+config = sibling(root + "/configs/x", "quickstart").get_config("smoke")
+config.data.data_dir = str(workdir.parent / "data")
+config.model.fields.update(depth=1, lstm_layers=0)
+config.batch_size = 8
+config.checkpoint_every = 2
+config.validate_every = 100
+class Checkpoints(train.Checkpoints):
+  def reached_preemption(self, step):
+    if step == 3 and process == dies:
+      self._wait()
+      os.kill(os.getpid(), 9)
+    return super().reached_preemption(step)
+train.Checkpoints = Checkpoints
+train.train(config, workdir)
+"""
+
+
 def _start(program, *arguments, devices=2):
   env = os.environ | {
     "JAX_PLATFORMS": "cpu",
@@ -60,12 +93,18 @@ def _start(program, *arguments, devices=2):
   )
 
 
-def _two(program, *arguments):
-  """Runs a program as two processes; returns what they print."""
+def _start_two(program, *arguments, devices=2):
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
-  processes = [_start(program, port, k, *arguments) for k in range(2)]
+  return [
+    _start(program, port, k, *arguments, devices=devices) for k in range(2)
+  ]
+
+
+def _two(program, *arguments, devices=2):
+  """Runs a program as two processes; returns what they print."""
+  processes = _start_two(program, *arguments, devices=devices)
   outputs = [process.communicate(timeout=300)[0] for process in processes]
   assert [p.returncode for p in processes] == [0, 0], "\n".join(outputs)
   return outputs
@@ -128,3 +167,51 @@ def test_two_processes_evaluate_one_run(run):
       assert a[key] == b[key]
     for key in ("si_sdr", "sdr", "peaq", "r_nonlin"):
       assert a[key] == pytest.approx(b[key], abs=1e-3)
+
+
+def _rows(workdir):
+  rows = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
+  return [(r["step"], r["train/loss"]) for r in rows if "train/loss" in r]
+
+
+def _last(workdir):
+  """The state that the run in a folder can go on from."""
+  config = check_config.load(workdir)
+  state = steps.create_state(config, models.from_config(config))
+  checkpoints = Checkpoints(workdir)
+  state = checkpoints.restore_last(state)
+  checkpoints.close()
+  return state
+
+
+def test_a_killed_process_costs_the_run_nothing(tmp_path):
+  """Two processes of four devices, one killed and resumed, are one of eight."""
+  whole, halves = tmp_path / "whole", tmp_path / "halves"
+  alone = _start(_SPREAD, "alone", 0, whole, ROOT, "", devices=8)
+  output, _ = alone.communicate(timeout=300)
+  assert alone.returncode == 0, output
+  first, second = _start_two(_SPREAD, halves, ROOT, "1", devices=4)
+  output, _ = second.communicate(timeout=300)
+  assert second.returncode == -9, output
+  # The other one notices by itself, or a launcher ends it.
+  try:
+    first.wait(timeout=30)
+  except subprocess.TimeoutExpired:
+    first.kill()
+  first.communicate()
+  assert first.returncode != 0
+  assert int(_last(halves).step) == 2
+  _two(_SPREAD, halves, ROOT, "", devices=4)
+  (seen, found), (wanted_seen, wanted) = (
+    zip(*_rows(workdir), strict=True) for workdir in (halves, whole)
+  )
+  assert seen == wanted_seen == (1, 2, 3, 4)
+  np.testing.assert_allclose(found, wanted, rtol=1e-5)
+  for name in ("params", "ema"):
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(
+        np.linalg.norm(a - b) / np.linalg.norm(b), 0, atol=1e-5
+      ),
+      getattr(_last(halves), name),
+      getattr(_last(whole), name),
+    )
