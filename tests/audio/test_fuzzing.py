@@ -20,7 +20,7 @@ def _run(*words):
   result = subprocess.run(
     [sys.executable, "tests/support/fuzzing.py", *map(str, words)],
     cwd=ROOT,
-    env=os.environ | {"PYTHONPATH": str(ROOT)},
+    env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
     capture_output=True,
     text=True,
     errors="replace",  # libmpg123 repeats what it reads.
