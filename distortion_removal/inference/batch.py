@@ -151,7 +151,8 @@ def _in_folder(folder: Path, apart: str | None) -> Iterator[Path]:
     )
     for name in sorted(names):
       path = Path(place, name)
-      if not name.startswith(".") and path.suffix.lower() in files.SUFFIXES:
+      is_audio = path.suffix.lower() in files.SUFFIXES and not is_pipe(path)
+      if is_audio and not name.startswith("."):
         yield path
 
 

@@ -39,6 +39,9 @@ from distortion_removal.inference.output import Outcome
 
 # Resampled marks, from 0 to 1, above which a sample counts as clipped.
 _CLIPPED = 0.5
+# Between the network's rate and a recording's: with it, the declippers' frames
+# shrink to nothing, or grow until a second takes an hour.
+_MOST_TIMES = 16
 
 
 def load(
@@ -150,6 +153,23 @@ def _one_by_one(audio: np.ndarray) -> np.ndarray:
   return audio.swapaxes(1, 2).reshape(-1, audio.shape[1], 1)
 
 
+def _check_rate(source: Path, rate: int, own_rate: int) -> None:
+  """Warns of another rate than the network's; refuses one that is far off."""
+  if not own_rate <= rate * _MOST_TIMES <= own_rate * _MOST_TIMES**2:
+    raise UserError(
+      f"{source}: has {rate} Hz, too far from the network's {own_rate}; "
+      "resample it, or use --method=best"
+    )
+  if rate != own_rate:
+    log.logger.warning(
+      "%s: has %d Hz, and the network was trained at %d; --method=best may be "
+      "better",
+      source,
+      rate,
+      own_rate,
+    )
+
+
 def restore_file(
   source: Path,
   target: Path,
@@ -170,14 +190,7 @@ def restore_file(
   info = files.info(source)
   form = {"dither": dither, "finish": finish}
   subtype = output.choose_subtype(target, info, subtype, **form)
-  if info.sample_rate != config.data.sample_rate:
-    log.logger.warning(
-      "%s: has %d Hz, and the network was trained at %d; --method=best may be "
-      "better",
-      source,
-      info.sample_rate,
-      config.data.sample_rate,
-    )
+  _check_rate(source, info.sample_rate, config.data.sample_rate)
   restorer = load(workdir, config, sample_rate=info.sample_rate)
   clipping = survey(source)
 

@@ -113,6 +113,13 @@ def test_a_missing_file_is_a_job_that_will_fail():
   assert _plan("no.wav", "single.wav", output="out")["no.wav"] == "out/no.wav"
 
 
+def test_a_folder_is_not_searched_for_pipes():
+  """They would be waited for, and stop the whole folder."""
+  before = _plan("album", output="out")
+  os.mkfifo("album/pipe.wav")
+  assert _plan("album", output="out") == before
+
+
 def test_pipes():
   assert _plan("-", output="a.wav") == {"-": "a.wav"}
   os.mkfifo("pipe")

@@ -1,22 +1,27 @@
 """Notices audio files that were cut short.
 
-libsndfile decodes what it finds and does not report what is missing. WAV, AIFF
-and W64 show it in the sizes that libsndfile logs, Ogg in its last page, MP3 in
-its frames (`mpeg`), FLAC only when it is decoded.
+libsndfile decodes what it finds and does not report what is missing. WAV, AIFF,
+W64, CAF and AU show it in the sizes that libsndfile logs, Ogg in its last page,
+MP3 in its frames (`mpeg`), FLAC only when it is decoded.
 """
 
 import os
 import re
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from distortion_removal.common.errors import UserError
 
 _SHORT_CHUNK = re.compile(
-  r"^\s*(?:data|SSND|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.M
+  r"^\s*(?:data|SSND|riff|Riff size|Data Size|BODY)\s*:\s*(\d+) "
+  r"\(should be (\d+)\)",
+  re.M,
 )
 NO_LAST_PAGE = "truncated: the last page is missing or cut"
+# In either precision: the squares of larger ones overflow.
+_LARGEST_SAMPLE = np.finfo(np.float32).max
 _OGG_PAGE_BYTES = 65_307  # the largest page that the format allows
 _OGG_HEADER_BYTES = 27  # without the segment table
 
@@ -27,6 +32,16 @@ class AudioFileError(UserError):
   def __init__(self, path: str | os.PathLike, reason: str):
     super().__init__(f"{path}: {reason}")
     self.reason = reason
+
+
+def check_samples(block: np.ndarray, path: Path) -> None:
+  """Raises an error for samples that are no numbers, or no 32-bit floats."""
+  if (np.abs(block) <= _LARGEST_SAMPLE).all():  # NaN is not.
+    return
+  reason = "holds NaN or infinite samples"
+  if np.isfinite(block).all():
+    reason = f"holds samples beyond {_LARGEST_SAMPLE:.2g}; scale them down"
+  raise AudioFileError(path, reason)
 
 
 def defect(file: soundfile.SoundFile, path: Path, end: int) -> str | None:

@@ -235,6 +235,7 @@ def _frames_around(place: int, name: bytes) -> Iterator[tuple[int, bool]]:
 def _frame_count(data: mmap.mmap, place: int, name: bytes) -> int | None:
   if name == b"VBRI":
     return int.from_bytes(data[place + 14 : place + 18], "big")
-  if not data[place + 7] & 1:
+  flags = data[place + 4 : place + 8]
+  if len(flags) < 4 or not flags[3] & 1:
     return None
   return int.from_bytes(data[place + 8 : place + 12], "big") or None

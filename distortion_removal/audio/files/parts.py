@@ -20,7 +20,8 @@ from distortion_removal.audio.files import wav_header
 _ENDLESS_BYTES = 1 << 40
 _ID3V1_BYTES = 128  # a tag at the very end of an MP3
 _FLAC = re.compile(rb"fLaC[\x00\x80]\0\0\x22")  # and a STREAMINFO's length
-_OGG_LINK = re.compile(rb"OggS\0[\x02\x03\x06\x07]")  # first page of a stream
+# The first page of a stream, up to the length of its table of segments.
+_OGG_LINK = re.compile(rb"(?s)OggS\0[\x02\x03\x06\x07].{20}(.)")
 
 
 class Part(NamedTuple):
@@ -127,6 +128,6 @@ def _ogg_links(data: mmap.mmap) -> list[int]:
     start = match.start()
     if start != behind:
       starts.append(start)
-    body = start + 27 + data[start + 26]
-    behind = body + sum(data[start + 27 : body])
+    body = match.end() + match[1][0]
+    behind = body + sum(data[match.end() : body])
   return starts

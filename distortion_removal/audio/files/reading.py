@@ -123,8 +123,7 @@ class Reader:
     count = 0
     with contextlib.closing(blocks):
       for block in blocks:
-        if not np.isfinite(block).all():
-          raise AudioFileError(name, "holds NaN or infinite samples")
+        integrity.check_samples(block, name)
         count += len(block)
         yield block
     if not count:

@@ -73,9 +73,10 @@ def _mask_in_comments(path: Path) -> int | None:
 
   try:
     comments = mutagen.File(path).tags or {}
-    return int(comments[MASK_COMMENT][0], 16)
+    mask = int(comments[MASK_COMMENT][0], 16)
   except (mutagen.MutagenError, AttributeError, LookupError, ValueError):
     return None
+  return mask if 0 <= mask < 1 << 32 else None
 
 
 def is_usual(layout: bytes, *, exact: bool = False) -> bool:

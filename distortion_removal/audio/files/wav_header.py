@@ -34,7 +34,7 @@ def mended(data: mmap.mmap) -> bytes:
     return b""
   if size == 0xFFFFFFFF and b"ds64" in chunks:
     place = chunks[b"ds64"][0] + _DS64_DATA_BYTES
-    (size,) = struct.unpack_from("<Q", data, place)
+    size = int.from_bytes(data[place : place + 8], "little")
   if not _is_placeholder(data, start, size):
     return b""
   head = data[8 : start - 4].replace(b"ds64", b"JUNK")
