@@ -12,7 +12,7 @@ from distortion_removal.report.figures import drawing
 from distortion_removal.report.methods import Style
 
 # Markers that look small, in points.
-_LARGE = {"*": 7.0, "d": 5.0, "P": 5.0}
+_LARGE = {"*": 7.0, "d": 5.0, "P": 5.0, ".": 7.0, "|": 6.0}
 
 
 @drawing.look()
@@ -80,13 +80,14 @@ def _draw_lines(
 
 
 def _properties(style: Style) -> dict:
+  is_filled = style.marker in Line2D.filled_markers
   return {
     "color": style.colour,
     "linestyle": style.dash,
     "marker": style.marker,
     "markersize": _LARGE.get(style.marker, 4.0),
-    "markeredgecolor": style.colour if style.marker == "x" else "white",
-    "markeredgewidth": 1.0 if style.marker == "x" else 0.4,
+    "markeredgecolor": "white" if is_filled else style.colour,
+    "markeredgewidth": 0.4 if is_filled else 1.0,
   }
 
 
