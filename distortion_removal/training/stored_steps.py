@@ -6,6 +6,7 @@ of its items, since orbax reads a flipped bit in a large array as it is.
 """
 
 import json
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def read(folder: Path, item: str, target: Any = None) -> Any:
       tree = ocp.StandardCheckpointHandler().restore(path, args=args)
     reason = "" if checksum(tree) == checksums[item] else "its checksum differs"
   except Exception as error:  # Of any kind: a flipped byte leads orbax astray.
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    _ignore_late_reads()
+    reason = _reason(error)
   if reason:
     remedy = (
       "training with --skip_damaged resumes from the one before"
@@ -72,6 +74,23 @@ def read(folder: Path, item: str, target: Any = None) -> Any:
     )
     raise UserError(f"{path}: the checkpoint is damaged ({reason}); {remedy}")
   return tree
+
+
+def _reason(error: Exception) -> str:
+  """Returns the end of a message, which names the file or what is wrong."""
+  line = f"{type(error).__name__}: {error}".splitlines()[0]
+  return ": ".join(line.partition(" [tensorstore_spec")[0].split(": ")[-2:])
+
+
+def _ignore_late_reads() -> None:
+  """Keeps the reads that orbax abandons from printing tracebacks of theirs."""
+  before = sys.unraisablehook
+
+  def hook(late: Any) -> None:
+    if str(late.exc_value) != "Event loop is closed":
+      before(late)
+
+  sys.unraisablehook = hook
 
 
 def drop_damaged(workdir: Path) -> None:

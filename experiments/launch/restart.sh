@@ -2,10 +2,12 @@
 # Runs a command again until it succeeds: restart.sh LOG COMMAND [WORD...]
 #
 # What it prints is appended to LOG; LOG.pid holds this loop's process while it
-# lasts, LOG.status the command's status at its end, or "stopped". It gives up after five
-# failures that took less than five minutes each, and where the command ends
-# twice with the same line `error: …`, which no repetition mends. To stop it,
-# send SIGTERM to its process group: the command may save, and is not restarted.
+# lasts, LOG.status the command's status at its end, or "stopped". A training
+# that was stopped alone succeeds, and says that the same command resumes. The
+# loop gives up after five failures that took less than five minutes each, and
+# where the command ends twice with the same line `error: …`, which no
+# repetition mends. To stop it, send SIGTERM to its process group: the command
+# may save, is not restarted, and the loop ends with status 143.
 
 set -uo pipefail
 
@@ -23,6 +25,7 @@ finish() {
   if "$is_stopped"; then word=stopped; fi
   rm -f "$log.pid"
   printf '%s\n' "$word" >"$log.status"
+  if "$is_stopped"; then exit 143; fi
   exit "$1"
 }
 
@@ -46,16 +49,20 @@ while true; do
     exec tee -a "$log"
   )
   status=${PIPESTATUS[0]}
-  if ((status == 0)) || "$is_stopped"; then
+  last=$(tail -n 1 "$log")
+  is_finished=false
+  if ((status == 0)) && [[ $last != *'; the same command resumes' ]]; then
+    is_finished=true
+  fi
+  if "$is_finished" || "$is_stopped"; then
     finish "$status"
   fi
-  last=$(tail -n 1 "$log")
   if [[ $last == 'error: '* && $last == "$before" ]]; then
     say "the same error again; it has to be mended first"
     finish "$status"
   fi
   before=$last
-  if ((SECONDS - started_s < quick_s)); then
+  if ((status != 0 && SECONDS - started_s < quick_s)); then
     failures=$((failures + 1))
   else
     failures=0
