@@ -19,7 +19,11 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from distortion_removal.common import devices
-from distortion_removal.common.errors import UserError, check_is_utf8
+from distortion_removal.common.errors import (
+  UserError,
+  check_is_utf8,
+  is_disk_full,
+)
 from distortion_removal.training import stored_steps
 
 _IMPORTED_SCORE = -1e3  # dB, stands for weights that were not scored here
@@ -36,6 +40,7 @@ class Checkpoints:
   def __init__(self, workdir: Path):
     self._root = root = stored_steps.root(workdir)
     check_is_utf8(root)
+    stored_steps.quiet_orbax()
     self.best_score = max(_scores(workdir), default=-float("inf"))
     self._tidy()
     self._last = _manager(root / "last", 2)
@@ -106,8 +111,17 @@ class Checkpoints:
           shutil.rmtree(path, ignore_errors=True)
 
   def _wait(self) -> None:
-    for manager in (self._last, self._best):
-      manager.wait_until_finished()
+    """Waits for what is being written; UserError if the disk became full."""
+    try:
+      for manager in (self._last, self._best):
+        manager.wait_until_finished()
+    except Exception as error:
+      if not is_disk_full(error):
+        raise
+      raise UserError(
+        f"{self._root}: no space left on the disk; make room, and the same "
+        "command resumes from the checkpoint before"
+      ) from None
 
   def close(self) -> None:
     """Waits for what is still being written."""

@@ -5,12 +5,15 @@ when all is written, and before any of it is removed. Each has the `checksums`
 of its items, since orbax reads a flipped bit in a large array as it is.
 """
 
+import functools
 import json
+import logging
 import sys
 import zlib
 from pathlib import Path
 from typing import Any
 
+import absl.logging
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -18,7 +21,7 @@ from etils import epath
 from flax import serialization
 
 from distortion_removal.common import devices
-from distortion_removal.common.errors import UserError
+from distortion_removal.common.errors import UserError, is_disk_full
 from distortion_removal.common.log import logger
 
 ITEMS = {"last": ("params", "ema", "opt", "guard"), "best": ("ema", "metrics")}
@@ -54,6 +57,7 @@ def read(folder: Path, item: str, target: Any = None) -> Any:
   Raises:
     UserError: it is damaged.
   """
+  quiet_orbax()
   path = epath.Path(folder) / item
   try:
     checksums = json.loads((path.parent / "checksums/metadata").read_text())
@@ -64,7 +68,6 @@ def read(folder: Path, item: str, target: Any = None) -> Any:
       tree = ocp.StandardCheckpointHandler().restore(path, args=args)
     reason = "" if checksum(tree) == checksums[item] else "its checksum differs"
   except Exception as error:  # Of any kind: a flipped byte leads orbax astray.
-    _ignore_late_reads()
     reason = _reason(error)
   if reason:
     remedy = (
@@ -82,15 +85,24 @@ def _reason(error: Exception) -> str:
   return ": ".join(line.partition(" [tensorstore_spec")[0].split(": ")[-2:])
 
 
-def _ignore_late_reads() -> None:
-  """Keeps the reads that orbax abandons from printing tracebacks of theirs."""
+@functools.cache
+def quiet_orbax() -> None:
+  """Keeps orbax's threads from printing tracebacks of what it raises anyway.
+
+  That is of a full disk, and of reads it abandons where one of them fails.
+  """
   before = sys.unraisablehook
 
-  def hook(late: Any) -> None:
-    if str(late.exc_value) != "Event loop is closed":
-      before(late)
+  def hook(found: Any) -> None:
+    if str(found.exc_value) != "Event loop is closed":
+      before(found)
+
+  def is_news(record: logging.LogRecord) -> bool:
+    text = f"{record.getMessage()} {record.exc_info and record.exc_info[1]}"
+    return "orbax" not in record.pathname or not is_disk_full(text)
 
   sys.unraisablehook = hook
+  absl.logging.get_absl_handler().python_handler.addFilter(is_news)
 
 
 def drop_damaged(workdir: Path) -> None:
