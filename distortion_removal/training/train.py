@@ -198,7 +198,7 @@ def _loop(
         timer.restart()
       if stop and not last:
         checkpoints.close()
-        # Launchers look for the end of this line.
+        # experiments/launch/restart.sh looks for this line.
         note(
           f"stopped at step {number} of {config.steps} as asked; the same "
           "command resumes"

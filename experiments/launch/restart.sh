@@ -15,6 +15,7 @@ log=$1
 shift
 pause_s=${RESTART_PAUSE_S:-30}
 quick_s=${RESTART_QUICK_S:-300}
+resumable='^stopped at step .* as asked; the same command resumes$'
 
 say() {
   printf '%s restart: %s\n' "$(date -u +%FT%TZ)" "$*" | tee -a "$log"
@@ -43,20 +44,21 @@ failures=0
 before=
 while true; do
   started_s=$SECONDS
+  begin=$(($(wc -c <"$log") + 1))
   # The last words of the command are logged whatever ends it.
   "$@" 2>&1 | (
     trap '' TERM INT
     exec tee -a "$log"
   )
   status=${PIPESTATUS[0]}
-  last=$(tail -n 1 "$log")
-  is_finished=false
-  if ((status == 0)) && [[ $last != *'; the same command resumes' ]]; then
-    is_finished=true
-  fi
-  if "$is_finished" || "$is_stopped"; then
+  if "$is_stopped"; then
     finish "$status"
   fi
+  stops=$(tail -c "+$begin" "$log" | grep -c "$resumable")
+  if ((status == 0 && stops == 0)); then
+    finish "$status"
+  fi
+  last=$(tail -n 1 "$log")
   if [[ $last == 'error: '* && $last == "$before" ]]; then
     say "the same error again; it has to be mended first"
     finish "$status"

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import ROOT
@@ -60,12 +61,16 @@ def _start(program, *arguments, devices=2):
   )
 
 
-def _two(program, *arguments):
-  """Runs a program as two processes; returns what they print."""
+def _start_two(program, *arguments):
   with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
-  processes = [_start(program, port, k, *arguments) for k in range(2)]
+  return [_start(program, port, k, *arguments) for k in range(2)]
+
+
+def _two(program, *arguments):
+  """Runs a program as two processes; returns what they print."""
+  processes = _start_two(program, *arguments)
   outputs = [process.communicate(timeout=300)[0] for process in processes]
   assert [p.returncode for p in processes] == [0, 0], "\n".join(outputs)
   return outputs
@@ -104,6 +109,36 @@ def test_two_processes_start_from_the_same_weights(run):
   rows = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
   assert start == 0
   assert first == pytest.approx(rows[-1]["validation/si_sdr"], abs=1e-4)
+
+
+def test_sigterm_to_one_of_two_processes_stops_both(run, tmp_path):
+  """Both end with status 0 after the same step, which is stored."""
+  endless = _TRAINING.replace(
+    "config.checkpoint_every = 4",
+    "config.steps = config.checkpoint_every = 1_000_000",
+  )
+  (tmp_path / "data").symlink_to(run[0].parent / "data")
+  workdir = tmp_path / "run"
+  processes = _start_two(endless, workdir, ROOT, "")
+  try:
+    for _ in range(2_000):
+      rows = workdir / "metrics.jsonl"
+      if rows.exists() and rows.stat().st_size:
+        break
+      time.sleep(0.1)
+    processes[1].terminate()
+    begin = time.monotonic()
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert time.monotonic() - begin < 30
+  finally:
+    for process in processes:
+      process.kill()
+  assert [p.returncode for p in processes] == [0, 0], "\n".join(outputs)
+  (stored,) = (workdir / "checkpoints" / "last").iterdir()
+  line = f"stopped at step {stored.name} of 1000000 as asked; the same command"
+  assert all(line in output for output in outputs), outputs
+  *_, row = (json.loads(row) for row in (workdir / "metrics.jsonl").open())
+  assert row["step"] == int(stored.name)
 
 
 def _scores(workdir):
