@@ -68,13 +68,14 @@ def read(folder: Path, item: str, target: Any = None) -> Any:
       tree = ocp.StandardCheckpointHandler().restore(path, args=args)
     reason = "" if checksum(tree) == checksums[item] else "its checksum differs"
   except Exception as error:  # Of any kind: a flipped byte leads orbax astray.
+    # A disk that does not answer is another matter.
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+      raise
     reason = _reason(error)
   if reason:
-    remedy = (
-      "training with --skip_damaged resumes from the one before"
-      if folder.parent.name == "last"
-      else "remove this step's folder, and evaluation takes the last weights"
-    )
+    remedy = "training with --skip_damaged resumes from the one before"
+    if folder.parent.name == "best":
+      remedy = f"remove {folder}, and the last weights are taken"
     raise UserError(f"{path}: the checkpoint is damaged ({reason}); {remedy}")
   return tree
 

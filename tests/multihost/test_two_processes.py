@@ -76,9 +76,9 @@ def _two(program, *arguments):
   return outputs
 
 
-def _train(workdir, source="", key="train/loss"):
+def _train(workdir, source="", key="train/loss", program=_TRAINING):
   """Trains in two processes; returns the losses, or others, by step."""
-  _two(_TRAINING, workdir, ROOT, source)
+  _two(program, workdir, ROOT, source)
   rows = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
   return [(row["step"], row[key]) for row in rows if key in row]
 
@@ -137,8 +137,10 @@ def test_sigterm_to_one_of_two_processes_stops_both(run, tmp_path):
   (stored,) = (workdir / "checkpoints" / "last").iterdir()
   line = f"stopped at step {stored.name} of 1000000 as asked; the same command"
   assert all(line in output for output in outputs), outputs
-  *_, row = (json.loads(row) for row in (workdir / "metrics.jsonl").open())
-  assert row["step"] == int(stored.name)
+  # Both resume from it.
+  last = int(stored.name) + 2
+  losses = _train(workdir, program=endless.replace("1_000_000", str(last)))
+  assert [step for step, _ in losses] == list(range(1, last + 1))
 
 
 def _scores(workdir):
