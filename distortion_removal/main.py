@@ -3,6 +3,7 @@
 import itertools
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -138,6 +139,8 @@ def _train(workdir: Path) -> None:
   # Better now than after the training.
   check_evaluation_fields(_CONFIG.value)
   train(_CONFIG.value, workdir, skip_damaged=_SKIP_DAMAGED.value)
+  # All is stored; only the process has to end.
+  signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _describe() -> None:

@@ -15,7 +15,7 @@ log=$1
 shift
 pause_s=${RESTART_PAUSE_S:-30}
 quick_s=${RESTART_QUICK_S:-300}
-resumable='^stopped at step .* as asked; the same command resumes$'
+resumable='^stopped .* as asked; the same command resumes$'
 
 say() {
   printf '%s restart: %s\n' "$(date -u +%FT%TZ)" "$*" | tee -a "$log"
