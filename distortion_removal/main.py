@@ -3,6 +3,7 @@
 import itertools
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -64,6 +65,12 @@ _PAGE_WAV = flags.DEFINE_bool(
   "report: add WAV files, for browsers that cannot play FLAC from disk.",
 )
 _TABLE = flags.DEFINE_bool("table", False, "describe: list the layers too.")
+_SKIP_DAMAGED = flags.DEFINE_bool(
+  "skip_damaged",
+  False,
+  "train: where the last checkpoint is damaged, remove it and resume from the "
+  "one before.",
+)
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the processes of a pod before anything else."
 )
@@ -131,7 +138,9 @@ def _train(workdir: Path) -> None:
   devices.check_platform()
   # Better now than after the training.
   check_evaluation_fields(_CONFIG.value)
-  train(_CONFIG.value, workdir)
+  train(_CONFIG.value, workdir, skip_damaged=_SKIP_DAMAGED.value)
+  # All is stored; only the process has to end.
+  signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _describe() -> None:

@@ -77,14 +77,19 @@ def mendable(error: Exception) -> str | None:
   """
   if isinstance(error, UserError):
     return str(error)
-  # Libraries wrap a full disk in errors of their own.
-  if os.strerror(errno.ENOSPC) in str(error):
+  if is_disk_full(error):
     path = getattr(error, "filename", None)
     where = f" while writing {_name(path)}" if path else ""
     return f"no space left on the disk{where}; free some and retry"
   if isinstance(error, OSError) and error.filename is not None:
     return f"{_name(error.filename)}: {os_reason(error)}"
   return None
+
+
+def is_disk_full(error: BaseException | str) -> bool:
+  """Returns whether an error, also a library's own, means a full disk."""
+  kinds = (errno.ENOSPC, errno.EDQUOT)
+  return any(os.strerror(kind) in str(error) for kind in kinds)
 
 
 def _exit(message: str) -> NoReturn:

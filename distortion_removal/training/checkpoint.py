@@ -1,7 +1,7 @@
-"""Checkpoints of a run; no other module uses orbax.
+"""Checkpoints of a run; no other module writes them.
 
     workdir/checkpoints/last/STEP/{params,ema,opt,guard}   to resume from
-    workdir/checkpoints/best/STEP/ema                      to evaluate
+    workdir/checkpoints/best/STEP/{ema,metrics}            to evaluate
 
 Items are separate so that evaluation reads `ema` alone. `params` and `ema` hold
 all collections of the network's variables, without and with averaging; `guard`
@@ -10,18 +10,22 @@ it is the step.
 """
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
-from etils import epath
 
-from distortion_removal.common.errors import UserError, check_is_utf8
+from distortion_removal.common import devices
+from distortion_removal.common.errors import (
+  UserError,
+  check_is_utf8,
+  is_disk_full,
+)
+from distortion_removal.training import stored_steps
 
-_ROOT = "checkpoints"
 _IMPORTED_SCORE = -1e3  # dB, stands for weights that were not scored here
 _OVERHEAD_BYTES = 1 << 20  # names and shapes in a checkpoint
 
@@ -34,15 +38,14 @@ class Checkpoints:
   """
 
   def __init__(self, workdir: Path):
-    self._root = root = (workdir / _ROOT).absolute()
+    self._root = root = stored_steps.root(workdir)
     check_is_utf8(root)
-    self._last = _manager(root / "last", ("params", "ema", "opt", "guard"), 2)
+    stored_steps.quiet_orbax()
+    self.best_score = max(_scores(workdir), default=-float("inf"))
+    self._tidy()
+    self._last = _manager(root / "last", 2)
     self._best = _manager(
-      root / "best", ("ema",), 1, best_fn=lambda metrics: metrics["score"]
-    )
-    best = self._best.latest_step()
-    self.best_score = (
-      -float("inf") if best is None else self._best.metrics(best)["score"]
+      root / "best", 1, best_fn=lambda metrics: metrics["score"]
     )
 
   def latest_step(self) -> int | None:
@@ -55,24 +58,21 @@ class Checkpoints:
       return
     trees = _trees(state)
     self._require_space(trees)
-    items = {key: ocp.args.StandardSave(tree) for key, tree in trees.items()}
-    self._last.save(step, args=ocp.args.Composite(**items))
+    self._last.save(step, args=_to_save(trees, trees))
 
   def save_best(self, step: int, variables: Any, score: float) -> None:
     """Stores the variables of `step` as the best so far."""
-    host = jax.device_get(variables)
-    self._require_space(host)
-    self._best.save(
-      step,
-      args=ocp.args.Composite(ema=ocp.args.StandardSave(host)),
-      metrics={"score": score},
-      force=True,
-    )
+    trees = {"ema": jax.device_get(variables)}
+    self._require_space(trees)
+    metrics = {"score": score}
+    args = _to_save(trees, trees | {"metrics": metrics})
+    self._best.save(step, args=args, metrics=metrics, force=True)
     self.best_score = score
 
   def _require_space(self, tree: Any) -> None:
     """Raises UserError on a full disk: orbax would fail noisily, in threads."""
     self._wait()
+    self._tidy()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
     needed, free = size + _OVERHEAD_BYTES, shutil.disk_usage(self._root).free
     if free < needed:
@@ -85,29 +85,48 @@ class Checkpoints:
   def restore_last(self, state: Any) -> Any:
     """Returns `state` as it was last stored."""
     step, trees = self.latest_step(), _trees(state)
-    items = {key: ocp.args.StandardRestore(tree) for key, tree in trees.items()}
-    restored = self._last.restore(step, args=ocp.args.Composite(**items))
-    model_state = dict(restored.params)
+    folder = self._root / "last" / str(step)
+    stored = {
+      key: stored_steps.read(folder, key, tree) for key, tree in trees.items()
+    }
+    model_state = dict(stored["params"])
     return state.replace(
       step=step,
       params=model_state.pop("params"),
       model_state=model_state,
-      ema=restored.ema,
-      opt_state=restored.opt,
-      guard=restored.guard,
+      ema=stored["ema"],
+      opt_state=stored["opt"],
+      guard=stored["guard"],
     )
 
   def reached_preemption(self, step: int) -> bool:
     """Returns whether the pod will be taken away (needs jax.distributed)."""
     return self._last.reached_preemption(step)
 
+  def _tidy(self) -> None:
+    """Removes what was not completed, and what was replaced."""
+    if devices.is_main_process():
+      for path in self._root.glob("*/*"):
+        if not path.name.isdigit():
+          shutil.rmtree(path, ignore_errors=True)
+
   def _wait(self) -> None:
-    for manager in (self._last, self._best):
-      manager.wait_until_finished()
+    """Waits for what is being written; UserError if the disk became full."""
+    try:
+      for manager in (self._last, self._best):
+        manager.wait_until_finished()
+    except Exception as error:
+      if not is_disk_full(error):
+        raise
+      raise UserError(
+        f"{self._root}: no space left on the disk; make room, and the same "
+        "command resumes from the checkpoint before"
+      ) from None
 
   def close(self) -> None:
     """Waits for what is still being written."""
     self._wait()
+    self._tidy()
     self._last.close()
     self._best.close()
 
@@ -123,13 +142,19 @@ def _trees(state: Any) -> dict[str, Any]:
   }
 
 
-def _manager(
-  path: Path, items: tuple[str, ...], keep: int, **options: Any
-) -> ocp.CheckpointManager:
+def _manager(path: Path, keep: int, **options: Any) -> ocp.CheckpointManager:
   options = ocp.CheckpointManagerOptions(
-    max_to_keep=keep, create=True, **options
+    max_to_keep=keep, create=True, todelete_subdir="replaced", **options
   )
+  items = (*stored_steps.ITEMS[path.name], "checksums")
   return ocp.CheckpointManager(path, item_names=items, options=options)
+
+
+def _to_save(trees: dict[str, Any], checked: dict[str, Any]) -> Any:
+  """Makes orbax's arguments to store trees, and checksums of all `checked`."""
+  items = {key: ocp.args.StandardSave(tree) for key, tree in trees.items()}
+  checksums = {k: stored_steps.checksum(tree) for k, tree in checked.items()}
+  return ocp.args.Composite(**items, checksums=ocp.args.JsonSave(checksums))
 
 
 def save_weights(workdir: Path, variables: Any, step: int) -> None:
@@ -141,17 +166,20 @@ def save_weights(workdir: Path, variables: Any, step: int) -> None:
 
 def last_step(workdir: Path) -> int | None:
   """Returns the last step that the run in `workdir` can resume from."""
-  return max(_steps(workdir, "last"), default=None)
+  folders = stored_steps.folders(workdir, "last")
+  return int(folders[-1].name) if folders else None
 
 
 def are_imported(workdir: Path) -> bool:
   """Returns whether all there is are weights from `save_weights`."""
   if last_step(workdir) is not None:
     return False
-  root = workdir / _ROOT / "best"
-  files = (root / str(x) / "metrics/metrics" for x in _steps(workdir, "best"))
-  scores = [json.loads(file.read_text())["score"] for file in files]
-  return _IMPORTED_SCORE in scores
+  return _IMPORTED_SCORE in _scores(workdir)
+
+
+def _scores(workdir: Path) -> list[float]:
+  folders = stored_steps.folders(workdir, "best")
+  return [stored_steps.read(x, "metrics")["score"] for x in folders]
 
 
 def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
@@ -162,20 +190,14 @@ def restore_weights(workdir: Path, shapes: Any) -> tuple[Any, int]:
   Raises:
     UserError: there are none, or they are damaged or another model's.
   """
-  path = _weights(workdir)
-  if path is None:
+  folder = _weights(workdir)
+  if folder is None:
     raise UserError(f"{workdir}: no checkpoint here; train first")
-  check_is_utf8(path)
-  handler = ocp.StandardCheckpointHandler()
-  try:
-    check_same_model(dict(handler.metadata(path)), shapes, path)
-    weights = handler.restore(path, args=ocp.args.StandardRestore(shapes))
-  except (OSError, ValueError) as error:
-    reason = str(error).partition(":")[0]
-    raise UserError(
-      f"{path}: the checkpoint is damaged ({reason}); use another run"
-    ) from error
-  return weights, int(path.parent.name)
+  check_is_utf8(folder)
+  stored = stored_steps.read(folder, "ema")
+  check_same_model(stored, shapes, folder / "ema")
+  weights = jax.tree.map(lambda x, y: jnp.asarray(y, x.dtype), shapes, stored)
+  return weights, int(folder.name)
 
 
 def digest(workdir: Path) -> str:
@@ -184,26 +206,19 @@ def digest(workdir: Path) -> str:
   if folder is None:
     return ""
   found = hashlib.blake2b(digest_size=16)
-  for path in sorted(x for x in Path(folder).rglob("*") if x.is_file()):
+  folder /= "ema"
+  for path in sorted(x for x in folder.rglob("*") if x.is_file()):
     found.update(str(path.relative_to(folder)).encode())
     found.update(path.read_bytes())
   return found.hexdigest()
 
 
-def _weights(workdir: Path) -> epath.Path | None:
-  """Returns the folder of the weights to evaluate."""
+def _weights(workdir: Path) -> Path | None:
+  """Returns the folder of the step to evaluate."""
   for kind in ("best", "last"):
-    if steps := _steps(workdir, kind):
-      root = epath.Path(workdir).resolve() / _ROOT / kind
-      return root / str(max(steps)) / "ema"
+    if folders := stored_steps.folders(workdir, kind):
+      return folders[-1]
   return None
-
-
-def _steps(workdir: Path, kind: str) -> list[int]:
-  """Lists the steps that are stored completely."""
-  # orbax renames a step's folder to its number once it is complete.
-  names = [path.name for path in (workdir / _ROOT / kind).glob("*")]
-  return [int(name) for name in names if name.isdigit()]
 
 
 def check_same_model(stored: Any, shapes: Any, path: Path) -> None:

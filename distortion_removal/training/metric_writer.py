@@ -37,12 +37,14 @@ class MetricWriter:
       from tensorboardX.event_file_writer import EventsWriter
 
       path = workdir / "metrics.jsonl"
-      _drop_after(path, -1 if after_step is None else after_step)
+      self._kept = _drop_after(path, -1 if after_step is None else after_step)
       self._file = open(path, "a")  # noqa: SIM115
       (workdir / "tensorboard").mkdir(exist_ok=True)
       # Not a SummaryWriter: its queue is emptied by a thread that a full disk
       # ends, after which the process would wait for ever.
       self._board = EventsWriter(str(workdir / "tensorboard" / "events"))
+      if after_step is not None:
+        self._start_again(after_step + 1)
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
     """Writes named numbers of one step."""
@@ -62,9 +64,13 @@ class MetricWriter:
     logger.info("step %d  %s", step, text)
 
   def changes(self, step: int, fields: Mapping[str, Sequence]) -> None:
-    """Writes old and new values of configuration fields after one step."""
-    if self._is_main:
-      self._file.write(json.dumps({"step": step, "config": fields}) + "\n")
+    """Writes old and new values of configuration fields after one step.
+
+    Not twice, where a run was killed before it could store the new ones.
+    """
+    line = json.dumps({"step": step, "config": fields}) + "\n"
+    if self._is_main and line not in self._kept[-1:]:
+      self._file.write(line)
       self._file.flush()
 
   def keep(self) -> None:
@@ -93,6 +99,15 @@ class MetricWriter:
     self._add(step, summary.image(f"{name}/spectrograms", picture))
     self._board.flush()
 
+  def _start_again(self, step: int) -> None:
+    """Has TensorBoard forget what earlier files have from `step` on."""
+    from tensorboardX.proto import event_pb2
+
+    log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    event = event_pb2.Event(wall_time=time.time(), step=step, session_log=log)
+    self._board.write_event(event)
+    self._board.flush()
+
   def _add(self, step: int, value: Any) -> None:
     from tensorboardX.proto import event_pb2
 
@@ -106,15 +121,19 @@ class MetricWriter:
       self._board.close()
 
 
-def _drop_after(path: Path, step: int) -> None:
-  """Removes rows of later steps: a killed run logs more than it stores."""
+def _drop_after(path: Path, step: int) -> list[str]:
+  """Removes rows of later steps: a killed run logs more than it stores.
+
+  Returns those that stay.
+  """
   if not path.exists():
-    return
+    return []
   lines = path.read_text().splitlines(keepends=True)
   # The last line may have been cut off in the middle.
   whole = [line for line in lines if line.endswith("}\n")]
-  kept = (line for line in whole if json.loads(line)["step"] <= step)
+  kept = [line for line in whole if json.loads(line)["step"] <= step]
   write_whole(path, "".join(kept))
+  return kept
 
 
 class StepTimer:

@@ -20,6 +20,7 @@ from distortion_removal.training import (
   checkpoint,
   shipped,
   steps,
+  stored_steps,
   weights,
 )
 from distortion_removal.training.objectives import Variables
@@ -62,8 +63,15 @@ class Start(NamedTuple):
       run_config.save(self.config, workdir)
 
 
-def find_start(config: ml_collections.ConfigDict, workdir: Path) -> Start:
+def find_start(
+  config: ml_collections.ConfigDict,
+  workdir: Path,
+  *,
+  skip_damaged: bool = False,
+) -> Start:
   """Finds where a training in `workdir` starts; reads weights for it if asked.
+
+  Checkpoints that are damaged go first if that is asked for.
 
   Raises:
     UserError: `workdir` holds another run, imported weights, or a run that has
@@ -76,6 +84,8 @@ def find_start(config: ml_collections.ConfigDict, workdir: Path) -> Start:
     stored = check_config.load(workdir)
     config = _same_run(stored, config, workdir)
     changed = run_config.differences(stored, config)
+    if skip_damaged:
+      stored_steps.drop_damaged(workdir)
     step = checkpoint.last_step(workdir)
   if step is not None:
     _check_steps(config.steps, step, workdir)

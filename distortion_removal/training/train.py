@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from distortion_removal import models
 from distortion_removal.common import devices
-from distortion_removal.common.log import logger
+from distortion_removal.common.log import logger, note
 from distortion_removal.datasets import clipped_pairs, opening, pairs
 from distortion_removal.datasets.spectrum_statistics import mixture_statistics
 from distortion_removal.effects import tasks
@@ -33,7 +33,12 @@ from distortion_removal.training.start import Start, find_start
 from distortion_removal.training.validation import validator
 
 
-def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
+def train(
+  config: ml_collections.ConfigDict,
+  workdir: Path,
+  *,
+  skip_damaged: bool = False,
+) -> None:
   """Trains, or goes on training, the run that `config` describes.
 
   Args:
@@ -42,15 +47,18 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
       tensorboard/. If it holds the same run already, training resumes from its
       last checkpoint and sees the batches that an uninterrupted run would have
       seen. Fields that may change take their new values.
+    skip_damaged: resume from the checkpoint before the last if that is damaged.
 
   Raises:
     UserError: the configuration cannot be trained, `workdir` holds another
-      run, data or weights are missing, or the loss stopped being a number and
-      `config.on_nan` does not skip that.
+      run, data or weights are missing or damaged, or the loss stopped being a
+      number and `config.on_nan` does not skip that.
+    SystemExit: a signal stopped the run, which is stored. Its status is 0 for
+      SIGTERM, as machines send it, and 1 for SIGINT.
   """
   check_config.check(config)
   devices.local_batch_size(config.batch_size, config.accumulate)
-  start = find_start(config, workdir)
+  start = find_start(config, workdir, skip_damaged=skip_damaged)
   if start.is_finished:
     start.record(workdir)
     return
@@ -83,20 +91,29 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> None:
   make_step = functools.partial(_make_step, config, model, degrade)
   reopen = functools.partial(open_batches, config, dataset)
   read = functools.partial(_read, config, reopen, checkpoints, workdir)
-  try:
-    if start.step is not None and start.changed:
-      writer.changes(start.step, start.changed)
-    start.record(workdir)
-    if start.origin is not None:
-      # Weights that training only makes worse stay the best.
-      _validate(config, 0, state.ema, validate, checkpoints, writer)
-    _loop(
-      config, state, batches, make_step, read, validate, checkpoints, writer
-    )
-  finally:
-    batches.close()
-    checkpoints.close()
-    writer.close()
+  with stop_signals() as received:
+    try:
+      if start.step is not None and start.changed:
+        writer.changes(start.step, start.changed)
+      start.record(workdir)
+      if start.origin is not None:
+        # Weights that training only makes worse stay the best.
+        _validate(config, 0, state.ema, validate, checkpoints, writer)
+      _loop(
+        config,
+        state,
+        batches,
+        make_step,
+        read,
+        validate,
+        checkpoints,
+        writer,
+        received,
+      )
+    finally:
+      batches.close()
+      checkpoints.close()
+      writer.close()
 
 
 def _first_state(
@@ -145,13 +162,14 @@ def _loop(
   validate: Callable,
   checkpoints: Checkpoints,
   writer: MetricWriter,
+  received: list[int],
 ) -> None:
   """Steps, logs, validates and stores until the last step or a signal."""
   first = int(state.step) + 1
   is_pretrained = first > config.pretrain_steps
   step = make_step(config.objective if is_pretrained else "autoencoder")
   timer = StepTimer(config.batch_size * config.data.segment_seconds)
-  with stop_signals() as received, _progress_bar(first, config.steps) as bar:
+  with _progress_bar(first, config.steps) as bar:
     for number in bar:
       if config.pretrain_steps and number == config.pretrain_steps + 1:
         logger.info("pre-training is over after %d steps", number - 1)
@@ -180,12 +198,15 @@ def _loop(
         checkpoints.save_last(number, state)
       if check or save:
         timer.restart()
-      if stop:
+      if stop and not last:
         checkpoints.close()
-        raise SystemExit(
+        # experiments/launch/restart.sh looks for this line.
+        note(
           f"stopped at step {number} of {config.steps} as asked; the same "
           "command resumes"
         )
+        # Ctrl-C also ends the commands that were to come next.
+        raise SystemExit(int(signal.SIGINT in received))
 
 
 def _progress_bar(first: int, last: int) -> tqdm:

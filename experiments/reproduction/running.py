@@ -71,20 +71,27 @@ def to_text(stage: Stage) -> str:
 
 
 def _call(command: Sequence[str]) -> int:
-  """Runs a command, which may end in its own way when it is interrupted."""
+  """Runs a command, which may end in its own way when it is interrupted.
+
+  Returns its status, 143 where it was stopped and succeeded in that.
+  """
   path = os.pathsep.join(filter(None, (str(ROOT), os.getenv("PYTHONPATH"))))
   with subprocess.Popen(
     command, env=os.environ | {"PYTHONPATH": path}
   ) as process:
     # A terminal interrupts both: training then stores where it is.
+    stopped = []
+
+    def stop(*_: object) -> None:
+      stopped.append(128 + signal.SIGTERM)
+      process.terminate()
+
     before = {
       signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-      signal.SIGTERM: signal.signal(
-        signal.SIGTERM, lambda *_: process.terminate()
-      ),
+      signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
     }
     try:
-      return process.wait()
+      return process.wait() or sum(stopped[:1])
     finally:
       for kind, handler in before.items():
         signal.signal(kind, handler)

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -110,9 +111,9 @@ def _two(program, *arguments, devices=2):
   return outputs
 
 
-def _train(workdir, source="", key="train/loss"):
+def _train(workdir, source="", key="train/loss", program=_TRAINING):
   """Trains in two processes; returns the losses, or others, by step."""
-  _two(_TRAINING, workdir, ROOT, source)
+  _two(program, workdir, ROOT, source)
   rows = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
   return [(row["step"], row[key]) for row in rows if key in row]
 
@@ -143,6 +144,38 @@ def test_two_processes_start_from_the_same_weights(run):
   rows = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
   assert start == 0
   assert first == pytest.approx(rows[-1]["validation/si_sdr"], abs=1e-4)
+
+
+def test_sigterm_to_one_of_two_processes_stops_both(run, tmp_path):
+  """Both end with status 0 after the same step, which is stored."""
+  endless = _TRAINING.replace(
+    "config.checkpoint_every = 4",
+    "config.steps = config.checkpoint_every = 1_000_000",
+  )
+  (tmp_path / "data").symlink_to(run[0].parent / "data")
+  workdir = tmp_path / "run"
+  processes = _start_two(endless, workdir, ROOT, "")
+  try:
+    for _ in range(2_000):
+      rows = workdir / "metrics.jsonl"
+      if rows.exists() and rows.stat().st_size:
+        break
+      time.sleep(0.1)
+    processes[1].terminate()
+    begin = time.monotonic()
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert time.monotonic() - begin < 30
+  finally:
+    for process in processes:
+      process.kill()
+  assert [p.returncode for p in processes] == [0, 0], "\n".join(outputs)
+  (stored,) = (workdir / "checkpoints" / "last").iterdir()
+  line = f"stopped at step {stored.name} of 1000000 as asked; the same command"
+  assert all(line in output for output in outputs), outputs
+  # Both resume from it.
+  last = int(stored.name) + 2
+  losses = _train(workdir, program=endless.replace("1_000_000", str(last)))
+  assert [step for step, _ in losses] == list(range(1, last + 1))
 
 
 def _scores(workdir):

@@ -1,16 +1,18 @@
 """Checkpoints: which weights are read, and whose they must be."""
 
 import shutil
+import subprocess
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 from conftest import read_checkpoint
 
 from distortion_removal.common.errors import UserError
-from distortion_removal.training import bad_steps, checkpoint
+from distortion_removal.training import bad_steps, checkpoint, stored_steps
 from distortion_removal.training.checkpoint import Checkpoints
 from distortion_removal.training.steps import TrainState
 
@@ -37,6 +39,29 @@ def _shapes(**more):
     "params": {"layer": tree | more},
     "batch_stats": {"mean": shape((3,), "float32")},
   }
+
+
+@pytest.fixture
+def stored(tmp_path):
+  """A folder with steps 1 and 2, an array of 2 of them larger than a page."""
+  checkpoints = Checkpoints(tmp_path)
+  for step in (1, 2):
+    checkpoints.save_last(step, _large_state(step))
+  checkpoints.save_best(2, _large_state(2).ema, 7.25)
+  checkpoints.close()
+  return tmp_path
+
+
+def _large_state(step):
+  params = {"layer": jax.random.normal(jax.random.key(step), (60, 60))}
+  return TrainState.create(
+    apply_fn=None,
+    params=params,
+    tx=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3)),
+    model_state={},
+    ema={"params": params},
+    guard=bad_steps.no_bad_steps(params),
+  ).replace(step=step)
 
 
 def _steps(workdir, kind):
@@ -118,6 +143,141 @@ def test_damaged_weights_are_told(tiny_run, tmp_path):
     path.write_bytes(path.read_bytes()[:20])
   with pytest.raises(UserError, match="ema: the checkpoint is damaged"):
     checkpoint.restore_weights(tmp_path, _shapes())
+
+
+def _flip(path, at):
+  content = bytearray(path.read_bytes())
+  content[at % len(content)] ^= 1
+  path.write_bytes(content)
+
+
+def _files(folder):
+  """Its files, the weights themselves first."""
+  paths = (path for path in folder.rglob("*") if path.is_file())
+  return sorted(paths, key=lambda path: -path.stat().st_size)
+
+
+def _outcome(workdir, step):
+  """None if `step` is read as it was stored, else the error."""
+  checkpoints = Checkpoints(workdir)
+  try:
+    found = checkpoints.restore_last(_large_state(0))
+  except UserError as error:
+    return str(error)
+  finally:
+    checkpoints.close()
+  pair = (
+    jax.tree.leaves((x.params, x.ema, x.opt_state))
+    for x in (found, _large_state(step))
+  )
+  jax.tree.map(np.testing.assert_array_equal, *pair)
+  return None
+
+
+def test_a_flipped_bit_in_the_weights_is_seen(stored):
+  """orbax itself reads it as it is."""
+  folder = stored / "checkpoints/last/2"
+  assert _outcome(stored, 2) is None
+  _flip(_files(folder / "ema")[0], 5_000)
+  restored = ocp.StandardCheckpointHandler().restore(folder / "ema")
+  assert np.sum(restored["params"]["layer"] != _large_state(2).params["layer"])
+  message = _outcome(stored, 2)
+  assert message.startswith(f"{folder}/ema: the checkpoint is damaged")
+  assert "--skip_damaged" in message
+
+
+@pytest.mark.parametrize("damage", ["flip", "remove"])
+def test_damage_is_named_or_does_not_matter(stored, damage):
+  """Each file of an item and the checksums; orbax needs not all of them."""
+  step = stored / "checkpoints/last/2"
+  refused = 0
+  for path in _files(step / "opt") + _files(step / "checksums"):
+    content = path.read_bytes()
+    path.unlink() if damage == "remove" else _flip(path, 40)
+    if message := _outcome(stored, 2):
+      refused += 1
+      assert message.startswith(f"{step}/")
+      assert "the checkpoint is damaged (" in message
+      assert "\n" not in message
+    path.write_bytes(content)
+  assert refused >= 3
+
+
+def test_the_step_before_is_used_only_if_asked_for(stored, caplog, monkeypatch):
+  monkeypatch.setattr(stored_steps.logger, "propagate", True)
+  stored_steps.drop_damaged(stored)  # There is nothing to drop.
+  assert checkpoint.last_step(stored) == 2
+  _flip(_files(stored / "checkpoints/last/2/params")[0], 5_000)
+  assert _outcome(stored, 2)
+  assert checkpoint.last_step(stored) == 2
+  stored_steps.drop_damaged(stored)
+  assert "last/2/params: the checkpoint is damaged" in caplog.text
+  assert checkpoint.last_step(stored) == 1
+  assert _outcome(stored, 1) is None
+  assert _steps(stored, "last") == {"1"}
+  # The step can be stored again.
+  checkpoints = Checkpoints(stored)
+  assert checkpoints.best_score == 7.25
+  checkpoints.save_last(2, _large_state(2))
+  checkpoints.close()
+  assert _outcome(stored, 2) is None
+
+
+def test_nothing_is_dropped_where_nothing_is_whole(stored):
+  for step in (1, 2):
+    _flip(_files(stored / f"checkpoints/last/{step}/guard")[0], 40)
+    (stored / f"checkpoints/last/{step}/checksums/metadata").unlink()
+  with pytest.raises(UserError, match="no checkpoint here is whole"):
+    stored_steps.drop_damaged(stored)
+  assert _steps(stored, "last") == {"1", "2"}
+
+
+def test_a_damaged_score_of_the_best_is_named(stored):
+  path = stored / "checkpoints/best/2/metrics/metrics"
+  path.write_text(path.read_text().replace("7.25", "9.25"))
+  with pytest.raises(UserError, match="best/2/metrics: the checkpoint is dam"):
+    Checkpoints(stored)
+  stored_steps.drop_damaged(stored)
+  checkpoints = Checkpoints(stored)
+  assert checkpoints.best_score == -np.inf
+  checkpoints.close()
+  assert _steps(stored, "best") == set()
+
+
+def test_remnants_of_a_killed_run_are_removed(stored):
+  """A step that was being written, and one that was being removed."""
+  last = stored / "checkpoints" / "last"
+  shutil.copytree(last / "2", last / "3.orbax-checkpoint-tmp")
+  (last / "replaced" / "1").mkdir(parents=True)
+  assert checkpoint.last_step(stored) == 2
+  Checkpoints(stored).close()
+  assert _steps(stored, "last") == {"1", "2"}
+
+
+@pytest.mark.e2e
+def test_a_disk_that_fills_while_it_is_written_to(tmp_path, monkeypatch):
+  """A real one, of two checkpoints; what lies there stays whole."""
+  mount = ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", tmp_path]
+  try:
+    done = subprocess.run(mount, capture_output=True, check=False).returncode
+  except FileNotFoundError:
+    done = 1
+  if done:
+    pytest.skip("no file system can be mounted here")
+  # Another program takes the place after the check.
+  monkeypatch.setattr(checkpoint, "_OVERHEAD_BYTES", -(1 << 30))
+  try:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save_last(1, _large_state(1))
+    with pytest.raises(UserError, match="no space left on the disk; make room"):
+      for step in (2, 3, 4):
+        checkpoints.save_last(step, _large_state(step))
+    left = checkpoint.last_step(tmp_path)
+    # The next start removes the remnants itself.
+    assert _outcome(tmp_path, left) is None
+    assert all(name.isdigit() for name in _steps(tmp_path, "last"))
+  finally:
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
 def test_what_does_not_fit_on_the_disk_is_refused(tmp_path, monkeypatch):

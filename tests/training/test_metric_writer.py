@@ -17,13 +17,17 @@ def _values(folder):
   """TensorBoard's values by step and name."""
   found = {}
   for path in sorted(folder.glob("*tfevents*")):
-    data = path.read_bytes()
-    while data:  # length, checksum, event, checksum
-      (length,) = struct.unpack("<Q", data[:8])
-      event = event_pb2.Event.FromString(data[12 : 12 + length])
+    for event in _events(path):
       found |= {(event.step, value.tag): value for value in event.summary.value}
-      data = data[16 + length :]
   return found
+
+
+def _events(path):
+  data = path.read_bytes()
+  while data:  # length, checksum, event, checksum
+    (length,) = struct.unpack("<Q", data[:8])
+    yield event_pb2.Event.FromString(data[12 : 12 + length])
+    data = data[16 + length :]
 
 
 def test_scalars_reach_json_tensorboard_and_log(tmp_path, caplog, monkeypatch):
@@ -58,6 +62,23 @@ def test_a_resumed_run_drops_what_it_will_write_again(tmp_path, monkeypatch):
   rows = [(row["step"], row["train/loss"]) for row in read_metrics(tmp_path)]
   assert rows == [(1, 1.0), (2, 2.0), (3, None)]
   assert {step for step, _ in _values(tmp_path / "tensorboard")} == {1, 2, 3}
+  # TensorBoard forgets what the first file has from step 3 on.
+  _, last = sorted((tmp_path / "tensorboard").iterdir())
+  starts = [x.step for x in _events(last) if x.HasField("session_log")]
+  assert starts == [3]
+
+
+def test_a_resumed_run_tells_changes_once(tmp_path):
+  """Killed between this line and storing the new values, it tries again."""
+  for _ in range(2):
+    writer = MetricWriter(tmp_path, after_step=3)
+    writer.changes(3, {"steps": (4, 8)})
+    writer.close()
+  writer = MetricWriter(tmp_path, after_step=3)
+  writer.changes(3, {"steps": (8, 9)})
+  writer.close()
+  rows = [row["config"]["steps"] for row in read_metrics(tmp_path)]
+  assert rows == [[4, 8], [8, 9]]
 
 
 def test_an_example_is_sounds_and_a_picture(tmp_path):

@@ -67,14 +67,14 @@ def test_stop_signals_put_the_handlers_back():
   assert [signal.getsignal(kind) for kind in kinds] == before
 
 
-def _interrupt_at(monkeypatch, step):
-  """Sends this process SIGTERM when a step's numbers are written."""
+def _interrupt_at(monkeypatch, step, kind=signal.SIGTERM):
+  """Sends this process a signal when a step's numbers are written."""
   write = MetricWriter.scalars
 
   def scalars(self, number, values):
     write(self, number, values)
     if number == step and "train/loss" in values:
-      os.kill(os.getpid(), signal.SIGTERM)
+      os.kill(os.getpid(), kind)
 
   monkeypatch.setattr(MetricWriter, "scalars", scalars)
 
@@ -92,16 +92,27 @@ def _score(monkeypatch, scores):
 
 @pytest.mark.e2e
 def test_an_interrupted_run_ends_as_a_straight_one(
-  tiny_run, tiny_config, tmp_path, monkeypatch
+  tiny_run, tiny_config, tmp_path, monkeypatch, capfd
 ):
-  """To the bit; and the best score outlives the interruption."""
+  """To the bit; and the best score outlives the interruption.
+
+  So does a step with a damaged checkpoint, where that may be skipped.
+  """
   _score(monkeypatch, [5.0, 3.0, 4.0])
   with monkeypatch.context() as context:
     _interrupt_at(context, 3)
-    with pytest.raises(SystemExit, match="stopped at step 4 of 6 as asked"):
+    with pytest.raises(SystemExit) as caught:
       train(tiny_config, tmp_path)
+  assert caught.value.code == 0
+  line = capfd.readouterr().err.splitlines()[-1]
+  assert line == "stopped at step 4 of 6 as asked; the same command resumes"
   assert _steps(tmp_path, "last") == {"3", "4"}
-  train(make_tiny_config(tiny_config.data.data_dir), tmp_path)
+  config = make_tiny_config(tiny_config.data.data_dir)
+  (tmp_path / "checkpoints/last/4/checksums/metadata").write_text("{}")
+  with pytest.raises(UserError, match="last/4/params: the checkpoint is damag"):
+    train(config, tmp_path)
+  _score(monkeypatch, [3.0, 4.0])
+  train(config, tmp_path, skip_damaged=True)
   for item in ("params", "ema", "opt"):
     straight, resumed = (
       read_checkpoint(run, "last", 6, item) for run in (tiny_run, tmp_path)
@@ -113,6 +124,17 @@ def test_an_interrupted_run_ends_as_a_straight_one(
   )
   assert straight == resumed
   assert _steps(tmp_path, "best") == {"2"}
+
+
+@pytest.mark.e2e
+def test_ctrl_c_stores_and_ends_a_chain_of_commands(
+  tiny_config, tmp_path, monkeypatch
+):
+  _interrupt_at(monkeypatch, 1, signal.SIGINT)
+  with pytest.raises(SystemExit) as caught:
+    train(tiny_config, tmp_path)
+  assert caught.value.code == 1
+  assert _steps(tmp_path, "last") == {"2"}
 
 
 @pytest.mark.e2e
