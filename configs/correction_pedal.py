@@ -8,7 +8,8 @@ solo_output.wav), and the general network to start from:
     python -m distortion_removal.main --config=configs/correction_pedal.py \
         --config.initialize_from=runs/correction_random_distortion
 
-Time and score: not yet run.
+Time and score: 600 steps from random weights on ten seconds of a ProCo RAT2, at
+most 3.5 dB of SI-SDR above the input on another take (validation).
 """
 
 import ml_collections

@@ -9,7 +9,9 @@ generated guitar:
     (the same for data/notes and data/music)
     python -m distortion_removal.main --config=configs/inverses_overdrive.py
 
-Time and score: not yet run to its end.
+Commit 5e40c2e, 70 minutes on half of a core of an AMD EPYC: median SI-SDR of 56
+test excerpts at seven gains 33.0 dB, distorted 2.7 dB. The weights come along as
+`inverses-overdrive-16k`.
 """
 
 import ml_collections
