@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import hostile_files
@@ -61,6 +62,20 @@ def test_samples_that_32_bits_cannot_hold_are_refused_in_64(tmp_path):
     pytest.raises(files.AudioFileError, match=r"beyond 3\.4e\+38"),
   ):
     list(reader.blocks(dtype="float64"))
+
+
+def test_a_small_file_of_many_channels_takes_little_memory(tmp_path):
+  """A block of a usual length would take half a gigabyte."""
+  path = tmp_path / "a.wav"
+  audio = hostile_files.sound(2, channels=1_000)
+  path.write_bytes(hostile_files.encoded("WAV", audio, subtype="FLOAT"))
+  tracemalloc.start()
+  with files.open_reader(path) as reader:
+    (block,) = reader.blocks(dtype="float64")
+  _, peak_bytes = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  np.testing.assert_array_equal(block, np.float32(audio))
+  assert peak_bytes < 1 << 20
 
 
 @pytest.mark.parametrize("format_", ["AU", "CAF"])

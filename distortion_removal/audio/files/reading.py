@@ -165,8 +165,10 @@ def _decode(
       missing = part.frames or _length(stream)
       while missing is None or missing > 0:
         is_damaged = False
+        # Room for no more than there is: a few bytes may claim 1024 channels.
+        size = frames if missing is None else min(frames, missing)
         try:
-          block = stream.read(frames, dtype=dtype, always_2d=True)[:missing]
+          block = stream.read(size, dtype=dtype, always_2d=True)
         except soundfile.LibsndfileError:
           block, is_damaged = (), True
         if missing is None and not len(block) and not is_damaged:
