@@ -10,8 +10,8 @@ generated guitar:
     python -m distortion_removal.main --config=configs/inverses_overdrive.py
 
 Commit 5e40c2e, 70 minutes on half of a core of an AMD EPYC: median SI-SDR of 56
-test excerpts at seven gains 33.0 dB, distorted 2.7 dB. The weights come along as
-`inverses-overdrive-16k`.
+test excerpts at seven gains 33.0 dB, distorted 2.7 dB. The weights come along
+as `inverses-overdrive-16k`.
 """
 
 import ml_collections
