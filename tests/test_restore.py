@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import ROOT, files_of, pluck
+from overdriven import notes
 
 from distortion_removal import __version__, restore
-from distortion_removal.training import shipped, weights
+from distortion_removal.effects.overdrive import overdrive
+from distortion_removal.metrics.si_sdr import si_sdr
+from distortion_removal.training import shipped
 
 RATE = 8_000
 
@@ -60,22 +63,37 @@ def test_with_a_trained_run(tmp_path, clean, tiny_run, capsys):
 
 
 @pytest.mark.e2e
-def test_with_each_shipped_model(tmp_path, capsys):
+def test_a_shipped_model_declips(tmp_path, capsys):
   """Clipped samples come nearer to the clean ones, the others stay."""
-  for name in shipped.names():
-    rate = weights.load_config(shipped.find(name)).data.sample_rate
-    clean = pluck(0.7, 131.0, rate)
-    clipped = np.clip(clean, -0.5, 0.5)
-    soundfile.write(tmp_path / "in.wav", clipped, rate, subtype="DOUBLE")
-    _restore(tmp_path, "-n", name)
-    summary, line = capsys.readouterr().out.splitlines()
-    assert summary.startswith("clipped at -0.5 and 0.5: ")
-    assert line == f"restored: {tmp_path / 'out.wav'}"
-    found, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
-    kept = clipped == clean
-    np.testing.assert_array_equal(found[kept], clipped[kept])
-    before, after = (np.linalg.norm(x - clean) for x in (clipped, found))
-    assert after < 0.5 * before
+  rate = 16_000
+  clean = pluck(0.7, 131.0, rate)
+  clipped = np.clip(clean, -0.5, 0.5)
+  soundfile.write(tmp_path / "in.wav", clipped, rate, subtype="DOUBLE")
+  _restore(tmp_path, "-n", "hybrid-hard-clip-16k")
+  summary, line = capsys.readouterr().out.splitlines()
+  assert summary.startswith("clipped at -0.5 and 0.5: ")
+  assert line == f"restored: {tmp_path / 'out.wav'}"
+  found, _ = soundfile.read(tmp_path / "out.wav", always_2d=True)
+  kept = clipped == clean
+  np.testing.assert_array_equal(found[kept], clipped[kept])
+  before, after = (np.linalg.norm(x - clean) for x in (clipped, found))
+  assert after < 0.5 * before
+
+
+@pytest.mark.e2e
+def test_a_shipped_model_undoes_an_overdrive_of_any_level(tmp_path):
+  rate = 16_000
+  clean = notes(rate)[None]
+  driven = 0.2 * np.asarray(overdrive(clean, 33.0))
+  soundfile.write(tmp_path / "in.wav", driven[0], rate, subtype="FLOAT")
+  _restore(tmp_path, "-n", "inverses-overdrive-16k")
+  found, _ = soundfile.read(
+    tmp_path / "out.wav", always_2d=True, dtype="float32"
+  )
+  scores = [
+    si_sdr(x, clean, sample_rate=rate)[0] for x in (driven, found[None])
+  ]
+  assert scores[0] < 10 and scores[1] > 20
 
 
 def test_models_are_listed_without_a_recording(capsys):
