@@ -130,6 +130,7 @@ class Machines:
       "LAUNCH_POLL_S": "0.1",
       "RESTART_PAUSE_S": "0",
     }
+    self.env.pop("PYTHON", None)  # make's, which the launchers would take
 
   def start(self, script: str, *words: str, **options) -> subprocess.Popen:
     """Starts a script of experiments/ in the folder."""
