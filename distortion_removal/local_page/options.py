@@ -31,7 +31,7 @@ class Options(NamedTuple):
 
   @property
   def is_automatic(self) -> bool:
-    """Whether the method is chosen by what is found."""
+    """Tells whether the method is chosen by what is found."""
     return self.arguments.keys() == {"preset"}
 
 

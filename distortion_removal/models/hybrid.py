@@ -19,50 +19,26 @@ starts with the mean of the declippers.
 The idea of a network behind an iterative declipper has no single source.
 """
 
-import math
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from distortion_removal.models.consistency import project
-from distortion_removal.models.layers import check_fields
-from distortion_removal.models.u_net import local_mean, reach, u_net
+from distortion_removal.models.u_net import Corrector, local_mean, weigh
 
 # Bounds of the share of clipped samples from which a level is derived.
 _SHARES = (1e-3, 0.98)
 _FLOOR = 1e-6  # of mean squares
 
 
-class Hybrid(nn.Module):
+class Hybrid(Corrector):
   """Maps clipped audio and estimates to audio; channels one by one.
 
   Attributes:
-    audio_channels, sample_rate, dtype, remat: common to all networks, see
-      `models`.
-    estimates: number of estimates of each channel.
-    channels: features of each level, the first at the rate over `stride`.
-    stride: samples, or steps, that are one step of the next level.
-    taps: kernel size of the outer levels.
-    dilations: of the deepest level's blocks.
-    level_samples: length of the local mean.
+    estimates: number of estimates of each channel; the others, see `Corrector`.
   """
 
-  audio_channels: int = 1
-  sample_rate: int = 16_000
   estimates: int = 2
-  channels: tuple[int, ...] = (32, 80, 160)
-  stride: int = 4
-  taps: int = 5
-  dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
-  level_samples: int = 1024
-  dtype: Any = jnp.float32
-  remat: bool = False
-
-  def __post_init__(self):
-    super().__post_init__()
-    check_fields(self)
 
   @property
   def input_channels(self) -> int:
@@ -70,33 +46,10 @@ class Hybrid(nn.Module):
     return (2 + self.estimates) * self.audio_channels
 
   @property
-  def hop(self) -> int:
-    """Samples of a step of the deepest level."""
-    return self.stride ** len(self.channels)
-
-  @property
   def context(self) -> tuple[int, int]:
     """Samples before and after that an output sample can depend on."""
-    samples = reach(**self._shape) + self._half_level
+    samples = self.reach + self.level_hops * self.hop
     return samples, samples
-
-  @property
-  def _shape(self) -> dict[str, Any]:
-    return {
-      "channels": self.channels,
-      "stride": self.stride,
-      "taps": self.taps,
-      "dilations": self.dilations,
-    }
-
-  @property
-  def _half_level(self) -> int:
-    return math.ceil(self.level_samples / 2 / self.hop) * self.hop
-
-  @nn.nowrap
-  def valid_length(self, length: int) -> int:
-    """Returns the number of samples the network works on, with its zeros."""
-    return length + -length % self.hop
 
   @nn.compact
   def __call__(self, inputs: jax.Array, train: bool = False) -> jax.Array:
@@ -104,25 +57,13 @@ class Hybrid(nn.Module):
 
     All are in units of the rail; `train` makes no difference.
     """
-    batch, length, _ = inputs.shape
-    kinds = 2 + self.estimates
-    x = inputs.reshape(batch, length, kinds, self.audio_channels)
-    x = x.transpose(0, 3, 1, 2).reshape(-1, length, kinds)
-    x = jnp.pad(x, ((0, 0), (0, -length % self.hop), (0, 0)))
+    x = self.one_by_one(inputs, 2 + self.estimates)
     audio, signs, estimates = x[..., :1], x[..., 1:2], x[..., 2:]
     features, scale = self._features(audio, signs, estimates)
-    outputs = 1 + self.estimates  # a correction and the logits of weights
-    output = u_net(
-      features, outputs, **self._shape, dtype=self.dtype, remat=self.remat
-    )
-    # Time last: these are few channels for a CPU to work on side by side.
-    output, estimates = output.swapaxes(1, 2), estimates.swapaxes(1, 2)
-    audio, signs, scale = (x.swapaxes(1, 2) for x in (audio, signs, scale))
-    weights = nn.softmax(output[:, 1:], 1)
-    estimate = jnp.sum(weights * estimates, 1, keepdims=True)
-    result = project(estimate + scale * output[:, :1], audio, signs)
-    result = result[..., :length].reshape(batch, self.audio_channels, length)
-    return result.swapaxes(1, 2)
+    output = self.correct(features, 1 + self.estimates)
+    estimate = weigh(output, estimates, scale)
+    result = project(estimate, audio.swapaxes(1, 2), signs.swapaxes(1, 2))
+    return self.together(result, inputs.shape[1])
 
   def _features(
     self, audio: jax.Array, signs: jax.Array, estimates: jax.Array
@@ -133,8 +74,8 @@ class Hybrid(nn.Module):
     mean = jnp.mean(estimates, -1, keepdims=True)
     excess = clipped * (mean - audio) ** 2
     local = [clipped, excess, estimates**2]
-    hops = self._half_level // self.hop
-    local = local_mean(jnp.concatenate(local, -1), self.hop, hops)
+    local = jnp.concatenate(local, -1)
+    local = local_mean(local, self.hop, self.level_hops)
     share, excess, squares = local[..., :1], local[..., 1:2], local[..., 2:]
     share = jnp.clip(share, *_SHARES)
     level = -1 / jnp.log(share)

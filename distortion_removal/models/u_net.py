@@ -1,10 +1,11 @@
-"""A U-net of residual blocks, for networks that correct several estimates.
+"""A U-net of residual blocks, and what networks share that correct by one.
 
 The blocks are those of WaveNet-like networks (van den Oord et al. 2016), the
 norm is that of Zhang and Sennrich, "Root mean square layer normalization",
 2019.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from distortion_removal.models.layers import product
+from distortion_removal.models.layers import check_fields, product
 
 _FLOOR = 1e-6  # of mean squares
 
@@ -157,16 +158,110 @@ def u_net(
   return _upsample(x, stride).astype(jnp.float32)
 
 
-def reach(
-  *, channels: Sequence[int], stride: int, taps: int, dilations: Sequence[int]
-) -> int:
-  """Counts the samples before and after that a sample of `u_net` depends on."""
-  hop = stride ** len(channels)
-  samples = hop * (sum(dilations) + 2)
-  for level in range(1, len(channels)):
-    # Two blocks on the way down and on the way up, and their transitions.
-    samples += stride**level * (4 * (taps // 2) + 2)
-  return samples
+class Corrector(nn.Module):
+  """Base of networks that correct what they are given, channels one by one.
+
+  Attributes:
+    audio_channels, sample_rate, dtype, remat: common to all networks, see
+      `models`.
+    channels: features of each level, the first at the rate over `stride`.
+    stride: samples, or steps, that are one step of the next level.
+    taps: kernel size of the outer levels.
+    dilations: of the deepest level's blocks.
+    level_samples: length of the local mean of levels.
+  """
+
+  audio_channels: int = 1
+  sample_rate: int = 16_000
+  channels: tuple[int, ...] = (32, 80, 160)
+  stride: int = 4
+  taps: int = 5
+  dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
+  level_samples: int = 1024
+  dtype: Any = jnp.float32
+  remat: bool = False
+
+  def __post_init__(self):
+    super().__post_init__()
+    check_fields(self)
+
+  @property
+  def hop(self) -> int:
+    """Samples of a step of the deepest level."""
+    return self.stride ** len(self.channels)
+
+  @property
+  def level_hops(self) -> int:
+    """Hops on either side that `local_mean` takes in."""
+    return math.ceil(self.level_samples / 2 / self.hop)
+
+  @property
+  def reach(self) -> int:
+    """Samples before and after that a sample of `correct` depends on."""
+    samples = self.hop * (sum(self.dilations) + 2)
+    for level in range(1, len(self.channels)):
+      # Two blocks on the way down and on the way up, and their transitions.
+      samples += self.stride**level * (4 * (self.taps // 2) + 2)
+    return samples
+
+  @nn.nowrap
+  def valid_length(self, length: int) -> int:
+    """Returns the number of samples the network works on, with its zeros."""
+    return length + -length % self.hop
+
+  @nn.nowrap
+  def one_by_one(self, inputs: jax.Array, kinds: int = 1) -> jax.Array:
+    """Makes an item of each channel, filled up with zeros to whole hops.
+
+    Maps `[batch, time, kinds * channels]` to `[batch * channels, time, kinds]`.
+    """
+    batch, length, _ = inputs.shape
+    x = inputs.reshape(batch, length, kinds, self.audio_channels)
+    x = x.transpose(0, 3, 1, 2).reshape(-1, length, kinds)
+    return jnp.pad(x, ((0, 0), (0, -length % self.hop), (0, 0)))
+
+  @nn.nowrap
+  def together(self, audio: jax.Array, length: int) -> jax.Array:
+    """Maps `[batch * channels, 1, time]` to `[batch, length, channels]`."""
+    x = audio[..., :length].reshape(-1, self.audio_channels, length)
+    return x.swapaxes(1, 2)
+
+  @nn.nowrap
+  def correct(self, features: jax.Array, outputs: int) -> jax.Array:
+    """Applies the U-net; see `u_net`, and call it from a compact method."""
+    return u_net(
+      features,
+      outputs,
+      channels=self.channels,
+      stride=self.stride,
+      taps=self.taps,
+      dilations=self.dilations,
+      dtype=self.dtype,
+      remat=self.remat,
+    )
+
+
+def weigh(
+  output: jax.Array, estimates: jax.Array, scale: jax.Array
+) -> jax.Array:
+  """Weights estimates by shares of one, and adds a correction.
+
+  Args:
+    output: of the U-net, `[batch, time, 1 + estimates]`: the correction, and
+      the logits of the weights.
+    estimates: `[batch, time, estimates]`.
+    scale: of the correction, `[batch, time, 1]`.
+
+  Returns:
+    `[batch, 1, time]`.
+  """
+  # Time last: these are few channels for a CPU to work on side by side.
+  output, estimates, scale = (
+    x.swapaxes(1, 2) for x in (output, estimates, scale)
+  )
+  weights = nn.softmax(output[:, 1:], 1)
+  estimate = jnp.sum(weights * estimates, 1, keepdims=True)
+  return estimate + scale * output[:, :1]
 
 
 def local_mean(x: jax.Array, hop: int, hops: int) -> jax.Array:
