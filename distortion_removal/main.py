@@ -71,6 +71,12 @@ _SKIP_DAMAGED = flags.DEFINE_bool(
   "train: where the last checkpoint is damaged, remove it and resume from the "
   "one before.",
 )
+_TRACE_STEPS = flags.DEFINE_string(
+  "trace_steps",
+  "",
+  "train: steps whose profile goes to WORKDIR/trace, the first and the last, "
+  "e.g. 100:104.",
+)
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the processes of a pod before anything else."
 )
@@ -133,12 +139,14 @@ def _train(workdir: Path) -> None:
   _require_network("train")
   from distortion_removal.common import devices
   from distortion_removal.evaluation.plan import check_evaluation_fields
+  from distortion_removal.training import tracing
   from distortion_removal.training.train import train
 
+  traced = tracing.parse(_TRACE_STEPS.value)
   devices.check_platform()
   # Better now than after the training.
   check_evaluation_fields(_CONFIG.value)
-  train(_CONFIG.value, workdir, skip_damaged=_SKIP_DAMAGED.value)
+  train(_CONFIG.value, workdir, skip_damaged=_SKIP_DAMAGED.value, traced=traced)
   # All is stored; only the process has to end.
   signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

@@ -71,25 +71,29 @@ def use(device: str) -> None:
     )
 
 
-def keep_compiled() -> None:
-  """Keeps compiled programs on disk: the next call of a command starts sooner.
+def keep_compiled(run: Path | None = None) -> None:
+  """Keeps compiled programs on disk: what needs them again starts sooner.
 
-  They go to the user's cache folder, a gigabyte at most; the variable
-  JAX_COMPILATION_CACHE_DIR names another, or none if it is empty. Where nothing
-  can be written there, nothing is kept.
+  They go to the user's cache folder, a gigabyte at most, or into the folder of
+  a `run`; the variable JAX_COMPILATION_CACHE_DIR names another, or none if it
+  is empty. Where nothing can be written there, nothing is kept.
   """
   if "JAX_COMPILATION_CACHE_DIR" in os.environ:
     return
   try:
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(caches) / "distortion_removal" / f"jax-{_processor()}"
+    if run is None:
+      caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+      folder = Path(caches) / "distortion_removal" / f"jax-{_processor()}"
+    else:
+      folder = run / "compiled" / _processor()
     folder.mkdir(parents=True, exist_ok=True)
   except (OSError, RuntimeError):  # the latter without a home
     return
   if os.access(folder, os.W_OK):
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_compilation_cache_max_size", 1 << 30)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    if run is None:
+      jax.config.update("jax_compilation_cache_max_size", 1 << 30)
 
 
 def _processor() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 from flax import linen as nn
 from tqdm import tqdm
 
@@ -25,6 +26,7 @@ from distortion_removal.training import (
   check_config,
   objectives,
   steps,
+  tracing,
 )
 from distortion_removal.training.batches import open_batches
 from distortion_removal.training.checkpoint import Checkpoints
@@ -38,16 +40,18 @@ def train(
   workdir: Path,
   *,
   skip_damaged: bool = False,
+  traced: range = range(0),
 ) -> None:
   """Trains, or goes on training, the run that `config` describes.
 
   Args:
     config: the run's configuration, see configs/default.py.
-    workdir: folder for config.json, checkpoints/, metrics.jsonl and
-      tensorboard/. If it holds the same run already, training resumes from its
-      last checkpoint and sees the batches that an uninterrupted run would have
-      seen. Fields that may change take their new values.
+    workdir: folder for config.json, checkpoints/, metrics.jsonl, tensorboard/,
+      compiled/ and trace/. If it holds the same run already, training resumes
+      from its last checkpoint and sees the batches that an uninterrupted run
+      would have seen. Fields that may change take their new values.
     skip_damaged: resume from the checkpoint before the last if that is damaged.
+    traced: steps whose profile is written.
 
   Raises:
     UserError: the configuration cannot be trained, `workdir` holds another
@@ -70,6 +74,9 @@ def train(
   dataset = opening.open_dataset(config.data)
 
   batches, held_out, labels = open_batches(config, dataset, start.step or 0)
+  # Only now: a configuration that cannot be trained must not claim the folder.
+  workdir.mkdir(parents=True, exist_ok=True)
+  devices.keep_compiled(workdir)
   validate = validator(
     model,
     held_out,
@@ -77,10 +84,9 @@ def train(
     batch_size=config.batch_size,
     labels=labels,
   )
-  state = _first_state(start, model, dataset, task)
+  first_state = functools.partial(_first_state, start, model, dataset, task)
+  state = first_state() if start.step is None else _blank(first_state)
   start = start._replace(variables=None)  # Large, and perhaps on a device.
-  # Only now: a configuration that cannot be trained must not claim the folder.
-  workdir.mkdir(parents=True, exist_ok=True)
   checkpoints = Checkpoints(workdir)
   if start.step is not None:
     state = checkpoints.restore_last(state)
@@ -109,6 +115,8 @@ def train(
         checkpoints,
         writer,
         received,
+        traced,
+        workdir,
       )
     finally:
       batches.close()
@@ -130,6 +138,12 @@ def _first_state(
       task=task,
     )
   return steps.create_state(config, model, statistics, start.variables)
+
+
+def _blank(make: Callable[[], steps.TrainState]) -> steps.TrainState:
+  """Makes what a state is read into: to compile `make` would take seconds."""
+  shapes = jax.eval_shape(make)
+  return jax.tree.map(lambda x: np.empty(x.shape, x.dtype), shapes)
 
 
 def _make_step(
@@ -163,6 +177,8 @@ def _loop(
   checkpoints: Checkpoints,
   writer: MetricWriter,
   received: list[int],
+  traced: range,
+  workdir: Path,
 ) -> None:
   """Steps, logs, validates and stores until the last step or a signal."""
   first = int(state.step) + 1
@@ -170,7 +186,7 @@ def _loop(
   step = make_step(config.objective if is_pretrained else "autoencoder")
   timer = StepTimer(config.batch_size * config.data.segment_seconds)
   with _progress_bar(first, config.steps) as bar:
-    for number in bar:
+    for number in tracing.traced(bar, traced, workdir / "trace"):
       if config.pretrain_steps and number == config.pretrain_steps + 1:
         logger.info("pre-training is over after %d steps", number - 1)
         state = devices.replicate(steps.begin_stage(state))
@@ -179,6 +195,8 @@ def _loop(
       batch = next(batches)
       timer.step(waited=time.perf_counter() - started)
       state, scalars = step(state, batch)
+      if number in traced[-1:]:
+        jax.block_until_ready(state)  # Devices work after the host.
       last = number == config.steps
       stop = received or checkpoints.reached_preemption(number)
       save = last or stop or number % config.checkpoint_every == 0

@@ -127,9 +127,10 @@ def test_batches_are_spread_over_the_devices():
 
 
 _COMPILE = """
+import pathlib, sys
 import jax
 from distortion_removal.common import devices
-devices.keep_compiled()
+devices.keep_compiled(*map(pathlib.Path, sys.argv[1:]))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 print(jax.jit(lambda x: 2 * x + 1)(1.0))
 """
@@ -137,7 +138,7 @@ print(jax.jit(lambda x: 2 * x + 1)(1.0))
 
 @pytest.mark.e2e
 def test_compiled_programs_are_kept_where_that_is_wanted(tmp_path):
-  """In the user's cache, or not, and never at the cost of the work."""
+  """In the user's cache, with a run, or not; never at the cost of the work."""
   file = tmp_path / "no folder"
   file.write_text("")
   kept = {}
@@ -148,12 +149,14 @@ def test_compiled_programs_are_kept_where_that_is_wanted(tmp_path):
       "JAX_COMPILATION_CACHE_DIR": "",
     },
     "in a file": {"XDG_CACHE_HOME": str(file)},
+    "with a run": {"XDG_CACHE_HOME": str(tmp_path / "with a run")},
   }.items():
+    run = [tmp_path / "run"] if name == "with a run" else []
     environment = {
       k: x for k, x in os.environ.items() if not k.startswith("JAX_")
     }
     result = subprocess.run(
-      [sys.executable, "-c", _COMPILE],
+      [sys.executable, "-c", _COMPILE, *run],
       env=environment | {"JAX_PLATFORMS": "cpu"} | variables,
       cwd=ROOT,
       capture_output=True,
@@ -164,4 +167,5 @@ def test_compiled_programs_are_kept_where_that_is_wanted(tmp_path):
     folder = tmp_path / name / "distortion_removal"
     kept[name] = len([x for x in folder.rglob("*") if x.is_file()])
   assert kept["own"] > 0
-  assert kept["none"] == kept["in a file"] == 0
+  assert kept["none"] == kept["in a file"] == kept["with a run"] == 0
+  assert any(x.is_file() for x in (tmp_path / "run" / "compiled").rglob("*"))
