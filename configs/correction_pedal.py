@@ -37,6 +37,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.augment.sums = 0.0
   config.data.augment.polarity = False
   config.steps = 400
+  config.ema_decay = 0.98
   config.optimizer.learning_rate = 1e-3
   config.optimizer.warmup_steps = 50
   config.validate_every = 100
