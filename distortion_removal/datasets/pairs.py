@@ -190,8 +190,9 @@ def validation_batch(
 ) -> dict[str, np.ndarray]:
   """Cuts a fixed set of validation crops, evenly over excerpts and levels.
 
-  Pair `i` is an excerpt's middle at evaluation level `i mod levels`, so the set
-  is the same for every run and every method. Shorter excerpts are zero-padded.
+  Pair `i` is an excerpt's middle at evaluation level `i mod levels`, or of
+  evenly spread places of it where there are more pairs than that. So the set is
+  the same for every run and every method. Shorter excerpts are zero-padded.
 
   Returns:
     `clean` `[pairs, segment, channels]` and `level` `[pairs]` float32, `seed`
@@ -199,10 +200,14 @@ def validation_batch(
   """
   levels = task.evaluation_levels
   examples = []
-  for i in range(pairs):
-    record = source[i * len(source) // pairs]
+  numbers = [i * len(source) // pairs for i in range(pairs)]
+  for i, number in enumerate(numbers):
+    record = source[number]
     whole = sides(record, task)
-    start = max(0, (len(whole["clean"]) - segment) // 2)
+    places = -(-numbers.count(number) // len(levels))
+    place = (i - numbers.index(number)) // len(levels)
+    spare = max(0, len(whole["clean"]) - segment)
+    start = spare * (2 * place + 1) // (2 * places)
     example = {}
     for name, audio in whole.items():
       piece = audio[start : start + segment]

@@ -217,6 +217,19 @@ def test_the_validation_set_is_middles_at_levels_in_turn():
   assert len(set(seeds[:6])) == 6
 
 
+def test_more_pairs_than_levels_are_of_several_places():
+  source = list(_recorded(_records(2, length=400)))
+  batch = pairs.validation_batch(source, RECORDED, segment=SEGMENT, pairs=6)
+  spare = 400 - SEGMENT
+  places = [spare // 6, spare // 2, spare * 5 // 6]
+  expected = [
+    record["peak"] * record["clean"][place:][:SEGMENT]
+    for record in source
+    for place in places
+  ]
+  np.testing.assert_allclose(batch["clean"], expected, rtol=1e-6)
+
+
 def test_the_validation_set_has_recorded_sides():
   source = list(_recorded(_records(3)))
   batch = pairs.validation_batch(source, RECORDED, segment=SEGMENT, pairs=3)
