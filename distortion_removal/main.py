@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shlex
 import signal
 import sys
@@ -161,9 +162,12 @@ def _train(workdir: Path) -> None:
 
 
 def _end_before_training(*_: object) -> NoReturn:
-  # experiments/launch/restart.sh looks for this line.
-  log.note("stopped before a step as asked; the same command resumes")
-  sys.exit(0)
+  try:
+    # experiments/launch/restart.sh looks for this line.
+    log.note("stopped before a step as asked; the same command resumes")
+  finally:
+    # An exception would get lost in JAX's callbacks, and training go on.
+    os._exit(0)
 
 
 def _describe() -> None:

@@ -1,6 +1,7 @@
 """The command line: what it starts, and its errors of one line each."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -303,6 +304,7 @@ def test_sigterm_before_the_first_step_ends_as_a_stop(run, monkeypatch, capfd):
     raise AssertionError("it goes on")
 
   monkeypatch.setattr(training, "train", train)
+  monkeypatch.setattr(os, "_exit", sys.exit)
   assert run("train", NAMED) == 0
   loop = (ROOT / "experiments/launch/restart.sh").read_text()
   (pattern,) = re.findall(r"^resumable='(.*)'$", loop, re.M)
