@@ -29,14 +29,17 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.data_dir = "data/pedal"
   config.data.hint = "record takes through your device"
   config.data.sources = ()
-  # A device answers to the level, the pitch and the sum of what it is played.
-  config.data.augment.speeds = ()
+  # A device answers to the level and the sum of what it is played. It answers
+  # to the pitch as well, but few pitches are learnt by heart.
+  speeds = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0)
+  config.data.augment.speeds = speeds
   config.data.augment.tilt_db = 0.0
   config.data.augment.sums = 0.0
   config.data.augment.polarity = False
-  config.steps = 2_000
-  config.optimizer.learning_rate = 5e-4
-  config.optimizer.warmup_steps = 100
+  config.steps = 400
+  config.ema_decay = 0.98
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.warmup_steps = 50
   config.validate_every = 100
   config.checkpoint_every = 100
   config.validation_pairs = 8

@@ -24,10 +24,11 @@ def _noise(length=797):
   return np.float32(0.2 * audio)
 
 
-def _constant(correction):
-  """Variables of a network that always adds the same share."""
+def _constant(correction, log_gain=0.0):
+  """Variables of a network that always adds the same share, with a gain."""
   params = jax.tree.map(np.zeros_like, random_variables(_model()[0]))["params"]
-  params["last"]["bias"] = np.full(_model()[0].stride, correction, np.float32)
+  outputs = np.float32([correction, log_gain])
+  params["last"]["bias"] = np.tile(outputs, _model()[0].stride)
   return {"params": params}
 
 
@@ -55,6 +56,23 @@ def test_corrections_are_on_the_scale_of_the_local_level():
   np.testing.assert_allclose(
     added[1248:], 0.5 * np.hypot(loud, floor), rtol=1e-4
   )
+
+
+def test_a_gain_is_that_of_its_surroundings():
+  """Where the network says 6 dB more, fading over two hops on either side."""
+  model, apply = _model()
+  audio = np.ones((1, 40 * HOP, 1), np.float32)
+  np.testing.assert_allclose(
+    apply(_constant(0.0, np.log(2.0)), audio), 2 * audio, rtol=1e-6
+  )
+  step = np.where(np.arange(40) < 20, 0.0, 0.5)[None, :, None]
+  step = np.float32(np.repeat(step, HOP, 1))
+  with pytest.MonkeyPatch.context() as patch:
+    outputs = np.concatenate([0 * step, step], -1)
+    patch.setattr(Correction, "correct", lambda *_: outputs)
+    found = np.log(model.apply({}, audio))[0, ::HOP, 0]
+  expected = np.interp(np.arange(40), [17, 22], [0.0, 0.5])
+  np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_the_level_does_not_matter():
