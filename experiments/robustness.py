@@ -218,8 +218,8 @@ def draw(trials: Sequence[Trial], findings: Findings) -> Figure:
   # One that is mishandled shall be seen among thousands.
   axes["b"].set_xscale("log")
   largest = max((tried for tried, _ in findings.inputs.values()), default=1)
+  axes["b"].set_xticks([1, 100, 10_000], ["1", "100", "10,000"])
   axes["b"].set_xlim(0.5, 40 * largest)
-  axes["b"].xaxis.set_major_formatter("{x:g}")
   _dots(axes["c"], by_case(findings))
   drawn = axes["c"].get_legend_handles_labels()
   figure.legend(*drawn, loc="outside lower center", ncols=5)
