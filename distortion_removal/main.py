@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import os
 import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from absl import app, flags
 from ml_collections import config_flags
@@ -137,6 +139,10 @@ def _require_network(purpose: str) -> None:
 
 def _train(workdir: Path) -> None:
   _require_network("train")
+  # From its first step on, training stores where it is; in a pod, JAX itself
+  # catches the signal.
+  if not _DISTRIBUTED.value:
+    signal.signal(signal.SIGTERM, _end_before_training)
   from distortion_removal.common import devices
   from distortion_removal.evaluation.plan import check_evaluation_fields
   from distortion_removal.training import tracing
@@ -146,9 +152,22 @@ def _train(workdir: Path) -> None:
   devices.check_platform()
   # Better now than after the training.
   check_evaluation_fields(_CONFIG.value)
-  train(_CONFIG.value, workdir, skip_damaged=_SKIP_DAMAGED.value, traced=traced)
-  # All is stored; only the process has to end.
-  signal.signal(signal.SIGTERM, signal.SIG_IGN)
+  try:
+    train(
+      _CONFIG.value, workdir, skip_damaged=_SKIP_DAMAGED.value, traced=traced
+    )
+  finally:
+    # All is stored; only the process has to end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _end_before_training(*_: object) -> NoReturn:
+  try:
+    # experiments/launch/restart.sh looks for this line.
+    log.note("stopped before a step as asked; the same command resumes")
+  finally:
+    # An exception would get lost in JAX's callbacks, and training go on.
+    os._exit(0)
 
 
 def _describe() -> None:

@@ -6,13 +6,15 @@ Trains once without a break. Then it trains again and again with `kill -9` at
 random moments, also while a checkpoint is written, or SIGTERM, and resumes each
 time. A run that was interrupted has to end as the straight one to the bit:
 parameters, average, optimiser, best weights and every line of metrics.jsonl but
-its speeds. Writes report.md, steps.png and trials.jsonl.
+its speeds. Every second run keeps its compiled programs by itself, as a run
+does, the others share them. Writes report.md, steps.png and trials.jsonl.
 """
 
 import json
 import math
 import random
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from matplotlib.figure import Figure
 
+from distortion_removal.common import cores
 from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
@@ -31,6 +34,7 @@ from distortion_removal.common.errors import (
 )
 from distortion_removal.common.files import write_whole
 from distortion_removal.common.log import note, say
+from distortion_removal.evaluation.timing import cpu_name
 from distortion_removal.report.figures import drawing
 from distortion_removal.report.tables.table import (
   RowGroup,
@@ -39,6 +43,7 @@ from distortion_removal.report.tables.table import (
 )
 from experiments.interruption.training import (
   FIELDS,
+  ROOT,
   STOP_S,
   Training,
   Trial,
@@ -72,27 +77,32 @@ def _parser() -> OneLineParser:
 
 def run(output: Path, kinds: Sequence[str], args: Any) -> list[Trial]:
   """Interrupts runs until all `kinds` were tried, and compares their ends."""
-  rng = random.Random(args.seed)
-  straight = output / "straight"
-  training = Training(straight, args.steps)
-  start_s = training.wait(0.0, is_training=True) or 0.0
+  rng, kinds = random.Random(args.seed), list(kinds)
+  straight, shared = output / "straight", output / "compiled"
+  training = Training(straight, args.steps, shared)
+  # With the time to compile, and to render the data.
+  first_s = training.wait(0.0, is_training=True) or 0.0
   begin = time.perf_counter()
   training.wait()
   train_s = time.perf_counter() - begin
   if training.status:
     raise UserError(f"{straight}: {training.logged().splitlines()[-1]}")
-  trials, workdir, number = [], None, 0
+  trials, workdir, number, start_s = [], None, 0, first_s
   while len(trials) < len(kinds) or workdir:
+    # The last run ends undisturbed.
+    is_over = len(trials) == len(kinds)
     if workdir is None:
       number += 1
       workdir = output / f"run_{number}"
-    # The last run ends undisturbed.
-    is_over = len(trials) == len(kinds)
+      compiled = None if number % 2 else shared
+      if compiled is None:
+        # Most of its programs are written by its first process.
+        start_s = first_s
+        _bring_forward(kinds, "start", len(trials))
     kind = "train" if is_over else kinds[len(trials)]
     longest_s = start_s if kind == "start" else train_s / args.per_run
     moment_s = math.inf if is_over else rng.uniform(0.0, longest_s)
-    trial = interrupt(workdir, args.steps, kind, moment_s)
-    # The first one also compiled, and rendered the data.
+    trial = interrupt(workdir, args.steps, compiled, kind, moment_s)
     start_s = trial["start_s"] or start_s
     if trial["kind"] != "end":
       trials.append(trial)
@@ -109,6 +119,18 @@ def run(output: Path, kinds: Sequence[str], args: Any) -> list[Trial]:
   return trials
 
 
+def _bring_forward(kinds: list[str], kind: str, place: int) -> None:
+  """Swaps the next `kind` from `place` on into that place, if there is one."""
+  if kind in kinds[place:]:
+    found = kinds.index(kind, place)
+    kinds[place], kinds[found] = kinds[found], kinds[place]
+
+
+def survived(trial: Trial) -> bool:
+  """Returns whether an interruption cost no more than it may."""
+  return trial["is_kept"] and not trial["differences"]
+
+
 def table(trials: Sequence[Trial]) -> Table:
   """Makes the table of what was tried and survived."""
   rows = []
@@ -116,12 +138,11 @@ def table(trials: Sequence[Trial]) -> Table:
     of_kind = [x for x in trials if kind in ("", x["kind"])]
     again = [x["taken"] - x["stored"] for x in of_kind]
     stops = [x["seconds"] for x in of_kind if x["kind"] == "stop"]
-    survived = sum(x["is_kept"] and not x["differences"] for x in of_kind)
     rows.append(
       [
         label,
         str(len(of_kind)),
-        str(survived),
+        str(sum(map(survived, of_kind))),
         str(max(again, default="")),
         f"{max(stops):.1f} s" if stops else "",
       ]
@@ -162,6 +183,18 @@ def draw(trials: Sequence[Trial]) -> Figure:
   return figure
 
 
+def made_by(program: str, words: Sequence[str]) -> str:
+  """Returns a sentence with the command, the commit and the hardware."""
+  git = ["git", "describe", "--always", "--dirty"]
+  found = subprocess.run(
+    git, cwd=ROOT, capture_output=True, text=True, check=False
+  )
+  commit = found.stdout.strip() or "unknown"
+  command = shlex.join([*program.split(), *words])
+  hardware = f"{cpu_name()}, cores: {cores.available()}"
+  return f"Made by `{command}` at commit {commit} ({hardware})."
+
+
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   with one_line_errors():
@@ -181,8 +214,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_whole(output / "trials.jsonl", "".join(lines))
     drawing.save(draw(trials), output / "steps.png")
     page = markdown_page("Interruptions", [table(trials)])
-    command = f"python experiments/interruptions.py {shlex.join(words)}"
-    page += f"\n`{command}`\n\n![steps of each try](steps.png)\n"
+    page += f"\n{made_by(_parser().prog, words)}\n"
+    page += "\n![steps of each try](steps.png)\n"
     write_whole(output / "report.md", page)
     say(page)
 

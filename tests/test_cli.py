@@ -1,8 +1,11 @@
 """The command line: what it starts, and its errors of one line each."""
 
 import json
+import os
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +29,7 @@ from distortion_removal.common.errors import UserError
 from distortion_removal.datasets.preparation import prepare as preparation
 from distortion_removal.evaluation import timing
 from distortion_removal.report import report
+from distortion_removal.training import train as training
 
 QUICKSTART = "--config=configs/quickstart.py"
 NAMED = "--config=quickstart:smoke"
@@ -41,8 +45,10 @@ def run(monkeypatch):
   def run(*arguments, folder=ROOT):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["distortion-removal", *arguments])
+    handler = signal.getsignal(signal.SIGTERM)
     with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
       cli.main()
+    signal.signal(signal.SIGTERM, handler)
     flags.FLAGS.mark_as_parsed()
     return caught.value.code
 
@@ -288,6 +294,21 @@ def test_commands_about_a_run_pass_on_to_main(run, monkeypatch, command):
   monkeypatch.setattr(main, "_main", record)
   assert run(command, f"{QUICKSTART}:smoke", "--config.seed=5") is None
   assert seen == [([], command, 5, Path("runs/quickstart_smoke"))]
+
+
+def test_sigterm_before_the_first_step_ends_as_a_stop(run, monkeypatch, capfd):
+  """Status 0, and the line for which restart.sh starts the command again."""
+
+  def train(*_, **__):
+    signal.raise_signal(signal.SIGTERM)
+    raise AssertionError("it goes on")
+
+  monkeypatch.setattr(training, "train", train)
+  monkeypatch.setattr(os, "_exit", sys.exit)
+  assert run("train", NAMED) == 0
+  loop = (ROOT / "experiments/launch/restart.sh").read_text()
+  (pattern,) = re.findall(r"^resumable='(.*)'$", loop, re.M)
+  assert re.match(pattern, capfd.readouterr().err.splitlines()[-1])
 
 
 def test_report_gets_its_folders_and_what_made_it(run, monkeypatch):

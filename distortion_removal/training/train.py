@@ -1,6 +1,5 @@
 """The training loop: data, steps, logs, validation and checkpoints."""
 
-import contextlib
 import functools
 import signal
 import sys
@@ -32,6 +31,7 @@ from distortion_removal.training.batches import open_batches
 from distortion_removal.training.checkpoint import Checkpoints
 from distortion_removal.training.metric_writer import MetricWriter, StepTimer
 from distortion_removal.training.start import Start, find_start
+from distortion_removal.training.stop_signals import stop_signals
 from distortion_removal.training.validation import validator
 
 
@@ -286,26 +286,3 @@ def _validate(
   # A score that is NaN is never the best.
   if scores["validation/si_sdr"] > checkpoints.best_score:
     checkpoints.save_best(step, variables, scores["validation/si_sdr"])
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[list[int]]:
-  """Yields a list that gets SIGTERM or SIGINT, to stop between two steps.
-
-  With `jax.distributed` it stays empty: JAX catches SIGTERM itself and has all
-  processes stop at the same step (`Checkpoints.reached_preemption`).
-  """
-  received = []
-
-  def receive(number: int, _: Any) -> None:
-    if received:
-      raise KeyboardInterrupt  # Asked twice: now.
-    received.append(number)
-
-  kinds = (signal.SIGTERM, signal.SIGINT) if jax.process_count() == 1 else ()
-  before = {kind: signal.signal(kind, receive) for kind in kinds}
-  try:
-    yield received
-  finally:
-    for kind, handler in before.items():
-      signal.signal(kind, handler)

@@ -38,9 +38,15 @@ Trial = dict[str, Any]
 
 
 class Training:
-  """A process that trains in a folder, and what it logs."""
+  """A process that trains in a folder, and what it logs.
 
-  def __init__(self, workdir: Path, steps: int):
+  Args:
+    workdir: the run's folder.
+    steps: as many as it is to take in all.
+    compiled: folder for compiled programs; None for the run's own.
+  """
+
+  def __init__(self, workdir: Path, steps: int, compiled: Path | None):
     fields = {"steps": steps, "data.data_dir": workdir.parent / "data"}
     command = [
       *(sys.executable, "-m", "distortion_removal.main"),
@@ -48,18 +54,18 @@ class Training:
       f"--workdir={workdir}",
       *(f"--config.{key}={x}" for key, x in (FIELDS | fields).items()),
     ]
-    # What one process compiles serves all.
-    cache = {
-      "JAX_COMPILATION_CACHE_DIR": str(workdir.parent / "jax"),
-      "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-      "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-    }
+    env = dict(os.environ)
+    env.pop("JAX_COMPILATION_CACHE_DIR", None)
+    if compiled:
+      env |= {
+        "JAX_COMPILATION_CACHE_DIR": str(compiled),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+      }
     self._log = workdir.with_suffix(".log")
     with self._log.open("ab") as log:
       self._offset = log.tell()
-      self._process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | cache, stderr=log
-      )
+      self._process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=log)
 
   def logged(self) -> str:
     """Returns what this process has logged."""
@@ -126,19 +132,22 @@ def _unfinished(workdir: Path) -> set[tuple[str, int]]:
   return {(path.name, path.stat().st_ino) for path in paths}
 
 
-def interrupt(workdir: Path, steps: int, kind: str, moment_s: float) -> Trial:
+def interrupt(
+  workdir: Path, steps: int, compiled: Path | None, kind: str, moment_s: float
+) -> Trial:
   """Starts a training, or resumes it, and interrupts it unless it ends first.
 
   Args:
-    workdir: its folder.
-    steps: as many as it is to take in all.
+    workdir: as those of `Training`.
+    steps: likewise.
+    compiled: likewise.
     kind: "stop"; or "start" or "train", which become what was found.
     moment_s: when to interrupt it, in seconds after its start, or after its
       first step for the other kinds.
   """
   before, _ = _stored(workdir)
   left = _unfinished(workdir)
-  training = Training(workdir, steps)
+  training = Training(workdir, steps, compiled)
   start_s = training.wait(moment_s, is_training=kind != "start")
   trial = {"run": workdir.name, "kind": kind, "before": before}
   trial["start_s"] = start_s

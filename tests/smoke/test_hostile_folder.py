@@ -51,7 +51,7 @@ def test_restoring(cases, tmp_path):
   )
   assert result.returncode == 1
   errors, left = _errors(result), set(files_of(results))
-  for path, frames in cases:
+  for path, frames, _ in cases:
     if path.name in _NO_RECORDINGS:
       continue
     told = [x for x in errors if x.startswith(f"{one_line(path)}: ")]

@@ -21,10 +21,11 @@ EITHER = -1  # `frames` of what may be read or refused
 
 
 class Case(NamedTuple):
-  """A file, and the samples per channel to be read; None: it is refused."""
+  """A file, and what has to be made of it."""
 
   path: Path
-  frames: int | None
+  frames: int | None  # samples per channel to be read; None: it is refused
+  kind: str
 
 
 def sound(frames=FRAMES, channels=1, rate=RATE):
@@ -171,7 +172,7 @@ def _names(folder):
   ):
     path = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))
     path.write_bytes(encoded("WAV"))
-    yield Case(path, FRAMES)
+    yield Case(path, FRAMES, "names")
 
 
 def _no_files(folder):
@@ -189,19 +190,28 @@ def _no_files(folder):
     one.bind("socket.wav")
   os.chdir(here)
   names = "folder loop there back dangling fifo socket"
-  return [Case(folder / f"{name}.wav", None) for name in names.split()]
+  return [
+    Case(folder / f"{name}.wav", None, "no files") for name in names.split()
+  ]
 
 
 def make_files(folder):
   """Makes them in an empty folder, and returns the cases."""
-  contents = {name: (x, None) for name, x in (_lies() | _no_audio()).items()}
-  contents |= {name: (x, None) for name, x in _not_numbers().items()}
-  contents |= _extremes()
-  for name, (content, _) in contents.items():
-    (folder / name).write_bytes(content)
-  cases = [
-    Case(folder / name, frames) for name, (_, frames) in contents.items()
-  ]
+  refused = {
+    "headers that lie": _lies(),
+    "other content": _no_audio(),
+    "samples that are no numbers": _not_numbers(),
+  }
+  contents = {
+    kind: {name: (content, None) for name, content in found.items()}
+    for kind, found in refused.items()
+  }
+  contents["extreme, but sound"] = _extremes()
+  cases = []
+  for kind, found in contents.items():
+    for name, (content, frames) in found.items():
+      (folder / name).write_bytes(content)
+      cases.append(Case(folder / name, frames, kind))
   return [*cases, *_names(folder), *_no_files(folder)]
 
 

@@ -77,18 +77,30 @@ def _deviations(variables, wanted):
 
 
 def compare(name):
-  """Prints the largest deviation from one device, as a whole, by case."""
+  """Prints the largest deviation from one device, as a whole, by case.
+
+  Its rows are as experiments/robustness.py reads them.
+  """
   assert jax.device_count() == 8
   wanted, found = _train(_config(name), 1), {}
   for count in (2, 4, 8):
-    found[f"{count} devices"] = _train(_config(name), count)
-  found["remat"] = _train(_config(name, remat=True), 1)
+    found[count, ""] = _train(_config(name), count)
+  found[1, "remat"] = _train(_config(name, remat=True), 1)
   if name != "umx":  # It normalises each part by itself, see below.
     parts = _config(name, accumulate=2, remat=True)
-    found["2 devices, 2 parts, remat"] = _train(parts, 2)
+    found[2, "2 parts, remat"] = _train(parts, 2)
   moved = max(_deviations(_train(_config(name), 1, take=0), wanted))
-  worst = {k: max(_deviations(x, wanted)) for k, x in found.items()}
-  print(json.dumps(worst | {"moved": moved}))
+  rows = [
+    {
+      "network": name,
+      "processes": 1,
+      "devices": count,
+      "case": case,
+      "deviation": max(_deviations(variables, wanted)),
+    }
+    for (count, case), variables in found.items()
+  ]
+  print(json.dumps({"moved": moved, "rows": rows}))
 
 
 _COMPARE = """
@@ -101,7 +113,7 @@ test_spread.compare(sys.argv[1])
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_parameters_after_20_steps(name):
+def test_the_same_parameters_after_20_steps(name, record_property):
   flags = (
     "--xla_force_host_platform_device_count=8",
     "--xla_backend_optimization_level=0",
@@ -114,9 +126,11 @@ def test_the_same_parameters_after_20_steps(name):
     stdout=subprocess.PIPE,
     text=True,
   )
-  deviations = json.loads(result.stdout)
-  assert deviations.pop("moved") > 1e-3
-  assert max(deviations.values()) < 1e-5, deviations
+  found = json.loads(result.stdout)
+  for row in found["rows"]:
+    record_property("comparison", json.dumps(row))
+  assert found["moved"] > 1e-3
+  assert max(row["deviation"] for row in found["rows"]) < 1e-5, found
 
 
 def test_a_batch_that_does_not_divide_claims_no_folder(tmp_path):

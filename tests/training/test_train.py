@@ -54,19 +54,6 @@ def test_a_run_stores_and_logs(tiny_run):
   assert _steps(tiny_run, "best") == {str(max(scores, key=scores.get))}
 
 
-def test_stop_signals_put_the_handlers_back():
-  # Not the defaults: a shell may start this in the background, deaf to SIGINT.
-  kinds = (signal.SIGTERM, signal.SIGINT)
-  before = [signal.getsignal(kind) for kind in kinds]
-  with training.stop_signals() as received:
-    assert not received
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert received == [signal.SIGTERM]
-    with pytest.raises(KeyboardInterrupt):
-      signal.raise_signal(signal.SIGINT)
-  assert [signal.getsignal(kind) for kind in kinds] == before
-
-
 def _interrupt_at(monkeypatch, step, kind=signal.SIGTERM):
   """Sends this process a signal when a step's numbers are written."""
   write = MetricWriter.scalars
