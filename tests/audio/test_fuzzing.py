@@ -68,7 +68,7 @@ def test_files_damaged_at_random(fuzz):
 @pytest.mark.parametrize(
   ("kind", "inputs", "words"),
   [
-    ("damaged at random", 3_000, ["--seed=1"]),
+    ("damaged at random", 10_000, ["--seed=1"]),
     ("damaged at random, by ffmpeg", 60, ["--seed=2", "--ffmpeg"]),
   ],
 )
