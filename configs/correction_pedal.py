@@ -1,6 +1,6 @@
 """A network for one device, from takes recorded through it, 44.1 kHz.
 
-Ten seconds are enough to begin with. A folder of takes (solo_input.wav next to
+Ten seconds are a beginning, minutes are better. A folder of takes (solo_input.wav next to
 solo_output.wav), and the general network to start from:
 
     python -m distortion_removal.prepare --dataset=paired_folder \
@@ -8,8 +8,10 @@ solo_output.wav), and the general network to start from:
     python -m distortion_removal.main --config=configs/correction_pedal.py \
         --config.initialize_from=runs/correction_random_distortion
 
-Time and score: 600 steps from random weights on ten seconds of a ProCo RAT2, at
-most 3.5 dB of SI-SDR above the input on another take (validation).
+Time and score: 400 steps, five minutes on one core of an AMD EPYC, from random
+weights and 9.8 s of two notes, commit 1424543: SI-SDR of another note -4.3 to
+-1.3 dB (TubeScreamer Mini), -3.9 to -3.1 (ProCo RAT2), -16.9 to -12.6 (Boss
+BD-2).
 """
 
 import ml_collections
