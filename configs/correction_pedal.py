@@ -1,7 +1,7 @@
 """A network for one device, from takes recorded through it, 44.1 kHz.
 
-Ten seconds are a beginning, minutes are better. A folder of takes (solo_input.wav next to
-solo_output.wav), and the general network to start from:
+Ten seconds are a beginning, minutes are better. A folder of takes
+(solo_input.wav next to solo_output.wav), and the general network to start from:
 
     python -m distortion_removal.prepare --dataset=paired_folder \
         --path=MY_PEDAL --data-dir=data/pedal --sample-rate=44100
