@@ -193,7 +193,7 @@ def _bars(axis: Axes, counts: dict[str, tuple[int, int]], color: str) -> None:
     lengths = [x[column] for x in counts.values()]
     axis.barh(places, lengths, 0.8 - 0.3 * column, color=shade)
   for place, (tried, some) in enumerate(counts.values()):
-    text = f" {some} of {tried}"
+    text = f" {some} of {tried:,}"
     axis.text(tried, place, text, va="center", fontsize=7.0)
   axis.set_yticks(places, list(counts))
   axis.invert_yaxis()
@@ -219,7 +219,7 @@ def draw(trials: Sequence[Trial], findings: Findings) -> Figure:
   axes["b"].set_xscale("log")
   largest = max((tried for tried, _ in findings.inputs.values()), default=1)
   axes["b"].set_xticks([1, 100, 10_000], ["1", "100", "10,000"])
-  axes["b"].set_xlim(0.5, 40 * largest)
+  axes["b"].set_xlim(0.5, 150 * largest)
   _dots(axes["c"], by_case(findings))
   drawn = axes["c"].get_legend_handles_labels()
   figure.legend(*drawn, loc="outside lower center", ncols=5)
