@@ -32,7 +32,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.hint = "record takes through your device"
   config.data.sources = ()
   # A device answers to the level and the sum of what it is played. It answers
-  # to the pitch as well, but few pitches are learnt by heart.
+  # to the pitch as well, but a few pitches alone would be learnt by heart.
   speeds = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0)
   config.data.augment.speeds = speeds
   config.data.augment.tilt_db = 0.0

@@ -162,12 +162,14 @@ def _train(workdir: Path) -> None:
 
 
 def _end_before_training(*_: object) -> NoReturn:
+  status = 1
   try:
     # experiments/launch/restart.sh looks for this line.
     log.note("stopped before a step as asked; the same command resumes")
+    status = 0
   finally:
     # An exception would get lost in JAX's callbacks, and training go on.
-    os._exit(0)
+    os._exit(status)
 
 
 def _describe() -> None:

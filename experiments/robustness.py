@@ -141,12 +141,14 @@ def inputs_table(findings: Findings) -> Table:
   notes = [
     "Mishandled: neither read as it should be nor refused in one line; if "
     "damaged at random, also two seconds for one, 64 MiB of growth, and the "
-    "end of the process, which ends the test.",
+    "end of the process, which ends the test and counts once.",
     *(f"Not run: {line}" for line in findings.skipped),
     *(f"Failed: {name}" for name in findings.failed),
   ]
   header = ["input", "tried", "mishandled"]
-  return Table("inputs", "Bad audio files", header, [RowGroup("", rows)], notes)
+  return Table(
+    "inputs", "Hostile audio files", header, [RowGroup("", rows)], notes
+  )
 
 
 def by_case(findings: Findings) -> dict[str, dict[str, float]]:
@@ -214,7 +216,7 @@ def draw(trials: Sequence[Trial], findings: Findings) -> Figure:
   _bars(axes["a"], counts, _GOOD)
   axes["a"].set_title("interruptions survived")
   _bars(axes["b"], findings.inputs, _BAD)
-  axes["b"].set_title("bad files mishandled")
+  axes["b"].set_title("hostile files mishandled")
   # One that is mishandled shall be seen among thousands.
   axes["b"].set_xscale("log")
   largest = max((tried for tried, _ in findings.inputs.values()), default=1)

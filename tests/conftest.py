@@ -1,5 +1,6 @@
 """What several files of tests share: tiny recordings and a run on them."""
 
+import gzip
 import json
 import logging
 import os
@@ -150,6 +151,16 @@ def read_metrics(workdir):
   """The lines of metrics.jsonl."""
   lines = (workdir / "metrics.jsonl").read_text().splitlines()
   return [json.loads(line) for line in lines]
+
+
+def profiled_steps(folder):
+  """The numbers of all steps in profiles, as JAX writes them for Perfetto."""
+  found = set()
+  for path in folder.rglob("*.trace.json.gz"):
+    events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
+    numbers = (x["args"].get("step_num") for x in events if "args" in x)
+    found |= set(filter(None, numbers))
+  return found
 
 
 def read_checkpoint(workdir, kind, step, item):

@@ -76,7 +76,8 @@ def keep_compiled(run: Path | None = None) -> None:
 
   They go to the user's cache folder, a gigabyte at most, or into the folder of
   a `run`; the variable JAX_COMPILATION_CACHE_DIR names another, or none if it
-  is empty. Where nothing can be written there, nothing is kept.
+  is empty. Where nothing can be written there, nothing is kept. The first call
+  of a process counts.
   """
   if "JAX_COMPILATION_CACHE_DIR" in os.environ:
     return

@@ -37,23 +37,26 @@ def traced(
   numbers: Iterable[int], chosen: range, folder: Path
 ) -> Iterator[int]:
   """Yields step numbers; profiles the `chosen` ones into `folder`."""
-  is_tracing = False
+  is_tracing, found = False, False
   try:
     for number in numbers:
       if is_tracing and number not in chosen:
-        is_tracing = _stop(folder)
+        is_tracing = False
+        _stop(folder)
       elif not is_tracing and number in chosen:
         jax.profiler.start_trace(folder)
-        is_tracing = True
+        is_tracing = found = True
       with jax.profiler.StepTraceAnnotation("step", step_num=number):
         yield number
   finally:
     if is_tracing:
       _stop(folder)
+    elif chosen and not found:
+      logger.warning("none of the steps of --trace_steps was taken")
 
 
-def _stop(folder: Path) -> bool:
-  """Writes the profile; returns False."""
+def _stop(folder: Path) -> None:
+  # Devices work after the host: the last step is still on its way.
+  jax.block_until_ready(jax.live_arrays())
   jax.profiler.stop_trace()
   logger.info("%s: the profile of these steps", folder)
-  return False

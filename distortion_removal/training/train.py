@@ -51,7 +51,7 @@ def train(
       from its last checkpoint and sees the batches that an uninterrupted run
       would have seen. Fields that may change take their new values.
     skip_damaged: resume from the checkpoint before the last if that is damaged.
-    traced: steps whose profile is written.
+    traced: steps whose profile is written, by the first process.
 
   Raises:
     UserError: the configuration cannot be trained, `workdir` holds another
@@ -84,19 +84,19 @@ def train(
     batch_size=config.batch_size,
     labels=labels,
   )
-  first_state = functools.partial(_first_state, start, model, dataset, task)
-  state = first_state() if start.step is None else _blank(first_state)
-  start = start._replace(variables=None)  # Large, and perhaps on a device.
   checkpoints = Checkpoints(workdir)
-  if start.step is not None:
-    state = checkpoints.restore_last(state)
-  state = devices.replicate(state)
+  state = _state(start, checkpoints, model, dataset, task)
+  start = start._replace(variables=None)  # Large, and perhaps on a device.
   writer = MetricWriter(
     workdir, after_step=start.step, is_main=devices.is_main_process()
   )
   make_step = functools.partial(_make_step, config, model, degrade)
   reopen = functools.partial(open_batches, config, dataset)
   read = functools.partial(_read, config, reopen, checkpoints, workdir)
+  chosen = traced if devices.is_main_process() else range(0)
+  trace = functools.partial(
+    tracing.traced, chosen=chosen, folder=workdir / "trace"
+  )
   with stop_signals() as received:
     try:
       if start.step is not None and start.changed:
@@ -115,13 +115,25 @@ def train(
         checkpoints,
         writer,
         received,
-        traced,
-        workdir,
+        trace,
       )
     finally:
       batches.close()
       checkpoints.close()
       writer.close()
+
+
+def _state(
+  start: Start, checkpoints: Checkpoints, *task: Any
+) -> steps.TrainState:
+  """Makes the state to start from, on all devices; see `_first_state`."""
+  make = functools.partial(_first_state, start, *task)
+  if start.step is None:
+    return devices.replicate(make())
+  # To compile `make` only for a state to read into would take seconds.
+  shapes = jax.eval_shape(make)
+  blank = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), shapes)
+  return devices.replicate(checkpoints.restore_last(blank))
 
 
 def _first_state(
@@ -138,12 +150,6 @@ def _first_state(
       task=task,
     )
   return steps.create_state(config, model, statistics, start.variables)
-
-
-def _blank(make: Callable[[], steps.TrainState]) -> steps.TrainState:
-  """Makes what a state is read into: to compile `make` would take seconds."""
-  shapes = jax.eval_shape(make)
-  return jax.tree.map(lambda x: np.empty(x.shape, x.dtype), shapes)
 
 
 def _make_step(
@@ -177,8 +183,7 @@ def _loop(
   checkpoints: Checkpoints,
   writer: MetricWriter,
   received: list[int],
-  traced: range,
-  workdir: Path,
+  trace: Callable[[Iterator[int]], Iterator[int]],
 ) -> None:
   """Steps, logs, validates and stores until the last step or a signal."""
   first = int(state.step) + 1
@@ -186,7 +191,7 @@ def _loop(
   step = make_step(config.objective if is_pretrained else "autoencoder")
   timer = StepTimer(config.batch_size * config.data.segment_seconds)
   with _progress_bar(first, config.steps) as bar:
-    for number in tracing.traced(bar, traced, workdir / "trace"):
+    for number in trace(bar):
       if config.pretrain_steps and number == config.pretrain_steps + 1:
         logger.info("pre-training is over after %d steps", number - 1)
         state = devices.replicate(steps.begin_stage(state))
@@ -195,8 +200,6 @@ def _loop(
       batch = next(batches)
       timer.step(waited=time.perf_counter() - started)
       state, scalars = step(state, batch)
-      if number in traced[-1:]:
-        jax.block_until_ready(state)  # Devices work after the host.
       last = number == config.steps
       stop = received or checkpoints.reached_preemption(number)
       save = last or stop or number % config.checkpoint_every == 0

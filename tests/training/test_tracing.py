@@ -1,10 +1,8 @@
 """Which steps are profiled, and what is written."""
 
-import gzip
-import json
-
 import jax.numpy as jnp
 import pytest
+from conftest import profiled_steps
 
 from distortion_removal.common.errors import UserError
 from distortion_removal.training.tracing import parse, traced
@@ -33,9 +31,4 @@ def test_what_are_no_steps_is_refused(text):
 def test_the_chosen_steps_are_profiled(tmp_path, chosen, expected):
   for number in traced(range(1, 6), chosen, tmp_path):
     jnp.full((), number).block_until_ready()
-  found = set()
-  for path in tmp_path.rglob("*.trace.json.gz"):
-    events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
-    numbers = (x["args"].get("step_num") for x in events if "args" in x)
-    found |= set(filter(None, numbers))
-  assert found == expected
+  assert profiled_steps(tmp_path) == expected

@@ -12,6 +12,7 @@ from conftest import (
   files_of,
   make_tiny_config,
   pluck,
+  profiled_steps,
   read_checkpoint,
   read_metrics,
 )
@@ -52,6 +53,17 @@ def test_a_run_stores_and_logs(tiny_run):
   }
   assert list(scores) == [2, 4, 6]
   assert _steps(tiny_run, "best") == {str(max(scores, key=scores.get))}
+
+
+@pytest.mark.e2e
+def test_a_run_keeps_compiled_programs_and_profiles(
+  tiny_config, tmp_path, monkeypatch
+):
+  kept = []
+  monkeypatch.setattr(training.devices, "keep_compiled", kept.append)
+  train(tiny_config, tmp_path, traced=range(2, 4))
+  assert kept == [tmp_path]
+  assert profiled_steps(tmp_path / "trace") == {"2", "3"}
 
 
 def _interrupt_at(monkeypatch, step, kind=signal.SIGTERM):
