@@ -212,7 +212,7 @@ def restore_recording(
     if outcome.line:
       say(one_line(outcome.line))
     return {"method": as_text(model)} | outcome._asdict()
-  declipper = given.pop("preset", DECLIPPER)
+  declipper = given.pop("preset", None)
   plan = automatic.Plan(method, "")
   if is_open and not given:
     plan = automatic.choose(source, declipper, found)
@@ -223,6 +223,9 @@ def restore_recording(
     outcome = inversion.invert_file(
       source, target, choice, found=plan.found, **output
     )
+  elif method == automatic.HYBRID:
+    model_file = shipped.find(method)
+    outcome = restore_file(source, target, model_file, **output)
   else:
     outcome = declip_file(
       source, target, method, clipping=plan.clipping, **output, **given

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from distortion_removal.audio import files
 from distortion_removal.inference import blind
 from distortion_removal.inference.clipping import Survey, survey
 from distortion_removal.inference.soft_clipping import FIND
@@ -12,13 +13,15 @@ INVERSION = "inversion"
 # Declippers by the time that they take; the last is the usual one.
 PRESETS = ("fast", "normal", "best")
 DECLIPPER = "best"
+# A network that comes along, ahead of `best` on recordings of its own rate.
+HYBRID, HYBRID_RATE = "hybrid-hard-clip-16k", 16_000
 
 
 class Plan(NamedTuple):
   """What a recording calls for.
 
   Attributes:
-    method: name of a declipper, or "inversion".
+    method: name of a declipper, "inversion" or `HYBRID`.
     reason: why, for people.
     found: the effects of the channels, for "inversion".
     clipping: of the recording, for a declipper.
@@ -32,7 +35,7 @@ class Plan(NamedTuple):
 
 def choose(
   source: Path,
-  declipper: str = DECLIPPER,
+  declipper: str | None = None,
   found: Sequence[blind.Found | None] | None = None,
 ) -> Plan:
   """Looks for an overdrive that can be undone exactly, then for clipping.
@@ -43,7 +46,8 @@ def choose(
 
   Args:
     source: the recording.
-    declipper: the method where it is no overdrive.
+    declipper: the method where it is no overdrive; None: `HYBRID` for rails of
+      one level at its rate, else `DECLIPPER`.
     found: what `blind.find` has found of an overdrive; None: it is looked for.
   """
   choice = blind.OVERDRIVE
@@ -53,7 +57,11 @@ def choose(
   clipping = survey(source)
   if clipping.soft and not clipping.count:
     clipping = survey(source, knee=FIND)
-  reason = "neither an overdrive nor clipping is found"
-  if clipping.count:
-    reason = clipping.levels
-  return Plan(declipper, reason, clipping=clipping)
+  if not clipping.count:
+    reason = "neither an overdrive nor clipping is found"
+    return Plan(declipper or DECLIPPER, reason, clipping=clipping)
+  if declipper is None:
+    rate = files.info(source).sample_rate
+    is_for_network = rate == HYBRID_RATE and not clipping.is_marked
+    declipper = HYBRID if is_for_network else DECLIPPER
+  return Plan(declipper, clipping.levels, clipping=clipping)

@@ -16,7 +16,11 @@ RATE = 16_000
 @pytest.mark.e2e
 @pytest.mark.parametrize(
   ("fault", "method"),
-  [("overdriven", "inversion"), ("clipped", "best"), ("clean", "best")],
+  [
+    ("overdriven", "inversion"),
+    ("clipped", automatic.HYBRID),
+    ("clean", "best"),
+  ],
 )
 def test_what_a_recording_calls_for(tmp_path, fault, method):
   clean = notes(RATE)
@@ -57,3 +61,15 @@ def test_what_is_found_already_is_not_looked_for(tmp_path, monkeypatch):
   soundfile.write(path, np.clip(notes(RATE), -0.2, 0.2), RATE)
   plan = automatic.choose(path, "fast", found=[None])
   assert plan.method == "fast" and "clipped at" in plan.reason
+
+
+def test_the_network_is_for_its_rate_and_unless_a_preset_is_asked_for(tmp_path):
+  path = tmp_path / "a.wav"
+  audio = np.clip(notes(RATE), -0.2, 0.2)
+  for rate, declipper, expected in (
+    (RATE, None, automatic.HYBRID),
+    (RATE, "best", "best"),
+    (44_100, None, "best"),
+  ):
+    soundfile.write(path, audio, rate)
+    assert automatic.choose(path, declipper, found=[None]).method == expected
