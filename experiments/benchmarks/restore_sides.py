@@ -68,6 +68,8 @@ def write_networks(folder: Path) -> None:
     module.networks.set_network(config, name)
     config.model.fields.update(fields)
     config.data.sample_rate = MODEL_RATE
+    # It expects no level of its own, which is looked for in a recording.
+    config.data.task = "recorded"
     config.apply.chunk_seconds = _CHUNK_SECONDS
     config.apply.overlap_seconds = _OVERLAP_SECONDS
     pair = sides.make_pair(_model(name), port, "float32")
