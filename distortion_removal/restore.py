@@ -225,7 +225,9 @@ def restore_recording(
     )
   elif method == automatic.HYBRID:
     model_file = shipped.find(method)
-    outcome = restore_file(source, target, model_file, **output)
+    outcome = restore_file(
+      source, target, model_file, clipping=plan.clipping, **output
+    )
   else:
     outcome = declip_file(
       source, target, method, clipping=plan.clipping, **output, **given

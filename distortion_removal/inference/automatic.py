@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from distortion_removal.audio import files
 from distortion_removal.inference import blind
 from distortion_removal.inference.clipping import Survey, survey
 from distortion_removal.inference.soft_clipping import FIND
@@ -24,7 +23,7 @@ class Plan(NamedTuple):
     method: name of a declipper, "inversion" or `HYBRID`.
     reason: why, for people.
     found: the effects of the channels, for "inversion".
-    clipping: of the recording, for a declipper.
+    clipping: of the recording, for a declipper or `HYBRID`.
   """
 
   method: str
@@ -61,7 +60,7 @@ def choose(
     reason = "neither an overdrive nor clipping is found"
     return Plan(declipper or DECLIPPER, reason, clipping=clipping)
   if declipper is None:
-    rate = files.info(source).sample_rate
-    is_for_network = rate == HYBRID_RATE and not clipping.is_marked
+    has_its_rate = clipping.sample_rate == HYBRID_RATE
+    is_for_network = has_its_rate and not clipping.is_marked
     declipper = HYBRID if is_for_network else DECLIPPER
   return Plan(declipper, clipping.levels, clipping=clipping)

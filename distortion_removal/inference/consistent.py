@@ -33,7 +33,7 @@ from distortion_removal.declipping.clip_level import (
 )
 from distortion_removal.declipping.estimates import estimates
 from distortion_removal.inference import declip, full_band, network, output
-from distortion_removal.inference.clipping import survey
+from distortion_removal.inference.clipping import Survey, survey
 from distortion_removal.inference.finish import AS_IT_IS, Finish
 from distortion_removal.inference.output import Outcome
 
@@ -177,6 +177,7 @@ def restore_file(
   config: ml_collections.ConfigDict,
   *,
   band: str = full_band.FULL,
+  clipping: Survey | None = None,
   subtype: str | None = None,
   dither: bool = False,
   finish: Finish = AS_IT_IS,
@@ -192,7 +193,7 @@ def restore_file(
   subtype = output.choose_subtype(target, info, subtype, **form)
   _check_rate(source, info.sample_rate, config.data.sample_rate)
   restorer = load(workdir, config, sample_rate=info.sample_rate)
-  clipping = survey(source)
+  clipping = clipping or survey(source)
 
   def restored(reader: files.Reader) -> Iterator[np.ndarray]:
     blocks = declip.restored_blocks(

@@ -35,6 +35,7 @@ from distortion_removal.inference import (
   network,
   output,
 )
+from distortion_removal.inference.clipping import Survey
 from distortion_removal.inference.finish import AS_IT_IS, Finish
 from distortion_removal.inference.levels import LevelMeter, measure
 from distortion_removal.inference.output import Completion, Outcome
@@ -49,6 +50,7 @@ def restore_file(
   workdir: Path,
   *,
   band: str = full_band.FULL,
+  clipping: Survey | None = None,
   subtype: str | None = None,
   dither: bool = False,
   finish: Finish = AS_IT_IS,
@@ -62,6 +64,8 @@ def restore_file(
     workdir: folder of the trained run, or a model file.
     band: "full" keeps what the source has above the network's band, "model"
       does not.
+    clipping: what `survey` has found, for a network that asks for that; None:
+      the recording is surveyed then.
     subtype: sample format of the result, such as "PCM_24" or "FLOAT"; the
       source's own, where the target's format has it.
     dither: dithers an integer format, see `output.write`.
@@ -73,9 +77,8 @@ def restore_file(
   config = weights.load_config(workdir)
   form = {"dither": dither, "finish": finish}
   if models.takes_rails(config):
-    return consistent.restore_file(
-      source, target, workdir, config, band=band, subtype=subtype, **form
-    )
+    form |= {"band": band, "clipping": clipping, "subtype": subtype}
+    return consistent.restore_file(source, target, workdir, config, **form)
   subtype = output.choose_subtype(target, files.info(source), subtype, **form)
   function = network.load_network(workdir, config)
   # The whole file is read once before any work: for its levels, and so that a
