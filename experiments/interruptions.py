@@ -13,8 +13,6 @@ does, the others share them. Writes report.md, steps.png and trials.jsonl.
 import json
 import math
 import random
-import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from matplotlib.figure import Figure
 
-from distortion_removal.common import cores
 from distortion_removal.common.errors import (
   OneLineParser,
   UserError,
@@ -34,16 +31,15 @@ from distortion_removal.common.errors import (
 )
 from distortion_removal.common.files import write_whole
 from distortion_removal.common.log import note, say
-from distortion_removal.evaluation.timing import cpu_name
 from distortion_removal.report.figures import drawing
 from distortion_removal.report.tables.table import (
   RowGroup,
   Table,
   markdown_page,
 )
+from experiments import provenance
 from experiments.interruption.training import (
   FIELDS,
-  ROOT,
   STOP_S,
   Training,
   Trial,
@@ -183,18 +179,6 @@ def draw(trials: Sequence[Trial]) -> Figure:
   return figure
 
 
-def made_by(program: str, words: Sequence[str]) -> str:
-  """Returns a sentence with the command, the commit and the hardware."""
-  git = ["git", "describe", "--always", "--dirty"]
-  found = subprocess.run(
-    git, cwd=ROOT, capture_output=True, text=True, check=False
-  )
-  commit = found.stdout.strip() or "unknown"
-  command = shlex.join([*program.split(), *words])
-  hardware = f"{cpu_name()}, cores: {cores.available()}"
-  return f"Made by `{command}` at commit {commit} ({hardware})."
-
-
 def main(argv: Sequence[str] | None = None) -> None:
   """Runs the command line, see `--help`."""
   with one_line_errors():
@@ -214,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_whole(output / "trials.jsonl", "".join(lines))
     drawing.save(draw(trials), output / "steps.png")
     page = markdown_page("Interruptions", [table(trials)])
-    page += f"\n{made_by(_parser().prog, words)}\n"
+    page += f"\n{provenance.made_by(_parser().prog, words)}\n"
     page += "\n![steps of each try](steps.png)\n"
     write_whole(output / "report.md", page)
     say(page)

@@ -36,7 +36,7 @@ from distortion_removal.report.tables.table import (
   Table,
   markdown_page,
 )
-from experiments import interruptions
+from experiments import interruptions, provenance
 from experiments.interruption.training import ROOT, Trial
 
 TESTS = (
@@ -269,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> None:
       spread_table(findings),
     ]
     page = markdown_page("Robustness", tables)
-    page += f"\n{interruptions.made_by(_parser().prog, words)}\n"
+    page += f"\n{provenance.made_by(_parser().prog, words)}\n"
     page += f"\nInterruptions: {made}\n\n![all three](robustness.png)\n"
     write_whole(output / "report.md", page)
     say(page)

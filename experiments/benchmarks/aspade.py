@@ -21,7 +21,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +31,7 @@ import scipy
 
 from distortion_removal.effects.clipping import sdr_clip_threshold
 from distortion_removal.metrics.si_sdr import sdr
+from experiments import provenance
 from experiments.benchmarks import aspade_sides
 from experiments.benchmarks.aspade_sides import (
   CORES,
@@ -151,8 +151,6 @@ def report(row: Row, limits_ms: dict[str, float]) -> None:
 
 def machine() -> Row:
   """Describes the machine, the libraries and the commit of the run."""
-  git = ["git", "describe", "--always", "--dirty"]
-  commit = subprocess.run(git, capture_output=True, text=True, check=False)
   return {
     "machine": platform.machine(),
     "cores": CORES,
@@ -160,7 +158,7 @@ def machine() -> Row:
     "jax": jax.__version__,
     "numpy": np.__version__,
     "scipy": scipy.__version__,
-    "commit": commit.stdout.strip(),
+    "commit": provenance.commit(),
     "load": os.getloadavg()[0],
   }
 

@@ -15,7 +15,6 @@ is compared takes turns; medians count.
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -35,6 +34,7 @@ from distortion_removal.datasets import opening, pairs
 from distortion_removal.datasets.sources.builder import CleanAudioBuilder
 from distortion_removal.datasets.spectrum_statistics import spectrum_statistics
 from distortion_removal.effects import tasks
+from experiments import provenance
 from experiments.benchmarks import data_sides, pipeline
 
 _DEMUCS = os.path.join(
@@ -215,11 +215,7 @@ def main() -> None:
   parser.add_argument("--step-batch", type=int, default=1, help="pairs a step")
   options = parser.parse_args()
   flags.FLAGS.mark_as_parsed()  # grain's workers ask absl
-  print(
-    f"{platform.machine()}, {os.cpu_count()} cores, load "
-    f"{os.getloadavg()[0]:.1f}, {jax.devices()[0].device_kind}, "
-    f"jax {jax.__version__}"
-  )
+  print(provenance.machine_line())
   with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     degradation(folder, options)

@@ -21,6 +21,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from experiments import provenance
+
 _OCTAVE_S = 4.0  # per second of mono audio, published as 4 to 5
 _MARK = "result: "
 
@@ -100,10 +102,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
   """Runs the benchmark."""
   options = parse_arguments()
-  git = ["git", "describe", "--always", "--dirty"]
-  commit = subprocess.run(git, capture_output=True, text=True, check=False)
   load = os.getloadavg()[0]
-  print(f"commit {commit.stdout.strip()}, load {load:.1f}", flush=True)
+  print(f"commit {provenance.commit()}, load {load:.1f}", flush=True)
   rows = []
   for cores in options.cores:
     rows += measure(cores, options)

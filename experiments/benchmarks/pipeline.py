@@ -13,7 +13,6 @@ is there already.
 import argparse
 import itertools
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -31,6 +30,7 @@ from distortion_removal.datasets.preparation.prepare import prepare
 from distortion_removal.effects import tasks
 from distortion_removal.effects.tasks import Task
 from distortion_removal.training import objectives, steps
+from experiments import provenance
 
 _QUICKSTART = os.path.join(
   os.path.dirname(__file__), "..", "..", "configs", "quickstart.py"
@@ -172,11 +172,7 @@ def main() -> None:
   config.data.segment_seconds = options.seconds
   segment = round(options.seconds * config.data.sample_rate)
   task = tasks.from_config(config.data)
-  print(
-    f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-    f"load {os.getloadavg()[0]:.1f}, {jax.devices()[0].device_kind}, "
-    f"jax {jax.__version__}"
-  )
+  print(provenance.machine_line())
   with tempfile.TemporaryDirectory() as folder:
     builder = opening.open_builder(
       "plucked_strings", task=task.name, data_dir=folder, train_minutes=10.0

@@ -13,7 +13,6 @@ import argparse
 import functools
 import itertools
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from distortion_removal.config import sibling
 from distortion_removal.datasets import opening
 from distortion_removal.training.batches import open_batches
 from distortion_removal.training.checkpoint import Checkpoints
+from experiments import provenance
 from experiments.benchmarks.pipeline import training_step
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -130,11 +130,7 @@ def main() -> None:
         f"{config.checkpoint_every} steps between two",
         flush=True,
       )
-  print(
-    f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-    f"load {os.getloadavg()[0]:.1f}, {jax.devices()[0].device_kind}, "
-    f"jax {jax.__version__}"
-  )
+  print(provenance.machine_line())
 
 
 if __name__ == "__main__":
